@@ -1,0 +1,85 @@
+// The tree as its users see it (FUSE, API, command line): paths in, results or errno out. Rules: pmxcfs.md §2.
+// Paths are byte strings without a leading slash; "" is the root.
+
+export type Errno =
+  | "EACCES"
+  | "EBUSY"
+  | "EEXIST"
+  | "EFBIG"
+  | "EINVAL"
+  | "EIO"
+  | "EISDIR"
+  | "ENAMETOOLONG"
+  | "ENOENT"
+  | "ENOSYS"
+  | "ENOTDIR"
+  | "ENOTEMPTY"
+  | "EPERM";
+
+/** A result, or an errno with a sentence for the operator that says what happened and what to do. */
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly errno: Errno; readonly reason: string };
+
+export interface FileStat {
+  readonly type: "directory" | "file" | "symlink";
+  /** Permission bits only (0o640, …); they show the quorum state (pmxcfs.md §2.4). */
+  readonly mode: number;
+  /** Bytes; for a symlink the length of its target. */
+  readonly size: number;
+  /** Unix seconds; 0 for the root and generated objects. */
+  readonly mtime: number;
+  readonly links: number;
+  /** True for the synthetic names of the root. */
+  readonly generated: boolean;
+}
+
+export interface FileSystemStat {
+  readonly blockSize: number;
+  readonly blocks: number;
+  readonly blocksFree: number;
+  readonly files: number;
+  readonly filesFree: number;
+  readonly nameMax: number;
+}
+
+/** Reads are answered at once from memory; changes resolve once they are agreed by the cluster and durable here. */
+export interface Files {
+  stat(path: string): Outcome<FileStat>;
+  /** Names of a directory, without "." and "..". */
+  list(path: string): Outcome<readonly { readonly name: string; readonly stat: FileStat }[]>;
+  /** Whole content of a stored or generated file. The bytes must not be changed. */
+  read(path: string): Outcome<Uint8Array>;
+  readlink(path: string): Outcome<string>;
+  statfs(): FileSystemStat;
+
+  mkdir(path: string): Promise<Outcome<undefined>>;
+  create(path: string): Promise<Outcome<undefined>>;
+  /** Writes at `offset`; resolves with the number of bytes. */
+  write(path: string, offset: number, data: Uint8Array): Promise<Outcome<number>>;
+  truncate(path: string, size: number): Promise<Outcome<undefined>>;
+  /** unlink and rmdir are one operation here; the kernel (or the caller) has checked the type. */
+  remove(path: string): Promise<Outcome<undefined>>;
+  rename(from: string, to: string): Promise<Outcome<undefined>>;
+  setMtime(path: string, seconds: number): Promise<Outcome<undefined>>;
+  /** No state changes: pmxcfs.md §2.5 says which values are accepted. */
+  chmod(path: string, mode: number): Outcome<undefined>;
+  chown(path: string, uid: number | undefined, gid: number | undefined): Outcome<undefined>;
+}
+
+/** What the node tells its operator about the tree. */
+export interface TreeStatus {
+  readonly mode: "local" | "starting" | "synchronising" | "synced" | "updating" | "left" | "error";
+  readonly writable: boolean;
+  /** Why it is not writable, as a sentence; "" when it is. */
+  readonly reason: string;
+  readonly version: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** Hex SHA-256 over the whole tree (the verification checksum of pmxcfs.md §4.11). */
+  readonly digest: string;
+  /** Changes delivered and stored since start. */
+  readonly writes: number;
+  /** nodeids in the dcdb group. */
+  readonly members: readonly number[];
+}

@@ -1,0 +1,52 @@
+// Typed messages between the main thread and the ring thread (a Worker). Batched: one post per turn of either side;
+// buffers are transferred, never shared. If either side dies the process ends.
+import type { GroupEvent, GroupRequest, LogAction } from "../world.ts";
+import type { MemberSnapshot, QuorumView } from "./events.ts";
+import type { LinkSnapshot } from "./link/events.ts";
+import type { NodeSettings } from "./settings.ts";
+
+/** From the main thread to the ring thread. */
+export type ToRing =
+  | {
+      readonly kind: "start";
+      readonly settings: NodeSettings;
+      /** Directory of ringid_<nodeid>. */
+      readonly stateDir: string;
+      readonly pid: number;
+    }
+  | { readonly kind: "requests"; readonly requests: readonly GroupRequest[] }
+  | { readonly kind: "ask"; readonly id: number; readonly question: RingQuestion }
+  | { readonly kind: "reload"; readonly settings: NodeSettings }
+  | { readonly kind: "stop" };
+
+export type RingQuestion =
+  | { readonly kind: "snapshot" }
+  | { readonly kind: "expectedVotes"; readonly votes: number }
+  | { readonly kind: "cancelWaitForAll" };
+
+export type FromRing =
+  | { readonly kind: "loaded" }
+  /** Sockets are bound, the ring is starting. */
+  | { readonly kind: "started" }
+  | { readonly kind: "events"; readonly events: readonly GroupEvent[] }
+  | { readonly kind: "quorum"; readonly quorum: QuorumView }
+  | { readonly kind: "log"; readonly lines: readonly LogAction[] }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }
+  /** Bytes of earlier `requests` that the member has taken over: credit for new ones. */
+  | { readonly kind: "taken"; readonly bytes: number }
+  | { readonly kind: "finished"; readonly clean: boolean; readonly reason: string };
+
+export type RingAnswer =
+  | { readonly kind: "snapshot"; readonly snapshot: RingSnapshot }
+  | { readonly kind: "done" }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export interface RingSnapshot {
+  readonly member: MemberSnapshot;
+  readonly links: readonly LinkSnapshot[];
+  /** Hosts with at least one usable link. */
+  readonly reachable: readonly number[];
+  /** Token rotation time of the last minute at most, microseconds; 0 when unknown. */
+  readonly rotationUs: { readonly p50: number; readonly p99: number };
+  readonly packetsDropped: Readonly<Record<string, number>>;
+}

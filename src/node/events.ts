@@ -1,0 +1,85 @@
+// The alphabet of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
+// any transport. The ring thread and the simulator are its two hosts.
+import type { GroupEvent, GroupRequest, LogAction, TimerAction } from "../world.ts";
+import type { RingCounters, RingId, RingTimer } from "./ring/events.ts";
+import type { NodeSettings } from "./settings.ts";
+
+export type MemberTimer = RingTimer | "lastManStanding" | "deviceTimeout" | "leaving";
+
+export type MemberEvent =
+  | { readonly kind: "started" }
+  | { readonly kind: "received"; readonly bytes: Uint8Array }
+  | { readonly kind: "timedOut"; readonly timer: MemberTimer }
+  /** A local process (ours) joins, leaves or sends to a closed process group. */
+  | { readonly kind: "requested"; readonly pid: number; readonly request: GroupRequest }
+  /** Operator: expected votes of the cluster (services.md §4.11); answered by `replied` with the same id. */
+  | { readonly kind: "expectedVotesSet"; readonly id: number; readonly votes: number }
+  /** Operator: stop waiting for all nodes. */
+  | { readonly kind: "waitForAllCancelled"; readonly id: number }
+  /** A new corosync.conf is in force (after its order in the ring). */
+  | { readonly kind: "reconfigured"; readonly settings: NodeSettings }
+  /** Graceful stop: groups left, LEAVE sent; ends in `finished`. */
+  | { readonly kind: "stopped" };
+
+export type MemberAction =
+  | { readonly kind: "unicast"; readonly nodeid: number; readonly bytes: Uint8Array }
+  | { readonly kind: "multicast"; readonly bytes: Uint8Array }
+  | TimerAction<MemberTimer>
+  | { readonly kind: "persistRing"; readonly ringSeq: number }
+  | GroupEvent
+  /** A new regular configuration was installed by the ring (services not yet synchronised). */
+  | { readonly kind: "ringChanged"; readonly ring: RingId; readonly members: readonly number[] }
+  /** All services agree on the ring: ready to provide service. */
+  | { readonly kind: "synchronised"; readonly ring: RingId; readonly members: readonly number[] }
+  | { readonly kind: "quorumChanged"; readonly quorum: QuorumView }
+  | {
+      readonly kind: "replied";
+      readonly id: number;
+      readonly ok: boolean;
+      readonly reason: string;
+    }
+  /** The send queue has room again. */
+  | { readonly kind: "drained" }
+  /** The member is done: a clean stop, or a reason to end the process (configuration version too old, …). */
+  | { readonly kind: "finished"; readonly clean: boolean; readonly reason: string }
+  | LogAction;
+
+export interface VoterView {
+  readonly nodeid: number;
+  readonly votes: number;
+  readonly expectedVotes: number;
+  readonly state: "member" | "dead" | "leaving";
+  /** votequorum's flag bits as last heard (services.md §1.6). */
+  readonly flags: number;
+}
+
+export interface QuorumView {
+  readonly quorate: boolean;
+  readonly ring: RingId;
+  readonly members: readonly number[];
+  readonly expectedVotes: number;
+  readonly totalVotes: number;
+  readonly quorum: number;
+  /** As corosync-quorumtool prints them: "2Node", "Quorate", "WaitForAll", … */
+  readonly flags: readonly string[];
+  readonly voters: readonly VoterView[];
+  readonly deviceVotes: number;
+}
+
+/** Plain data for the API, the page, the simulator's checkers and bug reports. */
+export interface MemberSnapshot {
+  readonly state: "starting" | "operational" | "gather" | "commit" | "recovery" | "stopped";
+  readonly ring: RingId;
+  readonly members: readonly number[];
+  readonly synchronising: boolean;
+  readonly quorum: QuorumView;
+  readonly counters: RingCounters;
+  readonly queuedMessages: number;
+  /** config_version of each member as exchanged (services.md §2.4). */
+  readonly configVersions: readonly { readonly nodeid: number; readonly version: number }[];
+  readonly groups: readonly {
+    readonly group: string;
+    readonly nodeid: number;
+    readonly pid: number;
+  }[];
+}

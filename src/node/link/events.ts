@@ -1,0 +1,59 @@
+// The alphabet of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
+// Packets here are clear: the host (src/node/thread.ts) seals and opens them.
+import type { LogAction, TimerAction } from "../../world.ts";
+
+export type LinksTimer = "tick";
+
+export type LinksEvent =
+  | { readonly kind: "started" }
+  /** A packet that passed authentication. `address` is the source IP as text, `link` the local socket's link number. */
+  | {
+      readonly kind: "received";
+      readonly link: number;
+      readonly address: string;
+      readonly packet: Uint8Array;
+    }
+  /** A totem message to send: `nodeid` 0 is a multicast (to every reachable host, and looped back to ourselves). */
+  | { readonly kind: "sent"; readonly nodeid: number; readonly message: Uint8Array }
+  | { readonly kind: "timedOut"; readonly timer: LinksTimer }
+  /** The kernel refused a packet as too large or reported the peer's port closed. */
+  | {
+      readonly kind: "refused";
+      readonly nodeid: number;
+      readonly link: number;
+      readonly why: "tooLarge" | "unreachable";
+    };
+
+export type LinksAction =
+  | {
+      readonly kind: "transmit";
+      readonly nodeid: number;
+      readonly link: number;
+      readonly packet: Uint8Array;
+    }
+  /** A totem message for the ring (from the network or our own loopback). */
+  | { readonly kind: "received"; readonly message: Uint8Array }
+  | {
+      readonly kind: "linkChanged";
+      readonly nodeid: number;
+      readonly link: number;
+      readonly up: boolean;
+    }
+  | { readonly kind: "hostChanged"; readonly nodeid: number; readonly reachable: boolean }
+  | TimerAction<LinksTimer>
+  | LogAction;
+
+export interface LinkSnapshot {
+  readonly nodeid: number;
+  readonly link: number;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly enabled: boolean;
+  readonly connected: boolean;
+  /** Largest user data of one fragment (data_mtu), bytes. */
+  readonly mtu: number;
+  readonly latencyUs: number;
+  readonly downCount: number;
+  readonly packetsSent: number;
+  readonly packetsReceived: number;
+}

@@ -1,0 +1,122 @@
+// Reads corosync.conf and the key from disk and resolves host names: the host's half of read-settings.ts.
+import { lookup } from "node:dns/promises";
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { hostname, networkInterfaces } from "node:os";
+import { sectionsOf, parseConf, type Conf } from "../conf.ts";
+import { keyBytesMax, keySource, readSettings, type SettingsResult } from "./read-settings.ts";
+import { textAt } from "./conf-value.ts";
+
+const fileBytesMax = 1024 * 1024;
+
+export interface ConfigPaths {
+  /** corosync.conf */
+  readonly conf: string;
+  /** Default key file; totem.keyfile overrides it. */
+  readonly authkey: string;
+}
+
+/**
+ * The settings of this node. `name`: our node name when it is not the host's (many nodes on one machine).
+ * Every failure is one sentence with the file and what to do.
+ */
+export async function loadSettings(paths: ConfigPaths, name?: string): Promise<SettingsResult> {
+  const text = await readText(paths.conf);
+  if (!text.ok) return text;
+  const conf = parseConf(text.value);
+  if (!conf.ok) return { ok: false, reason: `${paths.conf}:${conf.line}: ${conf.reason}` };
+  const localAddresses = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .map((address) => address.address);
+  return readSettings({
+    conf: conf.value,
+    file: paths.conf,
+    localNames: name === undefined ? hostNames() : [name],
+    localAddresses: name === undefined ? localAddresses : [],
+    resolved: await resolveAll(conf.value),
+    key: await readKey(conf.value, paths.authkey),
+  });
+}
+
+async function readText(
+  path: string,
+): Promise<
+  { readonly ok: true; readonly value: string } | { readonly ok: false; readonly reason: string }
+> {
+  try {
+    const bytes = await readFile(path);
+    if (bytes.length > fileBytesMax)
+      return { ok: false, reason: `${path} is larger than 1 MiB: not a corosync.conf` };
+    return { ok: true, value: bytes.toString("latin1") };
+  } catch (error) {
+    return {
+      ok: false,
+      reason: `Can't read ${path}: ${errorText(error)}. Create a cluster first, or give the directory that holds etc/corosync with --root`,
+    };
+  }
+}
+
+const errorText = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** The host name and its forms with the domain cut off label by label, as corosync looks for the local node. */
+function hostNames(): string[] {
+  const labels = hostname().split(".");
+  return labels.map((_, cut) => labels.slice(0, labels.length - cut).join("."));
+}
+
+async function resolveAll(conf: Conf): Promise<Map<string, string>> {
+  const names = new Set<string>();
+  for (const list of sectionsOf(conf, "nodelist")) {
+    for (const node of sectionsOf(list, "node")) {
+      for (const item of node.items) {
+        if (item.kind === "entry" && /^ring\d+_addr$/.test(item.key)) names.add(item.value);
+      }
+    }
+  }
+  const version = textAt(conf, ["totem", "ip_version"]) ?? "ipv6-4";
+  const resolved = new Map<string, string>();
+  await Promise.all(
+    [...names].map(async (name) => {
+      const address = isIP(name) > 0 ? name : await resolve(name, version);
+      if (address !== undefined) resolved.set(name, address);
+    }),
+  );
+  return resolved;
+}
+
+async function resolve(name: string, version: string): Promise<string | undefined> {
+  const families = { ipv4: [4], ipv6: [6], "ipv4-6": [4, 6] }[version] ?? [6, 4];
+  for (const family of families) {
+    try {
+      return (await lookup(name, { family })).address;
+    } catch {
+      // Not in this family: the next one decides; readSettings names an address that none can resolve.
+    }
+  }
+  return undefined;
+}
+
+async function readKey(
+  conf: Conf,
+  authkey: string,
+): Promise<
+  | { readonly ok: true; readonly bytes: Uint8Array }
+  | { readonly ok: false; readonly reason: string }
+> {
+  const source = keySource(conf);
+  if (source === undefined) return { ok: true, bytes: new Uint8Array(0) };
+  if (source.keyfile === undefined && source.key !== undefined) {
+    return { ok: true, bytes: Buffer.from(source.key, "latin1") };
+  }
+  const path = source.keyfile ?? authkey;
+  try {
+    const bytes = await readFile(path);
+    return { ok: true, bytes: new Uint8Array(bytes.subarray(0, keyBytesMax)) };
+  } catch (error) {
+    return {
+      ok: false,
+      reason: `Could not open ${path}: ${errorText(error)}. Copy the key from another node of the cluster, or make one with corosync-keygen`,
+    };
+  }
+}

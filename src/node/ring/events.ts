@@ -1,0 +1,60 @@
+// The alphabet of the ring core (Totem single ring with totempg packing): everything that can happen to it and everything it
+// can ask for. Spec: totem.md. The ring knows nothing of links, crypto or services.
+import type { LogAction, TimerAction } from "../../world.ts";
+
+export interface RingId {
+  /** nodeid of the representative. */
+  readonly rep: number;
+  readonly seq: number;
+}
+
+export type RingTimer =
+  "token" | "tokenWarning" | "tokenRetransmit" | "hold" | "join" | "consensus" | "merge" | "pause";
+
+/** Which of the two send queues: `sync` messages go out between a regular configuration and `synchronised`. */
+export type SendQueue = "application" | "sync";
+
+export type RingEvent =
+  /** The transport works: leave the starting state, form the first ring (GATHER reason 15). */
+  | { readonly kind: "started" }
+  /** One whole totem message, our own multicasts included (every transport loops them back). */
+  | { readonly kind: "received"; readonly bytes: Uint8Array }
+  | { readonly kind: "timedOut"; readonly timer: RingTimer }
+  /** A logical message: totempg group header and payload (totem.md §2.2). Kept until sent, also across rings. */
+  | { readonly kind: "submitted"; readonly queue: SendQueue; readonly message: Uint8Array }
+  /** All services are synchronised: the application queue is sent again, the sync buffers are dropped. */
+  | { readonly kind: "synchronised" }
+  /** Multicast a LEAVE, then be silent for ever (totem.md §3.10). */
+  | { readonly kind: "stopped" };
+
+export type RingAction =
+  /** `nodeid` may be our own (one-node ring). target_nodeid is already written. */
+  | { readonly kind: "unicast"; readonly nodeid: number; readonly bytes: Uint8Array }
+  /** To every configured node and back to ourselves. */
+  | { readonly kind: "multicast"; readonly bytes: Uint8Array }
+  | TimerAction<RingTimer>
+  /** Must be on disk before any later action. */
+  | { readonly kind: "persistRing"; readonly ringSeq: number }
+  /** A logical message in agreed order (totempg header still in front). */
+  | { readonly kind: "delivered"; readonly nodeid: number; readonly message: Uint8Array }
+  | {
+      readonly kind: "configured";
+      readonly type: "transitional" | "regular";
+      readonly ring: RingId;
+      readonly members: readonly number[];
+      readonly left: readonly number[];
+      readonly joined: readonly number[];
+    }
+  /** The sort or send queues have room again after a `submit` was refused by `hasRoom`. */
+  | { readonly kind: "drained" }
+  | LogAction;
+
+export interface RingCounters {
+  tokensReceived: number;
+  messagesSent: number;
+  messagesReceived: number;
+  retransmitsSent: number;
+  retransmitsAsked: number;
+  memberships: number;
+  droppedMalformed: number;
+}

@@ -1,0 +1,100 @@
+// What a node needs to know of corosync.conf, with every default and derived timeout filled in exactly as corosync
+// derives it (totem.md §3.2, §6; services.md §4.9, §5; knet.md §2.4).
+
+export interface TotemTuning {
+  readonly tokenMs: number;
+  readonly tokenWarningPercent: number;
+  readonly tokenRetransmitMs: number;
+  readonly holdMs: number;
+  readonly joinMs: number;
+  readonly sendJoinMs: number;
+  readonly consensusMs: number;
+  readonly mergeMs: number;
+  readonly failReceiveMax: number;
+  readonly seqnoUnchangedMax: number;
+  readonly windowSize: number;
+  readonly maxMessages: number;
+  readonly missCountMax: number;
+  readonly cancelTokenHoldOnRetransmit: boolean;
+  /** totem packet size before the two 45-byte headers are taken off. */
+  readonly netMtu: number;
+}
+
+export interface LinkSettings {
+  readonly number: number;
+  readonly port: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  readonly pingPrecision: number;
+  readonly pongCount: number;
+  readonly priority: number;
+}
+
+export interface NodeEntry {
+  readonly nodeid: number;
+  readonly name: string;
+  readonly votes: number;
+  /** One IP address a link number, as text; undefined where the node has no such link. */
+  readonly addresses: readonly (string | undefined)[];
+}
+
+export type CipherName = "none" | "aes128" | "aes192" | "aes256";
+export type HashName = "none" | "md5" | "sha1" | "sha256" | "sha384" | "sha512";
+
+export interface CryptoSettings {
+  readonly cipher: CipherName;
+  readonly hash: HashName;
+  /** Raw bytes of the key file (at most 4096); empty without crypto. */
+  readonly key: Uint8Array;
+}
+
+export interface QuorumSettings {
+  /** False: no provider, the node counts as quorate always. */
+  readonly provider: boolean;
+  readonly expectedVotes: number | undefined;
+  readonly votes: number | undefined;
+  readonly twoNode: boolean;
+  /** undefined: follows twoNode. */
+  readonly waitForAll: boolean | undefined;
+  readonly lastManStanding: boolean;
+  readonly lastManStandingWindowMs: number;
+  readonly autoTieBreaker: boolean;
+  readonly autoTieBreakerNode: string;
+  readonly expectedVotesTracking: boolean;
+  readonly allowDownscale: boolean;
+  readonly device:
+    | undefined
+    | {
+        readonly model: string;
+        readonly votes: number | undefined;
+        readonly timeoutMs: number;
+        readonly syncTimeoutMs: number;
+        /** Everything below quorum.device, by its key ("net.host", …). */
+        readonly options: Readonly<Record<string, string>>;
+      };
+}
+
+export interface NodeSettings {
+  readonly clusterName: string;
+  /** totem.config_version; 0 when absent. */
+  readonly configVersion: number;
+  readonly transport: "knet" | "udpu" | "udp";
+  readonly nodeid: number;
+  readonly name: string;
+  /** In file order, ourselves included. */
+  readonly nodes: readonly NodeEntry[];
+  readonly links: readonly LinkSettings[];
+  readonly linkMode: "passive" | "active" | "rr";
+  readonly tuning: TotemTuning;
+  readonly crypto: CryptoSettings;
+  readonly pmtudIntervalMs: number;
+  /** 0: find it by probing. */
+  readonly knetMtu: number;
+  readonly compression: {
+    readonly model: string;
+    readonly threshold: number;
+    readonly level: number;
+  };
+  readonly blockUnlistedIps: boolean;
+  readonly quorum: QuorumSettings;
+}

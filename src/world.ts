@@ -1,0 +1,90 @@
+// What the pure cores and their hosts share: the shapes of timers, log lines and closed process groups, and the few
+// things of the outside world that a core may be given. A core never reaches for a clock, a socket or randomness.
+
+export type Level = "error" | "warning" | "notice" | "info" | "debug";
+
+/** A line for the operator. `subsystem` uses corosync's names: TOTEM, KNET, VOTEQ, CPG, SYNC, QUORUM, CFG, MAIN, … */
+export interface LogAction {
+  readonly kind: "log";
+  readonly level: Level;
+  readonly subsystem: string;
+  readonly text: string;
+}
+
+/**
+ * A timer is a name, not a handle: `arm` replaces a running one, `disarm` clears it. `at` is in milliseconds on the same
+ * monotonic clock as the `now` given to `step`. A host never fires a timer that was re-armed or disarmed since.
+ */
+export type TimerAction<Timer extends string> =
+  | { readonly kind: "arm"; readonly timer: Timer; readonly at: number }
+  | { readonly kind: "disarm"; readonly timer: Timer };
+
+/**
+ * The form of every protocol core: one event in, ordered actions out (spec: engineering §3).
+ * - `now`: milliseconds, monotonic, from an arbitrary start.
+ * - The order of actions is a contract: a `persist…` must be durable before any later action is carried out.
+ * - Bytes in an event belong to the host and may change after `step` returns: a core copies what it keeps.
+ * - Bytes in an action are never changed afterwards by the core.
+ */
+export interface Core<Event, Action> {
+  step(event: Event, now: number, out: Action[]): void;
+}
+
+/** A source of randomness; seeded in the simulator. */
+export interface Random {
+  /** A whole number in 0 … limit - 1. */
+  below(limit: number): number;
+}
+
+/** SHA-256 over several pieces as if they were one; 32 bytes. */
+export type Sha256 = (pieces: readonly Uint8Array[]) => Uint8Array;
+
+/** A process in a closed process group (CPG). */
+export interface GroupMember {
+  readonly nodeid: number;
+  readonly pid: number;
+}
+
+/** CPG's reasons on the wire: 1 join, 2 leave, 3 node down, 4 node up, 5 process died. */
+export type GroupReason = 1 | 2 | 3 | 4 | 5;
+
+export interface GroupChange extends GroupMember {
+  readonly reason: GroupReason;
+}
+
+/** What a group member sees, in one total order on all members. `group` is a byte string, any trailing NUL included. */
+export type GroupEvent =
+  | {
+      readonly kind: "delivered";
+      readonly group: string;
+      readonly nodeid: number;
+      readonly pid: number;
+      readonly message: Uint8Array;
+    }
+  | {
+      readonly kind: "configured";
+      readonly group: string;
+      /** Ascending by (nodeid, pid). */
+      readonly members: readonly GroupMember[];
+      readonly left: readonly GroupChange[];
+      readonly joined: readonly GroupChange[];
+    };
+
+/** What a group member may ask. One membership per group and process. */
+export type GroupRequest =
+  | { readonly kind: "join"; readonly group: string }
+  | { readonly kind: "leave"; readonly group: string }
+  | { readonly kind: "send"; readonly group: string; readonly message: Uint8Array };
+
+/** Closed process groups as their users (the tree) know them: ordered messages and membership, nothing of the ring. */
+export interface GroupPort {
+  /** Our own identity in every group. */
+  readonly self: GroupMember;
+  /**
+   * Queues a request. False: too much is waiting already; nothing was queued, try again later.
+   * Own messages come back through the listener like everybody's.
+   */
+  request(request: GroupRequest): boolean;
+  /** Sets the one listener. It is called with all events of one turn of the ring together, in order. */
+  listen(listener: (events: readonly GroupEvent[]) => void): void;
+}
