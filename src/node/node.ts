@@ -1,0 +1,228 @@
+// The ring thread seen from the main thread: starts the Worker, speaks the bridge's messages, ends when it ends.
+// A Worker that dies is never restarted in place: the process ends and the service manager starts a clean one.
+import type { GroupEvent, GroupMember, GroupPort, GroupRequest, LogAction } from "../world.ts";
+import type { FromRing, RingAnswer, RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
+import type { Cluster } from "./cluster.ts";
+import type { QuorumView } from "./events.ts";
+import type { NodeSettings } from "./settings.ts";
+
+/** Bytes of requests that may wait for the ring thread before `request` refuses. One message always fits. */
+const requestBytesMax = 4 * 1024 * 1024;
+const answerMsMax = 5000;
+const stopMsMax = 15_000;
+
+export interface ClusterOptions {
+  readonly settings: NodeSettings;
+  /** Directory of ringid_<nodeid>; it must exist. */
+  readonly stateDir: string;
+  readonly pid: number;
+  readonly log: (line: LogAction) => void;
+}
+
+export type ClusterResult =
+  { readonly ok: true; readonly value: Cluster } | { readonly ok: false; readonly reason: string };
+
+/** Starts the ring thread; resolves once its sockets are bound, or with the sentence that says why they are not. */
+export async function startCluster(options: ClusterOptions): Promise<ClusterResult> {
+  const thread = new RingThreadClient(options);
+  const reason = await thread.start();
+  return reason === "" ? { ok: true, value: thread } : { ok: false, reason };
+}
+
+class RingThreadClient implements Cluster {
+  readonly settings: NodeSettings;
+  readonly groups: GroupPort;
+  readonly finished: Promise<{ readonly clean: boolean; readonly reason: string }>;
+  #quorum: QuorumView | undefined;
+  readonly #options: ClusterOptions;
+  readonly #worker: Worker;
+  readonly #finish: (end: { clean: boolean; reason: string }) => void;
+  readonly #started = Promise.withResolvers<string>();
+  readonly #quorumListeners: ((quorum: QuorumView) => void)[] = [];
+  readonly #questions = new Map<number, (answer: RingAnswer) => void>();
+  #questionId = 0;
+  #groupListener: ((events: readonly GroupEvent[]) => void) | undefined;
+  /** Events that came before anybody listened. */
+  #early: GroupEvent[] = [];
+  #waitingBytes = 0;
+  #pending: GroupRequest[] = [];
+  #ended = false;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.settings = options.settings;
+    const finished = Promise.withResolvers<{ clean: boolean; reason: string }>();
+    this.finished = finished.promise;
+    this.#finish = finished.resolve;
+    const self: GroupMember = { nodeid: options.settings.nodeid, pid: options.pid };
+    this.groups = {
+      self,
+      request: (request) => this.#request(request),
+      listen: (listener) => this.#listen(listener),
+    };
+    this.#worker = new Worker(new URL("./thread.ts", import.meta.url).href);
+    this.#worker.addEventListener("message", (event: MessageEvent<FromRing>) => {
+      this.#received(event.data);
+    });
+    this.#worker.addEventListener("error", (event) => {
+      this.#end(false, `the ring thread failed: ${event.message}`);
+    });
+    this.#worker.addEventListener("close", () => this.#end(false, "the ring thread ended"));
+  }
+
+  get quorum(): QuorumView | undefined {
+    return this.#quorum;
+  }
+
+  start(): Promise<string> {
+    return this.#started.promise;
+  }
+
+  onQuorum(listener: (quorum: QuorumView) => void): void {
+    this.#quorumListeners.push(listener);
+    if (this.#quorum !== undefined) listener(this.#quorum);
+  }
+
+  async snapshot(): Promise<RingSnapshot> {
+    const answer = await this.#ask({ kind: "snapshot" });
+    if (answer.kind === "snapshot") return answer.snapshot;
+    throw new Error(answer.kind === "refused" ? answer.reason : "the ring thread gave no snapshot");
+  }
+
+  setExpectedVotes(votes: number): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return this.#command({ kind: "expectedVotes", votes });
+  }
+
+  cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return this.#command({ kind: "cancelWaitForAll" });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#ended) return;
+    this.#post({ kind: "stop" });
+    const timeout = setTimeout(
+      () => this.#end(false, `the ring thread did not stop within ${stopMsMax} ms`),
+      stopMsMax,
+    );
+    await this.finished;
+    clearTimeout(timeout);
+  }
+
+  #post(message: ToRing): void {
+    this.#worker.postMessage(message);
+  }
+
+  async #command(
+    question: RingQuestion,
+  ): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    const answer = await this.#ask(question);
+    return {
+      ok: answer.kind !== "refused",
+      reason: answer.kind === "refused" ? answer.reason : "",
+    };
+  }
+
+  #ask(question: RingQuestion): Promise<RingAnswer> {
+    if (this.#ended)
+      return Promise.resolve({ kind: "refused", reason: "the ring thread has ended" });
+    this.#questionId += 1;
+    const id = this.#questionId;
+    const { promise, resolve } = Promise.withResolvers<RingAnswer>();
+    const timeout = setTimeout(
+      () =>
+        this.#answered(id, {
+          kind: "refused",
+          reason: `the ring thread gave no answer in ${answerMsMax} ms`,
+        }),
+      answerMsMax,
+    );
+    this.#questions.set(id, (answer) => {
+      clearTimeout(timeout);
+      resolve(answer);
+    });
+    this.#post({ kind: "ask", id, question });
+    return promise;
+  }
+
+  #answered(id: number, answer: RingAnswer): void {
+    const resolve = this.#questions.get(id);
+    this.#questions.delete(id);
+    resolve?.(answer);
+  }
+
+  #request(request: GroupRequest): boolean {
+    const size = requestBytes(request);
+    if (this.#ended) return false;
+    if (this.#waitingBytes > 0 && this.#waitingBytes + size > requestBytesMax) return false;
+    this.#waitingBytes += size;
+    this.#pending.push(request);
+    if (this.#pending.length === 1) queueMicrotask(() => this.#flush());
+    return true;
+  }
+
+  #flush(): void {
+    const requests = this.#pending;
+    this.#pending = [];
+    if (requests.length > 0 && !this.#ended) this.#post({ kind: "requests", requests });
+  }
+
+  #listen(listener: (events: readonly GroupEvent[]) => void): void {
+    this.#groupListener = listener;
+    const early = this.#early;
+    this.#early = [];
+    if (early.length > 0) listener(early);
+  }
+
+  #received(message: FromRing): void {
+    switch (message.kind) {
+      case "loaded":
+        this.#post({
+          kind: "start",
+          settings: this.#options.settings,
+          stateDir: this.#options.stateDir,
+          pid: this.#options.pid,
+        });
+        return;
+      case "started":
+        this.#started.resolve("");
+        return;
+      case "events":
+        if (this.#groupListener === undefined) this.#early.push(...message.events);
+        else this.#groupListener(message.events);
+        return;
+      case "quorum":
+        this.#quorum = message.quorum;
+        for (const listener of this.#quorumListeners) listener(message.quorum);
+        return;
+      case "log":
+        for (const line of message.lines) this.#options.log(line);
+        return;
+      case "answer":
+        this.#answered(message.id, message.answer);
+        return;
+      case "taken":
+        this.#waitingBytes -= message.bytes;
+        return;
+      case "finished":
+        this.#end(message.clean, message.reason);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #end(clean: boolean, reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const id of this.#questions.keys()) this.#answered(id, { kind: "refused", reason });
+    this.#started.resolve(reason);
+    this.#worker.terminate();
+    this.#finish({ clean, reason });
+  }
+}
+
+/** What a request costs in the credit between the two threads. */
+export function requestBytes(request: GroupRequest): number {
+  const overhead = 64;
+  return request.kind === "send" ? request.message.length + overhead : overhead;
+}

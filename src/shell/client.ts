@@ -1,0 +1,140 @@
+// A typed client of a running node's local API. Every failure is a CommandFailure with one sentence.
+import * as v from "valibot";
+import type { DumpEntry } from "./tree-dump.ts";
+import { CommandFailure, exitNotRunning } from "./exit.ts";
+import type { NodeStatus } from "./status.ts";
+
+const requestMsMax = 60_000;
+
+const faultSchema = v.object({ error: v.object({ errno: v.string(), reason: v.string() }) });
+const listSchema = v.object({
+  entries: v.array(
+    v.object({
+      name: v.string(),
+      type: v.picklist(["directory", "file", "symlink"]),
+      mode: v.number(),
+      size: v.number(),
+      mtime: v.number(),
+      links: v.number(),
+      generated: v.boolean(),
+      target: v.optional(v.string()),
+    }),
+  ),
+});
+export type ListedEntry = v.InferOutput<typeof listSchema>["entries"][number];
+
+const dumpSchema = v.object({
+  entries: v.array(
+    v.object({
+      path: v.string(),
+      type: v.picklist(["directory", "file", "symlink"]),
+      mode: v.string(),
+      size: v.number(),
+      mtime: v.number(),
+      sha256: v.string(),
+      target: v.string(),
+    }),
+  ),
+});
+
+/** The fields a shell must find; the rest of the object is passed on as the node sent it. */
+const statusSchema = v.looseObject({
+  version: v.string(),
+  node: v.looseObject({ name: v.string(), nodeid: v.number() }),
+  cluster: v.looseObject({ name: v.string() }),
+  quorum: v.looseObject({ quorate: v.boolean(), meaning: v.string() }),
+  ring: v.looseObject({ id: v.string(), state: v.string() }),
+  nodes: v.array(v.looseObject({ name: v.string(), nodeid: v.number() })),
+  links: v.array(v.looseObject({})),
+  tree: v.looseObject({ digest: v.string(), writable: v.boolean() }),
+  mount: v.looseObject({ target: v.string(), reason: v.string() }),
+});
+
+export class NodeClient {
+  readonly #socket: string;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  async status(): Promise<NodeStatus> {
+    const body: unknown = await (await this.#request("GET", "/v1/status")).json();
+    if (!isNodeStatus(body))
+      throw new CommandFailure("the node answered with a status this version cannot read");
+    return body;
+  }
+
+  async list(path: string): Promise<readonly ListedEntry[]> {
+    const response = await this.#request("GET", `/v1/tree/list?${query({ path })}`);
+    return v.parse(listSchema, await response.json()).entries;
+  }
+
+  async dump(): Promise<readonly DumpEntry[]> {
+    const response = await this.#request("GET", "/v1/tree/dump");
+    return v.parse(dumpSchema, await response.json()).entries;
+  }
+
+  async read(path: string): Promise<Uint8Array> {
+    const response = await this.#request("GET", `/v1/tree/file?${query({ path })}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  async put(path: string, data: Uint8Array): Promise<void> {
+    await this.#request("PUT", `/v1/tree/file?${query({ path })}`, data);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#request("DELETE", `/v1/tree/file?${query({ path })}`);
+  }
+
+  async mkdir(path: string): Promise<void> {
+    await this.#request("POST", `/v1/tree/directory?${query({ path })}`);
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    await this.#request("POST", "/v1/tree/move", JSON.stringify({ from, to }));
+  }
+
+  async setExpectedVotes(votes: number): Promise<void> {
+    await this.#request("POST", "/v1/quorum/expected", JSON.stringify({ votes }));
+  }
+
+  async #request(method: string, path: string, body?: string | Uint8Array): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(`http://localhost${path}`, {
+        method,
+        unix: this.#socket,
+        signal: AbortSignal.timeout(requestMsMax),
+        ...(body === undefined
+          ? {}
+          : { body: typeof body === "string" ? body : new Uint8Array(body) }),
+      });
+    } catch (error) {
+      if (error instanceof Error && error.name === "TimeoutError") {
+        throw new CommandFailure(
+          `the node at ${this.#socket} gave no answer in ${requestMsMax / 1000} s; see its log`,
+        );
+      }
+      throw new CommandFailure(
+        `no node answers at ${this.#socket}: start one with "quorate node", or name its directory with --root`,
+        exitNotRunning,
+      );
+    }
+    if (response.ok) return response;
+    const fault = v.safeParse(faultSchema, await response.json().catch(() => undefined));
+    throw new CommandFailure(
+      fault.success
+        ? `${fault.output.error.reason} (${fault.output.error.errno})`
+        : `the node answered with HTTP status ${response.status}`,
+    );
+  }
+}
+
+function isNodeStatus(body: unknown): body is NodeStatus {
+  return v.is(statusSchema, body);
+}
+
+function query(values: Readonly<Record<string, string>>): string {
+  return new URLSearchParams(values).toString();
+}

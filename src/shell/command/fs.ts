@@ -1,0 +1,138 @@
+// `quorate fs …`: the tree without a mount. Changes are answered once the cluster has agreed and this node has stored them.
+import { readFile } from "node:fs/promises";
+import { NodeClient, type ListedEntry } from "../client.ts";
+import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { nodePaths } from "../paths.ts";
+import type { DumpEntry } from "../tree-dump.ts";
+
+const fileBytesMax = 1024 * 1024;
+
+export interface FsOptions {
+  readonly root: string;
+  readonly json: boolean;
+  readonly verb: string;
+  readonly args: readonly string[];
+  readonly write: (bytes: string | Uint8Array) => void;
+  readonly stdin: () => Promise<Uint8Array>;
+}
+
+export const fsUsage = `ls [PATH]            list a directory
+cat PATH             print a file
+put PATH [FILE]      replace a file with FILE's content (default: standard input)
+mkdir PATH           make a directory
+rm PATH              remove a file or an empty directory
+mv FROM TO           rename
+dump                 every object with mode, size, time and SHA-256`;
+
+export async function fsCommand(options: FsOptions): Promise<number> {
+  const client = new NodeClient(nodePaths(options.root).socket);
+  const [first, second] = options.args;
+  switch (options.verb) {
+    case "ls":
+      expectArgs(options, 0, 1);
+      return list(options, await client.list(first ?? ""));
+    case "cat":
+      options.write(await client.read(required(options, first)));
+      return exitOk;
+    case "put":
+      expectArgs(options, 1, 2);
+      await client.put(required(options, first), await input(options, second));
+      return exitOk;
+    case "mkdir":
+      await client.mkdir(required(options, first));
+      return exitOk;
+    case "rm":
+      await client.remove(required(options, first));
+      return exitOk;
+    case "mv":
+      expectArgs(options, 2, 2);
+      await client.move(required(options, first), required(options, second));
+      return exitOk;
+    case "dump":
+      expectArgs(options, 0, 0);
+      return dump(options, await client.dump());
+    default:
+      throw new CommandFailure(
+        `unknown verb "fs ${options.verb}". The verbs are:\n${fsUsage}`,
+        exitUsage,
+      );
+  }
+}
+
+function expectArgs(options: FsOptions, min: number, max: number): void {
+  const count = options.args.length;
+  if (count < min || count > max) {
+    throw new CommandFailure(
+      `"fs ${options.verb}" was given ${count} arguments. The verbs are:\n${fsUsage}`,
+      exitUsage,
+    );
+  }
+}
+
+/** The path of a verb that needs one, and nothing more than it takes. */
+function required(options: FsOptions, path: string | undefined): string {
+  const most = options.verb === "put" || options.verb === "mv" ? 2 : 1;
+  expectArgs(options, 1, most);
+  if (path === undefined || path === "") {
+    throw new CommandFailure(`"fs ${options.verb}" needs a path inside the tree`, exitUsage);
+  }
+  return path;
+}
+
+async function input(options: FsOptions, file: string | undefined): Promise<Uint8Array> {
+  const data = file === undefined || file === "-" ? await options.stdin() : await readInput(file);
+  if (data.length > fileBytesMax) {
+    throw new CommandFailure(
+      `a file of the tree holds at most 1 MiB; this one has ${data.length} bytes (EFBIG)`,
+    );
+  }
+  return data;
+}
+
+async function readInput(file: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(file));
+  } catch (error) {
+    throw new CommandFailure(
+      `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function list(options: FsOptions, entries: readonly ListedEntry[]): number {
+  if (options.json) {
+    options.write(`${JSON.stringify(entries)}\n`);
+    return exitOk;
+  }
+  const sizeWidth = Math.max(1, ...entries.map((entry) => String(entry.size).length));
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const time = entry.mtime === 0 ? "-".padEnd(19) : isoSeconds(entry.mtime);
+    const target = entry.target === undefined ? "" : ` -> ${entry.target}`;
+    const size = String(entry.size).padStart(sizeWidth);
+    options.write(`${modeText(entry)} ${size} ${time} ${entry.name}${target}\n`);
+  }
+  return exitOk;
+}
+
+function isoSeconds(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+}
+
+function modeText(entry: ListedEntry): string {
+  const letters = "rwxrwxrwx";
+  const kind = { directory: "d", file: "-", symlink: "l" }[entry.type];
+  return (
+    kind + [...letters].map((letter, at) => (entry.mode & (1 << (8 - at)) ? letter : "-")).join("")
+  );
+}
+
+function dump(options: FsOptions, entries: readonly DumpEntry[]): number {
+  if (options.json) {
+    options.write(`${JSON.stringify(entries)}\n`);
+    return exitOk;
+  }
+  for (const { path, type, mode, size, mtime, sha256, target } of entries) {
+    options.write([path, type, mode, size, mtime, sha256 || "-", target || "-"].join("\t") + "\n");
+  }
+  return exitOk;
+}

@@ -1,0 +1,84 @@
+// `quorate status`: the node, its votes, its ring and its tree on one screen; --json for scripts, --watch to follow.
+import { setTimeout as wait } from "node:timers/promises";
+import { NodeClient } from "../client.ts";
+import { exitFailed, exitOk } from "../exit.ts";
+import { nodePaths } from "../paths.ts";
+import type { NodeStatus } from "../status.ts";
+import { table } from "../table.ts";
+
+const watchMs = 1000;
+
+export interface StatusOptions {
+  readonly root: string;
+  readonly json: boolean;
+  readonly watch: boolean;
+  readonly write: (text: string) => void;
+}
+
+/** Exit code 0 when the node is quorate and its tree writable, 1 when it runs but is not. */
+export async function statusCommand(options: StatusOptions): Promise<number> {
+  const client = new NodeClient(nodePaths(options.root).socket);
+  for (;;) {
+    const status = await client.status();
+    if (options.json)
+      options.write(`${JSON.stringify(status, undefined, options.watch ? 0 : 2)}\n`);
+    else options.write(`${options.watch ? clearScreen : ""}${statusText(status)}`);
+    if (!options.watch) return status.quorum.quorate && status.tree.writable ? exitOk : exitFailed;
+    await wait(watchMs);
+  }
+}
+
+const clearScreen = "\u001b[H\u001b[2J";
+
+export function statusText(status: NodeStatus): string {
+  const { node, cluster, quorum, ring, tree } = status;
+  const encrypted = cluster.encrypted ? "encrypted" : "NOT encrypted";
+  const lines = [
+    `${node.name} (node ${node.nodeid}) in cluster ${cluster.name || "(no name)"}, configuration ${cluster.configVersion}, ${encrypted}`,
+    "",
+    `Quorum  ${quorum.meaning}`,
+    `        flags: ${quorum.flags.join(" ") || "none"}`,
+    `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
+    `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
+    `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
+    ...(tree.writable ? [] : [`        ${tree.reason}`]),
+    `        digest ${tree.digest.slice(0, 16)}`,
+    `Mount   ${status.mount.target === "" ? `not mounted: ${status.mount.reason}` : status.mount.target}`,
+    "",
+    ...nodeTable(status),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function nodeTable(status: NodeStatus): string[] {
+  return table(
+    [
+      { title: "NODEID", right: true },
+      { title: "NAME" },
+      { title: "VOTES", right: true },
+      { title: "STATE" },
+      { title: "LINK" },
+      { title: "ADDRESS" },
+    ],
+    status.nodes.map((node) => [
+      String(node.nodeid),
+      node.local ? `${node.name} (local)` : node.name,
+      String(node.votes),
+      node.member ? "member" : "absent",
+      node.local ? "-" : linkText(status, node.nodeid),
+      node.addresses.join(", "),
+    ]),
+  );
+}
+
+function linkText(status: NodeStatus, nodeid: number): string {
+  const links = status.links.filter((link) => link.nodeid === nodeid);
+  const up = links.filter((link) => link.connected);
+  if (up.length === 0) return "down";
+  const latencyMs = Math.min(...up.map((link) => link.latencyUs)) / 1000;
+  return `${up.length}/${links.length} up, ${latencyMs.toFixed(1)} ms, mtu ${Math.min(...up.map((link) => link.mtu))}`;
+}
+
+function milliseconds(us: number): string {
+  return us === 0 ? "unknown" : `${(us / 1000).toFixed(2)} ms`;
+}

@@ -1,0 +1,29 @@
+// Where a node keeps its things: corosync's and Proxmox's own paths, all of them below one directory with --root.
+import { resolve } from "node:path";
+
+export interface NodePaths {
+  readonly root: string;
+  readonly conf: string;
+  readonly authkey: string;
+  /** Directory of ringid_<nodeid>. */
+  readonly stateDir: string;
+  /** Directory of config.db. */
+  readonly treeDir: string;
+  readonly mount: string;
+  /** The local API's socket. */
+  readonly socket: string;
+}
+
+/** Paths below `root` ("/" for a real machine); `root` may be relative to the current directory. */
+export function nodePaths(root: string): NodePaths {
+  const base = resolve(root) === "/" ? "" : resolve(root);
+  return {
+    root: base === "" ? "/" : base,
+    conf: `${base}/etc/corosync/corosync.conf`,
+    authkey: `${base}/etc/corosync/authkey`,
+    stateDir: `${base}/var/lib/corosync`,
+    treeDir: `${base}/var/lib/pve-cluster`,
+    mount: `${base}/etc/pve`,
+    socket: `${base}/run/quorate.sock`,
+  };
+}

@@ -1,0 +1,126 @@
+// The state of a node as one plain object: what `quorate status --json` prints and GET /v1/status answers.
+// Fields are only ever added. Times in milliseconds or Unix seconds as named.
+import type { Cluster } from "../node/cluster.ts";
+import type { QuorumView } from "../node/events.ts";
+import type { RingCounters, RingId } from "../node/ring/events.ts";
+import type { LinkSnapshot } from "../node/link/events.ts";
+import type { TreeStatus } from "../fs/files.ts";
+
+export interface NodeStatus {
+  readonly version: string;
+  readonly node: {
+    readonly name: string;
+    readonly nodeid: number;
+    readonly pid: number;
+    /** Unix seconds. */
+    readonly startedAt: number;
+    readonly rssBytes: number;
+  };
+  readonly cluster: {
+    readonly name: string;
+    readonly configVersion: number;
+    readonly encrypted: boolean;
+  };
+  readonly quorum: QuorumView & {
+    /** What the votes mean, in a sentence. */
+    readonly meaning: string;
+  };
+  readonly ring: {
+    /** As all tools print it: representative and sequence in hex, "1.2f". */
+    readonly id: string;
+    readonly state: string;
+    readonly synchronising: boolean;
+    readonly members: readonly number[];
+    readonly counters: RingCounters;
+    /** Time between two visits of the token, microseconds. */
+    readonly rotationUs: { readonly p50: number; readonly p99: number };
+    readonly queuedMessages: number;
+    readonly packetsDropped: Readonly<Record<string, number>>;
+  };
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly nodeid: number;
+    readonly votes: number;
+    readonly local: boolean;
+    readonly member: boolean;
+    readonly reachable: boolean;
+    readonly addresses: readonly string[];
+  }[];
+  readonly links: readonly LinkSnapshot[];
+  readonly tree: TreeStatus;
+  /** Where the tree is mounted; "" when it is not, with the reason beside it. */
+  readonly mount: { readonly target: string; readonly reason: string };
+}
+
+export function ringIdText(ring: RingId): string {
+  return `${ring.rep.toString(16)}.${ring.seq.toString(16)}`;
+}
+
+export interface StatusSource {
+  readonly version: string;
+  readonly cluster: Cluster;
+  readonly tree: () => TreeStatus;
+  readonly mount: () => { readonly target: string; readonly reason: string };
+  readonly pid: number;
+  readonly startedAt: number;
+}
+
+export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
+  const { settings } = source.cluster;
+  const { member, links, reachable, rotationUs, packetsDropped } = await source.cluster.snapshot();
+  return {
+    version: source.version,
+    node: {
+      name: settings.name,
+      nodeid: settings.nodeid,
+      pid: source.pid,
+      startedAt: source.startedAt,
+      rssBytes: process.memoryUsage.rss(),
+    },
+    cluster: {
+      name: settings.clusterName,
+      configVersion: settings.configVersion,
+      encrypted: settings.crypto.cipher !== "none",
+    },
+    quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
+    ring: {
+      id: ringIdText(member.ring),
+      state: member.state,
+      synchronising: member.synchronising,
+      members: member.members,
+      counters: member.counters,
+      rotationUs,
+      queuedMessages: member.queuedMessages,
+      packetsDropped,
+    },
+    nodes: settings.nodes.map((node) => ({
+      name: node.name || (node.addresses[0] ?? `node${node.nodeid}`),
+      nodeid: node.nodeid,
+      votes: node.votes,
+      local: node.nodeid === settings.nodeid,
+      member: member.members.includes(node.nodeid),
+      reachable: node.nodeid === settings.nodeid || reachable.includes(node.nodeid),
+      addresses: node.addresses.filter((address) => address !== undefined),
+    })),
+    links,
+    tree: source.tree(),
+    mount: source.mount(),
+  };
+}
+
+/** The verdict in words an operator can act on. */
+export function quorumMeaning(quorum: QuorumView): string {
+  const { totalVotes, expectedVotes, quorum: needed } = quorum;
+  const have = `${totalVotes} of ${expectedVotes} votes`;
+  if (quorum.quorate) {
+    const spare = totalVotes - needed;
+    const rest =
+      spare > 0 ? `${spare} more may be lost` : "no further vote may be lost without losing quorum";
+    return `quorate: ${have} present, ${needed} needed; ${rest}`;
+  }
+  if (totalVotes >= needed && quorum.flags.includes("WaitForAll")) {
+    return `not quorate: waiting for all nodes (${have} present); changes are refused until all were seen once`;
+  }
+  const missing = needed - totalVotes;
+  return `not quorate: ${have} present, ${needed} needed; ${missing} vote${missing === 1 ? " is" : "s are"} missing. Reading works, changes are refused`;
+}

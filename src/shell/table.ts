@@ -1,0 +1,24 @@
+// Aligned columns for people: numbers to the right, text to the left, nothing after the last column.
+
+export interface Column {
+  readonly title: string;
+  readonly right?: boolean;
+}
+
+/** Lines without trailing blanks; the first is the heading. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+  const widths = columns.map((column, at) =>
+    Math.max(column.title.length, ...rows.map((row) => row[at]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string =>
+    columns
+      .map((column, at) => {
+        const cell = cells[at] ?? "";
+        return column.right === true
+          ? cell.padStart(widths[at] ?? 0)
+          : cell.padEnd(widths[at] ?? 0);
+      })
+      .join("  ")
+      .trimEnd();
+  return [line(columns.map((column) => column.title)), ...rows.map(line)];
+}

@@ -1,0 +1,171 @@
+// Three quorate nodes on 127.0.0.11-13 out of one executable, each in a directory of its own below ./demo.
+import { Database } from "bun:sqlite";
+import { createHash, randomBytes } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { copyFile } from "node:fs/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import { NodeClient } from "../../src/shell/client.ts";
+import type { NodeStatus } from "../../src/shell/status.ts";
+import { nodePaths, type NodePaths } from "../../src/shell/paths.ts";
+
+const sample = `${import.meta.dir}/../golden/config.db`;
+const pollMs = 100;
+
+export interface ClusterOptions {
+  /** The executable, or bun and src/main.ts. */
+  readonly command: readonly string[];
+  readonly directory: string;
+  readonly mount: boolean;
+}
+
+/** Waits until `check` gives a value; fails with what it waited for. */
+export async function until<T>(
+  what: string,
+  deadlineMs: number,
+  check: () => Promise<T | undefined>,
+): Promise<T> {
+  const end = performance.now() + deadlineMs;
+  let last = "";
+  for (;;) {
+    try {
+      const value = await check();
+      if (value !== undefined) return value;
+    } catch (error) {
+      last = error instanceof Error ? `; last: ${error.message}` : "";
+    }
+    if (performance.now() > end)
+      throw new Error(`${what}: not within ${deadlineMs / 1000} s${last}`);
+    await wait(pollMs);
+  }
+}
+
+export class DemoNode {
+  readonly name: string;
+  readonly nodeid: number;
+  readonly paths: NodePaths;
+  readonly client: NodeClient;
+  readonly #options: ClusterOptions;
+  #process: ReturnType<typeof Bun.spawn> | undefined;
+
+  constructor(options: ClusterOptions, nodeid: number) {
+    this.#options = options;
+    this.nodeid = nodeid;
+    this.name = `pve${nodeid}`;
+    this.paths = nodePaths(`${options.directory}/${this.name}`);
+    this.client = new NodeClient(this.paths.socket);
+  }
+
+  get running(): boolean {
+    return (
+      this.#process !== undefined &&
+      this.#process.exitCode === null &&
+      this.#process.signalCode === null
+    );
+  }
+
+  get log(): string {
+    return `${this.paths.root}/log`;
+  }
+
+  start(): void {
+    const log = openSync(this.log, "a");
+    this.#process = Bun.spawn(
+      [
+        ...this.#options.command,
+        "node",
+        "--root",
+        this.paths.root,
+        "--name",
+        this.name,
+        ...(this.#options.mount ? ["--mount", this.paths.mount] : ["--no-mount"]),
+      ],
+      { stdin: "ignore", stdout: log, stderr: log },
+    );
+    closeSync(log);
+  }
+
+  /** Sends the signal and resolves with the exit code once the process is gone. */
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<number> {
+    const child = this.#process;
+    if (child === undefined) return 0;
+    child.kill(signal);
+    await child.exited;
+    return child.exitCode ?? 128;
+  }
+
+  async status(): Promise<NodeStatus | undefined> {
+    if (!this.running) return undefined;
+    try {
+      return await this.client.status();
+    } catch {
+      // Starting or stopping: no answer is an answer here; `until` gives up in the end.
+      return undefined;
+    }
+  }
+
+  logTail(lines = 15): string {
+    return existsSync(this.log)
+      ? readFileSync(this.log, "utf8").split("\n").slice(-lines).join("\n")
+      : "";
+  }
+}
+
+/** Lays out the three directories: configuration, key, and the sample database on the first node only. */
+export async function prepare(options: ClusterOptions): Promise<DemoNode[]> {
+  const database = new Database(sample, { readonly: true, strict: true });
+  const conf = confOf(database);
+  database.close();
+  const key = randomBytes(256);
+  const nodes = [1, 2, 3].map((nodeid) => new DemoNode(options, nodeid));
+  for (const node of nodes) {
+    rmSync(node.paths.root, { recursive: true, force: true });
+    for (const folder of [
+      "etc/corosync",
+      "etc/pve",
+      "run",
+      "var/lib/corosync",
+      "var/lib/pve-cluster",
+    ]) {
+      mkdirSync(`${node.paths.root}/${folder}`, { recursive: true });
+    }
+    writeFileSync(node.paths.conf, conf);
+    writeFileSync(node.paths.authkey, key, { mode: 0o400 });
+  }
+  const first = nodes[0];
+  if (first !== undefined) await copyFile(sample, `${first.paths.treeDir}/config.db`);
+  return nodes;
+}
+
+/** The corosync.conf that the sample tree carries: it names pve1-3 on 127.0.0.11-13, encrypted. */
+function confOf(database: Database): Uint8Array {
+  const row = database
+    .query("SELECT data FROM tree WHERE parent = 0 AND name = 'corosync.conf'")
+    .get();
+  if (typeof row === "object" && row !== null && "data" in row && row.data instanceof Uint8Array) {
+    return row.data;
+  }
+  throw new Error("the sample database has no corosync.conf");
+}
+
+/** A hash over the rows of a config.db as plain SQLite sees them; the type of the version record does not count. */
+export function databaseDigest(path: string): string {
+  const database = new Database(path, { readonly: true, strict: true });
+  try {
+    const rows = database
+      .query(
+        "SELECT inode, parent, version, writer, mtime, CASE inode WHEN 0 THEN 4 ELSE type END, hex(name), hex(data) FROM tree ORDER BY inode",
+      )
+      .values();
+    return createHash("sha256").update(JSON.stringify(rows)).digest("hex");
+  } finally {
+    database.close();
+  }
+}
