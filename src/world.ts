@@ -70,6 +70,17 @@ export type GroupEvent =
       readonly joined: readonly GroupChange[];
     };
 
+/**
+ * The first `deliveries` messages delivered to us (`delivered` events, all groups, since start) are held by every member of the
+ * ring: none of them can be lost while one of those lives. Comes in order with the events; never while the ring changes.
+ */
+export interface StableEvent {
+  readonly kind: "stable";
+  readonly deliveries: number;
+}
+
+export type PortEvent = GroupEvent | StableEvent;
+
 /** What a group member may ask. One membership per group and process. */
 export type GroupRequest =
   | { readonly kind: "join"; readonly group: string }
@@ -86,5 +97,5 @@ export interface GroupPort {
    */
   request(request: GroupRequest): boolean;
   /** Sets the one listener. It is called with all events of one turn of the ring together, in order. */
-  listen(listener: (events: readonly GroupEvent[]) => void): void;
+  listen(listener: (events: readonly PortEvent[]) => void): void;
 }

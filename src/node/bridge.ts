@@ -1,6 +1,6 @@
 // Typed messages between the main thread and the ring thread (a Worker). Batched: one post per turn of either side;
 // buffers are transferred, never shared. If either side dies the process ends.
-import type { GroupEvent, GroupRequest, LogAction } from "../world.ts";
+import type { GroupRequest, LogAction, PortEvent } from "../world.ts";
 import type { MemberSnapshot, QuorumView } from "./events.ts";
 import type { LinkSnapshot } from "./link/events.ts";
 import type { NodeSettings } from "./settings.ts";
@@ -16,7 +16,6 @@ export type ToRing =
     }
   | { readonly kind: "requests"; readonly requests: readonly GroupRequest[] }
   | { readonly kind: "ask"; readonly id: number; readonly question: RingQuestion }
-  | { readonly kind: "reload"; readonly settings: NodeSettings }
   | { readonly kind: "stop" };
 
 export type RingQuestion =
@@ -28,7 +27,7 @@ export type FromRing =
   | { readonly kind: "loaded" }
   /** Sockets are bound, the ring is starting. */
   | { readonly kind: "started" }
-  | { readonly kind: "events"; readonly events: readonly GroupEvent[] }
+  | { readonly kind: "events"; readonly events: readonly PortEvent[] }
   | { readonly kind: "quorum"; readonly quorum: QuorumView }
   | { readonly kind: "log"; readonly lines: readonly LogAction[] }
   | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }

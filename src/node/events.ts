@@ -1,6 +1,6 @@
 // The alphabet of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
 // any transport. The ring thread and the simulator are its two hosts.
-import type { GroupEvent, GroupRequest, LogAction, TimerAction } from "../world.ts";
+import type { GroupRequest, LogAction, PortEvent, TimerAction } from "../world.ts";
 import type { RingCounters, RingId, RingTimer } from "./ring/events.ts";
 import type { NodeSettings } from "./settings.ts";
 
@@ -14,6 +14,13 @@ export type MemberEvent =
   | { readonly kind: "requested"; readonly pid: number; readonly request: GroupRequest }
   /** Operator: expected votes of the cluster (services.md §4.11); answered by `replied` with the same id. */
   | { readonly kind: "expectedVotesSet"; readonly id: number; readonly votes: number }
+  /** Operator: running votes of one node (services.md §4.11); answered by `replied`. */
+  | {
+      readonly kind: "votesSet";
+      readonly id: number;
+      readonly nodeid: number;
+      readonly votes: number;
+    }
   /** Operator: stop waiting for all nodes. */
   | { readonly kind: "waitForAllCancelled"; readonly id: number }
   /** A new corosync.conf is in force (after its order in the ring). */
@@ -26,7 +33,9 @@ export type MemberAction =
   | { readonly kind: "multicast"; readonly bytes: Uint8Array }
   | TimerAction<MemberTimer>
   | { readonly kind: "persistRing"; readonly ringSeq: number }
-  | GroupEvent
+  /** With expected_votes_tracking: the floor of expected votes (file ev_tracking: u32, services.md §4.10). */
+  | { readonly kind: "persistTracking"; readonly expectedVotes: number }
+  | PortEvent
   /** A new regular configuration was installed by the ring (services not yet synchronised). */
   | { readonly kind: "ringChanged"; readonly ring: RingId; readonly members: readonly number[] }
   /** All services agree on the ring: ready to provide service. */

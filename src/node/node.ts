@@ -1,6 +1,6 @@
 // The ring thread seen from the main thread: starts the Worker, speaks the bridge's messages, ends when it ends.
 // A Worker that dies is never restarted in place: the process ends and the service manager starts a clean one.
-import type { GroupEvent, GroupMember, GroupPort, GroupRequest, LogAction } from "../world.ts";
+import type { GroupMember, GroupPort, GroupRequest, LogAction, PortEvent } from "../world.ts";
 import type { FromRing, RingAnswer, RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
 import type { Cluster } from "./cluster.ts";
 import type { QuorumView } from "./events.ts";
@@ -25,32 +25,34 @@ export type ClusterResult =
 /** Starts the ring thread; resolves once its sockets are bound, or with the sentence that says why they are not. */
 export async function startCluster(options: ClusterOptions): Promise<ClusterResult> {
   const thread = new RingThreadClient(options);
-  const reason = await thread.start();
+  const reason = await thread.start(options.settings);
   return reason === "" ? { ok: true, value: thread } : { ok: false, reason };
 }
 
-class RingThreadClient implements Cluster {
-  readonly settings: NodeSettings;
+/** A ring thread that may be asked to join groups before it is started: requests wait until then. */
+export class RingThreadClient implements Cluster {
   readonly groups: GroupPort;
   readonly finished: Promise<{ readonly clean: boolean; readonly reason: string }>;
   #quorum: QuorumView | undefined;
   readonly #options: ClusterOptions;
-  readonly #worker: Worker;
+  #settings: NodeSettings;
+  #worker: Worker | undefined;
   readonly #finish: (end: { clean: boolean; reason: string }) => void;
   readonly #started = Promise.withResolvers<string>();
   readonly #quorumListeners: ((quorum: QuorumView) => void)[] = [];
   readonly #questions = new Map<number, (answer: RingAnswer) => void>();
   #questionId = 0;
-  #groupListener: ((events: readonly GroupEvent[]) => void) | undefined;
+  #groupListener: ((events: readonly PortEvent[]) => void) | undefined;
   /** Events that came before anybody listened. */
-  #early: GroupEvent[] = [];
+  #early: PortEvent[] = [];
   #waitingBytes = 0;
   #pending: GroupRequest[] = [];
+  #isStarted = false;
   #ended = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.settings = options.settings;
+    this.#settings = options.settings;
     const finished = Promise.withResolvers<{ clean: boolean; reason: string }>();
     this.finished = finished.promise;
     this.#finish = finished.resolve;
@@ -60,21 +62,28 @@ class RingThreadClient implements Cluster {
       request: (request) => this.#request(request),
       listen: (listener) => this.#listen(listener),
     };
-    this.#worker = new Worker(new URL("./thread.ts", import.meta.url).href);
-    this.#worker.addEventListener("message", (event: MessageEvent<FromRing>) => {
-      this.#received(event.data);
-    });
-    this.#worker.addEventListener("error", (event) => {
-      this.#end(false, `the ring thread failed: ${event.message}`);
-    });
-    this.#worker.addEventListener("close", () => this.#end(false, "the ring thread ended"));
+  }
+
+  get settings(): NodeSettings {
+    return this.#settings;
   }
 
   get quorum(): QuorumView | undefined {
     return this.#quorum;
   }
 
-  start(): Promise<string> {
+  /** "" once the sockets are bound, otherwise why not. `settings` may be newer than those of the constructor. */
+  start(settings: NodeSettings): Promise<string> {
+    this.#settings = settings;
+    const worker = new Worker(new URL("./thread.ts", import.meta.url).href);
+    this.#worker = worker;
+    worker.addEventListener("message", (event: MessageEvent<FromRing>) =>
+      this.#received(event.data),
+    );
+    worker.addEventListener("error", (event) => {
+      this.#end(false, `the ring thread failed: ${event.message}`);
+    });
+    worker.addEventListener("close", () => this.#end(false, "the ring thread ended"));
     return this.#started.promise;
   }
 
@@ -99,6 +108,7 @@ class RingThreadClient implements Cluster {
 
   async stop(): Promise<void> {
     if (this.#ended) return;
+    if (this.#worker === undefined) return this.#end(true, "");
     this.#post({ kind: "stop" });
     const timeout = setTimeout(
       () => this.#end(false, `the ring thread did not stop within ${stopMsMax} ms`),
@@ -109,7 +119,7 @@ class RingThreadClient implements Cluster {
   }
 
   #post(message: ToRing): void {
-    this.#worker.postMessage(message);
+    this.#worker?.postMessage(message);
   }
 
   async #command(
@@ -161,12 +171,13 @@ class RingThreadClient implements Cluster {
   }
 
   #flush(): void {
+    if (!this.#isStarted || this.#ended || this.#pending.length === 0) return;
     const requests = this.#pending;
     this.#pending = [];
-    if (requests.length > 0 && !this.#ended) this.#post({ kind: "requests", requests });
+    this.#post({ kind: "requests", requests });
   }
 
-  #listen(listener: (events: readonly GroupEvent[]) => void): void {
+  #listen(listener: (events: readonly PortEvent[]) => void): void {
     this.#groupListener = listener;
     const early = this.#early;
     this.#early = [];
@@ -178,12 +189,14 @@ class RingThreadClient implements Cluster {
       case "loaded":
         this.#post({
           kind: "start",
-          settings: this.#options.settings,
+          settings: this.#settings,
           stateDir: this.#options.stateDir,
           pid: this.#options.pid,
         });
         return;
       case "started":
+        this.#isStarted = true;
+        this.#flush();
         this.#started.resolve("");
         return;
       case "events":
@@ -216,7 +229,7 @@ class RingThreadClient implements Cluster {
     this.#ended = true;
     for (const id of this.#questions.keys()) this.#answered(id, { kind: "refused", reason });
     this.#started.resolve(reason);
-    this.#worker.terminate();
+    this.#worker?.terminate();
     this.#finish({ clean, reason });
   }
 }

@@ -26,7 +26,7 @@ export interface NodeStatus {
     readonly meaning: string;
   };
   readonly ring: {
-    /** As all tools print it: representative and sequence in hex, "1.2f". */
+    /** As all tools print it: representative in decimal, sequence in hex, "1.2f". */
     readonly id: string;
     readonly state: string;
     readonly synchronising: boolean;
@@ -53,7 +53,7 @@ export interface NodeStatus {
 }
 
 export function ringIdText(ring: RingId): string {
-  return `${ring.rep.toString(16)}.${ring.seq.toString(16)}`;
+  return `${ring.rep}.${ring.seq.toString(16)}`;
 }
 
 export interface StatusSource {

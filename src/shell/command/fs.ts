@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { NodeClient, type ListedEntry } from "../client.ts";
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { fsUsage } from "./fs-usage.ts";
 import { nodePaths } from "../paths.ts";
 import type { DumpEntry } from "../tree-dump.ts";
 
@@ -15,14 +16,6 @@ export interface FsOptions {
   readonly write: (bytes: string | Uint8Array) => void;
   readonly stdin: () => Promise<Uint8Array>;
 }
-
-export const fsUsage = `ls [PATH]            list a directory
-cat PATH             print a file
-put PATH [FILE]      replace a file with FILE's content (default: standard input)
-mkdir PATH           make a directory
-rm PATH              remove a file or an empty directory
-mv FROM TO           rename
-dump                 every object with mode, size, time and SHA-256`;
 
 export async function fsCommand(options: FsOptions): Promise<number> {
   const client = new NodeClient(nodePaths(options.root).socket);

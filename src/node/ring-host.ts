@@ -1,0 +1,288 @@
+// The host of one node's pure cores inside the ring thread: links and member take turns over one queue of events, and their
+// actions become sockets, files, timers and messages to the main thread. Nothing in here decides anything.
+import type { GroupRequest, LogAction, PortEvent, Random } from "../world.ts";
+import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
+import type { MemberAction, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
+import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Links } from "./link/links.ts";
+import { inflate, overheadOf, Seal } from "./link/seal.ts";
+import type { Outgoing } from "./link/socket.ts";
+import { Member } from "./member.ts";
+import {
+  readRingSeq,
+  readTracking,
+  ringFile,
+  trackingFile,
+  writeRingSeq,
+  writeTracking,
+} from "./ring-file.ts";
+import { Rotation } from "./rotation.ts";
+
+export type StartOrder = Extract<ToRing, { kind: "start" }>;
+
+/** What the thread around this host does with its results. */
+export interface RingHostPort {
+  readonly now: () => number;
+  readonly random: Random;
+  /** All datagrams of one turn, in order. */
+  readonly transmit: (batch: readonly Outgoing[]) => void;
+  readonly events: (event: PortEvent) => void;
+  readonly quorum: (quorum: QuorumView) => void;
+  readonly log: (line: LogAction) => void;
+  readonly replied: (id: number, ok: boolean, reason: string) => void;
+  readonly taken: (request: GroupRequest) => void;
+  readonly finished: (clean: boolean, reason: string) => void;
+}
+
+type Turn =
+  | { readonly to: "member"; readonly event: MemberEvent }
+  | { readonly to: "links"; readonly event: LinksEvent };
+
+export class RingHost {
+  readonly #order: StartOrder;
+  readonly #port: RingHostPort;
+  readonly #member: Member;
+  readonly #links: Links;
+  readonly #seal: Seal;
+  readonly #ringFile: string;
+  readonly #trackingFile: string;
+  readonly #memberTimers: Deadlines<MemberTimer>;
+  readonly #linkTimers: Deadlines<LinksTimer>;
+  readonly #rotation = new Rotation();
+  readonly #dropped: Record<string, number> = {};
+  readonly #turns: Turn[] = [];
+  readonly #memberActions: MemberAction[] = [];
+  readonly #linksActions: LinksAction[] = [];
+  #outgoing: Outgoing[] = [];
+  /** Requests that the member has no room for yet, oldest first. */
+  readonly #requests: GroupRequest[] = [];
+  #running = false;
+  /** Set by the member's last action; what it asked to send before still goes out. */
+  #end: { readonly clean: boolean; readonly reason: string } | undefined;
+  #ended = false;
+  #tokens = 0;
+
+  constructor(order: StartOrder, port: RingHostPort) {
+    this.#order = order;
+    this.#port = port;
+    const { settings } = order;
+    this.#ringFile = ringFile(order.stateDir, settings.nodeid);
+    this.#trackingFile = trackingFile(order.stateDir);
+    this.#member = new Member({
+      settings,
+      storedRingSeq: readRingSeq(this.#ringFile),
+      random: port.random,
+      evTrackingBarrier: readTracking(this.#trackingFile),
+    });
+    this.#seal = new Seal(settings.crypto);
+    this.#links = new Links({ ...settings, crypto: overheadOf(settings.crypto), inflate });
+    const now = port.now;
+    this.#memberTimers = new Deadlines({
+      now,
+      fire: (timer) => this.run({ to: "member", event: { kind: "timedOut", timer } }),
+    });
+    this.#linkTimers = new Deadlines({
+      now,
+      fire: (timer) => this.run({ to: "links", event: { kind: "timedOut", timer } }),
+    });
+  }
+
+  start(): void {
+    this.run({ to: "links", event: { kind: "started" } });
+    this.run({ to: "member", event: { kind: "started" } });
+  }
+
+  stop(): void {
+    this.run({ to: "member", event: { kind: "stopped" } });
+  }
+
+  /** A datagram from the network; what does not authenticate is counted and dropped. */
+  received(link: number, address: string, datagram: Uint8Array): void {
+    if (this.#ended) return;
+    const packet = this.#seal.open(datagram);
+    if (packet === undefined) return this.#drop("not authenticated");
+    this.run({ to: "links", event: { kind: "received", link, address, packet } });
+  }
+
+  /** What the kernel refused; may be called while the host is at work. */
+  refused(event: Extract<LinksEvent, { kind: "refused" }>): void {
+    this.run({ to: "links", event });
+  }
+
+  request(requests: readonly GroupRequest[]): void {
+    this.#requests.push(...requests);
+    this.#submitWaiting();
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  question(id: number, question: Exclude<RingQuestion, { kind: "snapshot" }>): void {
+    switch (question.kind) {
+      case "expectedVotes":
+        return this.run({
+          to: "member",
+          event: { kind: "expectedVotesSet", id, votes: question.votes },
+        });
+      case "cancelWaitForAll":
+        return this.run({ to: "member", event: { kind: "waitForAllCancelled", id } });
+      default:
+        question satisfies never;
+    }
+  }
+
+  snapshot(): RingSnapshot {
+    return {
+      member: this.#member.snapshot(),
+      links: this.#links.snapshot(),
+      reachable: this.#links.reachable(),
+      rotationUs: this.#rotation.percentiles(),
+      packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
+    };
+  }
+
+  /** Takes one event, then whatever follows from it, in order, until nothing is left. Never re-entered. */
+  run(turn: Turn): void {
+    this.#turns.push(turn);
+    if (this.#running || this.#ended) return;
+    this.#running = true;
+    try {
+      do this.#takeAll();
+      while (this.#turns.length > 0);
+    } finally {
+      this.#running = false;
+    }
+    if (this.#end !== undefined) this.#finish(this.#end.clean, this.#end.reason);
+    else this.#submitWaiting();
+  }
+
+  #takeAll(): void {
+    for (let at = 0; at < this.#turns.length; at += 1) {
+      const next = this.#turns[at];
+      if (next !== undefined && !(next.to === "member" && this.#end !== undefined)) {
+        this.#take(next);
+      }
+    }
+    this.#turns.length = 0;
+    const batch = this.#outgoing;
+    if (batch.length === 0) return;
+    this.#outgoing = [];
+    this.#port.transmit(batch);
+  }
+
+  #take(turn: Turn): void {
+    const now = this.#port.now();
+    if (turn.to === "member") {
+      const out = this.#memberActions;
+      this.#member.step(turn.event, now, out);
+      for (const action of out) this.#carryOutMember(action);
+      out.length = 0;
+      this.#countTokens(now);
+    } else {
+      const out = this.#linksActions;
+      this.#links.step(turn.event, now, out);
+      for (const action of out) this.#carryOutLinks(action);
+      out.length = 0;
+    }
+  }
+
+  #countTokens(now: number): void {
+    const tokens = this.#member.tokensReceived;
+    if (tokens === this.#tokens) return;
+    this.#tokens = tokens;
+    this.#rotation.visited(now);
+  }
+
+  #carryOutMember(action: MemberAction): void {
+    switch (action.kind) {
+      case "unicast":
+        this.#turns.push({
+          to: "links",
+          event: { kind: "sent", nodeid: action.nodeid, message: action.bytes },
+        });
+        return;
+      case "multicast":
+        this.#turns.push({
+          to: "links",
+          event: { kind: "sent", nodeid: 0, message: action.bytes },
+        });
+        return;
+      case "arm":
+        return this.#memberTimers.arm(action.timer, action.at);
+      case "disarm":
+        return this.#memberTimers.disarm(action.timer);
+      case "persistRing":
+        return writeRingSeq(this.#ringFile, action.ringSeq);
+      case "persistTracking":
+        return writeTracking(this.#trackingFile, action.expectedVotes);
+      case "delivered":
+      case "configured":
+        return this.#port.events(action);
+      case "stable":
+        return this.#port.events(action);
+      case "quorumChanged":
+        return this.#port.quorum(action.quorum);
+      case "replied":
+        return this.#port.replied(action.id, action.ok, action.reason);
+      case "log":
+        return this.#port.log(action);
+      case "finished":
+        this.#end = action;
+        return;
+      case "ringChanged":
+      case "synchronised":
+      case "drained":
+        return;
+      default:
+        action satisfies never;
+    }
+  }
+
+  #carryOutLinks(action: LinksAction): void {
+    switch (action.kind) {
+      case "transmit":
+        this.#outgoing.push({
+          nodeid: action.nodeid,
+          link: action.link,
+          datagram: this.#seal.seal(action.packet),
+        });
+        return;
+      case "received":
+        this.#turns.push({ to: "member", event: { kind: "received", bytes: action.message } });
+        return;
+      case "arm":
+        return this.#linkTimers.arm(action.timer, action.at);
+      case "disarm":
+        return this.#linkTimers.disarm(action.timer);
+      case "log":
+        return this.#port.log(action);
+      case "linkChanged":
+      case "hostChanged":
+        return;
+      default:
+        action satisfies never;
+    }
+  }
+
+  #submitWaiting(): void {
+    while (!this.#ended && this.#requests.length > 0 && this.#member.hasRoom()) {
+      const request = this.#requests.shift();
+      if (request === undefined) return;
+      this.run({ to: "member", event: { kind: "requested", pid: this.#order.pid, request } });
+      this.#port.taken(request);
+    }
+  }
+
+  #drop(reason: string): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
+  }
+
+  #finish(clean: boolean, reason: string): void {
+    this.#ended = true;
+    this.#memberTimers.stop();
+    this.#linkTimers.stop();
+    this.#port.finished(clean, reason);
+  }
+}

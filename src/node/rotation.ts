@@ -1,0 +1,25 @@
+// Times between two visits of the token, for the status: the last few thousand, in microseconds.
+
+const samplesMax = 4096;
+
+export class Rotation {
+  readonly #samplesUs = new Uint32Array(samplesMax);
+  #count = 0;
+  #lastMs: number | undefined;
+
+  /** The token came (again); `nowMs` monotonic. */
+  visited(nowMs: number): void {
+    if (this.#lastMs !== undefined) {
+      this.#samplesUs[this.#count % samplesMax] = Math.round((nowMs - this.#lastMs) * 1000);
+      this.#count += 1;
+    }
+    this.#lastMs = nowMs;
+  }
+
+  /** Zero as long as nothing was seen. */
+  percentiles(): { readonly p50: number; readonly p99: number } {
+    const sorted = this.#samplesUs.slice(0, Math.min(this.#count, samplesMax)).sort();
+    const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
+    return sorted.length === 0 ? { p50: 0, p99: 0 } : { p50: at(0.5), p99: at(0.99) };
+  }
+}

@@ -1,0 +1,146 @@
+// Entry of the ring thread (a Worker): sockets, the ring host, and the bridge to the main thread. Messages to the main
+// thread are collected over one turn of the event loop; packets are never kept waiting for them.
+import { getRandomValues } from "node:crypto";
+import type { LogAction, PortEvent, Random } from "../world.ts";
+import type { FromRing, RingQuestion, ToRing } from "./bridge.ts";
+import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
+import { requestBytes } from "./node.ts";
+import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
+
+declare const self: Worker;
+
+const random: Random = {
+  below: (limit) => {
+    const [word] = getRandomValues(new Uint32Array(1));
+    return (word ?? 0) % limit;
+  },
+};
+
+class RingThread {
+  #host: RingHost | undefined;
+  #sockets: LinkSockets | undefined;
+  #events: PortEvent[] = [];
+  #lines: LogAction[] = [];
+  #takenBytes = 0;
+  #scheduled = false;
+
+  received(message: ToRing): void {
+    switch (message.kind) {
+      case "start":
+        void this.#start(message);
+        return;
+      case "requests":
+        this.#host?.request(message.requests);
+        return;
+      case "ask":
+        this.#ask(message.id, message.question);
+        return;
+      case "stop":
+        if (this.#host === undefined) this.#post({ kind: "finished", clean: true, reason: "" });
+        else this.#host.stop();
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  async #start(order: StartOrder): Promise<void> {
+    const host = new RingHost(order, this.#port());
+    const { nodeid, nodes, links } = order.settings;
+    const opened = await openLinkSockets({
+      nodeid,
+      nodes,
+      links,
+      received: (link, address, datagram) => host.received(link, address, datagram),
+      refused: (event) => host.refused(event),
+      log: (line) => this.#log(line),
+    });
+    if (!opened.ok) {
+      this.#post({ kind: "finished", clean: false, reason: opened.problem });
+      return;
+    }
+    this.#sockets = opened.sockets;
+    this.#host = host;
+    this.#post({ kind: "started" });
+    host.start();
+  }
+
+  #log(line: LogAction): void {
+    this.#lines.push(line);
+    this.#schedule();
+  }
+
+  #port(): RingHostPort {
+    return {
+      now: () => performance.now(),
+      random,
+      transmit: (batch) => this.#sockets?.sendMany(batch),
+      events: (event) => {
+        this.#events.push(event);
+        this.#schedule();
+      },
+      quorum: (quorum) => {
+        // In order with the events: whoever hears of quorum has heard everything before it.
+        this.#flush();
+        this.#post({ kind: "quorum", quorum });
+      },
+      log: (line) => this.#log(line),
+      replied: (id, ok, reason) => {
+        this.#post({
+          kind: "answer",
+          id,
+          answer: ok ? { kind: "done" } : { kind: "refused", reason },
+        });
+      },
+      taken: (request) => {
+        this.#takenBytes += requestBytes(request);
+        this.#schedule();
+      },
+      finished: (clean, reason) => this.#finish(clean, reason),
+    };
+  }
+
+  #ask(id: number, question: RingQuestion): void {
+    const host = this.#host;
+    if (host === undefined) {
+      this.#post({
+        kind: "answer",
+        id,
+        answer: { kind: "refused", reason: "the ring is not started" },
+      });
+    } else if (question.kind === "snapshot") {
+      this.#post({ kind: "answer", id, answer: { kind: "snapshot", snapshot: host.snapshot() } });
+    } else host.question(id, question);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    if (this.#lines.length > 0) this.#post({ kind: "log", lines: this.#lines });
+    if (this.#events.length > 0) this.#post({ kind: "events", events: this.#events });
+    if (this.#takenBytes > 0) this.#post({ kind: "taken", bytes: this.#takenBytes });
+    this.#lines = [];
+    this.#events = [];
+    this.#takenBytes = 0;
+  }
+
+  /** The LEAVE must really be out before the sockets close (close sends what waits): a lost one costs token + consensus. */
+  #finish(clean: boolean, reason: string): void {
+    this.#sockets?.close();
+    this.#flush();
+    this.#post({ kind: "finished", clean, reason });
+  }
+
+  #post(message: FromRing): void {
+    self.postMessage(message);
+  }
+}
+
+const thread = new RingThread();
+self.onmessage = (event: MessageEvent<ToRing>): void => thread.received(event.data);
+self.postMessage({ kind: "loaded" } satisfies FromRing);

@@ -1,0 +1,157 @@
+// The command table: words and options to one verb, its outcome to an exit code. Every verb's code is loaded when it is
+// called. Nothing here may load the tree, the ring or the database by itself (engineering.md §2, design.md decision 7).
+import { type CAC, type Command, cac } from "cac";
+import { identity, versionLine } from "../version.ts";
+import { logger } from "../log.ts";
+import { CommandFailure, exitOk, exitUsage } from "./exit.ts";
+import { fsUsage } from "./command/fs-usage.ts";
+import { nodePaths } from "./paths.ts";
+
+/** The names under which this file answers as an original program (design.md, decision 7). */
+export const linkNames: readonly string[] = [
+  "pvecm",
+  "corosync-quorumtool",
+  "corosync-cfgtool",
+  "corosync-cmapctl",
+  "corosync-keygen",
+  "corosync-qnetd",
+  "corosync-qnetd-tool",
+  "corosync-qnetd-certutil",
+  "corosync-qdevice-tool",
+];
+
+/** Runs one command line; `name` is what the program was called by. Never throws for what a person typed. */
+export async function run(name: string, args: readonly string[]): Promise<number> {
+  if (linkNames.includes(name)) {
+    return complain(
+      `${name} is not part of quorate ${identity.version} yet; see \`quorate --help\`.`,
+    );
+  }
+  if (args[0] === "--version" || args[0] === "-v") {
+    write(`${versionLine()}\n`);
+    return exitOk;
+  }
+  return dispatch(table(), args);
+}
+
+function table(): CAC {
+  const cli = cac("quorate");
+  cli.usage("<command> [options]");
+  cli.help();
+  root(cli.command("status", "The node, its votes, its ring and its tree"))
+    .option("--json", "For scripts")
+    .option("--watch", "Follow until Ctrl-C")
+    .action(async (options: Readonly<Record<string, unknown>>) => {
+      const { statusCommand } = await import("./command/status.ts");
+      return statusCommand({
+        root: String(options["root"]),
+        json: options["json"] === true,
+        watch: options["watch"] === true,
+        write,
+      });
+    });
+  nodeVerb(cli);
+  fsVerb(cli);
+  return cli;
+}
+
+function nodeVerb(cli: CAC): void {
+  root(cli.command("node", "Run a cluster member in the foreground"))
+    .option("--name <node>", "Name of this node in the nodelist, when it is not the host's")
+    .option("--mount <dir>", "Where to mount the tree (default: etc/pve below the root)")
+    .option("--no-mount", "Do not mount; `quorate fs` reads and writes the tree")
+    .option("--durability <how>", "full: an acknowledged write is flushed; normal: as pmxcfs", {
+      default: "full",
+    })
+    .option("--debug", "Log every state change of the ring")
+    .example("quorate node")
+    .example("quorate node --root ./n1 --name pve1 --no-mount")
+    .action(async (options: Readonly<Record<string, unknown>>) => {
+      const durability = options["durability"];
+      if (durability !== "full" && durability !== "normal") {
+        throw new CommandFailure(
+          `--durability is "full" or "normal", not "${String(durability)}"`,
+          exitUsage,
+        );
+      }
+      const { nodeCommand } = await import("./command/node.ts");
+      const paths = nodePaths(String(options["root"]));
+      return nodeCommand({
+        paths,
+        name: options["name"] === undefined ? undefined : String(options["name"]),
+        mount: options["mount"] === false ? undefined : textOr(options["mount"], paths.mount),
+        durability,
+        version: identity.version,
+        log: logger({
+          level: options["debug"] === true ? "debug" : "info",
+          journal: process.env["JOURNAL_STREAM"] !== undefined,
+          write: (text) => void process.stderr.write(text),
+          now: () => Date.now(),
+        }),
+      });
+    });
+}
+
+/** cac gives `true` for an option that was not written. */
+function textOr(value: unknown, fallback: string): string {
+  return typeof value === "string" ? value : fallback;
+}
+
+function fsVerb(cli: CAC): void {
+  root(cli.command("fs <verb> [...args]", `The tree without a mount. Verbs:\n${indent(fsUsage)}`))
+    .option("--json", "For scripts")
+    .example("quorate fs ls nodes/pve1/qemu-server")
+    .example("quorate fs put datacenter.cfg ./datacenter.cfg")
+    .action(
+      async (verb: string, args: readonly string[], options: Readonly<Record<string, unknown>>) => {
+        const { fsCommand } = await import("./command/fs.ts");
+        return fsCommand({
+          root: String(options["root"]),
+          json: options["json"] === true,
+          verb,
+          args: args.map(String),
+          write,
+          stdin: async () => new Uint8Array(await Bun.stdin.arrayBuffer()),
+        });
+      },
+    );
+}
+
+function indent(text: string): string {
+  return text.replaceAll(/^/gm, "    ");
+}
+
+/** Every verb that meets a node's files or socket takes the directory they are below. */
+function root(command: Command): Command {
+  return command.option("--root <dir>", "Directory that holds etc/, var/ and run/", {
+    default: "/",
+  });
+}
+
+async function dispatch(cli: CAC, args: readonly string[]): Promise<number> {
+  try {
+    cli.parse(["", "quorate", ...args], { run: false });
+    if (cli.options["help"] === true) return exitOk; // parse() has printed it.
+    if (cli.matchedCommand === undefined) {
+      if (args.length > 0)
+        return complain(`there is no command "${args[0]}"; see \`quorate --help\`.`);
+      cli.outputHelp();
+      return exitUsage;
+    }
+    const code: unknown = await cli.runMatchedCommand();
+    return typeof code === "number" ? code : exitOk;
+  } catch (error) {
+    if (error instanceof CommandFailure) return complain(error.message, error.code);
+    if (error instanceof Error && error.name === "CACError") return complain(error.message);
+    throw error; // A bug: the runtime prints it with its place and ends with 1.
+  }
+}
+
+function write(text: string | Uint8Array): void {
+  process.stdout.write(text);
+}
+
+function complain(sentence: string, code: number = exitUsage): number {
+  process.stderr.write(`quorate: ${sentence}\n`);
+  return code;
+}

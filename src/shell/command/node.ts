@@ -1,0 +1,261 @@
+// `quorate node`: one member of the cluster in the foreground, start to stop. It only puts the parts together, in the order in
+// which they may fail without harm: configuration, database (locked), ring, API, mount; and takes them down in reverse.
+import { mkdirSync } from "node:fs";
+import { groupId } from "../../libc.ts";
+import { type ClusterInfo, ConfigurationTree } from "../../fs/fs.ts";
+import { FuseMount } from "../../fs/fuse/mount.ts";
+import { loadSettings } from "../../node/load-settings.ts";
+import { RingThreadClient } from "../../node/node.ts";
+import type { NodeSettings } from "../../node/settings.ts";
+import { ServiceManager } from "../../notify.ts";
+import type { LogAction } from "../../world.ts";
+import { buildApi } from "../api.ts";
+import { isAnswered, listen } from "../api-socket.ts";
+import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";
+import type { NodePaths } from "../paths.ts";
+import { nodeStatus, quorumMeaning } from "../status.ts";
+
+export interface NodeOptions {
+  readonly paths: NodePaths;
+  /** Our node name when it is not the host's. */
+  readonly name: string | undefined;
+  /** Where to mount the tree; undefined: not at all. */
+  readonly mount: string | undefined;
+  readonly durability: "full" | "normal";
+  readonly version: string;
+  readonly log: (line: LogAction) => void;
+}
+
+/** Why a running node ends. */
+interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** Resolves with the exit code after a graceful stop; throws CommandFailure when the node cannot start. */
+export async function nodeCommand(options: NodeOptions): Promise<number> {
+  process.umask(0o027);
+  const { paths } = options;
+  const settings = await settingsOf(options);
+  if (await isAnswered(paths.socket)) {
+    throw new CommandFailure(
+      `a node is already running with ${paths.root} (it answers at ${paths.socket}): stop it first, or choose another --root`,
+    );
+  }
+  const node = new RunningNode(options, settings);
+  try {
+    await node.start();
+    return await node.untilEnd();
+  } finally {
+    await node.stop();
+  }
+}
+
+async function settingsOf(options: NodeOptions): Promise<NodeSettings> {
+  const loaded = await loadSettings(options.paths, options.name);
+  if (!loaded.ok) throw new CommandFailure(loaded.reason, exitConfiguration);
+  return loaded.value;
+}
+
+class RunningNode {
+  readonly #options: NodeOptions;
+  readonly #cluster: RingThreadClient;
+  readonly #manager: ServiceManager;
+  readonly #startedAt = Math.floor(Date.now() / 1000);
+  readonly #end = Promise.withResolvers<End>();
+  /** What was started, to be stopped in reverse order. */
+  readonly #undo: (() => Promise<void>)[] = [];
+  #settings: NodeSettings;
+  #confChanged = false;
+  #mount: FuseMount | undefined;
+  #mountReason = "";
+
+  constructor(options: NodeOptions, settings: NodeSettings) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#cluster = new RingThreadClient({
+      settings,
+      stateDir: options.paths.stateDir,
+      pid: process.pid,
+      log: options.log,
+    });
+    this.#manager = new ServiceManager({
+      environment: process.env,
+      pid: process.pid,
+      onFailure: (sentence) => this.#log("warning", sentence),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#catchSignals();
+    const tree = await this.#openTree();
+    await this.#startRing(tree);
+    this.#serveApi(tree);
+    await this.#mountTree(tree);
+    this.#feedWatchdog();
+    this.#manager.ready("ring started");
+    this.#log(
+      "notice",
+      `node ${this.#settings.name} (${this.#settings.nodeid}) is running, version ${this.#options.version}`,
+    );
+  }
+
+  async untilEnd(): Promise<number> {
+    const end = await this.#end.promise;
+    if (end.reason !== "") this.#log(end.code === exitOk ? "notice" : "error", end.reason);
+    return end.code;
+  }
+
+  async stop(): Promise<void> {
+    this.#manager.stopping("leaving the cluster");
+    for (const undo of this.#undo.toReversed()) await undo();
+    this.#undo.length = 0;
+  }
+
+  #catchSignals(): void {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+      const handler = (): void =>
+        this.#end.resolve({ code: exitOk, reason: `${signal}: stopping` });
+      process.on(signal, handler);
+      this.#undo.push(async () => void process.off(signal, handler));
+    }
+  }
+
+  async #openTree(): Promise<ConfigurationTree> {
+    const { paths, durability, log } = this.#options;
+    const { nodeid, name, nodes } = this.#settings;
+    mkdirSync(paths.treeDir, { recursive: true, mode: 0o750 });
+    const gid = groupId("www-data");
+    const address = nodes.find((node) => node.nodeid === nodeid)?.addresses[0];
+    const opened = await ConfigurationTree.open({
+      directory: paths.treeDir,
+      nodeid,
+      nodeName: name,
+      pid: process.pid,
+      groups: this.#cluster.groups,
+      cluster: clusterInfo(this.#settings),
+      corosyncConfPath: paths.conf,
+      durability,
+      clock: () => Math.floor(Date.now() / 1000),
+      log,
+      onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
+      onCorosyncConf: ({ version }) => this.#confWritten(version),
+      ...(gid === undefined ? {} : { gid }),
+      ...(address === undefined ? {} : { address }),
+    });
+    if (!opened.ok) throw new CommandFailure(opened.reason, exitConfiguration);
+    this.#undo.push(() => opened.value.stop());
+    return opened.value;
+  }
+
+  /** The tree holds a newer corosync.conf than this machine: before the ring starts it is read again. */
+  #confWritten(version: number): void {
+    this.#confChanged = true;
+    if (this.#cluster.quorum === undefined) return;
+    this.#log(
+      "warning",
+      `corosync.conf version ${version} was written; restart this node to use it`,
+    );
+  }
+
+  async #startRing(tree: ConfigurationTree): Promise<void> {
+    if (this.#confChanged) {
+      const before = this.#settings.nodeid;
+      this.#settings = await settingsOf(this.#options);
+      if (this.#settings.nodeid !== before) {
+        throw new CommandFailure(
+          `the corosync.conf of the tree calls this node ${this.#settings.nodeid}, the local one called it ${before}: decide which is right and correct ${this.#options.paths.conf}`,
+          exitConfiguration,
+        );
+      }
+      tree.setCluster(clusterInfo(this.#settings));
+    }
+    this.#cluster.onQuorum((quorum) => {
+      const meaning = quorumMeaning(quorum);
+      tree.setQuorate(quorum.quorate, meaning);
+      this.#manager.status(meaning);
+    });
+    const reason = await this.#cluster.start(this.#settings);
+    if (reason !== "") throw new CommandFailure(reason);
+    // Stopped after the tree has left its groups: the tree is undone before the ring.
+    this.#undo.unshift(() => this.#cluster.stop());
+    void this.#cluster.finished.then(({ clean, reason: why }) =>
+      this.#end.resolve({ code: clean ? exitOk : exitFailed, reason: why }),
+    );
+  }
+
+  #serveApi(tree: ConfigurationTree): void {
+    const { paths, version } = this.#options;
+    const socket = listen(
+      buildApi({
+        files: tree,
+        status: () =>
+          nodeStatus({
+            version,
+            cluster: this.#cluster,
+            tree: () => tree.status(),
+            mount: () => ({ target: this.#mount?.target ?? "", reason: this.#mountReason }),
+            pid: process.pid,
+            startedAt: this.#startedAt,
+          }),
+        setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
+        cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
+      }),
+      paths.socket,
+    );
+    this.#undo.push(() => socket.close());
+  }
+
+  /** Without the right to mount the node runs all the same (`quorate fs` works); any other obstacle is an error. */
+  async #mountTree(tree: ConfigurationTree): Promise<void> {
+    const target = this.#options.mount;
+    if (target === undefined) {
+      this.#mountReason = "--no-mount was given";
+      return;
+    }
+    const mounted = await FuseMount.mount({
+      target,
+      files: tree,
+      gid: groupId("www-data") ?? 0,
+      log: (level, text) => this.#options.log({ kind: "log", level, subsystem: "FUSE", text }),
+    });
+    if (mounted.ok) {
+      this.#mount = mounted.value;
+      this.#undo.push(() => mounted.value.unmount());
+      void mounted.value.ended.then((reason) => this.#end.resolve({ code: exitFailed, reason }));
+      return;
+    }
+    if (mounted.errno !== "EACCES" && mounted.errno !== "ENOSYS")
+      throw new CommandFailure(mounted.reason);
+    this.#mountReason = mounted.reason;
+    this.#log("warning", `${mounted.reason}; the tree is served by "quorate fs" only`);
+  }
+
+  /** One WATCHDOG covers both threads: it is sent only after the ring thread has answered. */
+  #feedWatchdog(): void {
+    const everyMs = this.#manager.watchdogMs;
+    if (everyMs === undefined) return;
+    const timer = setInterval(() => {
+      this.#cluster.snapshot().then(
+        () => this.#manager.watchdog(),
+        (error: unknown) => this.#log("error", `the ring thread is silent: ${String(error)}`),
+      );
+    }, everyMs);
+    this.#undo.push(async () => clearInterval(timer));
+  }
+
+  #log(level: LogAction["level"], text: string): void {
+    this.#options.log({ kind: "log", level, subsystem: "MAIN", text });
+  }
+}
+
+function clusterInfo(settings: NodeSettings): ClusterInfo {
+  return {
+    name: settings.clusterName,
+    configVersion: settings.configVersion,
+    nodes: settings.nodes.map(({ nodeid, name, addresses }) => ({
+      nodeid,
+      name: name || (addresses[0] ?? `node${nodeid}`),
+    })),
+  };
+}

@@ -1,0 +1,30 @@
+// A member of the total order experiment on a quorate node: quorate's own ring thread without a tree, in the node's
+// namespaces in place of its daemon. Same plan, same notes as cpg-client.ts:
+// bun group-peer.ts ROOT NAME GROUP SEED MEMBERS COUNT DEADLINE_MS OUT
+import { loadSettings } from "../../src/node/load-settings.ts";
+import { startCluster } from "../../src/node/node.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
+import { takePart } from "./group-member.ts";
+import { planFromWords } from "./order.ts";
+
+async function main(): Promise<number> {
+  const [root, name, ...words] = process.argv.slice(2);
+  if (root === undefined || name === undefined) throw new Error("usage: ROOT NAME and the plan");
+  const plan = planFromWords(words);
+  const paths = nodePaths(root);
+  const settings = await loadSettings(paths, name);
+  if (!settings.ok) throw new Error(settings.reason);
+  const cluster = await startCluster({
+    settings: settings.value,
+    stateDir: paths.stateDir,
+    pid: process.pid,
+    log: (line) => console.log(`${line.level} [${line.subsystem}] ${line.text}`),
+  });
+  if (!cluster.ok) throw new Error(cluster.reason);
+  const summary = await takePart(cluster.value, plan);
+  console.log(JSON.stringify(summary));
+  await cluster.value.stop();
+  return summary.ended === "complete" ? 0 : 1;
+}
+
+process.exit(await main());

@@ -1,0 +1,268 @@
+// The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V5, V8).
+// An incarnation is one life of a process; a crash ends it.
+import type { RingId } from "../../src/node/ring/events.ts";
+
+export class InvariantBroken extends Error {
+  readonly invariant: string;
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`);
+    this.invariant = invariant;
+  }
+}
+
+type Seen =
+  | { readonly kind: "message"; readonly id: string }
+  | {
+      readonly kind: "transitional" | "regular";
+      readonly ring: string;
+      readonly members: readonly number[];
+    };
+
+interface Life {
+  readonly nodeid: number;
+  readonly incarnation: number;
+  readonly seen: Seen[];
+  readonly delivered: Set<string>;
+  readonly sent: Set<string>;
+  ended: boolean;
+}
+
+/** One stretch of a life: from a regular configuration to the next. */
+interface Stretch {
+  readonly life: Life;
+  readonly ring: string;
+  /** Delivered before the transitional configuration. */
+  readonly agreed: readonly string[];
+  /** Delivered in the whole stretch. */
+  readonly all: readonly string[];
+  /** The transitional members and the next ring; undefined for the last stretch. */
+  readonly next: { readonly ring: string; readonly together: readonly number[] } | undefined;
+}
+
+const ringName = (ring: RingId): string => `${ring.rep}.${ring.seq}`;
+
+export class RingChecker {
+  readonly #lives: Life[] = [];
+  readonly #current = new Map<number, Life>();
+  readonly #sentBy = new Map<string, Life>();
+  readonly #ringSeq = new Map<number, number>();
+  deliveries = 0;
+
+  begin(nodeid: number, incarnation: number): void {
+    const life: Life = {
+      nodeid,
+      incarnation,
+      seen: [],
+      delivered: new Set(),
+      sent: new Set(),
+      ended: false,
+    };
+    this.#lives.push(life);
+    this.#current.set(nodeid, life);
+  }
+
+  end(nodeid: number): void {
+    const life = this.#current.get(nodeid);
+    if (life !== undefined) life.ended = true;
+  }
+
+  sent(nodeid: number, id: string): void {
+    const life = this.#life(nodeid);
+    life.sent.add(id);
+    this.#sentBy.set(id, life);
+  }
+
+  /** V1 at once: it was sent, and is delivered once. */
+  delivered(nodeid: number, id: string): void {
+    const life = this.#life(nodeid);
+    this.deliveries += 1;
+    if (!this.#sentBy.has(id))
+      throw new InvariantBroken("V1", `node ${nodeid} delivered ${id}, which nobody sent`);
+    if (life.delivered.has(id))
+      throw new InvariantBroken("V1", `node ${nodeid} delivered ${id} twice`);
+    life.delivered.add(id);
+    life.seen.push({ kind: "message", id });
+  }
+
+  configured(
+    nodeid: number,
+    type: "transitional" | "regular",
+    ring: RingId,
+    members: readonly number[],
+  ): void {
+    const life = this.#life(nodeid);
+    if (type === "regular") {
+      this.#checkPreceded(life, ring);
+      const before = this.#ringSeq.get(nodeid) ?? 0;
+      if (ring.seq <= before) {
+        throw new InvariantBroken(
+          "V8",
+          `node ${nodeid} installed ring ${ringName(ring)} after sequence ${before}`,
+        );
+      }
+      this.#ringSeq.set(nodeid, ring.seq);
+      if (!members.includes(nodeid)) {
+        throw new InvariantBroken(
+          "V4",
+          `node ${nodeid} installed ring ${ringName(ring)} without itself`,
+        );
+      }
+    }
+    life.seen.push({ kind: type, ring: ringName(ring), members: [...members] });
+  }
+
+  /** V8 for the durable number: it never goes back, also across restarts. */
+  persisted(nodeid: number, before: number, after: number): void {
+    if (after < before) {
+      throw new InvariantBroken(
+        "V8",
+        `node ${nodeid} stored ring sequence ${after} after ${before}`,
+      );
+    }
+  }
+
+  #life(nodeid: number): Life {
+    const life = this.#current.get(nodeid);
+    if (life === undefined || life.ended) {
+      throw new InvariantBroken("V1", `node ${nodeid} acts while it is down`);
+    }
+    return life;
+  }
+
+  /** V4: a regular configuration follows its own transitional one. */
+  #checkPreceded(life: Life, ring: RingId): void {
+    const last = life.seen.findLast((seen) => seen.kind !== "message");
+    if (last === undefined || last.kind !== "transitional" || last.ring !== ringName(ring)) {
+      throw new InvariantBroken(
+        "V4",
+        `node ${life.nodeid}: regular ${ringName(ring)} without its transitional configuration`,
+      );
+    }
+  }
+
+  /** At the end: agreement over all pairs (V2, V4, V5), and self-delivery of everybody who still lives (V3). */
+  finish(): void {
+    const stretches = this.#lives.flatMap((life) => stretchesOf(life));
+    const byRing = Map.groupBy(stretches, (stretch) => stretch.ring);
+    for (const group of byRing.values()) {
+      for (const [at, a] of group.entries()) {
+        for (const b of group.slice(at + 1)) {
+          checkPrefix(a, b);
+          checkTogether(a, b);
+        }
+      }
+    }
+    for (const [at, a] of this.#lives.entries()) {
+      for (const b of this.#lives.slice(at + 1)) checkOrder(a, b);
+    }
+    for (const life of this.#current.values()) {
+      if (life.ended) continue;
+      for (const id of life.sent) {
+        if (!life.delivered.has(id)) {
+          throw new InvariantBroken("V3", `node ${life.nodeid} never delivered its own ${id}`);
+        }
+      }
+    }
+  }
+
+  /** A short fingerprint of everything delivered: equal for two runs of one seed. */
+  fingerprint(): number {
+    let hash = 0x811c9dc5;
+    for (const life of this.#lives) {
+      for (const seen of life.seen) {
+        const text = seen.kind === "message" ? seen.id : `${seen.kind}${seen.ring}`;
+        for (let at = 0; at < text.length; at += 1) {
+          hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
+        }
+      }
+    }
+    return hash;
+  }
+}
+
+function stretchesOf(life: Life): Stretch[] {
+  const stretches: Stretch[] = [];
+  let ring: string | undefined;
+  let agreed: string[] = [];
+  let all: string[] = [];
+  let together: readonly number[] | undefined;
+  for (const seen of life.seen) {
+    if (seen.kind === "message") {
+      all.push(seen.id);
+      if (together === undefined) agreed.push(seen.id);
+    } else if (seen.kind === "transitional") together = seen.members;
+    else {
+      if (ring !== undefined) {
+        stretches.push({
+          life,
+          ring,
+          agreed,
+          all,
+          next: { ring: seen.ring, together: together ?? [] },
+        });
+      }
+      ring = seen.ring;
+      agreed = [];
+      all = [];
+      together = undefined;
+    }
+  }
+  if (ring !== undefined) stretches.push({ life, ring, agreed, all, next: undefined });
+  return stretches;
+}
+
+const who = (life: Life): string => `node ${life.nodeid} (life ${life.incarnation})`;
+
+/** V2: within one configuration everybody delivers the same sequence, as far as each gets; no holes. */
+function checkPrefix(a: Stretch, b: Stretch): void {
+  const length = Math.min(a.agreed.length, b.agreed.length);
+  for (let at = 0; at < length; at += 1) {
+    if (a.agreed[at] !== b.agreed[at]) {
+      throw new InvariantBroken(
+        "V2",
+        `ring ${a.ring}, place ${at}: ${who(a.life)} delivered ${a.agreed[at]}, ${who(b.life)} ${b.agreed[at]}`,
+      );
+    }
+  }
+}
+
+/** V4 and V5: who moves together from one configuration to the next has delivered the same in between. */
+function checkTogether(a: Stretch, b: Stretch): void {
+  if (a.next === undefined || b.next === undefined || a.next.ring !== b.next.ring) return;
+  const aWithB = a.next.together.includes(b.life.nodeid);
+  const bWithA = b.next.together.includes(a.life.nodeid);
+  if (aWithB !== bWithA) {
+    throw new InvariantBroken(
+      "V4",
+      `${a.ring} → ${a.next.ring}: ${who(a.life)} and ${who(b.life)} disagree on having moved together`,
+    );
+  }
+  if (!aWithB) return;
+  const one = a.all.join("\n");
+  const other = b.all.join("\n");
+  if (one !== other) {
+    throw new InvariantBroken(
+      "V5",
+      `${a.ring} → ${a.next.ring}: ${who(a.life)} delivered ${a.all.length} messages, ${who(b.life)} ${b.all.length}, not the same`,
+    );
+  }
+}
+
+/** V2 over whole lives: messages that both delivered come in the same order. */
+function checkOrder(a: Life, b: Life): void {
+  const positions = new Map<string, number>();
+  for (const seen of b.seen) if (seen.kind === "message") positions.set(seen.id, positions.size);
+  let last = -1;
+  for (const seen of a.seen) {
+    if (seen.kind !== "message") continue;
+    const position = positions.get(seen.id);
+    if (position === undefined) continue;
+    if (position < last) {
+      throw new InvariantBroken(
+        "V2",
+        `${who(a)} and ${who(b)} delivered ${seen.id} in different order`,
+      );
+    }
+    last = position;
+  }
+}

@@ -1,0 +1,127 @@
+// What goes wrong in one seed, and when. A seed may switch a kind off altogether (engineering §9).
+import type { Agenda } from "./agenda.ts";
+import { calm, type Network, type Weather } from "./network.ts";
+import type { SeededRandom } from "./random.ts";
+import type { SimNode } from "./sim-node.ts";
+
+export interface FaultOptions {
+  readonly agenda: Agenda;
+  readonly network: Network;
+  readonly nodes: readonly SimNode[];
+  readonly random: SeededRandom;
+  /** Faults begin only before this moment. */
+  readonly endMs: number;
+  readonly trace: (text: string) => void;
+}
+
+type Fault = (options: FaultOptions) => void;
+
+const kinds: readonly { readonly name: string; readonly meanMs: number; readonly begin: Fault }[] =
+  [
+    { name: "weather", meanMs: 15_000, begin: changeWeather },
+    { name: "partition", meanMs: 20_000, begin: partition },
+    { name: "one-way cut", meanMs: 40_000, begin: oneWayCut },
+    { name: "crash", meanMs: 25_000, begin: crash },
+    { name: "graceful stop", meanMs: 60_000, begin: gracefulStop },
+    { name: "all power off", meanMs: 120_000, begin: powerOff },
+  ];
+
+/** Schedules the faults of a run; each kind is off in one seed of four. */
+export function scheduleFaults(options: FaultOptions): void {
+  for (const kind of kinds) {
+    if (options.random.chance(0.25)) continue;
+    const next = (): void => {
+      const delay = options.random.exponential(kind.meanMs);
+      if (options.agenda.now + delay > options.endMs) return;
+      options.agenda.after(delay, () => {
+        options.trace(`fault: ${kind.name}`);
+        kind.begin(options);
+        next();
+      });
+    };
+    next();
+  }
+}
+
+/** Calm weather, no cuts, everybody up. */
+export function healAll(options: FaultOptions): void {
+  options.trace("all faults end");
+  options.network.weather = calm;
+  options.network.heal();
+  for (const node of options.nodes) if (!node.running) node.start();
+}
+
+function changeWeather({ network, random }: FaultOptions): void {
+  const bad = random.chance(0.6);
+  const weather: Weather = bad
+    ? {
+        loss: random.chance(0.5) ? random.between(0, 0.3) : 0,
+        delayMs: random.exponential(5),
+        floorMs: random.between(0.05, 2),
+        duplicate: random.chance(0.4) ? random.between(0, 0.5) : 0,
+        reorder: random.chance(0.4) ? random.between(0, 0.3) : 0,
+      }
+    : calm;
+  network.weather = weather;
+}
+
+/** Runs `act` later, unless the run has come to its quiet end by then (healAll has done it). */
+function later(options: FaultOptions, delayMs: number, act: () => void): void {
+  options.agenda.after(delayMs, () => {
+    if (options.agenda.now < options.endMs) act();
+  });
+}
+
+function partition(options: FaultOptions): void {
+  const { network, nodes, random } = options;
+  const one: number[] = [];
+  const other: number[] = [];
+  for (const node of nodes) (random.chance(0.5) ? one : other).push(node.nodeid);
+  network.partition(one, other);
+  options.trace(`cut: ${one.join(",")} | ${other.join(",")}`);
+  later(options, random.exponential(10_000), () => {
+    options.trace("cut heals");
+    network.heal();
+  });
+}
+
+function oneWayCut(options: FaultOptions): void {
+  const { network, nodes, random } = options;
+  const source = random.pick(nodes).nodeid;
+  const target = random.pick(nodes).nodeid;
+  if (source === target) return;
+  network.cut(source, target);
+  options.trace(`one-way cut: ${source} > ${target}`);
+  later(options, random.exponential(5000), () => {
+    options.trace("cuts heal");
+    network.heal();
+  });
+}
+
+function crash(options: FaultOptions): void {
+  const node = options.random.pick(options.nodes);
+  if (!node.running) return;
+  node.crash();
+  later(options, options.random.between(0, 20_000), () => {
+    if (!node.running) node.start();
+  });
+}
+
+function gracefulStop(options: FaultOptions): void {
+  const node = options.random.pick(options.nodes);
+  if (!node.running) return;
+  options.trace(`node ${node.nodeid} is told to stop`);
+  node.leave();
+  later(options, options.random.between(5000, 20_000), () => {
+    if (!node.running) node.start();
+  });
+}
+
+function powerOff(options: FaultOptions): void {
+  for (const node of options.nodes) node.crash();
+  for (const node of options.nodes) {
+    later(options, options.random.between(0, 5000), () => {
+      if (!node.running) node.start();
+    });
+  }
+}

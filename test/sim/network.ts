@@ -1,0 +1,80 @@
+// A seeded network between numbered nodes: loss, delay, duplication, reordering, corruption and partitions, per direction.
+import type { Agenda } from "./agenda.ts";
+import type { SeededRandom } from "./random.ts";
+
+export interface Weather {
+  /** Probability that a packet is lost. */
+  readonly loss: number;
+  /** Mean of the exponential part of the delay, ms. */
+  readonly delayMs: number;
+  /** Smallest delay, ms. */
+  readonly floorMs: number;
+  readonly duplicate: number;
+  /** Probability that a packet is held back and so overtaken. */
+  readonly reorder: number;
+}
+
+export const calm: Weather = { loss: 0, delayMs: 0.05, floorMs: 0.05, duplicate: 0, reorder: 0 };
+
+export interface NetworkOptions {
+  readonly agenda: Agenda;
+  readonly random: SeededRandom;
+  readonly deliver: (source: number, target: number, bytes: Uint8Array) => void;
+}
+
+export class Network {
+  weather: Weather = calm;
+  packets = 0;
+  readonly #options: NetworkOptions;
+  /** "a>b" for every direction that is cut. */
+  readonly #cuts = new Set<string>();
+  /** Latest arrival per direction: without reordering, packets of one direction keep their order. */
+  readonly #latest = new Map<string, number>();
+
+  constructor(options: NetworkOptions) {
+    this.#options = options;
+  }
+
+  cut(source: number, target: number): void {
+    this.#cuts.add(`${source}>${target}`);
+  }
+
+  /** Both directions between the two sides. */
+  partition(one: readonly number[], other: readonly number[]): void {
+    for (const a of one) {
+      for (const b of other) {
+        this.cut(a, b);
+        this.cut(b, a);
+      }
+    }
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+  }
+
+  get whole(): boolean {
+    return this.#cuts.size === 0;
+  }
+
+  send(source: number, target: number, bytes: Uint8Array): void {
+    const { agenda, random } = this.#options;
+    this.packets += 1;
+    const way = `${source}>${target}`;
+    if (this.#cuts.has(way) || random.chance(this.weather.loss)) return;
+    const copies = random.chance(this.weather.duplicate) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy += 1) {
+      const delay = this.weather.floorMs + random.exponential(this.weather.delayMs);
+      let at = agenda.now + delay;
+      if (random.chance(this.weather.reorder)) at += random.exponential(this.weather.delayMs * 3);
+      else {
+        at = Math.max(at, this.#latest.get(way) ?? 0);
+        this.#latest.set(way, at);
+      }
+      agenda.after(at - agenda.now, () => {
+        // A cut also stops what is still on its way.
+        if (!this.#cuts.has(way)) this.#options.deliver(source, target, bytes);
+      });
+    }
+  }
+}

@@ -1,0 +1,230 @@
+// One seed: some nodes, a load, faults for a while (safety: nothing wrong may ever happen), then peace (liveness: everything
+// must come right within a deadline). Same seed and same commit give the same fingerprint.
+import { Agenda } from "./agenda.ts";
+import { InvariantBroken, RingChecker } from "./checkers.ts";
+import { healAll, scheduleFaults, type FaultOptions } from "./faults.ts";
+import { Network } from "./network.ts";
+import { SeededRandom } from "./random.ts";
+import { SimNode } from "./sim-node.ts";
+
+export interface SeedOptions {
+  readonly seed: number;
+  /** Simulated milliseconds in all. */
+  readonly durationMs: number;
+  /** Every event as it happens, for reading; the last ones are kept anyway. */
+  readonly print?: (line: string) => void;
+}
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly ok: boolean;
+  /** The invariant and what broke it; "" when all held. */
+  readonly failure: string;
+  readonly invariant: string;
+  readonly fingerprint: number;
+  readonly steps: number;
+  readonly deliveries: number;
+  readonly acknowledged: number;
+  /** The last events, one line each. */
+  readonly trace: readonly string[];
+}
+
+const traceMax = 200;
+/** 4 × token + consensus with five nodes, and five seconds for the trees (L1). */
+const livenessMs = 4 * 4950 + 5940 + 5000;
+const peaceMs = livenessMs + 3000;
+
+export function runSeed(options: SeedOptions): SeedResult {
+  const world = new World(options);
+  let failure = "";
+  let invariant = "";
+  try {
+    world.run();
+  } catch (error) {
+    // A broken invariant, or an assertion of the cores: both are findings of this seed.
+    failure = error instanceof Error ? `${error.message}` : String(error);
+    invariant = error instanceof InvariantBroken ? error.invariant : "assertion";
+    if (!(error instanceof InvariantBroken) && error instanceof Error)
+      failure += `\n${error.stack}`;
+  }
+  return { ...world.result(), seed: options.seed, ok: failure === "", failure, invariant };
+}
+
+class World {
+  readonly #options: SeedOptions;
+  readonly #agenda = new Agenda();
+  readonly #checker = new RingChecker();
+  readonly #nodes: SimNode[] = [];
+  readonly #network: Network;
+  readonly #load: SeededRandom;
+  readonly #trace: string[] = [];
+  readonly #written = new Map<number, string>();
+  readonly #acknowledged = new Set<number>();
+  #tokens = 0;
+
+  constructor(options: SeedOptions) {
+    this.#options = options;
+    const setup = new SeededRandom(options.seed, "setup");
+    this.#load = new SeededRandom(options.seed, "load");
+    this.#network = new Network({
+      agenda: this.#agenda,
+      random: new SeededRandom(options.seed, "network"),
+      deliver: (source, target, bytes) => this.#nodes[target - 1]?.receive(source, bytes),
+    });
+    const count = 3 + setup.below(3);
+    for (let nodeid = 1; nodeid <= count; nodeid += 1) {
+      this.#nodes.push(
+        new SimNode({
+          nodeid,
+          nodes: count,
+          seed: options.seed,
+          agenda: this.#agenda,
+          network: this.#network,
+          checker: this.#checker,
+          quorum: [],
+          clockRate: setup.between(0.99, 1.01),
+          onQuorum: () => this.#checkQuorum(),
+          acknowledged: (token, ok) => {
+            if (ok) this.#acknowledged.add(token);
+          },
+          trace: (id, text) => this.#note(`n${id}`, text),
+        }),
+      );
+    }
+  }
+
+  run(): void {
+    const peaceAt = this.#options.durationMs - peaceMs;
+    const faults: FaultOptions = {
+      agenda: this.#agenda,
+      network: this.#network,
+      nodes: this.#nodes,
+      random: new SeededRandom(this.#options.seed, "faults"),
+      endMs: peaceAt,
+      trace: (text) => this.#note("--", text),
+    };
+    for (const node of this.#nodes) {
+      this.#agenda.after(this.#load.between(0, 2000), () => {
+        if (!node.running) node.start();
+      });
+    }
+    this.#startLoad(peaceAt);
+    scheduleFaults(faults);
+    this.#agenda.runUntil(peaceAt);
+    healAll(faults);
+    this.#agenda.runUntil(this.#options.durationMs);
+    this.#checkLive();
+    this.#checker.finish();
+    this.#checkTrees();
+  }
+
+  result(): Pick<SeedResult, "fingerprint" | "steps" | "deliveries" | "acknowledged" | "trace"> {
+    return {
+      fingerprint: this.#checker.fingerprint(),
+      steps: this.#agenda.steps,
+      deliveries: this.#checker.deliveries,
+      acknowledged: this.#acknowledged.size,
+      trace: this.#trace,
+    };
+  }
+
+  #note(who: string, text: string): void {
+    const line = `${(this.#agenda.now / 1000).toFixed(4).padStart(9)} ${who}  ${text}`;
+    this.#options.print?.(line);
+    this.#trace.push(line);
+    if (this.#trace.length > traceMax) this.#trace.shift();
+  }
+
+  /** Messages of their own and tree writes from everybody, until peace. */
+  #startLoad(endMs: number): void {
+    const meanMs = this.#load.between(50, 400);
+    for (const node of this.#nodes) {
+      this.#repeat(endMs, meanMs, () => void node.send(this.#messageSize()));
+      this.#repeat(endMs, meanMs, () => this.#write(node));
+    }
+  }
+
+  #repeat(endMs: number, meanMs: number, act: () => void): void {
+    this.#agenda.after(this.#load.exponential(meanMs), () => {
+      if (this.#agenda.now > endMs) return;
+      act();
+      this.#repeat(endMs, meanMs, act);
+    });
+  }
+
+  #messageSize(): number {
+    const draw = this.#load.unit();
+    if (draw < 0.8) return this.#load.below(300);
+    if (draw < 0.98) return this.#load.below(5000);
+    return this.#load.below(150_000);
+  }
+
+  #write(node: SimNode): void {
+    this.#tokens += 1;
+    const token = this.#tokens;
+    const data = new Uint8Array(this.#load.below(200)).fill(token & 0xff);
+    const draw = this.#load.unit();
+    if (draw < 0.3) {
+      const write = { kind: "write", path: "shared", offset: 0, data, truncate: true } as const;
+      node.write(token, draw < 0.05 ? { kind: "create", path: "shared" } : write);
+      return;
+    }
+    const path = `w${token}`;
+    if (node.write(token, { kind: "create", path })) this.#written.set(token, path);
+  }
+
+  /** Q1: everybody who is quorate, operational and synchronised is on one ring. */
+  #checkQuorum(): void {
+    const rings = new Map<string, number>();
+    for (const node of this.#nodes) {
+      if (node.quorum?.quorate !== true || node.member === undefined) continue;
+      const { state, synchronising, ring } = node.member.snapshot();
+      if (state !== "operational" || synchronising) continue;
+      rings.set(`${ring.rep}.${ring.seq}`, node.nodeid);
+    }
+    if (rings.size > 1) {
+      const parts = [...rings].map(([ring, nodeid]) => `node ${nodeid} on ring ${ring}`);
+      throw new InvariantBroken("Q1", `two primary components: ${parts.join(", ")}`);
+    }
+  }
+
+  /** L1: all up, one ring, quorate, trees synchronised. */
+  #checkLive(): void {
+    const states = this.#nodes.map((node) => {
+      const snapshot = node.member?.snapshot();
+      const ring = snapshot === undefined ? "none" : `${snapshot.ring.rep}.${snapshot.ring.seq}`;
+      return {
+        text: `node ${node.nodeid}: ${snapshot?.state ?? "down"} ring ${ring} quorate ${node.quorum?.quorate} tree ${node.store?.synced}`,
+        good:
+          snapshot?.state === "operational" &&
+          !snapshot.synchronising &&
+          snapshot.members.length === this.#nodes.length &&
+          node.quorum?.quorate === true &&
+          node.store?.synced === true &&
+          node.store.settled,
+      };
+    });
+    if (states.some((state) => !state.good)) {
+      throw new InvariantBroken(
+        "L1",
+        `after ${peaceMs} ms of peace: ${states.map((s) => s.text).join("; ")}`,
+      );
+    }
+  }
+
+  /** F3: equal trees; F1: what was acknowledged is there. */
+  #checkTrees(): void {
+    const digests = new Set(
+      this.#nodes.map((node) => Buffer.from(node.store?.tree.checksum() ?? []).toString("hex")),
+    );
+    if (digests.size !== 1)
+      throw new InvariantBroken("F3", `trees differ: ${[...digests].join(" ")}`);
+    const tree = this.#nodes[0]?.store?.tree;
+    for (const token of this.#acknowledged) {
+      const path = this.#written.get(token);
+      if (path !== undefined && tree?.lookup(path) === undefined) {
+        throw new InvariantBroken("F1", `the acknowledged file ${path} is gone`);
+      }
+    }
+  }
+}
