@@ -55,6 +55,8 @@ export class RingHost {
   readonly #memberActions: MemberAction[] = [];
   readonly #linksActions: LinksAction[] = [];
   #outgoing: Outgoing[] = [];
+  #sealedPacket: Uint8Array | undefined;
+  #sealed: Uint8Array | undefined;
   /** Requests that the member has no room for yet, oldest first. */
   readonly #requests: GroupRequest[] = [];
   #running = false;
@@ -169,6 +171,7 @@ export class RingHost {
     const batch = this.#outgoing;
     if (batch.length === 0) return;
     this.#outgoing = [];
+    this.#sealedPacket = undefined;
     this.#port.transmit(batch);
   }
 
@@ -243,12 +246,7 @@ export class RingHost {
   #carryOutLinks(action: LinksAction): void {
     switch (action.kind) {
       case "transmit":
-        this.#outgoing.push({
-          nodeid: action.nodeid,
-          link: action.link,
-          datagram: this.#seal.seal(action.packet),
-        });
-        return;
+        return this.#transmit(action.nodeid, action.link, action.packet);
       case "received":
         this.#turns.push({ to: "member", event: { kind: "received", bytes: action.message } });
         return;
@@ -264,6 +262,15 @@ export class RingHost {
       default:
         action satisfies never;
     }
+  }
+
+  /** A multicast comes as one packet for many nodes: it is sealed once, as knet does. */
+  #transmit(nodeid: number, link: number, packet: Uint8Array): void {
+    if (packet !== this.#sealedPacket || this.#sealed === undefined) {
+      this.#sealedPacket = packet;
+      this.#sealed = this.#seal.seal(packet);
+    }
+    this.#outgoing.push({ nodeid, link, datagram: this.#sealed });
   }
 
   #submitWaiting(): void {

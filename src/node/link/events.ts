@@ -16,12 +16,16 @@ export type LinksEvent =
   /** A totem message to send: `nodeid` 0 is a multicast (to every reachable host, and looped back to ourselves). */
   | { readonly kind: "sent"; readonly nodeid: number; readonly message: Uint8Array }
   | { readonly kind: "timedOut"; readonly timer: LinksTimer }
-  /** The kernel refused a packet as too large or reported the peer's port closed. */
+  /**
+   * The kernel refused a packet as too large (`bytes`: its UDP payload; absent when a router said so), or reported a port
+   * closed. A socket does not learn whose port: the host then names every node that it talks to on that link.
+   */
   | {
       readonly kind: "refused";
       readonly nodeid: number;
       readonly link: number;
       readonly why: "tooLarge" | "unreachable";
+      readonly bytes?: number;
     };
 
 export type LinksAction =

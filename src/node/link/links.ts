@@ -1,0 +1,495 @@
+// The link core: every remote host over up to eight links, in the form of engineering.md §3. Spec: knet.md §1.5–§2.6, §4, §6.
+// How this folder works: packet.ts is the wire, window.ts what a host sent already, latency.ts up and down, pmtud.ts the path
+// MTU, peer.ts one host; seal.ts and socket.ts belong to the host. One timer, "tick", every 200 ms, drives all of it.
+// Packets here are clear. It never answers a source address, only configured ones (§6).
+import type { Core } from "../../world.ts";
+import { type Inflate, type LinksConfiguration, linksTo } from "./configuration.ts";
+import type { LinkSnapshot, LinksAction, LinksEvent } from "./events.ts";
+import {
+  type DataPacket,
+  type PingPacket,
+  FRAGMENTS_MAX,
+  MESSAGE_BYTES_MAX,
+  PROBE_BYTES_MIN,
+  SEQ_MAX,
+  decodePacket,
+  decodeTime,
+  encodePacket,
+  encodeTime,
+  pongOf,
+  probeReplyOf,
+  targetOf,
+} from "./packet.ts";
+import { type LinkOptions, Peer, PeerLink } from "./peer.ts";
+import { type SearchStep, dataMtuFloor } from "./pmtud.ts";
+
+export const TICK_MS = 200;
+/** A message that takes a multiple of this number is announced by untimed pings (§1.7). */
+export const PING_EVERY_SEQ = 8191;
+/** A tick this late means that we slept: the pongs may be waiting in our own sockets. */
+const TICK_LATE_MS = 3 * TICK_MS;
+const REPROBE_MIN_MS = 5000;
+const COMPLAIN_EVERY_MS = 30_000;
+
+export interface LinksOptions extends LinksConfiguration {
+  readonly nodeid: number;
+  readonly inflate: Inflate;
+}
+
+export type DropReason =
+  | "malformed"
+  | "unknownNode"
+  | "unknownLink"
+  | "unlistedAddress"
+  | "notReachable"
+  | "duplicate"
+  | "expiredFragment"
+  | "malformedFragment"
+  | "notInflated"
+  | "notForUs"
+  | "noTarget"
+  | "unsendable";
+
+export class Links implements Core<LinksEvent, LinksAction> {
+  readonly #nodeid: number;
+  readonly #inflate: Inflate;
+  #configuration: LinksConfiguration;
+  readonly #peers = new Map<number, Peer>();
+  #seq = 0;
+  #dataMtu: number;
+  #tickedAt: number | undefined;
+  #wasLate = false;
+  readonly #dropped = new Map<DropReason, number>();
+  readonly #complainAt = new Map<DropReason, number>();
+
+  constructor(options: LinksOptions) {
+    this.#nodeid = options.nodeid;
+    this.#inflate = options.inflate;
+    this.#configuration = options;
+    this.#dataMtu = dataMtuFloor(options.crypto);
+    for (const node of options.nodes) {
+      if (node.nodeid === options.nodeid) continue;
+      const peer = new Peer(node.nodeid);
+      peer.setLinks(linksTo(node, options.nodeid, options).map((link) => new PeerLink(link)));
+      this.#peers.set(node.nodeid, peer);
+    }
+  }
+
+  step(event: LinksEvent, now: number, out: LinksAction[]): void {
+    switch (event.kind) {
+      case "started":
+        this.#announce(out);
+        return this.#tick(now, out);
+      case "timedOut":
+        return this.#tick(now, out);
+      case "received":
+        return this.#receive(event, now, out);
+      case "sent":
+        return this.#send(event.nodeid, event.message, now, out);
+      case "refused":
+        return this.#refused(event, now, out);
+    }
+    event satisfies never;
+  }
+
+  /** Remote nodes with at least one usable link, ascending. */
+  reachable(): number[] {
+    return [...this.#peers.values()]
+      .filter((peer) => peer.isReachable)
+      .map((peer) => peer.nodeid)
+      .toSorted((a, b) => a - b);
+  }
+
+  /** Every link to every remote node, by node and link number. Our own loopback is not among them. */
+  snapshot(): LinkSnapshot[] {
+    return [...this.#peers.values()]
+      .toSorted((a, b) => a.nodeid - b.nodeid)
+      .flatMap((peer) => peer.links.map((link) => link.snapshot(peer.nodeid)));
+  }
+
+  /** Packets that were not carried or not delivered, by reason. */
+  dropped(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#dropped);
+  }
+
+  /** User data of one fragment now: the least of all links that are up (§4.4). */
+  get dataMtu(): number {
+    return this.#dataMtu;
+  }
+
+  /** Another key, cipher or hash is used for sending: every path is measured anew (§3.5). */
+  keyChanged(out: LinksAction[]): void {
+    for (const peer of this.#peers.values()) for (const link of peer.links) link.path.force();
+    this.#measure(out);
+  }
+
+  /** New nodes, addresses or timers. Links whose two addresses and port stay the same keep their state. */
+  reconfigure(configuration: LinksConfiguration, out: LinksAction[]): void {
+    this.#configuration = configuration;
+    const listed = new Set(configuration.nodes.map((node) => node.nodeid));
+    for (const peer of this.#peers.values()) {
+      if (listed.has(peer.nodeid)) continue;
+      this.#relink(peer, [], out);
+      this.#peers.delete(peer.nodeid);
+    }
+    for (const node of configuration.nodes) {
+      if (node.nodeid === this.#nodeid) continue;
+      const peer = this.#peers.get(node.nodeid) ?? new Peer(node.nodeid);
+      this.#peers.set(node.nodeid, peer);
+      this.#relink(peer, linksTo(node, this.#nodeid, configuration), out);
+    }
+    this.#measure(out);
+  }
+
+  #relink(peer: Peer, wanted: readonly LinkOptions[], out: LinksAction[]): void {
+    const kept = wanted.map((options) => {
+      const link = peer.link(options.settings.number);
+      if (link === undefined || !link.isSame(options)) return new PeerLink(options);
+      link.retune(options);
+      return link;
+    });
+    for (const link of peer.links) {
+      if (!kept.includes(link)) this.#linkDown(peer, link, "no longer configured", out);
+    }
+    peer.setLinks(kept);
+    this.#settle(peer, out);
+  }
+
+  #announce(out: LinksAction[]): void {
+    const model = this.#configuration.compression.model;
+    if (model === "none" || model === "") return;
+    const text = `knet_compression_model ${model}: this node sends uncompressed and opens what others compress`;
+    out.push({ kind: "log", level: "notice", subsystem: "KNET", text });
+  }
+
+  // Time ----------------------------------------------------------------------------------------------------------
+
+  #tick(now: number, out: LinksAction[]): void {
+    const sleptMs = this.#tickedAt === undefined ? 0 : now - this.#tickedAt;
+    // Once, not for ever: a node that is always late must still notice that others are gone.
+    const isLate = sleptMs > TICK_LATE_MS && !this.#wasLate;
+    this.#wasLate = isLate;
+    this.#tickedAt = now;
+    for (const peer of this.#peers.values()) {
+      for (const link of peer.links) {
+        link.heartbeat.adjust(now);
+        if (!isLate) this.#judge(peer, link, now, out);
+        if (link.heartbeat.pingDue(now)) this.#ping(peer, link, true, now, out);
+        if (!link.heartbeat.isUp) continue;
+        this.#searched(peer, link, link.path.tick(now, link.heartbeat.answerMs), out);
+      }
+    }
+    out.push({ kind: "arm", timer: "tick", at: now + TICK_MS });
+  }
+
+  #judge(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
+    // Among several suspects a lost ping must not convict an innocent one.
+    const graceMs = this.#peers.size > 1 ? 2 * TICK_MS : TICK_MS;
+    const verdict = link.heartbeat.verdict(now, graceMs);
+    if (verdict === undefined) {
+      if (link.heartbeat.isSuspected) this.#ping(peer, link, true, now, out);
+      return;
+    }
+    const where = `${link.remoteAddress} port ${link.settings.port}/udp`;
+    const why =
+      verdict === "refused"
+        ? `nothing listens on ${where}; is the cluster service of that node running?`
+        : `no answer from ${where} for ${Math.floor(link.heartbeat.timeoutMs)} ms; check that node, the network and its firewall`;
+    this.#linkDown(peer, link, why, out);
+    this.#settle(peer, out);
+    this.#measure(out);
+  }
+
+  /**
+   * Somebody on this link closed its port. A node that is down already explains it; otherwise whoever is alive answers the
+   * pings sent now before the judgement of a later tick.
+   */
+  #suspect(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
+    for (const other of this.#peers.values()) {
+      if (other !== peer && other.link(link.number)?.heartbeat.isUp === false) return;
+    }
+    if (link.heartbeat.suspect(now)) this.#ping(peer, link, true, now, out);
+  }
+
+  #ping(peer: Peer, link: PeerLink, timed: boolean, now: number, out: LinksAction[]): void {
+    const packet = encodePacket({
+      kind: "ping",
+      nodeid: this.#nodeid,
+      link: link.number,
+      time: encodeTime(now),
+      seq: this.#seq,
+      timed,
+    });
+    this.#transmit(peer, link, packet, out);
+  }
+
+  #transmit(peer: Peer, link: PeerLink, packet: Uint8Array, out: LinksAction[]): void {
+    link.packetsSent += 1;
+    out.push({ kind: "transmit", nodeid: peer.nodeid, link: link.number, packet });
+  }
+
+  // Up and down ---------------------------------------------------------------------------------------------------
+
+  #linkUp(peer: Peer, link: PeerLink, out: LinksAction[]): void {
+    link.path.force();
+    out.push({ kind: "linkChanged", nodeid: peer.nodeid, link: link.number, up: true });
+    const text = `rx: host: ${peer.nodeid} link: ${link.number} is up (${link.remoteAddress})`;
+    out.push({ kind: "log", level: "info", subsystem: "KNET", text });
+    this.#settle(peer, out);
+    this.#measure(out);
+  }
+
+  #linkDown(peer: Peer, link: PeerLink, why: string, out: LinksAction[]): void {
+    if (!link.heartbeat.down()) return;
+    link.downCount += 1;
+    link.path.abort();
+    if (!peer.isUp) peer.window.reset();
+    out.push({ kind: "linkChanged", nodeid: peer.nodeid, link: link.number, up: false });
+    const text = `link: host: ${peer.nodeid} link: ${link.number} is down: ${why}`;
+    out.push({ kind: "log", level: "notice", subsystem: "KNET", text });
+  }
+
+  #settle(peer: Peer, out: LinksAction[]): void {
+    const before = peer.best;
+    const wasReachable = peer.isReachable;
+    peer.settle();
+    const mode = this.#configuration.linkMode;
+    if (peer.isReachable !== wasReachable) {
+      out.push({ kind: "hostChanged", nodeid: peer.nodeid, reachable: peer.isReachable });
+    }
+    if (peer.best === before) return;
+    const text =
+      peer.best === undefined
+        ? `host: host: ${peer.nodeid} has no active links`
+        : `host: host: ${peer.nodeid} (${mode}) best link: ${peer.best.number} (pri: ${peer.best.settings.priority})`;
+    out.push({
+      kind: "log",
+      level: peer.best === undefined ? "warning" : "info",
+      subsystem: "KNET",
+      text,
+    });
+  }
+
+  // Path MTU ------------------------------------------------------------------------------------------------------
+
+  #searched(peer: Peer, link: PeerLink, step: SearchStep, out: LinksAction[]): void {
+    const where = `host: ${peer.nodeid} link: ${link.number}`;
+    switch (step.kind) {
+      case "idle":
+        return;
+      case "probe": {
+        const { size, bytes } = step.probe;
+        const fill = bytes - PROBE_BYTES_MIN;
+        const head = { kind: "pmtud", nodeid: this.#nodeid, link: link.number } as const;
+        return this.#transmit(peer, link, encodePacket({ ...head, size, fill }), out);
+      }
+      case "found": {
+        const now = link.path.dataMtu;
+        const text = `pmtud: PMTUD link change for ${where} from ${step.before} to ${now}`;
+        if (now !== step.before) out.push({ kind: "log", level: "info", subsystem: "KNET", text });
+        break;
+      }
+      case "failed": {
+        const text = `pmtud: no probe of a useful size to ${where} was answered: no data goes over this link. Check that ${link.remoteAddress} answers UDP port ${link.settings.port} and that both ends have the same MTU`;
+        out.push({ kind: "log", level: "warning", subsystem: "KNET", text });
+        break;
+      }
+      default:
+        step satisfies never;
+    }
+    this.#settle(peer, out);
+    this.#measure(out);
+  }
+
+  #measure(out: LinksAction[]): void {
+    const floor = dataMtuFloor(this.#configuration.crypto);
+    let least: number | undefined;
+    for (const peer of this.#peers.values()) {
+      for (const link of peer.links) {
+        if (!link.isUsable) continue;
+        const size = link.path.isMeasured ? link.path.dataMtu : floor;
+        least = least === undefined ? size : Math.min(least, size);
+      }
+    }
+    if ((least ?? floor) === this.#dataMtu) return;
+    this.#dataMtu = least ?? floor;
+    const text = `pmtud: Global data MTU changed to: ${this.#dataMtu}`;
+    out.push({ kind: "log", level: "info", subsystem: "KNET", text });
+  }
+
+  #refused(event: LinksEvent & { kind: "refused" }, now: number, out: LinksAction[]): void {
+    const peer = this.#peers.get(event.nodeid);
+    const link = peer?.link(event.link);
+    if (peer === undefined || link === undefined) return;
+    if (event.why === "unreachable") return this.#suspect(peer, link, now, out);
+    const { path, heartbeat } = link;
+    if (event.bytes !== undefined && event.bytes === path.probeDatagramBytes) {
+      return this.#searched(peer, link, path.refused(now, heartbeat.answerMs), out);
+    }
+    // A router's word may be about a probe of ours; it is worth one run in a while.
+    const isFresh = path.startedAt !== undefined && now - path.startedAt < REPROBE_MIN_MS;
+    if (event.bytes === undefined && (path.isSearching || isFresh)) return;
+    path.force();
+    this.#measure(out);
+  }
+
+  // Receiving -----------------------------------------------------------------------------------------------------
+
+  #receive(event: LinksEvent & { kind: "received" }, now: number, out: LinksAction[]): void {
+    const { address } = event;
+    const packet = decodePacket(event.packet);
+    if (!packet.ok) return this.#drop("malformed");
+    const { value } = packet;
+    const peer = this.#peers.get(value.nodeid);
+    if (peer === undefined) {
+      return this.#reject("unknownNode", `node ${value.nodeid} (${address})`, now, out);
+    }
+    const isData = value.kind === "data";
+    const link = isData ? peer.linkFrom(address, event.link) : peer.link(value.link);
+    if (link === undefined) {
+      if (!isData) return this.#drop("unknownLink");
+      return this.#reject(
+        "unlistedAddress",
+        `${address}, said to be node ${value.nodeid}`,
+        now,
+        out,
+      );
+    }
+    if (!isData && this.#configuration.blockUnlistedIps && !link.comesFrom(address)) {
+      return this.#reject(
+        "unlistedAddress",
+        `${address}, said to be node ${value.nodeid}`,
+        now,
+        out,
+      );
+    }
+    link.packetsReceived += 1;
+    switch (value.kind) {
+      case "data":
+        return this.#receiveData(peer, link, value, out);
+      case "ping":
+        peer.window.pinged(value.seq, value.timed);
+        return this.#transmit(peer, link, pongOf(event.packet, this.#nodeid), out);
+      case "pong":
+        return this.#receivePong(peer, link, value, now, out);
+      case "pmtud":
+        return this.#transmit(peer, link, probeReplyOf(event.packet, this.#nodeid), out);
+      case "pmtudReply": {
+        const step = link.path.replied(value.size, now, link.heartbeat.answerMs);
+        return this.#searched(peer, link, step, out);
+      }
+    }
+    value satisfies never;
+  }
+
+  #receivePong(
+    peer: Peer,
+    link: PeerLink,
+    pong: PingPacket,
+    now: number,
+    out: LinksAction[],
+  ): void {
+    const sentAt = decodeTime(pong.time);
+    const outcome = sentAt === undefined ? "nonsense" : link.heartbeat.pong(sentAt, now);
+    if (outcome === "nonsense") return this.#drop("malformed");
+    if (outcome === "up") this.#linkUp(peer, link, out);
+  }
+
+  #receiveData(peer: Peer, link: PeerLink, packet: DataPacket, out: LinksAction[]): void {
+    if (packet.channel !== 0) return this.#drop("malformed");
+    // Like knet 1.27: the sender finds us reachable already, so waiting for more pongs only loses its first messages.
+    if (link.heartbeat.dataSeen()) this.#linkUp(peer, link, out);
+    if (!peer.isReachable) return this.#drop("notReachable");
+    if (!peer.window.isNew(packet.seq)) return this.#drop("duplicate");
+    if (packet.fragments === 1) return this.#deliver(peer, packet, packet.data, out);
+    const outcome = peer.window.fragment(packet);
+    switch (outcome.kind) {
+      case "complete":
+        return this.#deliver(peer, packet, outcome.message, out);
+      case "kept":
+        return;
+      case "duplicate":
+        return this.#drop("duplicate");
+      case "expired":
+        return this.#drop("expiredFragment");
+      case "malformed":
+        return this.#drop("malformedFragment");
+    }
+    outcome satisfies never;
+  }
+
+  #deliver(peer: Peer, packet: DataPacket, data: Uint8Array, out: LinksAction[]): void {
+    // The bytes of an unfragmented packet are the host's: the ring gets a copy.
+    const message = packet.method === 0 ? data.slice() : this.#inflate(packet.method, data);
+    if (message === undefined || message.length > MESSAGE_BYTES_MAX)
+      return this.#drop("notInflated");
+    peer.window.delivered(packet.seq);
+    const target = targetOf(message);
+    if (target === undefined) return this.#drop("noTarget");
+    if (target !== 0 && target !== this.#nodeid) return this.#drop("notForUs");
+    out.push({ kind: "received", message });
+  }
+
+  #drop(reason: DropReason): void {
+    this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + 1);
+  }
+
+  #reject(reason: DropReason, from: string, now: number, out: LinksAction[]): void {
+    this.#drop(reason);
+    if (now < (this.#complainAt.get(reason) ?? Number.NEGATIVE_INFINITY)) return;
+    this.#complainAt.set(reason, now + COMPLAIN_EVERY_MS);
+    const text = `rx: Packet rejected from ${from}: not in the nodelist of corosync.conf with that address; is the file the same on all nodes?`;
+    out.push({ kind: "log", level: "warning", subsystem: "KNET", text });
+  }
+
+  // Sending -------------------------------------------------------------------------------------------------------
+
+  #send(nodeid: number, message: Uint8Array, now: number, out: LinksAction[]): void {
+    if (message.length === 0 || message.length > MESSAGE_BYTES_MAX) return this.#drop("unsendable");
+    if (nodeid === 0 || nodeid === this.#nodeid) {
+      out.push({ kind: "received", message: message.slice() });
+    }
+    const targets = nodeid === 0 ? [...this.#peers.values()] : [this.#peers.get(nodeid)];
+    const routes: Route[] = [];
+    for (const peer of targets) {
+      if (!peer?.isReachable) continue;
+      routes.push({ peer, links: peer.choose(this.#configuration.linkMode) });
+    }
+    if (routes.length === 0) {
+      if (nodeid !== this.#nodeid && nodeid !== 0) this.#drop("notReachable");
+      return;
+    }
+    const fragments = Math.ceil(message.length / this.#dataMtu);
+    if (fragments > FRAGMENTS_MAX) return this.#drop("unsendable");
+    this.#seq = this.#seq === SEQ_MAX ? 1 : this.#seq + 1;
+    if (this.#seq % PING_EVERY_SEQ === 0) this.#pingAll(now, out);
+    for (let i = 0; i < fragments; i += 1) {
+      const packet = encodePacket({
+        kind: "data",
+        nodeid: this.#nodeid,
+        seq: this.#seq,
+        method: 0,
+        multicast: nodeid === 0,
+        fragments,
+        fragment: fragments === 1 ? 0 : i + 1,
+        channel: 0,
+        data: message.subarray(i * this.#dataMtu, (i + 1) * this.#dataMtu),
+      });
+      // One packet for all: the host may seal it once.
+      for (const { peer, links } of routes) {
+        for (const link of links) this.#transmit(peer, link, packet, out);
+      }
+    }
+  }
+
+  #pingAll(now: number, out: LinksAction[]): void {
+    for (const peer of this.#peers.values()) {
+      for (const link of peer.links) this.#ping(peer, link, false, now, out);
+    }
+  }
+}
+
+interface Route {
+  readonly peer: Peer;
+  readonly links: readonly PeerLink[];
+}

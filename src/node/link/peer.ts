@@ -1,0 +1,167 @@
+// One remote host and its links as we see them: which links are usable and which of them carry the next message.
+// Spec: knet.md §2.5 (reachable), §2.6 (link_mode). Pure state; links.ts drives it.
+import type { LinkSettings } from "../settings.ts";
+import { canonicalAddress, isIpv6 } from "./address.ts";
+import type { LinkSnapshot } from "./events.ts";
+import { Heartbeat } from "./latency.ts";
+import { type Overhead, PathMtu } from "./pmtud.ts";
+import { Window } from "./window.ts";
+
+export type LinkMode = "passive" | "active" | "rr";
+
+export interface LinkOptions {
+  readonly settings: LinkSettings;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly overhead: Overhead;
+  readonly pmtudIntervalMs: number;
+  readonly fixedMtu: number;
+}
+
+export class PeerLink {
+  readonly number: number;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly #remoteCanonical: string | undefined;
+  readonly heartbeat: Heartbeat;
+  readonly path: PathMtu;
+  #settings: LinkSettings;
+  // knet counts the configuration itself as the first time down (§8).
+  downCount = 1;
+  packetsSent = 0;
+  packetsReceived = 0;
+
+  constructor(options: LinkOptions) {
+    this.#settings = options.settings;
+    this.number = options.settings.number;
+    this.localAddress = options.localAddress;
+    this.remoteAddress = options.remoteAddress;
+    this.#remoteCanonical = canonicalAddress(options.remoteAddress);
+    this.heartbeat = new Heartbeat(options.settings);
+    this.path = new PathMtu(pathOptions(options));
+  }
+
+  get settings(): LinkSettings {
+    return this.#settings;
+  }
+  get isUsable(): boolean {
+    return this.heartbeat.isUp && this.path.isValid;
+  }
+
+  /** True when `address` is the configured remote address, however it is written. */
+  comesFrom(address: string): boolean {
+    if (address === this.remoteAddress) return true;
+    return (
+      this.#remoteCanonical !== undefined && canonicalAddress(address) === this.#remoteCanonical
+    );
+  }
+
+  /** True when new settings describe the same pair of sockets, so that the link's state still holds. */
+  isSame(options: LinkOptions): boolean {
+    return (
+      options.localAddress === this.localAddress &&
+      options.remoteAddress === this.remoteAddress &&
+      options.settings.port === this.#settings.port
+    );
+  }
+
+  retune(options: LinkOptions): void {
+    this.#settings = options.settings;
+    this.heartbeat.retune(options.settings);
+    this.path.retune(pathOptions(options));
+  }
+
+  snapshot(nodeid: number): LinkSnapshot {
+    return {
+      nodeid,
+      link: this.number,
+      localAddress: this.localAddress,
+      remoteAddress: this.remoteAddress,
+      enabled: true,
+      connected: this.heartbeat.isUp,
+      mtu: this.path.dataMtu,
+      latencyUs: this.heartbeat.latencyUs,
+      downCount: this.downCount,
+      packetsSent: this.packetsSent,
+      packetsReceived: this.packetsReceived,
+    };
+  }
+}
+
+function pathOptions(options: LinkOptions) {
+  return {
+    ipv6: isIpv6(options.remoteAddress),
+    overhead: options.overhead,
+    intervalMs: options.pmtudIntervalMs,
+    fixedMtu: options.fixedMtu,
+  };
+}
+
+export class Peer {
+  readonly nodeid: number;
+  readonly window = new Window();
+  #links: readonly PeerLink[] = [];
+  /** Highest priority first, among equals the lowest number. */
+  #usable: readonly PeerLink[] = [];
+  #best: readonly PeerLink[] = [];
+  #turn = 0;
+
+  constructor(nodeid: number) {
+    this.nodeid = nodeid;
+  }
+
+  get links(): readonly PeerLink[] {
+    return this.#links;
+  }
+  get isReachable(): boolean {
+    return this.#usable.length > 0;
+  }
+  get isUp(): boolean {
+    return this.#links.some((link) => link.heartbeat.isUp);
+  }
+
+  /** Replaces the set of links; call `settle` afterwards. */
+  setLinks(links: readonly PeerLink[]): void {
+    this.#links = links;
+  }
+
+  link(number: number): PeerLink | undefined {
+    return this.#links.find((link) => link.number === number);
+  }
+
+  /** The link a data packet came over: the receiving socket's if the address agrees, else the first with that address. */
+  linkFrom(address: string, receivedOn: number): PeerLink | undefined {
+    const expected = this.link(receivedOn);
+    if (expected?.comesFrom(address)) return expected;
+    return this.#links.find((link) => link.comesFrom(address));
+  }
+
+  /** Takes stock of the usable links after any of them changed. */
+  settle(): void {
+    this.#usable = this.#links
+      .filter((link) => link.isUsable)
+      .toSorted((a, b) => b.settings.priority - a.settings.priority || a.number - b.number);
+    this.#best = this.#usable.slice(0, 1);
+  }
+
+  /** The link that passive mode uses now. */
+  get best(): PeerLink | undefined {
+    return this.#best[0];
+  }
+
+  /** The links for all fragments of the next message; empty when the host is not reachable. */
+  choose(mode: LinkMode): readonly PeerLink[] {
+    switch (mode) {
+      case "passive":
+        return this.#best;
+      case "active":
+        return this.#usable;
+      case "rr": {
+        const next = this.#usable[this.#turn % Math.max(1, this.#usable.length)];
+        this.#turn = (this.#turn + 1) % 0x1_0000_0000;
+        return next === undefined ? [] : [next];
+      }
+    }
+    mode satisfies never;
+  }
+}
