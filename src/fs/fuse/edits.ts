@@ -1,0 +1,147 @@
+// Requests that change the tree (pmxcfs.md §2.2, §2.5, §2.6): each awaits `Files`, then brings the node table up to date.
+// What is removed or replaced here while it is open stays readable through its handles.
+import { errnos } from "../../libc.ts";
+import type { Outcome } from "../files.ts";
+import type { AttributeChange, RequestBody } from "./abi.ts";
+import type { Reply } from "./changes.ts";
+import { keepContent, resizeKept, writeKept } from "./handles.ts";
+import type { Node } from "./nodes.ts";
+import { done, failure, type Objects } from "./objects.ts";
+import { getattr, keptAttributes, lookup } from "./reads.ts";
+import { encodeCreate, encodeWritten, openDirectIo } from "./reply.ts";
+
+/** Mode, owner, size, times: in libfuse's order; the first refusal ends it. */
+export async function setattr(
+  objects: Objects,
+  node: Node,
+  change: AttributeChange,
+): Promise<Reply> {
+  const { files } = objects;
+  const path = objects.nodes.path(node);
+  if (path === undefined) {
+    const errno = change.size === undefined ? 0 : resizeKept(node, change.size);
+    return errno === 0 ? keptAttributes(objects, node) : failure(errno);
+  }
+  if (change.mode !== undefined) {
+    const outcome = files.chmod(path, change.mode);
+    if (!outcome.ok) return objects.refused(outcome);
+  }
+  if (change.uid !== undefined || change.gid !== undefined) {
+    const outcome = files.chown(path, change.uid, change.gid);
+    if (!outcome.ok) return objects.refused(outcome);
+  }
+  if (change.size !== undefined) {
+    const outcome = await files.truncate(path, change.size);
+    if (!outcome.ok) return objects.refused(outcome);
+  }
+  if (change.mtime !== undefined) {
+    const outcome = await files.setMtime(path, change.mtime);
+    if (!outcome.ok) return objects.refused(outcome);
+  }
+  return getattr(objects, node);
+}
+
+/** One kernel WRITE is one write of the tree. `data` may be overwritten as soon as this returns: it is copied. */
+export function write(
+  objects: Objects,
+  request: Extract<RequestBody, { kind: "write" }>,
+): Reply | Promise<Reply> {
+  const handle = objects.handles.file(request.fh);
+  if (handle === undefined) return failure(errnos.EBADF);
+  const path = objects.nodes.path(handle.node);
+  if (path === undefined) {
+    const errno = writeKept(handle.node, request.offset, request.data);
+    if (errno !== 0) return failure(errno);
+    return { errno: 0, body: encodeWritten(request.data.length) };
+  }
+  return objects.files.write(path, request.offset, request.data.slice()).then((outcome) => {
+    if (!outcome.ok) return objects.refused(outcome);
+    return { errno: 0, body: encodeWritten(outcome.value) };
+  });
+}
+
+/** mkdir, and mknod of a regular file. */
+export async function make(
+  objects: Objects,
+  parent: Node,
+  request: { readonly name: string; readonly kind: "mkdir" | "mknod" },
+): Promise<Reply> {
+  const path = objects.childPath(parent, request.name);
+  if (path === undefined) return failure(errnos.ENOENT);
+  const { files } = objects;
+  const outcome = await (request.kind === "mkdir" ? files.mkdir(path) : files.create(path));
+  return outcome.ok ? lookup(objects, parent, request.name) : objects.refused(outcome);
+}
+
+export async function create(objects: Objects, parent: Node, name: string): Promise<Reply> {
+  const path = objects.childPath(parent, name);
+  if (path === undefined) return failure(errnos.ENOENT);
+  const outcome = await objects.files.create(path);
+  if (!outcome.ok) return objects.refused(outcome);
+  const stat = objects.files.stat(path);
+  if (!stat.ok) return failure(errnos[stat.errno]); // A peer removed it at once.
+  const entry = objects.entry(parent, name, stat.value);
+  const fh = objects.handles.open(entry.node, stat.value.generated);
+  const undelivered = () => {
+    objects.handles.close(fh);
+    objects.nodes.forget(entry.nodeid, 1);
+  };
+  return { errno: 0, body: encodeCreate(entry, fh, openDirectIo), undelivered };
+}
+
+/** unlink and rmdir. */
+export function remove(objects: Objects, parent: Node, name: string): Reply | Promise<Reply> {
+  const path = objects.childPath(parent, name);
+  if (path === undefined) return failure(errnos.ENOENT);
+  const node = objects.nodes.child(parent, name);
+  if (node !== undefined) keepContent(objects.files, node, path);
+  return whileMoving(node, objects.files.remove(path), (outcome) => {
+    if (outcome.ok) {
+      if (node !== undefined) objects.nodes.removed(node);
+      return done;
+    }
+    if (node !== undefined) node.kept = undefined;
+    return objects.refused(outcome);
+  });
+}
+
+export function rename(
+  objects: Objects,
+  parent: Node,
+  request: Extract<RequestBody, { kind: "rename" }>,
+): Reply | Promise<Reply> {
+  if (request.flags !== 0) return failure(errnos.EINVAL);
+  const { nodes } = objects;
+  const targetParent = nodes.get(request.targetParent);
+  if (targetParent === undefined) return failure(errnos.ESTALE);
+  const from = objects.childPath(parent, request.name);
+  const to = objects.childPath(targetParent, request.targetName);
+  if (from === undefined || to === undefined) return failure(errnos.ENOENT);
+  const node = nodes.child(parent, request.name);
+  const replaced = nodes.child(targetParent, request.targetName);
+  if (replaced !== undefined) keepContent(objects.files, replaced, to);
+  return whileMoving(node, objects.files.rename(from, to), (outcome) => {
+    if (!outcome.ok) {
+      if (replaced !== undefined) replaced.kept = undefined;
+      return objects.refused(outcome);
+    }
+    if (node !== undefined) nodes.moved(node, targetParent, request.targetName);
+    else if (replaced !== undefined) nodes.removed(replaced);
+    return done;
+  });
+}
+
+/** Marks the node: between delivery and our answer its old name is already gone from the tree. */
+async function whileMoving(
+  node: Node | undefined,
+  work: Promise<Outcome<undefined>>,
+  settle: (outcome: Outcome<undefined>) => Reply,
+): Promise<Reply> {
+  if (node === undefined) return settle(await work);
+  const moving = Promise.withResolvers<void>();
+  node.moving = moving.promise;
+  const reply = settle(await work);
+  node.moving = undefined;
+  moving.resolve();
+  return reply;
+}

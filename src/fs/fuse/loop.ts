@@ -1,0 +1,195 @@
+// The device loop: takes requests from /dev/fuse, gives them to a session, writes its replies (engineering.md §11).
+// One asynchronous wait (SIGIO: it needs no thread, so nothing else in the process has to queue behind it), then draining
+// by bounded polling: the cost is the wake-up, not the work. It never keeps the event loop for more than DRAIN_MS.
+import type { Files } from "../files.ts";
+import {
+  closeFd,
+  errnoName,
+  errnos,
+  ownInputSignal,
+  readFd,
+  signalOnInput,
+  writeFd,
+  writev,
+} from "../../libc.ts";
+import type { Level } from "../../world.ts";
+import { writeBytesMax, type Unique } from "./abi.ts";
+import { encodeReplyHeader, outHeaderBytes } from "./reply.ts";
+import { Session } from "./session.ts";
+
+/** The kernel wants room for its largest request: a WRITE with its headers. */
+const REQUEST_BYTES_MAX = writeBytesMax + 8192;
+/** After so long the rest of the program gets its turn. */
+const DRAIN_MS = 2;
+/** How long the device is polled after the last request or reply before we wait for the signal. */
+const QUIET_MS = 0.05;
+/** A signal that was lost would cost so much once; the interval also keeps the process alive. */
+const CHECK_MS = 1000;
+
+export interface LoopOptions {
+  /** An open, mounted /dev/fuse, non-blocking. The loop closes it at its end. */
+  readonly fd: number;
+  readonly files: Files;
+  readonly gid: number;
+  readonly log: (level: Level, text: string) => void;
+}
+
+export class DeviceLoop {
+  /** Why the kernel or `stop` ended it, as a sentence. The descriptor is closed then. */
+  readonly ended: Promise<string>;
+  /** INIT was answered; "" or why the kernel cannot be served. */
+  readonly initialised: Promise<string>;
+  readonly #fd: number;
+  readonly #log: (level: Level, text: string) => void;
+  readonly #session: Session;
+  readonly #buffer = new Uint8Array(REQUEST_BYTES_MAX);
+  readonly #header = new Uint8Array(outHeaderBytes);
+  readonly #headerView = new DataView(this.#header.buffer);
+  readonly #end = Promise.withResolvers<string>();
+  readonly #onSignal = () => this.#wake();
+  readonly #check: ReturnType<typeof setInterval>;
+  #isDraining = false;
+  #isEnded = false;
+  #activeAt = 0;
+
+  constructor(options: LoopOptions) {
+    this.#fd = options.fd;
+    this.#log = options.log;
+    this.ended = this.#end.promise;
+    const initialised = Promise.withResolvers<string>();
+    this.initialised = initialised.promise;
+    this.#session = new Session({
+      files: options.files,
+      gid: options.gid,
+      log: options.log,
+      send: (unique, errno, body) => this.#send(unique, errno, body),
+      onInit: initialised.resolve,
+    });
+    process.on("SIGIO", this.#onSignal);
+    this.#check = setInterval(this.#onSignal, CHECK_MS);
+    const errno = ownInputSignal(this.#fd);
+    if (errno !== 0) this.#log("warning", `FUSE without signals is slow: ${errnoName(errno)}`);
+    this.#wake();
+  }
+
+  /** Nodes, handles and waiting requests. */
+  snapshot(): ReturnType<Session["snapshot"]> {
+    return this.#session.snapshot();
+  }
+
+  /** Resolves when no request waits for the cluster, or after `timeoutMs`. */
+  async quiet(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.#session.changes.count > 0 && performance.now() < deadline) {
+      const room = Promise.withResolvers<void>();
+      const timer = setTimeout(room.resolve, Math.max(1, deadline - performance.now()));
+      this.#session.changes.onRoom(room.resolve);
+      await room.promise;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Makes the kernel ask anew for the attributes of a path that it knows. */
+  invalidate(path: string): void {
+    const message = this.#isEnded ? undefined : this.#session.attributesInvalid(path);
+    if (message === undefined) return;
+    const written = writeFd(this.#fd, message);
+    // ENOENT: the kernel has just forgotten the node.
+    if (written < 0 && written !== -errnos.ENOENT && written !== -errnos.ENODEV) {
+      this.#log("warning", `FUSE: the kernel refused an invalidation (${errnoName(-written)})`);
+    }
+  }
+
+  /** Ends the loop. Closing the device ends the connection: who still waits gets an error from the kernel. */
+  stop(why: string): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    clearInterval(this.#check);
+    signalOnInput(this.#fd, false);
+    process.off("SIGIO", this.#onSignal);
+    this.#session.changes.abandon();
+    closeFd(this.#fd);
+    this.#end.resolve(why);
+  }
+
+  #wake(): void {
+    if (this.#isDraining || this.#isEnded) return;
+    this.#isDraining = true;
+    signalOnInput(this.#fd, false);
+    this.#activeAt = performance.now();
+    this.#drain();
+  }
+
+  #drain(): void {
+    const until = performance.now() + DRAIN_MS;
+    while (!this.#isEnded) {
+      const { changes } = this.#session;
+      if (changes.isFull) return changes.onRoom(() => this.#later());
+      const isTaken = this.#take();
+      if (isTaken === undefined) return;
+      const now = performance.now();
+      if (isTaken) this.#activeAt = now;
+      else if (now - this.#activeAt >= QUIET_MS) return this.#rest();
+      // What waits for the cluster is answered from the event loop only: polling here would delay it.
+      if (now >= until || (!isTaken && changes.count > 0)) return this.#later();
+    }
+  }
+
+  #later(): void {
+    setImmediate(() => this.#drain());
+  }
+
+  /** Waits for the signal. A request that came just before it was switched on would give none: look once more. */
+  #rest(): void {
+    const errno = signalOnInput(this.#fd, true);
+    if (errno !== 0) this.#log("warning", `FUSE without signals is slow: ${errnoName(errno)}`);
+    const isTaken = this.#take();
+    if (isTaken === true) {
+      this.#activeAt = performance.now();
+      signalOnInput(this.#fd, false);
+      return this.#later();
+    }
+    if (isTaken === false) this.#isDraining = false;
+  }
+
+  /** True: one request was handled; false: there is none; undefined: the loop has ended. */
+  #take(): boolean | undefined {
+    const count = readFd(this.#fd, this.#buffer);
+    if (count > 0) {
+      this.#session.handle(this.#buffer.subarray(0, count));
+      return this.#isEnded ? undefined : true;
+    }
+    switch (-count) {
+      case errnos.EAGAIN:
+        return false;
+      case errnos.EINTR:
+      case errnos.ENOENT: // A request that was taken back while we read it.
+        return true;
+      case errnos.ENODEV:
+        this.stop("the file system was unmounted by another program");
+        return undefined;
+      default:
+        this.#log("error", `/dev/fuse cannot be read any more: ${errnoName(-count)}`);
+        this.stop(`/dev/fuse cannot be read any more: ${errnoName(-count)}`);
+        return undefined;
+    }
+  }
+
+  #send(unique: Unique, errno: number, body: Uint8Array | undefined): boolean {
+    if (this.#isEnded) return false;
+    const bodyBytes = errno === 0 && body !== undefined ? body.length : 0;
+    encodeReplyHeader(this.#headerView, unique, errno, bodyBytes);
+    const written =
+      bodyBytes === 0 || body === undefined
+        ? writeFd(this.#fd, this.#header)
+        : writev(this.#fd, [this.#header, body]);
+    this.#activeAt = performance.now();
+    if (written >= 0) return true;
+    // ENOENT: nobody waits for this any more. ENODEV: unmounted, which the next read reports.
+    if (written === -errnos.ENOENT || written === -errnos.ENODEV) return false;
+    this.#log("error", `FUSE: the kernel refused a reply (${errnoName(-written)})`);
+    if (errno !== 0) return false;
+    this.#send(unique, errnos.EIO, undefined); // Else its process would wait for ever.
+    return false;
+  }
+}

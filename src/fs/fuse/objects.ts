@@ -1,0 +1,84 @@
+// What reads and edits of a session share: the node table, the open handles, and how an object is shown to the kernel
+// (owner root:www-data, times and blocks as pmxcfs.md §2.4).
+import { errnos } from "../../libc.ts";
+import type { Level } from "../../world.ts";
+import type { Files, FileStat, Outcome } from "../files.ts";
+import type { Reply } from "./changes.ts";
+import { Handles } from "./handles.ts";
+import { NodeTable, type Node } from "./nodes.ts";
+import { encodeEntry, typeBits, type Attributes, type Entry } from "./reply.ts";
+
+const BLOCK_BYTES = 4096;
+const REFUSAL_LOG_MS = 10_000;
+
+export interface ObjectsOptions {
+  readonly files: Files;
+  /** Group of everything (the owner is root): www-data. */
+  readonly gid: number;
+  readonly log: (level: Level, text: string) => void;
+}
+
+export const done: Reply = { errno: 0 };
+
+export function failure(errno: number): Reply {
+  return { errno };
+}
+
+export class Objects {
+  readonly files: Files;
+  readonly nodes = new NodeTable();
+  readonly handles = new Handles(this.nodes);
+  readonly #options: ObjectsOptions;
+  #refusalLoggedAt = -REFUSAL_LOG_MS;
+
+  constructor(options: ObjectsOptions) {
+    this.files = options.files;
+    this.#options = options;
+  }
+
+  /** The path of a name in a directory; undefined when the directory itself lost its path. */
+  childPath(parent: Node, name: string): string | undefined {
+    const path = this.nodes.path(parent);
+    if (path === undefined) return undefined;
+    return path === "" ? name : `${path}/${name}`;
+  }
+
+  attributes(node: Node, stat: FileStat): Attributes {
+    return {
+      ino: node.id,
+      size: stat.size,
+      blocks: stat.type === "file" ? Math.ceil(stat.size / BLOCK_BYTES) : 0,
+      time: stat.mtime,
+      mode: typeBits(stat.type) | stat.mode,
+      links: stat.links,
+      uid: 0,
+      gid: this.#options.gid,
+    };
+  }
+
+  /** The node of a name that exists, counted as told to the kernel. */
+  entry(parent: Node, name: string, stat: FileStat): Entry & { readonly node: Node } {
+    const node = this.nodes.found(parent, name, stat.type);
+    this.nodes.remember(node);
+    return { node, nodeid: node.id, attributes: this.attributes(node, stat) };
+  }
+
+  entryReply(parent: Node, name: string, stat: FileStat): Reply {
+    const entry = this.entry(parent, name, stat);
+    const undelivered = () => this.nodes.forget(entry.nodeid, 1);
+    return { errno: 0, body: encodeEntry(entry), undelivered };
+  }
+
+  /** A change that the tree refused. What an operator should hear of is logged, once in ten seconds at most. */
+  refused(outcome: Extract<Outcome<unknown>, { ok: false }>): Reply {
+    const { errno, reason } = outcome;
+    if (errno === "EACCES" || errno === "EBUSY" || errno === "EIO") {
+      const now = performance.now();
+      if (now - this.#refusalLoggedAt >= REFUSAL_LOG_MS) {
+        this.#refusalLoggedAt = now;
+        this.#options.log("notice", `a change of the tree was refused (${errno}): ${reason}`);
+      }
+    }
+    return failure(errnos[errno]);
+  }
+}

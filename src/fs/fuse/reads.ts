@@ -1,0 +1,137 @@
+// Requests that change nothing: names, attributes, contents, listings (pmxcfs.md §2.2–2.4). Answered at once from `Files`.
+import { bytesOf } from "../../bytes.ts";
+import { errnos } from "../../libc.ts";
+import type { RequestBody } from "./abi.ts";
+import type { Reply } from "./changes.ts";
+import { contentFor } from "./handles.ts";
+import type { Node } from "./nodes.ts";
+import { failure, type Objects } from "./objects.ts";
+import { DirectoryReply, encodeAttributes, encodeOpen, openDirectIo } from "./reply.ts";
+
+export function lookup(objects: Objects, parent: Node, name: string): Reply {
+  const path = objects.childPath(parent, name);
+  if (path === undefined) return failure(errnos.ENOENT);
+  const stat = objects.files.stat(path);
+  if (stat.ok) return objects.entryReply(parent, name, stat.value);
+  const known = objects.nodes.child(parent, name);
+  // A peer removed it; but a rename or removal of our own gives the node its new place when it is answered.
+  if (stat.errno === "ENOENT" && known !== undefined && known.moving === undefined) {
+    objects.nodes.removed(known);
+  }
+  return failure(errnos[stat.errno]);
+}
+
+export function getattr(objects: Objects, node: Node): Reply | Promise<Reply> {
+  const path = objects.nodes.path(node);
+  if (path === undefined) return keptAttributes(objects, node);
+  const stat = objects.files.stat(path);
+  if (stat.ok) {
+    // Another object of this name came from a peer: ESTALE makes the kernel look the name up again.
+    if (stat.value.type !== node.type) return failure(errnos.ESTALE);
+    return { errno: 0, body: encodeAttributes(objects.attributes(node, stat.value)) };
+  }
+  if (stat.errno === "ENOENT" && node.moving !== undefined) {
+    return node.moving.then(() => getattr(objects, node));
+  }
+  return failure(errnos[stat.errno]);
+}
+
+/** A removed file that is still open, shown as Unix shows one: no links. */
+export function keptAttributes(objects: Objects, node: Node): Reply {
+  if (node.kept === undefined) return failure(errnos.ENOENT);
+  const attributes = objects.attributes(node, {
+    type: "file",
+    mode: 0o600,
+    size: node.kept.length,
+    mtime: 0,
+    links: 0,
+    generated: false,
+  });
+  return { errno: 0, body: encodeAttributes(attributes) };
+}
+
+export function readlink(objects: Objects, node: Node): Reply {
+  const path = objects.nodes.path(node);
+  if (path === undefined) return failure(errnos.ENOENT);
+  const target = objects.files.readlink(path);
+  if (!target.ok) return failure(errnos[target.errno]);
+  return { errno: 0, body: bytesOf(target.value) };
+}
+
+export function open(objects: Objects, node: Node): Reply {
+  const path = objects.nodes.path(node);
+  let isGenerated = false;
+  if (path === undefined) {
+    if (node.kept === undefined) return failure(errnos.ENOENT);
+  } else {
+    const stat = objects.files.stat(path);
+    if (!stat.ok) return failure(errnos[stat.errno]);
+    if (stat.value.type !== node.type) return failure(errnos.ESTALE);
+    isGenerated = stat.value.generated;
+  }
+  const fh = objects.handles.open(node, isGenerated);
+  const undelivered = () => objects.handles.close(fh);
+  return { errno: 0, body: encodeOpen(fh, openDirectIo), undelivered };
+}
+
+export function opendir(objects: Objects, node: Node): Reply {
+  const path = objects.nodes.path(node);
+  if (path === undefined) return failure(errnos.ENOENT);
+  const stat = objects.files.stat(path);
+  if (!stat.ok) return failure(errnos[stat.errno]);
+  if (stat.value.type !== "directory") return failure(errnos.ESTALE);
+  const fh = objects.handles.openDirectory(node);
+  return { errno: 0, body: encodeOpen(fh, 0), undelivered: () => objects.handles.close(fh) };
+}
+
+export function read(
+  objects: Objects,
+  request: { readonly fh: number; readonly offset: number; readonly size: number },
+): Reply {
+  const handle = objects.handles.file(request.fh);
+  if (handle === undefined) return failure(errnos.EBADF);
+  const { offset, size } = request;
+  const content = contentFor({ files: objects.files, nodes: objects.nodes, handle, offset });
+  if (!content.ok) return failure(errnos[content.errno]);
+  return { errno: 0, body: content.value.subarray(offset, offset + size) };
+}
+
+/** One reading of a directory, from offset 0 on, sees one listing; offsets count its entries, "." and ".." first. */
+export function readdir(
+  objects: Objects,
+  request: Extract<RequestBody, { kind: "readdir" }>,
+): Reply {
+  const handle = objects.handles.directory(request.fh);
+  if (handle === undefined) return failure(errnos.EBADF);
+  const { node } = handle;
+  const path = objects.nodes.path(node);
+  if (path === undefined) return failure(errnos.ENOENT);
+  if (handle.listing === undefined || request.offset === 0) {
+    const listing = objects.files.list(path);
+    if (!listing.ok) return failure(errnos[listing.errno]);
+    handle.listing = listing.value;
+  }
+  const reply = new DirectoryReply(request.size, request.plus);
+  const told: number[] = [];
+  let at = request.offset;
+  for (const name of [".", ".."].slice(at)) {
+    const ino = name === "." ? node.id : (node.parent ?? node).id;
+    if (!reply.fits(name)) return { errno: 0, body: reply.finish() };
+    at += 1;
+    reply.add({ name, ino, type: "directory", nextOffset: at }, undefined);
+  }
+  for (;;) {
+    const listed = handle.listing[at - 2];
+    if (listed === undefined || !reply.fits(listed.name)) break;
+    at += 1;
+    const { name, stat } = listed;
+    const entry = request.plus ? objects.entry(node, name, stat) : undefined;
+    if (entry !== undefined) told.push(entry.nodeid);
+    const ino = entry?.nodeid ?? objects.nodes.found(node, name, stat.type).id;
+    reply.add({ name, ino, type: stat.type, nextOffset: at }, entry);
+  }
+  const undelivered = () => {
+    for (const nodeid of told) objects.nodes.forget(nodeid, 1);
+  };
+  return { errno: 0, body: reply.finish(), undelivered };
+}
