@@ -19,11 +19,19 @@ export interface TreeEntry {
   readonly name: string;
   /** Content of a file; empty for directories. Never changed in place. */
   readonly data: Uint8Array;
+  /** An empty file that was "extended" by truncate: zeros here, but no content in digests and on disk (pmxcfs.md §2.6, box). */
+  readonly hollow?: true;
 }
 
 /** A change as it travels (dcdb NORMAL messages, pmxcfs.md §4.2). Paths are byte strings without leading slash. */
 export type TreeOperation =
-  | { readonly kind: "write"; readonly path: string; readonly offset: number; readonly data: Uint8Array; readonly truncate: boolean }
+  | {
+      readonly kind: "write";
+      readonly path: string;
+      readonly offset: number;
+      readonly data: Uint8Array;
+      readonly truncate: boolean;
+    }
   | { readonly kind: "mkdir"; readonly path: string }
   | { readonly kind: "delete"; readonly path: string }
   | { readonly kind: "rename"; readonly path: string; readonly to: string }

@@ -1,0 +1,53 @@
+// What goes into and comes out of the state machine of one replicated store (dfsm.ts). Spec: pmxcfs.md §4.4–4.12.
+import type { GroupEvent, GroupRequest, LogAction, TimerAction } from "../world.ts";
+
+export const rejoinMsMin = 6000;
+export const verifyIntervalMs = 3_600_000;
+
+/**
+ * start: not in the group (or joining) · startSync: states are exchanged · update: the leader fills us up · synced ·
+ * leave: left on purpose, rejoins · versionError and error: left for good, only a new process helps.
+ */
+export type Mode = "start" | "startSync" | "synced" | "update" | "leave" | "versionError" | "error";
+export type DfsmTimer = "rejoin" | "verify";
+
+/** `timeS`: Unix seconds of our own clock; goes into headers and epochs only. */
+export type DfsmEvent = { readonly timeS: number } & (
+  | { readonly kind: "started" }
+  | { readonly kind: "groupEvent"; readonly event: GroupEvent }
+  /** `token` names the caller; it comes back in exactly one `aborted` or in the replica's own action. */
+  | {
+      readonly kind: "sendRequested";
+      readonly token: number | undefined;
+      readonly subtype: number;
+      readonly body: Uint8Array;
+    }
+  /** The host retried a `request` as long as it may (100 × 0.1 s) and dropped it. `token` is that request's. */
+  | { readonly kind: "sendGivenUp"; readonly token: number | undefined }
+  | { readonly kind: "timedOut"; readonly timer: DfsmTimer }
+  | { readonly kind: "quorumChanged"; readonly quorate: boolean }
+  /** The host could not store a change: the member must go, for good. */
+  | { readonly kind: "failed"; readonly reason: string }
+  /** Leave and do not come back. */
+  | { readonly kind: "stopped" }
+);
+
+export type DfsmAction =
+  /** Requests are carried out in order: while one is refused, those behind it wait. */
+  | {
+      readonly kind: "request";
+      readonly request: GroupRequest;
+      readonly token: number | undefined;
+    }
+  /** The operation of this token will not be executed here (others may have executed it). */
+  | {
+      readonly kind: "aborted";
+      readonly token: number;
+      readonly errno: "EBUSY" | "EIO";
+      readonly reason: string;
+    }
+  | { readonly kind: "modeChanged"; readonly mode: Mode }
+  /** Final: this process cannot be a member any more. */
+  | { readonly kind: "fatal"; readonly reason: string }
+  | TimerAction<DfsmTimer>
+  | LogAction;

@@ -1,0 +1,463 @@
+// The replicated configuration tree of one node, start to stop: database, tree, groups, status and generated files behind
+// the one interface `Files`. Spec: pmxcfs.md §1.5, §2, §3; design.md "How a write flows". Reads are answered from memory;
+// changes go through tree-store.ts. This file checks what must never be sent and wires the parts; it decides nothing else.
+import { byteStringOfText, type Decoded, decoded, malformed } from "../bytes.ts";
+import type { GroupPort, LogAction, PortEvent } from "../world.ts";
+import { readConf, replaceConf } from "./conf-file.ts";
+import { judgeCorosyncConf } from "./corosync-conf.ts";
+import { directoryType, fileType } from "./entry.ts";
+import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./files.ts";
+import type { Journal } from "./journal.ts";
+import { clusterLogText } from "./plugin/clusterlog.ts";
+import { debugOfWrite, debugText } from "./plugin/debug.ts";
+import { linkTargets } from "./plugin/links.ts";
+import { type ClusterView, membersText } from "./plugin/members.ts";
+import { rrdText } from "./plugin/rrd.ts";
+import { versionText } from "./plugin/version.ts";
+import { vmlistText } from "./plugin/vmlist.ts";
+import { corosyncConfPath, fileBytesMax, isLockPath } from "./rules.ts";
+import { StatusHost } from "./status-host.ts";
+import { Tree, type TreeOptions } from "./tree.ts";
+import { TreeStore } from "./tree-store.ts";
+import { debugName, refused, View } from "./view.ts";
+
+/** What the tree shows of the cluster (`.members`). */
+export interface ClusterInfo {
+  readonly name: string;
+  /** totem.config_version */
+  readonly configVersion: number;
+  readonly nodes: readonly { readonly nodeid: number; readonly name: string }[];
+}
+
+export interface TreeOptionsOfNode {
+  /** Directory of `config.db`. */
+  readonly directory: string;
+  readonly nodeid: number;
+  readonly nodeName: string;
+  readonly pid: number;
+  /** Undefined: local mode. */
+  readonly groups: GroupPort | undefined;
+  /** Own address as text, for `.members` of all nodes. */
+  readonly address?: string;
+  /** Undefined in local mode. */
+  readonly cluster: ClusterInfo | undefined;
+  /** The ring's own copy of corosync.conf. */
+  readonly corosyncConfPath: string;
+  readonly durability: "full" | "normal";
+  /** Tries for the lock of the directory, one a second; default 10. */
+  readonly lockTries?: number;
+  /** gid of www-data; undefined when there is no such group. */
+  readonly gid?: number;
+  /** Unix seconds. */
+  readonly clock: () => number;
+  /** Monotonic milliseconds; default: this process's. */
+  readonly nowMs?: () => number;
+  readonly log: (line: LogAction) => void;
+  /** This node cannot keep its tree any more and must stop. Called once. */
+  readonly onFatal: (reason: string) => void;
+  /** The local corosync.conf was replaced. `reload`: this node wrote the change, so it tells the ring. */
+  readonly onCorosyncConf: (conf: { readonly version: number; readonly reload: boolean }) => void;
+}
+
+export class ConfigurationTree implements Files {
+  /** Status values and the cluster log. */
+  readonly statusStore: StatusHost;
+  readonly #options: TreeOptionsOfNode;
+  readonly #journal: Journal;
+  readonly #store: TreeStore;
+  readonly #view: View;
+  readonly #startTime: number;
+  #cluster: ClusterInfo | undefined;
+  #debug = false;
+  #stopped: Promise<void> | undefined;
+
+  private constructor(options: TreeOptionsOfNode, parts: { journal: Journal; tree: Tree }) {
+    this.#options = options;
+    this.#journal = parts.journal;
+    this.#cluster = options.cluster;
+    this.#startTime = options.clock();
+    const nowMs = options.nowMs ?? (() => performance.now());
+    const { groups, log } = options;
+    this.#store = new TreeStore({
+      tree: parts.tree,
+      options: { sha256 },
+      groups,
+      commit: (changes) => parts.journal.commit(changes),
+      nowMs,
+      wallS: options.clock,
+      log,
+      onFatal: options.onFatal,
+      onCorosyncConf: (isOwn) => this.#syncCorosyncConf(isOwn),
+    });
+    const nodeName = byteStringOfText(options.nodeName);
+    const { nodeid, pid, address } = options;
+    this.statusStore = new StatusHost({
+      ...{ nodeid, pid, nodeName, address, groups, nowMs, log },
+      wallS: options.clock,
+    });
+    if (options.cluster !== undefined) this.setCluster(options.cluster);
+    this.#view = new View({
+      tree: () => this.#store.tree,
+      isWritable: () => this.#store.isWritable,
+      generated: this.#generated(nodeName, nowMs),
+      links: linkTargets(nodeName),
+      gid: options.gid,
+    });
+  }
+
+  /** Opens the database of `directory`, joins the groups and answers; or the sentence that says why it cannot. */
+  static async open(options: TreeOptionsOfNode): Promise<Decoded<ConfigurationTree>> {
+    // The database packages are loaded here and nowhere else: no other role may need them.
+    const { Journal } = await import("./journal.ts");
+    const opened = await Journal.open(options);
+    if (!opened.ok) return opened;
+    const journal = opened.value;
+    const loaded = await loadTree(journal, options);
+    if (!loaded.ok) {
+      await journal.close();
+      return loaded;
+    }
+    const tree = loaded.value;
+    const groups = mayJoin(tree, options) ? options.groups : undefined;
+    const files = new ConfigurationTree({ ...options, groups }, { journal, tree });
+    files.#start();
+    return decoded(files);
+  }
+
+  #start(): void {
+    const { groups } = this.#options;
+    if (groups === undefined) return;
+    this.#syncCorosyncConf(true);
+    groups.listen((events) => this.#portEvents(events));
+    this.#store.start();
+    this.statusStore.start();
+  }
+
+  #portEvents(events: readonly PortEvent[]): void {
+    for (const event of events) {
+      if (event.kind === "stable") {
+        this.#store.stable(event.deliveries);
+        continue;
+      }
+      this.#store.groupEvent(event);
+      this.statusStore.groupEvent(event);
+    }
+  }
+
+  /** Leaves the groups, waits for the disk, closes the database. Callers that wait get EBUSY. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    this.statusStore.stop();
+    await this.#store.stop();
+    const closed = await this.#journal.close();
+    if (!closed.ok) this.#log("error", closed.reason);
+  }
+
+  /** `reason`: a sentence that names the missing votes. Ignored in local mode. */
+  setQuorate(quorate: boolean, reason: string): void {
+    this.#store.setQuorate(quorate, reason);
+    this.statusStore.setQuorate(quorate);
+  }
+
+  /** The node list or the configuration version was read again. */
+  setCluster(cluster: ClusterInfo): void {
+    this.#cluster = cluster;
+    this.statusStore.store.nodesChanged(cluster.nodes.map(({ nodeid }) => nodeid));
+  }
+
+  /** For the operator; costs a hash over the whole tree after a change. */
+  status(): TreeStatus {
+    const digest = Buffer.from(this.#store.tree.checksum()).toString("hex");
+    return { ...this.#store.status(), digest };
+  }
+
+  // Files: reads
+
+  stat(path: string): Outcome<FileStat> {
+    return this.#view.stat(path);
+  }
+  list(path: string): Outcome<readonly { readonly name: string; readonly stat: FileStat }[]> {
+    return this.#view.list(path);
+  }
+  read(path: string): Outcome<Uint8Array> {
+    return this.#view.read(path);
+  }
+  readlink(path: string): Outcome<string> {
+    return this.#view.readlink(path);
+  }
+  statfs(): FileSystemStat {
+    return this.#view.statfs();
+  }
+  chmod(path: string, mode: number): Outcome<undefined> {
+    return this.#view.chmod(path, mode);
+  }
+  chown(path: string, uid: number | undefined, gid: number | undefined): Outcome<undefined> {
+    return this.#view.chown(path, uid, gid);
+  }
+
+  // Files: changes
+
+  async mkdir(path: string): Promise<Outcome<undefined>> {
+    const named = this.#storedPath(path, "EEXIST", "this name is there already");
+    if (!named.ok) return named;
+    return nothing(await this.#store.change({ kind: "mkdir", path: named.value }));
+  }
+
+  async create(path: string): Promise<Outcome<undefined>> {
+    const named = this.#storedPath(path, "EEXIST", "this name is there already");
+    if (!named.ok) return named;
+    return nothing(await this.#store.change({ kind: "create", path: named.value }));
+  }
+
+  async write(path: string, offset: number, data: Uint8Array): Promise<Outcome<number>> {
+    const named = this.#view.named(path);
+    if (!named.ok) return named;
+    if (named.value.kind === "generated")
+      return this.#writeGenerated(named.value.name, offset, data);
+    if (named.value.kind === "link") return refused("EIO", "a symbolic link cannot be written");
+    if (!isOffset(offset)) return refused("EINVAL", "an offset is a whole number from 0");
+    if (offset + data.length > fileBytesMax) return tooBig();
+    const stored = this.#view.stored(named.value.path);
+    if (!stored.ok) return stored;
+    // A message without bytes behind the end would be an extension without content: nothing to do.
+    if (data.length === 0) return { ok: true, value: 0 };
+    return this.#store.change({
+      kind: "write",
+      path: named.value.path,
+      offset,
+      data,
+      truncate: false,
+    });
+  }
+
+  async truncate(path: string, size: number): Promise<Outcome<undefined>> {
+    const named = this.#view.named(path);
+    if (!named.ok) return named;
+    if (named.value.kind === "generated" && named.value.name === debugName) return done;
+    if (named.value.kind !== "stored") return refused("EIO", "a generated file cannot be cut");
+    if (!isOffset(size)) return refused("EINVAL", "a size is a whole number from 0");
+    if (size > fileBytesMax) return tooBig();
+    const stored = this.#view.stored(named.value.path);
+    if (!stored.ok) return stored;
+    const { type, data } = stored.value;
+    if (type === directoryType) return refused("EISDIR", "this is a directory");
+    const head = { kind: "write", path: named.value.path } as const;
+    // Growing sends a byte of zeros: growing an empty file without one crashes every original member (pmxcfs.md §2.6).
+    const grows = size > data.length;
+    return nothing(
+      await this.#store.change(
+        grows
+          ? { ...head, offset: size - 1, data: new Uint8Array(1), truncate: false }
+          : { ...head, offset: size, data: new Uint8Array(0), truncate: true },
+      ),
+    );
+  }
+
+  async remove(path: string): Promise<Outcome<undefined>> {
+    const named = this.#storedPath(path, "EACCES", "this name cannot be removed");
+    if (!named.ok) return named;
+    return nothing(await this.#store.change({ kind: "delete", path: named.value }));
+  }
+
+  async rename(from: string, to: string): Promise<Outcome<undefined>> {
+    const source = this.#storedPath(from, "EACCES", "this name cannot be moved");
+    if (!source.ok) return source;
+    const target = this.#storedPath(to, "EACCES", "this name cannot be replaced");
+    if (!target.ok) return target;
+    const entry = this.#view.stored(source.value);
+    if (!entry.ok) return entry;
+    // These are undefined or do damage on the original's members, so they never travel (pmxcfs.md §2.6, §9.2).
+    if (source.value === target.value) return done;
+    if (target.value.startsWith(`${source.value}/`)) {
+      return refused("EINVAL", "a directory cannot be moved into itself");
+    }
+    const isFull = !this.#store.tree.children(entry.value.inode).next().done;
+    if (isFull && entry.value.inode !== 0) {
+      return refused("ENOTEMPTY", "only an empty directory can be moved");
+    }
+    return nothing(
+      await this.#store.change({ kind: "rename", path: source.value, to: target.value }),
+    );
+  }
+
+  async setMtime(path: string, seconds: number): Promise<Outcome<undefined>> {
+    const named = this.#storedPath(path, "EACCES", "this name has no time");
+    if (!named.ok) return named;
+    const mtime = Math.trunc(seconds) >>> 0;
+    if (mtime === 0 && isLockPath(named.value)) this.#requestUnlock(named.value);
+    return nothing(await this.#store.change({ kind: "setMtime", path: named.value, mtime }));
+  }
+
+  /** A time of 0 on a lock asks for its release; the time itself is refused by the rules (pmxcfs.md §2.9). */
+  #requestUnlock(path: string): void {
+    const entry = this.#store.tree.lookup(path);
+    if (entry === undefined || entry.type !== directoryType) return;
+    const checksum = this.#store.tree.entryChecksum(entry.inode);
+    if (checksum !== undefined) this.#store.requestUnlock(path, checksum);
+  }
+
+  #storedPath(path: string, errno: "EEXIST" | "EACCES", reason: string): Outcome<string> {
+    const named = this.#view.named(path);
+    if (!named.ok) return named;
+    if (named.value.kind !== "stored") return refused(errno, reason);
+    return { ok: true, value: named.value.path };
+  }
+
+  #writeGenerated(name: string, offset: number, data: Uint8Array): Outcome<number> {
+    const enabled = name === debugName ? debugOfWrite(offset, data) : undefined;
+    if (enabled === undefined) return refused("EIO", `${name} cannot be written so`);
+    this.#debug = enabled;
+    return { ok: true, value: data.length };
+  }
+
+  // corosync.conf (pmxcfs.md §2.8)
+
+  #syncCorosyncConf(isOwn: boolean): void {
+    const entry = this.#store.tree.lookup(corosyncConfPath);
+    if (entry === undefined || entry.type !== fileType) return;
+    const path = this.#options.corosyncConfPath;
+    const verdict = judgeCorosyncConf(entry.data, readConf(path));
+    switch (verdict.kind) {
+      case "keep":
+        return;
+      case "refuse":
+        return this.#log("notice", verdict.reason);
+      case "write": {
+        const { version, replaces } = verdict;
+        const written = replaceConf(path, entry.data);
+        if (!written.ok) return this.#log("error", written.reason);
+        this.#log("notice", `wrote new corosync config '${path}' (version = ${version})`);
+        return this.#options.onCorosyncConf({ version, reload: isOwn && replaces !== undefined });
+      }
+    }
+    verdict satisfies never;
+  }
+
+  // Generated files (pmxcfs.md §3)
+
+  #generated(nodeName: string, nowMs: () => number): ReadonlyMap<string, () => string> {
+    return new Map([
+      [".version", () => this.#versionText(nodeName)],
+      [".members", () => this.#membersText(nodeName)],
+      [".vmlist", () => vmlistText(this.#store.tree.guestCounters.list, this.#store.tree.guests())],
+      [".clusterlog", () => clusterLogText(this.statusStore.store.logEntries())],
+      [".rrd", () => rrdText(this.statusStore.store.rrd(nowMs()))],
+      [debugName, () => debugText(this.#debug)],
+    ]);
+  }
+
+  #versionText(nodeName: string): string {
+    const { store } = this.statusStore;
+    const { nodeid } = this.#options;
+    const others = store.nodesWithKeys.filter((other) => other !== nodeid);
+    return versionText({
+      startTime: this.#startTime,
+      clusterInfo: store.clusterInfo,
+      guestList: this.#store.tree.guestCounters.list,
+      files: this.#store.files.all(),
+      statuses: [
+        { node: nodeName, keys: store.keysOf(nodeid) },
+        ...others.map((other) => ({ node: this.#nameOf(other), keys: store.keysOf(other) })),
+      ],
+    });
+  }
+
+  #membersText(nodeName: string): string {
+    const { store } = this.statusStore;
+    const { groups } = this.#options;
+    const info = groups === undefined ? undefined : this.#cluster;
+    const cluster: ClusterView | undefined = info && {
+      name: byteStringOfText(info.name),
+      configVersion: info.configVersion,
+      quorate: this.#store.isWritable,
+      nodes: info.nodes
+        .toSorted((a, b) => a.nodeid - b.nodeid)
+        .map(({ nodeid, name }) => ({
+          nodeid,
+          name: byteStringOfText(name),
+          online: store.isOnline(nodeid),
+          address: store.addressOf(nodeid),
+        })),
+    };
+    return membersText({ nodeName, version: store.clusterInfo, cluster });
+  }
+
+  #nameOf(nodeid: number): string {
+    const name = this.#cluster?.nodes.find((node) => node.nodeid === nodeid)?.name;
+    return byteStringOfText(name ?? String(nodeid));
+  }
+
+  #log(level: LogAction["level"], text: string): void {
+    this.#options.log({ kind: "log", level, subsystem: "database", text });
+  }
+}
+
+const done: Outcome<undefined> = { ok: true, value: undefined };
+
+function nothing(outcome: Outcome<number>): Outcome<undefined> {
+  return outcome.ok ? done : outcome;
+}
+
+function tooBig(): Outcome<never> {
+  return refused("EFBIG", `a file may have ${fileBytesMax} bytes`);
+}
+
+function isOffset(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function sha256(pieces: readonly Uint8Array[]): Uint8Array {
+  const hash = new Bun.CryptoHasher("sha256");
+  for (const piece of pieces) hash.update(piece);
+  return new Uint8Array(hash.digest());
+}
+
+/** Reads the tree out of the database; fills a new database, with the ring's corosync.conf if there is one (§1.5). */
+async function loadTree(journal: Journal, options: TreeOptionsOfNode): Promise<Decoded<Tree>> {
+  const rows = await journal.load();
+  if (!rows.ok) return rows;
+  const mtime = options.clock();
+  const treeOptions: TreeOptions = { sha256, mtime };
+  const loaded = Tree.load(rows.value, treeOptions);
+  if (!loaded.ok) {
+    return malformed(
+      `DB load failed: ${loaded.reason}; restore ${journal.path} from a backup, or move it away so that the other nodes send their tree`,
+    );
+  }
+  const tree = loaded.value;
+  if (rows.value.some(({ inode }) => inode === 0)) return decoded(tree);
+  const changes = [{ stored: [tree.root], deleted: [] as readonly number[] }];
+  const conf = readConf(options.corosyncConfPath);
+  if (journal.created && options.groups !== undefined && conf !== undefined) {
+    const path = corosyncConfPath;
+    for (const operation of [
+      { kind: "create", path },
+      { kind: "write", path, offset: 0, data: conf, truncate: false },
+    ] as const) {
+      const result = tree.apply(operation, 0, mtime);
+      if (result.ok) changes.push({ ...result.change, stored: [...result.change.stored] });
+    }
+  }
+  const stored = await journal.commit(changes);
+  return stored.ok ? decoded(tree) : stored;
+}
+
+/**
+ * A database with content but without corosync.conf belongs to a node that was never in a cluster: it stays alone as the
+ * original would (pmxcfs.md §2.1), because a higher version of it would replace the cluster's tree.
+ */
+function mayJoin(tree: Tree, options: TreeOptionsOfNode): boolean {
+  if (options.groups === undefined) return false;
+  if (tree.lookup(corosyncConfPath)?.type === fileType || tree.size === 1) return true;
+  options.log({
+    kind: "log",
+    level: "warning",
+    subsystem: "database",
+    text: `${options.directory}/config.db has content but no corosync.conf: this tree is kept apart from the cluster (local mode); move the database away to join`,
+  });
+  return false;
+}

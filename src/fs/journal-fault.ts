@@ -1,0 +1,49 @@
+// What went wrong with the database, as one sentence that says what to do. Spec: pmxcfs.md §1.4; engineering.md §7.
+// Only reads error codes; never touches the file, so that whatever is in it stays there.
+
+/** SQLite's result code ("SQLITE_FULL", …) of anything thrown by the driver; "" when there is none. */
+export function sqliteCodeOf(error: unknown): string {
+  let cause: unknown = error;
+  for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth += 1) {
+    if ("code" in cause && typeof cause.code === "string" && cause.code.startsWith("SQLITE_")) {
+      return cause.code;
+    }
+    cause = "cause" in cause ? cause.cause : undefined;
+  }
+  return /SQLITE_[A-Z]+/.exec(String(error))?.[0] ?? "";
+}
+
+function innermostMessage(error: unknown): string {
+  let message = String(error);
+  let cause: unknown = error;
+  for (let depth = 0; depth < 8 && cause instanceof Error; depth += 1) {
+    message = cause.message;
+    cause = cause.cause;
+  }
+  return message.replace(/\s+/g, " ").trim();
+}
+
+/** One sentence for the operator. `path`: the database file. */
+export function journalFault(path: string, error: unknown): string {
+  switch (sqliteCodeOf(error)) {
+    case "SQLITE_NOTADB":
+      return `${path} is not an SQLite database: unable to set WAL mode: file is not a database; restore it from a backup or move it away to start empty`;
+    case "SQLITE_CORRUPT":
+      return `${path} is damaged (database disk image is malformed): restore it from a backup, or move it away so that the other nodes send their tree`;
+    case "SQLITE_FULL":
+      return `no space left on the disk of ${path}: free some space, then start the node again`;
+    case "SQLITE_READONLY":
+    case "SQLITE_PERM":
+    case "SQLITE_AUTH":
+      return `${path} cannot be written (read-only file, directory or file system): make it writable for this node`;
+    case "SQLITE_CANTOPEN":
+      return `${path} cannot be opened: check that the directory exists and may be read and written by this node`;
+    case "SQLITE_BUSY":
+    case "SQLITE_LOCKED":
+      return `${path} is locked by another program for more than 10 seconds: end that program (fuser ${path})`;
+    case "SQLITE_IOERR":
+      return `the disk of ${path} reports an input/output error: check the disk, then restore the file from a backup or another node`;
+    default:
+      return `${path} cannot be used: ${innermostMessage(error)}`;
+  }
+}

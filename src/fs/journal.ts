@@ -1,0 +1,368 @@
+// The tree on disk: pmxcfs's own SQLite database `config.db`, so that a real one opens as it is and can go back. Spec:
+// pmxcfs.md §1; design.md decisions 2 and 3. The only importer of the database packages; loaded by the node role alone.
+// One transaction a batch; a commit that has resolved is durable. It never removes or empties an existing file.
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  statSync,
+} from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Client, createClient } from "@libsql/client";
+import { asc, inArray, sql } from "drizzle-orm";
+import type { BatchItem } from "drizzle-orm/batch";
+import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
+import { blob, customType, integer, sqliteTable } from "drizzle-orm/sqlite-core";
+import { byteString, bytesOf, type Decoded, decoded, malformed } from "../bytes.ts";
+import { closeFd, lockFile } from "../libc.ts";
+import type { JournalChange } from "./commit-queue.ts";
+import { directoryType, fileType, type TreeEntry } from "./entry.ts";
+import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
+import { type TreeRow, versionRecordName } from "./row.ts";
+
+/** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
+const lockRetryMs = 1000;
+const lockTriesMax = 10;
+const busyTimeoutMs = 10_000;
+const closeTimeoutMs = 200;
+/** Rows a statement: SQLite takes 32,766 parameters, a row has 8. */
+const rowsPerStatement = 256;
+const directoryMode = 0o750;
+const fileMode = 0o600;
+
+/** Names are bytes; libsql aborts on text that is not UTF-8, so text columns cross as blobs in both directions. */
+const byteText = customType<{ data: string; driverData: Uint8Array }>({
+  dataType: () => "text",
+  toDriver: (name) => sql`CAST(${bytesOf(name)} AS TEXT)`,
+});
+
+const tree = sqliteTable("tree", {
+  inode: integer("inode").primaryKey().notNull(),
+  parent: integer("parent").notNull(),
+  version: integer("version").notNull(),
+  writer: integer("writer").notNull(),
+  mtime: integer("mtime").notNull(),
+  type: integer("type").notNull(),
+  name: byteText("name").notNull(),
+  data: blob("data", { mode: "buffer" }),
+});
+
+const columnNames = ["inode", "parent", "version", "writer", "mtime", "type", "name", "data"];
+
+/** pmxcfs's text, so that `.schema` shows the same. */
+const createTable = `CREATE TABLE IF NOT EXISTS tree (${[
+  "  inode INTEGER PRIMARY KEY NOT NULL",
+  ...["parent", "version", "writer", "mtime", "type"].map(
+    (column) => `  ${column} INTEGER NOT NULL CHECK(typeof(${column})=='integer')`,
+  ),
+  "  name TEXT NOT NULL",
+  "  data BLOB",
+].join(",")});`;
+
+export interface JournalOptions {
+  /** Directory of `config.db`; made when missing. */
+  readonly directory: string;
+  /** `full`: an acknowledged write survives power loss; `normal`: what pmxcfs does. */
+  readonly durability: "full" | "normal";
+  /** Tries for the lock file, one a second; default 10. */
+  readonly lockTries?: number;
+}
+
+export class Journal {
+  readonly path: string;
+  /** True when there was no database before this open. */
+  readonly created: boolean;
+  readonly #client: Client;
+  readonly #database: LibSQLDatabase;
+  #lockFd: number | undefined;
+  #closed = false;
+
+  private constructor(options: {
+    readonly path: string;
+    readonly created: boolean;
+    readonly client: Client;
+    readonly lockFd: number;
+  }) {
+    this.path = options.path;
+    this.created = options.created;
+    this.#client = options.client;
+    this.#lockFd = options.lockFd;
+    this.#database = drizzle(options.client);
+  }
+
+  /** Locks the directory, opens or creates the database and checks that it is one of ours. */
+  static async open(options: JournalOptions): Promise<Decoded<Journal>> {
+    const path = join(options.directory, "config.db");
+    const locked = await lockDirectory(options.directory, options.lockTries ?? lockTriesMax);
+    if (!locked.ok) return locked;
+    const lockFd = locked.value;
+    let client: Client | undefined;
+    try {
+      const created = prepareFile(path);
+      client = createClient({
+        url: pathToFileURL(path).href,
+        intMode: "number",
+        // One connection: its session settings (synchronous) must hold for every commit.
+        concurrency: 1,
+        timeout: busyTimeoutMs,
+      });
+      const foreign = await foreignSchema(client);
+      if (foreign !== undefined) {
+        client.close();
+        closeFd(lockFd);
+        return malformed(`${path} ${foreign}; move it away or choose another directory`);
+      }
+      await client.execute("PRAGMA journal_mode=WAL");
+      await client.execute(
+        `PRAGMA synchronous=${options.durability === "full" ? "FULL" : "NORMAL"}`,
+      );
+      await client.execute(createTable);
+      return decoded(new Journal({ path, created, client, lockFd }));
+    } catch (error) {
+      client?.close();
+      closeFd(lockFd);
+      return malformed(journalFault(path, error));
+    }
+  }
+
+  /** All rows in rowid order; nothing is checked but that SQLite can read them. */
+  async load(): Promise<Decoded<readonly TreeRow[]>> {
+    try {
+      const check = await this.#client.execute("PRAGMA quick_check(1)");
+      const verdict = textValue(check.rows[0]?.[0]);
+      if (verdict !== "ok") {
+        return malformed(
+          `${this.path} is damaged (${verdict}): restore it from a backup, or move it away so that the other nodes send their tree`,
+        );
+      }
+      const rows = await this.#database
+        .select({
+          inode: tree.inode,
+          parent: tree.parent,
+          version: tree.version,
+          writer: tree.writer,
+          mtime: tree.mtime,
+          type: tree.type,
+          name: sql<ArrayBuffer>`CAST(${tree.name} AS BLOB)`,
+          data: sql<ArrayBuffer | null>`CAST(${tree.data} AS BLOB)`,
+        })
+        .from(tree)
+        .orderBy(asc(tree.inode));
+      return decoded(
+        rows.map((row) => ({
+          ...row,
+          name: byteString(new Uint8Array(row.name)),
+          data: row.data === null ? new Uint8Array(0) : new Uint8Array(row.data),
+        })),
+      );
+    } catch (error) {
+      return malformed(journalFault(this.path, error));
+    }
+  }
+
+  /** Stores the changes of a batch, in order, in one transaction; resolved means durable. */
+  async commit(changes: readonly JournalChange[]): Promise<Decoded<undefined>> {
+    const statements = this.#statements(coalesce(changes));
+    const [first, ...rest] = statements;
+    if (first === undefined) return decoded(undefined);
+    try {
+      await this.#database.batch([first, ...rest]);
+      return decoded(undefined);
+    } catch (error) {
+      return malformed(journalFault(this.path, error));
+    }
+  }
+
+  /** The session settings in force: SQLite's journal mode, and 2 for FULL or 1 for NORMAL. */
+  async settings(): Promise<{ readonly journalMode: string; readonly synchronous: number }> {
+    const mode = await this.#client.execute("PRAGMA journal_mode");
+    const synchronous = await this.#client.execute("PRAGMA synchronous");
+    return {
+      journalMode: textValue(mode.rows[0]?.[0]),
+      synchronous: Number(synchronous.rows[0]?.[0]),
+    };
+  }
+
+  /** Moves the log into the database, closes it (the -wal and -shm files go) and unlocks the directory. */
+  async close(): Promise<Decoded<undefined>> {
+    if (this.#closed) return decoded(undefined);
+    this.#closed = true;
+    let result: Decoded<undefined> = decoded(undefined);
+    try {
+      await this.#client.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+      // libsql closes its connection only when it is collected; leaving WAL mode takes the -wal and -shm files away now.
+      // Another program that reads the database keeps this from happening, which does no harm.
+      await this.#client.execute(`PRAGMA busy_timeout=${closeTimeoutMs}`);
+      await this.#client.execute("PRAGMA journal_mode=DELETE");
+    } catch (error) {
+      const code = sqliteCodeOf(error);
+      const readElsewhere = code === "SQLITE_BUSY" || code === "SQLITE_LOCKED";
+      if (!readElsewhere) result = malformed(journalFault(this.path, error));
+    }
+    this.#client.close();
+    if (this.#lockFd !== undefined) closeFd(this.#lockFd);
+    this.#lockFd = undefined;
+    return result;
+  }
+
+  #statements(change: CoalescedChange): BatchItem<"sqlite">[] {
+    const statements: BatchItem<"sqlite">[] = [];
+    if (change.clear) statements.push(this.#database.delete(tree));
+    for (const inodes of chunks(change.deleted, rowsPerStatement)) {
+      statements.push(this.#database.delete(tree).where(inArray(tree.inode, inodes)));
+    }
+    for (const rows of chunks(change.stored, rowsPerStatement)) {
+      statements.push(
+        this.#database
+          .insert(tree)
+          .values(rows)
+          .onConflictDoUpdate({ target: tree.inode, set: takenOver }),
+      );
+    }
+    return statements;
+  }
+}
+
+const takenOver = {
+  parent: sql`excluded.parent`,
+  version: sql`excluded.version`,
+  writer: sql`excluded.writer`,
+  mtime: sql`excluded.mtime`,
+  type: sql`excluded.type`,
+  name: sql`excluded.name`,
+  data: sql`excluded.data`,
+};
+
+type Row = typeof tree.$inferInsert;
+
+interface CoalescedChange {
+  readonly clear: boolean;
+  readonly stored: readonly Row[];
+  readonly deleted: readonly number[];
+}
+
+/** Only the last state of each inode is worth a statement. */
+function coalesce(changes: readonly JournalChange[]): CoalescedChange {
+  let clear = false;
+  const last = new Map<number, Row | undefined>();
+  for (const change of changes) {
+    if (change.replaceAll === true) {
+      clear = true;
+      last.clear();
+    }
+    for (const inode of change.deleted) last.set(inode, undefined);
+    for (const entry of change.stored)
+      last.set(entry.inode, rowOf(entry, change.fromSync === true));
+  }
+  const stored: Row[] = [];
+  const deleted: number[] = [];
+  for (const [inode, row] of last) {
+    if (row !== undefined) stored.push(row);
+    else if (!clear) deleted.push(inode);
+  }
+  return { clear, stored, deleted };
+}
+
+function rowOf(entry: TreeEntry, fromSync: boolean): Row {
+  const { inode, parent, version, writer, mtime, data } = entry;
+  const record = inode === 0;
+  return {
+    inode,
+    parent,
+    version,
+    writer,
+    mtime,
+    type: record ? (fromSync ? directoryType : fileType) : entry.type,
+    name: record ? versionRecordName : entry.name,
+    data:
+      data.length === 0 || entry.hollow === true
+        ? null
+        : Buffer.from(data.buffer, data.byteOffset, data.length),
+  };
+}
+
+function* chunks<T>(list: readonly T[], size: number): IterableIterator<T[]> {
+  for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
+}
+
+/** Makes the directory and takes its lock file; the descriptor is the lock. */
+async function lockDirectory(directory: string, triesMax: number): Promise<Decoded<number>> {
+  try {
+    mkdirSync(directory, { recursive: true, mode: directoryMode });
+  } catch (error) {
+    return malformed(
+      `${directory} cannot be made: ${String(error)}; check the path and its permissions`,
+    );
+  }
+  const path = join(directory, ".pmxcfs.lockfile");
+  const EAGAIN = 11;
+  for (let tries = 1; ; tries += 1) {
+    const locked = lockFile(path);
+    if (locked.ok) return decoded(locked.fd);
+    if (locked.errno !== EAGAIN) {
+      return malformed(
+        `${path} cannot be locked (${locked.call}: errno ${locked.errno}): make the directory writable for this node`,
+      );
+    }
+    if (tries >= triesMax) {
+      return malformed(
+        `another node or a pmxcfs is running on ${directory} (it holds ${path}): stop it first or choose another directory`,
+      );
+    }
+    await Bun.sleep(lockRetryMs);
+  }
+}
+
+/** Creates a missing database as an empty file that only its owner may read; true when there was none. */
+function prepareFile(path: string): boolean {
+  const created = !existsSync(path) || statSync(path).size === 0;
+  if (!existsSync(path)) {
+    closeSync(openSync(path, "ax", fileMode));
+    syncDirectory(join(path, ".."));
+  }
+  chmodSync(path, fileMode);
+  return created;
+}
+
+/** The name of a new file is durable only with its directory. */
+function syncDirectory(directory: string): void {
+  const fd = openSync(directory, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Why the database belongs to something else, or undefined. Runs before anything is written to the file. */
+async function foreignSchema(client: Client): Promise<string | undefined> {
+  const tables = await names(
+    client,
+    "SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type='table'",
+  );
+  if (tables.length === 0) return undefined;
+  if (!tables.includes("tree")) {
+    return `is an SQLite database of something else (it has no table "tree")`;
+  }
+  const columns = await names(client, "SELECT CAST(name AS BLOB) FROM pragma_table_info('tree')");
+  const missing = columnNames.filter((column) => !columns.includes(column));
+  const extra = columns.filter((column) => !columnNames.includes(column));
+  if (missing.length === 0 && extra.length === 0) return undefined;
+  return `has a table "tree" that is not pmxcfs's (missing columns: ${missing.join(", ") || "none"}; unknown columns: ${extra.join(", ") || "none"})`;
+}
+
+function textValue(value: unknown): string {
+  return typeof value === "string" ? value : "no answer";
+}
+
+async function names(client: Client, query: string): Promise<string[]> {
+  const { rows } = await client.execute(query);
+  return rows.map((row) => {
+    const value = row[0];
+    return value instanceof ArrayBuffer ? new TextDecoder().decode(value) : "";
+  });
+}

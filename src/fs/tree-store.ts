@@ -1,0 +1,353 @@
+// The tree of this node and everything that keeps it: the replica and its group, the journal's queue, the callers that wait.
+// Spec: pmxcfs.md §1.6, §2.10, §4; design.md "How a write flows". Local mode is the same path without the group: every
+// operation is delivered to ourselves at once. A caller is answered when its change is durable here and held by every member
+// of the ring (acknowledgement.ts), never before.
+import type { GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
+import { Acknowledgements, type Verdict } from "./acknowledgement.ts";
+import { CommitQueue, type CommitQueueOptions } from "./commit-queue.ts";
+import { Dcdb, type DcdbAction } from "./dcdb.ts";
+import type { Mode } from "./dfsm-events.ts";
+import { Dfsm } from "./dfsm.ts";
+import type { ApplyResult, TreeOperation } from "./entry.ts";
+import type { Errno, Outcome, TreeStatus } from "./files.ts";
+import { GroupHost, type HostedAction } from "./group-host.ts";
+import { type Body, encodeOperation } from "./message.ts";
+import { FileCounters } from "./plugin/version.ts";
+import { Tree } from "./tree.ts";
+import { refused } from "./view.ts";
+
+export interface TreeStoreOptions {
+  readonly tree: Tree;
+  readonly options: Parameters<typeof Tree.load>[1];
+  /** Undefined: local mode. */
+  readonly groups: GroupPort | undefined;
+  readonly commit: CommitQueueOptions["commit"];
+  /** Monotonic milliseconds. */
+  readonly nowMs: () => number;
+  /** Unix seconds. */
+  readonly wallS: () => number;
+  readonly log: (line: LogAction) => void;
+  /** The member cannot go on; called once. */
+  readonly onFatal: (reason: string) => void;
+  /** `corosync.conf` of the tree may have changed; it is durable. */
+  readonly onCorosyncConf: (isOwn: boolean) => void;
+}
+
+type Answer = (outcome: Outcome<number>) => void;
+
+const reasons: { readonly [E in Errno]?: string } = {
+  EACCES: "this is not allowed here",
+  EBUSY: "the group did not take the change; try again",
+  EEXIST: "it exists already, or its VMID belongs to another guest",
+  EFBIG: "a file may have 1048576 bytes",
+  EINVAL: "this makes no sense here",
+  EISDIR: "this is a directory",
+  ENOENT: "no such file or directory",
+  ENOTDIR: "a part of the path is not a directory, or the target is one",
+  ENOTEMPTY: "the directory is not empty",
+};
+
+interface CallerAnswer {
+  readonly token: number;
+  readonly outcome: Outcome<number>;
+}
+
+const lostContact =
+  "the other nodes were lost before they confirmed the change: it may hold or not, look before you repeat it";
+
+/** Sender of operations in local mode: no node wrote them. */
+const nobody: GroupMember = { nodeid: 0, pid: 0 };
+
+export class TreeStore {
+  readonly files = new FileCounters();
+  readonly #options: TreeStoreOptions;
+  readonly #dcdb: Dcdb<Tree>;
+  readonly #dfsm: Dfsm<DcdbAction> | undefined;
+  readonly #host: GroupHost<DcdbAction> | undefined;
+  readonly #queue: CommitQueue;
+  readonly #callers = new Map<number, Answer>();
+  readonly #acknowledgements: Acknowledgements<CallerAnswer>;
+  /** Group deliveries so far, of all groups. */
+  #deliveries = 0;
+  #token = 0;
+  #writes = 0;
+  #mode: Mode = "start";
+  #quorate = false;
+  #quorumReason = "the node has just started and does not know its quorum yet";
+  #fatal: string | undefined;
+  #stopped = false;
+
+  constructor(options: TreeStoreOptions) {
+    this.#options = options;
+    const load = options.options;
+    this.#dcdb = new Dcdb<Tree>({
+      tree: options.tree,
+      load: (rows, before) =>
+        Tree.load(rows, { ...load, rootName: "", guestCounters: before.guestCounters }),
+      now: options.nowMs(),
+    });
+    this.#queue = new CommitQueue({
+      commit: options.commit,
+      onFailed: (reason) => this.#failed(reason),
+    });
+    this.#acknowledgements = new Acknowledgements((answer, verdict) => this.#tell(answer, verdict));
+    this.files.allChanged();
+    const { groups } = options;
+    if (groups === undefined) {
+      this.#quorate = true;
+      this.#dcdb.quorumChanged(true);
+      this.#acknowledgements.synced(true);
+      this.#acknowledgements.quorate(true);
+      return;
+    }
+    this.#dfsm = new Dfsm<DcdbAction>({ replica: this.#dcdb, self: groups.self });
+    this.#host = new GroupHost<DcdbAction>({
+      dfsm: this.#dfsm,
+      groups,
+      nowMs: options.nowMs,
+      wallS: options.wallS,
+      perform: (action) => this.#perform(action),
+    });
+  }
+
+  get tree(): Tree {
+    return this.#dcdb.tree;
+  }
+  get isLocal(): boolean {
+    return this.#dfsm === undefined;
+  }
+  get isWritable(): boolean {
+    return this.#quorate;
+  }
+
+  /** Joins the group. */
+  start(): void {
+    this.#host?.step({ kind: "started" });
+  }
+
+  /** Leaves the group and waits until everything delivered is durable. Callers still waiting get EBUSY. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#host?.step({ kind: "stopped" });
+    await this.#queue.drained();
+    this.#host?.close();
+    this.#refuseAll("EBUSY", "the node is stopping; the change may or may not have been made");
+  }
+
+  /** Events of every group come here, in order: all count for `stable`. */
+  groupEvent(event: GroupEvent): void {
+    if (event.kind === "delivered") this.#deliveries += 1;
+    this.#host?.groupEvent(event);
+  }
+
+  /** The first `deliveries` group deliveries are held by every member of the ring. */
+  stable(deliveries: number): void {
+    this.#acknowledgements.stable(deliveries);
+  }
+
+  /** `reason`: a sentence that names the missing votes; shown to whoever wants to write. */
+  setQuorate(quorate: boolean, reason: string): void {
+    if (this.isLocal) return;
+    this.#quorate = quorate;
+    this.#quorumReason = reason;
+    this.#host?.step({ kind: "quorumChanged", quorate });
+    this.#acknowledgements.quorate(quorate);
+  }
+
+  /** Resolves when the change is agreed and durable here, with what every node made of it (bytes of a write). */
+  change(operation: TreeOperation): Promise<Outcome<number>> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.resolve(refusal);
+    this.#token += 1;
+    const token = this.#token;
+    const { promise, resolve } = Promise.withResolvers<Outcome<number>>();
+    this.#callers.set(token, resolve);
+    this.#send(encodeOperation(operation), token);
+    return promise;
+  }
+
+  /** Asks the lowest nodeid to free a lock when it is old enough; nobody waits for it (pmxcfs.md §2.9). */
+  requestUnlock(path: string, checksum: Uint8Array): void {
+    if (this.#refusal() !== undefined) return;
+    this.#send(encodeOperation({ kind: "unlockRequest", path, checksum }), undefined);
+  }
+
+  status(): Omit<TreeStatus, "digest"> {
+    const reason = this.#notWritable();
+    return {
+      mode: this.#statusMode(),
+      writable: reason === "",
+      reason,
+      version: this.tree.version,
+      entries: this.tree.size,
+      bytes: this.tree.totalBytes,
+      writes: this.#writes,
+      members: this.#dfsm?.members.map(({ nodeid }) => nodeid) ?? [],
+    };
+  }
+
+  #send({ subtype, body }: Body, token: number | undefined): void {
+    if (this.#host !== undefined) {
+      return this.#host.step({ kind: "sendRequested", token, subtype, body });
+    }
+    const out: DcdbAction[] = [];
+    const executed = this.#dcdb.deliver(
+      {
+        sender: nobody,
+        subtype,
+        body,
+        timeS: this.#options.wallS(),
+        isOwn: true,
+        isLowest: true,
+        token,
+      },
+      this.#options.nowMs(),
+      out,
+    );
+    for (const action of out) this.#perform(action);
+    if (executed.kind === "done" && executed.send !== undefined) {
+      this.#send(executed.send, undefined);
+    }
+  }
+
+  #perform(action: HostedAction | DcdbAction): void {
+    switch (action.kind) {
+      case "executed":
+        return this.#executed(action.operation, action.result, action.token);
+      case "store": {
+        this.files.allChanged();
+        this.#acknowledgements.replaced();
+        const { stored, deleted } = action.change;
+        const { replaceAll } = action;
+        return this.#queue.add({ stored, deleted, replaceAll, fromSync: true });
+      }
+      case "corosyncConfChanged":
+        if (this.isLocal) return;
+        return this.#queue.add(undefined, () => this.#options.onCorosyncConf(action.isOwn));
+      case "aborted":
+        return this.#answer(action.token, refused(action.errno, action.reason));
+      case "modeChanged":
+        this.#mode = action.mode;
+        return this.#acknowledgements.synced(action.mode === "synced");
+      case "fatal":
+        return this.#end(action.reason);
+      case "log":
+        return this.#options.log(action);
+    }
+    action satisfies never;
+  }
+
+  #executed(operation: TreeOperation, result: ApplyResult, token: number | undefined): void {
+    if (!result.ok) {
+      const outcome = this.#refusedBy(result.errno);
+      // Nothing was changed and there may be no quorum for long: no reason to wait for anybody.
+      if (!this.#quorate) return this.#answer(token, outcome);
+      return this.#queue.add(undefined, this.#whenDurable(token, outcome));
+    }
+    this.#count(operation);
+    const { value, change } = result;
+    const isEmpty = change.stored.length === 0 && change.deleted.length === 0;
+    if (!isEmpty) this.#writes += 1;
+    const outcome = { ok: true, value } as const;
+    this.#queue.add(isEmpty ? undefined : change, this.#whenDurable(token, outcome));
+  }
+
+  /** What to call when the disk has it; nothing when nobody waits. */
+  #whenDurable(token: number | undefined, outcome: Outcome<number>): (() => void) | undefined {
+    if (token === undefined) return undefined;
+    return this.#acknowledgements.executed({ token, outcome }, this.#deliveries);
+  }
+
+  #tell({ token, outcome }: CallerAnswer, verdict: Verdict): void {
+    switch (verdict) {
+      case "held":
+        return this.#answer(token, outcome);
+      case "unknown":
+        return this.#answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
+    }
+    verdict satisfies never;
+  }
+
+  /** `.version` follows what happens to files (pmxcfs.md §3.1); directories do not count. */
+  #count(operation: TreeOperation): void {
+    switch (operation.kind) {
+      case "create":
+      case "write":
+      case "setMtime":
+      case "delete":
+        return this.files.changed(operation.path);
+      case "rename":
+        this.files.changed(operation.path);
+        return this.files.changed(operation.to);
+      case "mkdir":
+      case "unlock":
+      case "unlockRequest":
+        return;
+    }
+    operation satisfies never;
+  }
+
+  #refusedBy(errno: Errno): Outcome<number> {
+    // The only EACCES that says nothing about the object: quorum went between the question and its delivery.
+    if (errno === "EACCES" && !this.#quorate) return refused(errno, this.#notWritable());
+    return refused(errno, reasons[errno] ?? "the change was refused");
+  }
+
+  #answer(token: number | undefined, outcome: Outcome<number>): void {
+    if (token === undefined) return;
+    const answer = this.#callers.get(token);
+    this.#callers.delete(token);
+    answer?.(outcome);
+  }
+
+  #refuseAll(errno: Errno, reason: string): void {
+    for (const answer of this.#callers.values()) answer(refused(errno, reason));
+    this.#callers.clear();
+  }
+
+  /** The disk refused a batch: what is in memory cannot be kept, so this member must not be one. */
+  #failed(reason: string): void {
+    this.#host?.step({ kind: "failed", reason });
+    this.#end(reason);
+  }
+
+  #end(reason: string): void {
+    if (this.#fatal !== undefined) return;
+    this.#fatal = reason;
+    this.#refuseAll("EIO", reason);
+    this.#options.onFatal(reason);
+  }
+
+  #refusal(): Outcome<never> | undefined {
+    if (this.#fatal !== undefined) return refused("EIO", this.#fatal);
+    if (this.#stopped) return refused("EBUSY", "the node is stopping");
+    return this.#quorate ? undefined : refused("EACCES", this.#notWritable());
+  }
+
+  #notWritable(): string {
+    if (this.#fatal !== undefined) return this.#fatal;
+    return this.#quorate ? "" : `no quorum: ${this.#quorumReason}`;
+  }
+
+  #statusMode(): TreeStatus["mode"] {
+    if (this.#fatal !== undefined) return "error";
+    if (this.isLocal) return "local";
+    switch (this.#mode) {
+      case "start":
+        return "starting";
+      case "startSync":
+        return "synchronising";
+      case "synced":
+        return "synced";
+      case "update":
+        return "updating";
+      case "leave":
+        return "left";
+      case "versionError":
+      case "error":
+        return "error";
+    }
+    return this.#mode satisfies never;
+  }
+}
