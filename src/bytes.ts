@@ -3,8 +3,7 @@
 
 /** What a decoder returns: the value, or why the bytes are not one. */
 export type Decoded<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly reason: string };
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
 export function decoded<T>(value: T): Decoded<T> {
   return { ok: true, value };

@@ -182,6 +182,14 @@ describe("merge", () => {
     expect(logs[0]!.insert(makeLogEntry(2, line("again", 5, "b")))).toBe(false);
   });
 
+  test("the same lines in every log count once", () => {
+    const log = new ClusterLog();
+    for (let i = 0; i < 50; i += 1) log.append(line("z".repeat(1700), i));
+    const copies = [log.entries, log.entries, log.entries];
+    log.merge(copies, 0);
+    expect(log.entries).toHaveLength(50);
+  });
+
   test("too much for one ring: the newest win", () => {
     const long = (node: string) => {
       const log = new ClusterLog();

@@ -89,7 +89,8 @@ export class GroupHost<Action extends { readonly kind: string }> {
   }
 
   #request(action: RequestAction): void {
-    if (this.#waiting.length >= requestsWaitingMax && action.request.kind === "send") {
+    // Only callers are turned away: a leader that gave up in the middle of its updates would begin anew for ever.
+    if (this.#waiting.length >= requestsWaitingMax && action.token !== undefined) {
       return this.step({ kind: "sendGivenUp", token: action.token });
     }
     this.#waiting.push(action);

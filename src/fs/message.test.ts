@@ -169,7 +169,11 @@ describe("layout", () => {
 describe("refused", () => {
   const good = encodeOperation({ kind: "rename", path: "from", to: "to" });
   const write = encodeOperation({
-    kind: "write", path: "p", offset: 0, data: bytesOf("x"), truncate: false,
+    kind: "write",
+    path: "p",
+    offset: 0,
+    data: bytesOf("x"),
+    truncate: false,
   });
   const at = (bytes: Uint8Array, offset: number, value: number) => {
     const changed = bytes.slice();

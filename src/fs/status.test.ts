@@ -161,6 +161,17 @@ describe("values", () => {
     expect(own.keysOf(1)).toEqual([{ key: "kv/a", version: 0 }]);
   });
 
+  test("an own value that comes back does not undo a newer one", () => {
+    const group = new StatusGroup();
+    const a = group.join(1);
+    group.bus.run();
+    group.set(a, "kv/a", "1");
+    group.set(a, "kv/a", "2");
+    group.bus.run();
+    expect(textOf(a.replica.get(1, "kv/a"))).toBe("2");
+    expect(a.replica.keysOf(1)).toEqual([{ key: "kv/a", version: 1 }]);
+  });
+
   test("limits, and what is still broadcast", () => {
     const own = store();
     expect(own.set("kv/a", new Uint8Array(statusValueBytesMax), 0).error).toBeUndefined();
@@ -219,9 +230,34 @@ describe("values", () => {
           for (const [subtype, body] of list) group.bus.send(b, { subtype, body });
           group.bus.run();
           expect(a.dfsm.mode).toBe("synced");
-          expect(textOf(a.replica.get(1, "kv/none"))).toBeUndefined();
+          expect(a.replica.keysOf(1)).toEqual([]);
         },
       ),
+      { numRuns: 100 },
+    );
+  });
+
+  test("changed bytes of its messages never throw; whoever leaves comes back", () => {
+    const change = fc.tuple(fc.nat(30), fc.nat(60), fc.nat(255));
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 6 }), (changes) => {
+        const group = new StatusGroup();
+        const nodes = [group.join(1), group.join(2)];
+        group.log(nodes[0]!, "x");
+        group.set(nodes[0]!, "kv/x", "1");
+        group.bus.run();
+        const originals = group.bus.sent.map(({ message }) => message);
+        for (const [pick, at, value] of changes) {
+          const message = originals[pick % originals.length]!.slice();
+          message[at] = value;
+          group.bus.inject(nodes[pick % 2]!, message);
+        }
+        group.bus.run();
+        group.bus.advance(6000);
+        const modes = nodes.map((node) => node.dfsm.mode);
+        // A changed version field is the one thing that ends a member.
+        for (const mode of modes) expect(["synced", "versionError"]).toContain(mode);
+      }),
       { numRuns: 100 },
     );
   });

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { MemberNet } from "./member-net.ts";
-import { busSettings } from "./ordered-bus.ts";
+import type { MemberAction } from "./events.ts";
+import { leavingMsMax, Member } from "./member.ts";
+import { MemberNet } from "./test-net.ts";
+import { busSettings } from "./test-bus.ts";
 import type { QuorumSettings } from "./settings.ts";
 
 const group = "pve_dcdb_v1\0";
@@ -87,6 +89,28 @@ describe("member", () => {
     });
   });
 
+  test("every message told becomes stable, in order, never before all have it", () => {
+    const net = cluster(3);
+    for (const nodeid of [1, 2, 3]) net.request(nodeid, 7, { kind: "join", group });
+    net.run(50);
+    for (let round = 0; round < 20; round += 1) {
+      net.request(2, 7, { kind: "send", group, message: bytes(`m${round}`) });
+      net.run(1);
+    }
+    const stableOf = (nodeid: number): number[] =>
+      net
+        .node(nodeid)
+        .actions.flatMap((action) => (action.kind === "stable" ? [action.deliveries] : []));
+    expect(net.until(() => [1, 2, 3].every((id) => stableOf(id).at(-1) === 20), 2_000)).toBe(true);
+    expect(stableOf(1)).toEqual(stableOf(1).toSorted((a, b) => a - b));
+    // Alone, its own word is enough; what was told before the ring changed is stable when services agree.
+    net.partition([1], [2, 3]);
+    net.request(1, 7, { kind: "send", group, message: bytes("alone") });
+    net.request(2, 7, { kind: "send", group, message: bytes("two") });
+    expect(net.until(() => isWhole(net, [1]) && isWhole(net, [2, 3]))).toBe(true);
+    expect(net.until(() => [1, 2, 3].every((id) => stableOf(id).at(-1) === 21), 2_000)).toBe(true);
+  });
+
   test("a message of 3 MB goes in fragments and arrives whole, room is told", () => {
     const net = cluster(2);
     for (const nodeid of [1, 2]) net.request(nodeid, 7, { kind: "join", group });
@@ -153,28 +177,34 @@ describe("member", () => {
     expect(events.at(-1)).toMatchObject({ left: [{ nodeid: 3, pid: 5, reason: 5 }] });
   });
 
-  test("a stop in the middle of nothing is bounded by the leaving timer", () => {
-    const net = new MemberNet();
-    net.start({ settings: busSettings({ nodeid: 1, nodes: 2 }) });
-    net.until(() => isWhole(net, [1]));
-    net.partition([1], []);
-    // Deaf even to itself: nothing it says ever comes back.
-    net.step(1, { kind: "timedOut", timer: "token" });
+  test("a stop whose words never come back is bounded by the leaving timer", () => {
+    const net = cluster(2);
     const node = net.node(1);
+    net.partition([1]);
+    // Nothing reaches it any more, not even what it says itself.
     net.nodes.delete(1);
-    net.nodes.set(2, node);
-    net.step(2, { kind: "stopped" });
+    net.nodes.set(9, node);
+    net.step(9, { kind: "stopped" });
     expect(node.isFinished).toBe(false);
-    expect(net.until(() => node.isFinished, 2_500)).toBe(true);
+    const { now } = net;
+    expect(net.until(() => node.isFinished)).toBe(true);
+    expect(net.now - now).toBe(leavingMsMax);
     expect(node.actions.at(-1)).toMatchObject({ kind: "finished", clean: true });
   });
 
-  test("a stop before the start ends at once", () => {
-    const net = new MemberNet();
-    const node = net.start({ settings: busSettings({ nodeid: 1, nodes: 2 }) });
-    const fresh = new MemberNet();
-    expect(node.isFinished).toBe(false);
-    expect(fresh.nodes.size).toBe(0);
+  test("a stop before the start ends at once, and later events are ignored", () => {
+    const member = new Member({
+      settings: busSettings({ nodeid: 1, nodes: 2 }),
+      storedRingSeq: 0,
+      random: { below: () => 0 },
+    });
+    const out: MemberAction[] = [];
+    member.step({ kind: "stopped" }, 0, out);
+    expect(out.at(-1)).toEqual({ kind: "finished", clean: true, reason: "" });
+    expect(member.snapshot().state).toBe("stopped");
+    out.length = 0;
+    member.step({ kind: "started" }, 1, out);
+    expect(out).toEqual([]);
   });
 
   test("partition and merge: the minority is not quorate, members come back with reason 4", () => {

@@ -9,6 +9,7 @@ import { Ring } from "./ring/ring.ts";
 import type { ServiceAction } from "./service.ts";
 import { Services, type Question } from "./services.ts";
 import type { NodeSettings } from "./settings.ts";
+import { Stability } from "./stability.ts";
 
 /** Longest wait for our last words to come back before the ring is left anyway. */
 export const leavingMsMax = 2_000;
@@ -20,6 +21,8 @@ export interface MemberOptions {
   readonly random: Random;
   /** As last given by `persistTracking` (file ev_tracking); 0 or absent: none. */
   readonly evTrackingBarrier?: number;
+  /** Sees what the ring asks for, in order, before it is carried out: for the checkers of the simulator. */
+  readonly observe?: (action: RingAction) => void;
 }
 
 interface End {
@@ -33,6 +36,8 @@ export class Member implements Core<MemberEvent, MemberAction> {
   readonly #nodeid: number;
   readonly #ring: Ring;
   readonly #services: Services;
+  readonly #stability = new Stability();
+  readonly #observe: ((action: RingAction) => void) | undefined;
   #phase: Phase = "waiting";
   /** A stop under way, and the message whose delivery shows that all our last words were heard. */
   #leaving: { readonly end: End; readonly lastWord: Uint8Array } | undefined;
@@ -54,6 +59,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       random,
     });
     this.#services = new Services({ settings, trackingBarrier: evTrackingBarrier ?? 0 });
+    this.#observe = options.observe;
   }
 
   /** After `finished` every event is ignored. */
@@ -72,7 +78,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
 
   /** Counts visits of the token, for the host's rotation times. */
   get tokensReceived(): number {
-    return this.#ring.snapshot().counters.tokensReceived;
+    return this.#ring.tokensReceived;
   }
 
   snapshot(): MemberSnapshot {
@@ -172,10 +178,14 @@ export class Member implements Core<MemberEvent, MemberAction> {
   }
 
   #fromRing(action: RingAction, now: number, out: MemberAction[]): void {
+    this.#observe?.(action);
     switch (action.kind) {
       case "delivered": {
         const { nodeid, message } = action;
         this.#services.delivered(nodeid, message, now, this.#work);
+        let told = 0;
+        for (const each of this.#work) if (each.kind === "delivered") told += 1;
+        this.#stability.delivered(told);
         this.#carryOut(now, out);
         const lastWord = this.#leaving?.lastWord;
         if (lastWord !== undefined && nodeid === this.#nodeid && equalBytes(message, lastWord)) {
@@ -185,10 +195,15 @@ export class Member implements Core<MemberEvent, MemberAction> {
       }
       case "configured": {
         const { type, ring, members } = action;
-        if (type === "regular") out.push({ kind: "ringChanged", ring, members });
+        if (type === "regular") {
+          this.#stability.ringChanged();
+          out.push({ kind: "ringChanged", ring, members });
+        }
         this.#services.configured({ type, ring, members }, now, this.#work);
         return this.#carryOut(now, out);
       }
+      case "stable":
+        return tellStable(this.#stability.held(action.deliveries), out);
       case "paused":
         return this.#toRing({ kind: "resumed" }, now);
       case "drained":
@@ -210,6 +225,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
           break;
         case "synchronised":
           out.push(action);
+          tellStable(this.#stability.synchronised(), out);
           this.#toRing({ kind: "synchronised", ring: action.ring }, now);
           break;
         case "leave":
@@ -238,9 +254,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
     if (this.#phase === "finished" || leaving === undefined) return;
     this.#toRing({ kind: "stopped" }, now);
     for (const action of this.#ringActions) {
-      const isForServices =
-        action.kind === "delivered" || action.kind === "configured" || action.kind === "paused";
-      if (!isForServices) out.push(action);
+      if (isForHost(action)) out.push(action);
     }
     this.#ringActions.length = 0;
     this.#finish(leaving.end, out);
@@ -263,4 +277,19 @@ export class Member implements Core<MemberEvent, MemberAction> {
     if (hasRoom && !this.#hadRoom) out.push({ kind: "drained" });
     this.#hadRoom = hasRoom;
   }
+}
+
+function tellStable(deliveries: number | undefined, out: MemberAction[]): void {
+  if (deliveries !== undefined) out.push({ kind: "stable", deliveries });
+}
+
+type RingOnly = Extract<
+  RingAction,
+  { readonly kind: "delivered" | "configured" | "stable" | "paused" }
+>;
+
+/** Whether an action of the ring passes the services by. */
+function isForHost(action: RingAction): action is Exclude<RingAction, RingOnly> {
+  const { kind } = action;
+  return kind !== "delivered" && kind !== "configured" && kind !== "stable" && kind !== "paused";
 }

@@ -39,7 +39,9 @@ export async function takePart(
     }
   };
   groups.listen((events) => {
-    for (const event of events) if (event.group === plan.group) note(recorder, event);
+    for (const event of events) {
+      if (event.kind !== "stable" && event.group === plan.group) note(recorder, event);
+    }
     pump();
   });
   void cluster.finished.then((end) => done.resolve(`the ring ended: ${end.reason}`));

@@ -288,6 +288,7 @@ class Life {
           if (!this.#over) this.#options.ended(action.reason);
         });
         return;
+      case "persistTracking":
       case "ringChanged":
       case "synchronised":
       case "drained":

@@ -22,8 +22,13 @@ export type RingEvent =
   | { readonly kind: "timedOut"; readonly timer: RingTimer }
   /** A logical message: totempg group header and payload (totem.md §2.2). Kept until sent, also across rings. */
   | { readonly kind: "submitted"; readonly queue: SendQueue; readonly message: Uint8Array }
-  /** All services are synchronised: the application queue is sent again, the sync buffers are dropped. */
-  | { readonly kind: "synchronised" }
+  /**
+   * All services are synchronised: the application queue is sent again, the sync buffers are dropped. `ring` is the ring they
+   * agree on; the event is ignored when a newer regular configuration was installed meanwhile.
+   */
+  | { readonly kind: "synchronised"; readonly ring: RingId }
+  /** The answer to `paused`. */
+  | { readonly kind: "resumed" }
   /** Multicast a LEAVE, then be silent for ever (totem.md §3.10). */
   | { readonly kind: "stopped" };
 
@@ -45,6 +50,17 @@ export type RingAction =
       readonly left: readonly number[];
       readonly joined: readonly number[];
     }
+  /**
+   * Every member of the present ring has received the first `deliveries` messages that were handed up (`delivered` actions since
+   * start): none of them can be lost while one member lives. Comes after those deliveries, and only for the present ring.
+   */
+  | { readonly kind: "stable"; readonly deliveries: number }
+  /**
+   * Last action of its step. Between the transitional configuration and `synchronised` one step delivers one packet, since
+   * the message that ends synchronisation decides how the packets behind it are put together. Carry out everything before
+   * this action (with the `synchronised` that may come of it), then step `resumed`. Any later event resumes as well.
+   */
+  | { readonly kind: "paused" }
   /** The sort or send queues have room again after a `submit` was refused by `hasRoom`. */
   | { readonly kind: "drained" }
   | LogAction;

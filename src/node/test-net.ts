@@ -28,8 +28,7 @@ export class NetNode {
 
   get events(): GroupEvent[] {
     return this.actions.filter(
-      (action): action is GroupEvent =>
-        action.kind === "delivered" || action.kind === "configured",
+      (action): action is GroupEvent => action.kind === "delivered" || action.kind === "configured",
     );
   }
   get logs(): string[] {

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import { byteStringOfText } from "../../bytes.ts";
+import type { ServiceAction } from "../service.ts";
+import {
+  ConfigurationService,
+  decodeCfgMessage,
+  encodeCfgMessage,
+  shutdownAnnouncement,
+  type CfgMessage,
+} from "./cfg.ts";
+
+function hear(nodeid: number, message: CfgMessage | Uint8Array): ServiceAction[] {
+  const out: ServiceAction[] = [];
+  const bytes = message instanceof Uint8Array ? message : encodeCfgMessage(message);
+  new ConfigurationService({ nodeid: 2 }).received(nodeid, bytes, out);
+  return out;
+}
+
+test("a kill ends the node it names, nobody else", () => {
+  const reason = byteStringOfText("Killed by corosync-cfgtool\0");
+  expect(hear(1, { kind: "killNode", nodeid: 3, reason })).toEqual([]);
+  expect(hear(1, { kind: "killNode", nodeid: 2, reason })).toEqual([
+    {
+      kind: "log",
+      level: "error",
+      subsystem: "CFG",
+      text: "Killed by node 1 : Killed by corosync-cfgtool",
+    },
+    { kind: "die", reason: "Killed by node 1 : Killed by corosync-cfgtool" },
+  ]);
+});
+
+test("the others' wishes are logged in corosync's words", () => {
+  const lines = (message: CfgMessage, nodeid = 3): string[] =>
+    hear(nodeid, message).flatMap((action) => (action.kind === "log" ? [action.text] : []));
+  expect(lines({ kind: "shutdown" })).toEqual(["Node 3 was shut down by sysadmin"]);
+  expect(lines({ kind: "reload", nodeid: 3 })).toEqual(["Config reload requested by node 3"]);
+  expect(lines({ kind: "cryptoReconfig", phase: 1 })).toEqual([]);
+  expect(lines({ kind: "cryptoReconfig", phase: 1 }, 2)).toEqual([
+    "Crypto reconfiguration phase 1",
+  ]);
+  expect(lines({ kind: "ringReenable" })).toEqual([]);
+});
+
+test("sizes are exact, unknown functions and long reasons are refused", () => {
+  expect(shutdownAnnouncement()).toHaveLength(5 + 16);
+  const kill = encodeCfgMessage({ kind: "killNode", nodeid: 1, reason: "x" });
+  expect(kill).toHaveLength(288);
+  kill[25] = 2; // 512 + 1 bytes of reason
+  expect(decodeCfgMessage(kill).ok).toBe(false);
+  const unknown = encodeCfgMessage({ kind: "shutdown" });
+  unknown[0] = 5;
+  expect(decodeCfgMessage(unknown).ok).toBe(false);
+  expect(hear(1, unknown)).toMatchObject([{ kind: "log", level: "warning" }]);
+});

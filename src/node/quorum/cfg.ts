@@ -1,0 +1,110 @@
+// corosync's configuration service on the wire and what a node does on hearing it (services.md §1.6, §5.4): somebody is shut
+// down, everybody is to read its file again, a node is to end at once. Reloading itself is the host's work.
+import { byteString, bytesOf, decoded, malformed, Reader, type Decoded } from "../../bytes.ts";
+import { log, openMessage, readHeader, serviceIds, withPrefix } from "../service.ts";
+import type { ServiceAction } from "../service.ts";
+
+const reasonBytesMax = 256;
+const functions = { killNode: 1, shutdown: 2, reload: 3, cryptoReconfig: 4 } as const;
+const sizes: Readonly<Record<number, number>> = { 0: 32, 1: 288, 2: 16, 3: 32, 4: 24 };
+
+export type CfgMessage =
+  /** Obsolete (fn 0): never sent by 3.x, without effect. */
+  | { readonly kind: "ringReenable" }
+  /** `reason` is a byte string. */
+  | { readonly kind: "killNode"; readonly nodeid: number; readonly reason: string }
+  | { readonly kind: "shutdown" }
+  | { readonly kind: "reload"; readonly nodeid: number }
+  /** Phase 1: use the new configuration, 2: forget the old one. */
+  | { readonly kind: "cryptoReconfig"; readonly phase: number };
+
+export function encodeCfgMessage(message: CfgMessage): Uint8Array {
+  const open = (fn: number) => openMessage(serviceIds.configuration, fn, sizes[fn] ?? 0);
+  switch (message.kind) {
+    case "ringReenable":
+      return open(0).zeros(16).finish();
+    case "killNode": {
+      const reason = bytesOf(message.reason.slice(0, reasonBytesMax));
+      const writer = open(functions.killNode).u32(message.nodeid).zeros(4);
+      writer.u16(reason.length).zeros(6).put(reason);
+      return writer.zeros(reasonBytesMax - reason.length).finish();
+    }
+    case "shutdown":
+      return open(functions.shutdown).finish();
+    case "reload":
+      // The last 8 bytes are the asker's connection, of use to the asker alone.
+      return open(functions.reload).u32(message.nodeid).zeros(12).finish();
+    case "cryptoReconfig":
+      return open(functions.cryptoReconfig).u32(message.phase).zeros(4).finish();
+  }
+  message satisfies never;
+}
+
+export function decodeCfgMessage(bytes: Uint8Array): Decoded<CfgMessage> {
+  const reader = new Reader(bytes);
+  const header = readHeader(reader);
+  if (!header.ok) return header;
+  const { fn } = header.value;
+  if (sizes[fn] === undefined) return malformed(`cfg: unknown message ${fn}`);
+  if (bytes.length !== sizes[fn]) return malformed("cfg: length");
+  switch (fn) {
+    case functions.killNode: {
+      const nodeid = reader.u32();
+      reader.skip(4);
+      const size = reader.u16();
+      reader.skip(6);
+      if (size > reasonBytesMax) return malformed("cfg kill: reason");
+      return decoded({ kind: "killNode", nodeid, reason: byteString(reader.take(size)) });
+    }
+    case functions.shutdown:
+      return decoded({ kind: "shutdown" });
+    case functions.reload:
+      return decoded({ kind: "reload", nodeid: reader.u32() });
+    case functions.cryptoReconfig:
+      return decoded({ kind: "cryptoReconfig", phase: reader.u32() });
+    default:
+      return decoded({ kind: "ringReenable" });
+  }
+}
+
+/** Says that this node is being stopped by its operator. */
+export function shutdownAnnouncement(): Uint8Array {
+  return withPrefix("a", encodeCfgMessage({ kind: "shutdown" }));
+}
+
+export class ConfigurationService {
+  readonly #nodeid: number;
+
+  constructor(options: { readonly nodeid: number }) {
+    this.#nodeid = options.nodeid;
+  }
+
+  received(nodeid: number, bytes: Uint8Array, out: ServiceAction[]): void {
+    const result = decodeCfgMessage(bytes);
+    if (!result.ok) {
+      return log(out, "CFG", "warning", `dropped a message of node ${nodeid}: ${result.reason}`);
+    }
+    const message = result.value;
+    switch (message.kind) {
+      case "ringReenable":
+        return;
+      case "killNode": {
+        if (message.nodeid !== this.#nodeid) return;
+        // corosync counts the NUL of its reason in the length.
+        const printable = message.reason.replace(/\0.*$/s, "").replace(/[^\x20-\x7e]/g, "?");
+        const text = `Killed by node ${nodeid} : ${printable}`;
+        log(out, "CFG", "error", text);
+        out.push({ kind: "die", reason: text });
+        return;
+      }
+      case "shutdown":
+        return log(out, "CFG", "notice", `Node ${nodeid} was shut down by sysadmin`);
+      case "reload":
+        return log(out, "CFG", "notice", `Config reload requested by node ${nodeid}`);
+      case "cryptoReconfig":
+        if (nodeid !== this.#nodeid) return;
+        return log(out, "CFG", "debug", `Crypto reconfiguration phase ${message.phase}`);
+    }
+    message satisfies never;
+  }
+}

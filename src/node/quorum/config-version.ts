@@ -1,0 +1,100 @@
+// The configuration map's part in synchronisation (services.md §2.3, §2.4): members tell each other the version of their
+// corosync.conf, and a node that joins with an older file than somebody else's leaves again. It never affects the others.
+import {
+  configVersionItem,
+  configVersionOf,
+  decodeMapMessage,
+  encodeMapMessage,
+  type MapReason,
+} from "./config-version-message.ts";
+import {
+  log,
+  serviceIds,
+  withPrefix,
+  type ServiceAction,
+  type SyncService,
+  type SyncView,
+} from "../service.ts";
+
+export class ConfigVersion implements SyncService {
+  readonly id = serviceIds.configMap;
+  readonly #nodeid: number;
+  /** 0: totem.config_version is not set. */
+  #own: number;
+  #highest: number;
+  /** Only the first meeting with others is judged. */
+  #isJudged = false;
+  #members: readonly number[] = [];
+  readonly #versions = new Map<number, number>();
+
+  constructor(options: { readonly nodeid: number; readonly version: number }) {
+    this.#nodeid = options.nodeid;
+    this.#own = options.version;
+    this.#highest = options.version;
+  }
+
+  /** What each member said last, ascending by nodeid. */
+  versions(): { readonly nodeid: number; readonly version: number }[] {
+    return this.#members.flatMap((nodeid) => {
+      const version = this.#versions.get(nodeid);
+      return version === undefined ? [] : [{ nodeid, version }];
+    });
+  }
+
+  /** Our file changed at run time: the others are told, nobody acts on it. */
+  changed(version: number, isSynchronising: boolean, out: ServiceAction[]): void {
+    if (version === this.#own) return;
+    this.#own = version;
+    this.#send("newConfigVersion", isSynchronising ? "sync" : "application", out);
+  }
+
+  received(nodeid: number, bytes: Uint8Array, out: ServiceAction[]): void {
+    const result = decodeMapMessage(bytes);
+    if (!result.ok) {
+      return log(out, "CMAP", "warning", `dropped a message of node ${nodeid}: ${result.reason}`);
+    }
+    const version = configVersionOf(result.value);
+    if (version === undefined) return;
+    this.#versions.set(nodeid, version);
+    if (nodeid === this.#nodeid) return;
+    log(out, "CMAP", "debug", `Received config version ${version} from node ${nodeid}`);
+    this.#highest = Math.max(this.#highest, version);
+  }
+
+  syncInit(view: SyncView): void {
+    this.#members = view.members;
+    this.#highest = this.#own;
+    for (const nodeid of this.#versions.keys()) {
+      if (!view.members.includes(nodeid)) this.#versions.delete(nodeid);
+    }
+  }
+
+  syncProcess(_now: number, out: ServiceAction[]): boolean {
+    this.#send("sync", "sync", out);
+    return true;
+  }
+
+  syncActivate(_now: number, out: ServiceAction[]): void {
+    if (this.#members.length < 2) {
+      return log(out, "CMAP", "debug", "Single node sync -> no action");
+    }
+    if (this.#isJudged) return log(out, "CMAP", "debug", "Not first sync -> no action");
+    this.#isJudged = true;
+    if (this.#own === 0) return log(out, "CMAP", "debug", "My config version is 0 -> no action");
+    if (this.#highest === this.#own) return;
+    const text = `Received config version (${this.#highest}) is different than my config version (${this.#own})! Exiting`;
+    log(out, "CMAP", "error", text);
+    const advice = "copy the cluster's corosync.conf to this node and start again";
+    out.push({ kind: "leave", reason: `${text}: ${advice}` });
+  }
+
+  syncAbort(): void {
+    // Versions heard in a void round stay true: they carry no ring id (services.md §2.5).
+  }
+
+  #send(reason: MapReason, queue: "application" | "sync", out: ServiceAction[]): void {
+    const item = configVersionItem(this.#own === 0 ? undefined : this.#own);
+    const message = withPrefix("a", encodeMapMessage({ reason, items: [item] }));
+    out.push({ kind: "submit", queue, message });
+  }
+}

@@ -1,0 +1,394 @@
+// The token's visit in OPERATIONAL and RECOVERY (totem.md §3.4, §3.9): retransmit what others miss, ask for what we miss, send
+// what waits, and pass the token on. Multicasts leave before the token. It must never raise the token's aru above what we hold.
+import { assert } from "../../assert.ts";
+import { serialAtMost, serialBefore, serialDistance, serialMin, serialPlus } from "../../serial.ts";
+import { deliverAgreed } from "./deliver.ts";
+import type { RingAction } from "./events.ts";
+import { enterGather } from "./gather.ts";
+import {
+  encapsulations,
+  encodeMessage,
+  mcastHeaderBytes,
+  retransmitsMax,
+  writeMcastHeader,
+  type RetransmitItem,
+  type Token,
+} from "./message.ts";
+import type { Packer } from "./packing.ts";
+import { windowMax, type SortQueue } from "./queue.ts";
+import { countRotation } from "./recovery.ts";
+import {
+  arm,
+  armToken,
+  armTokenRetransmit,
+  armTokenWarning,
+  disarm,
+  isRepresentative,
+  isSynchronising,
+  log,
+  nextMember,
+  refuse,
+  sameRing,
+  sendHeldToken,
+  type RingState,
+} from "./state.ts";
+
+/** The queue whose numbers the present token counts. */
+function currentQueue(state: RingState): SortQueue {
+  return state.phase === "recovery" ? state.recovery : state.regular;
+}
+
+/**
+ * The send queue in use on an OPERATIONAL ring. What is left of the sync queue after synchronisation goes out as soon as no
+ * application message is half sent.
+ */
+function currentPacker(state: RingState): Packer {
+  if (isSynchronising(state)) return state.sync;
+  return state.sync.messages > 0 && !state.application.isHalfSent ? state.sync : state.application;
+}
+
+export function tokenArrived(state: RingState, token: Token, now: number, out: RingAction[]): void {
+  noteActivity(state, token, now, out);
+  if (!sameRing(token.ring, state.ring)) return;
+  if (serialAtMost(token.tokenSeq, state.lastTokenSeq)) return;
+  const queue = currentQueue(state);
+  // Also true of a number below our aru: both would break the window of an original node.
+  if (serialDistance(queue.aru, token.seq) >= windowMax) {
+    refuse(
+      state,
+      "Received orf_token message seq is far from this node's aru...  ignoring.",
+      now,
+      out,
+    );
+    return;
+  }
+  state.counters.tokensReceived += 1;
+  if (state.phase === "operational") release(state, token, out);
+  visit(state, queue, token, now, out);
+}
+
+/** Counts rotations without news, for token hold and merge detection; done for discarded tokens too. */
+function noteActivity(state: RingState, token: Token, now: number, out: RingAction[]): void {
+  if (token.seq === state.lastSeq) {
+    if (!state.isMergeArmed) {
+      state.isMergeArmed = true;
+      arm(out, "merge", now + state.tuning.mergeMs);
+    }
+    state.seqUnchanged += 1;
+  } else {
+    if (state.isMergeArmed) disarm(out, "merge");
+    if (state.seqUnchanged > 0) disarm(out, "hold");
+    state.isMergeArmed = false;
+    state.seqUnchanged = 0;
+  }
+  state.lastSeq = token.seq;
+}
+
+/**
+ * Forgets what everybody has had for two rotations, and says so: only then is it certain, since a node that is behind lowers the
+ * token's aru on its own visit.
+ */
+function release(state: RingState, token: Token, out: RingAction[]): void {
+  const held = serialMin(serialMin(token.aru, state.lastAru), state.highDelivered);
+  state.regular.releaseTo(held);
+  let count = 0;
+  while (count < state.unstable.length && isHeld(state, count, held)) count += 1;
+  const last = state.unstable[count - 1];
+  if (last === undefined) return;
+  state.unstable.splice(0, count);
+  out.push({ kind: "stable", deliveries: last.deliveries });
+}
+
+function isHeld(state: RingState, at: number, held: number): boolean {
+  const mark = state.unstable[at];
+  return mark !== undefined && serialAtMost(mark.seq, held);
+}
+
+function visit(
+  state: RingState,
+  queue: SortQueue,
+  token: Token,
+  now: number,
+  out: RingAction[],
+): void {
+  const isRep = isRepresentative(state);
+  const unchangedMax = state.tuning.seqnoUnchangedMax;
+  state.isTokenHeld = isRep
+    ? state.seqUnchanged > unchangedMax
+    : state.seqUnchanged >= unchangedMax;
+  if (token.retransmits.length > 0) logRetransmits(token.retransmits, out);
+  const aruBefore = state.lastAru;
+  state.lastAru = token.aru;
+
+  const backlog = backlogOf(state);
+  let allowed = allowance(state, token, backlog);
+  const retransmits = plausibleItems(state, queue, token);
+  const resent = retransmit(state, queue, retransmits, allowed, out);
+  allowed -= resent;
+  askForMissing(state, queue, token.seq, retransmits);
+  if (state.tuning.cancelTokenHoldOnRetransmit && (resent > 0 || retransmits.length > 0)) {
+    state.isTokenHeld = false;
+  }
+  if (!hasWindow(state, queue, token.seq, allowed)) allowed = 0;
+  const fresh = originate(state, queue, token.seq, allowed, out);
+  const seq = serialPlus(token.seq, fresh);
+  // A representative that has just sent something must not sit on the token that announces it.
+  if (fresh > 0) state.isTokenHeld = false;
+
+  const sent = resent + fresh;
+  const fcc = (token.fcc + sent - state.sentLastVisit) >>> 0;
+  const backlogSum = (token.backlog + backlog - state.backlogLastVisit) >>> 0;
+  state.sentLastVisit = sent;
+  state.backlogLastVisit = backlog;
+  const { aru, aruNode } = lowerAru(state, queue, token, seq);
+  if (isFailedToReceive(state, aru, aruNode, aruBefore)) {
+    log(out, "error", "FAILED TO RECEIVE");
+    state.isFailedToReceive = true;
+    state.failed.add(state.nodeid);
+    enterGather(state, 6, now, out);
+    return;
+  }
+  state.lastTokenSeq = token.tokenSeq;
+  let retransFlag = token.retransFlag;
+  if (state.phase === "recovery") {
+    retransFlag = countRotation(state, { seq, aru, retransFlag }, now, out);
+  }
+  const next: Token = {
+    kind: "token",
+    nodeid: state.nodeid,
+    target: nextMember(state),
+    seq,
+    tokenSeq: serialPlus(token.tokenSeq, 1),
+    aru,
+    aruNode,
+    ring: state.ring,
+    backlog: backlogSum,
+    fcc,
+    retransFlag,
+    retransmits,
+  };
+  passOn(state, next, now, out);
+  const hasDrained = [state.application.drained(), state.sync.drained()];
+  if (hasDrained.includes(true)) out.push({ kind: "drained" });
+  deliverAgreed(state, now, out);
+}
+
+function logRetransmits(items: readonly RetransmitItem[], out: RingAction[]): void {
+  log(out, "debug", `Retransmit List ${items.length}`);
+  const seqs = items.map((item) => `${item.seq.toString(16)} `).join("");
+  log(out, "notice", `Retransmit List: ${seqs}`);
+}
+
+/**
+ * What somebody can really miss: numbers of this ring that were given out and that not everybody has held. Anything else would
+ * stay on the list for ever and take the place of honest requests.
+ */
+function plausibleItems(state: RingState, queue: SortQueue, token: Token): RetransmitItem[] {
+  const given = serialDistance(queue.released, token.seq);
+  const seen = new Set<number>();
+  return token.retransmits.filter(({ ring, seq }) => {
+    const above = serialDistance(queue.released, seq);
+    if (!sameRing(ring, state.ring) || above === 0 || above > given || seen.has(seq)) return false;
+    seen.add(seq);
+    return true;
+  });
+}
+
+/** Packets that wait to be sent (cbl). */
+function backlogOf(state: RingState): number {
+  return state.phase === "recovery" ? state.originate.size : currentPacker(state).packets;
+}
+
+/** Flow control: how many mcasts this visit may send (step 7). All sums wrap as on the original's u32. */
+function allowance(state: RingState, token: Token, backlog: number): number {
+  const { maxMessages, windowSize } = state.tuning;
+  let allowed = Math.min(maxMessages, (windowSize - token.fcc) >>> 0);
+  const sum = (token.backlog + backlog - state.backlogLastVisit) >>> 0;
+  if (sum !== 0) {
+    const share = Math.floor((windowSize * state.backlogLastVisit) / sum);
+    if (share > 0) allowed = Math.min(allowed, share);
+  }
+  return allowed;
+}
+
+/** Sends again what others asked for and we hold (step 8); removes those items from the list. */
+function retransmit(
+  state: RingState,
+  queue: SortQueue,
+  items: RetransmitItem[],
+  allowed: number,
+  out: RingAction[],
+): number {
+  let resent = 0;
+  for (let i = 0; i < items.length && resent < allowed;) {
+    const item = items[i];
+    const stored = item === undefined ? undefined : queue.get(item.seq);
+    if (stored === undefined) {
+      i += 1;
+      continue;
+    }
+    out.push({ kind: "multicast", bytes: stored.bytes });
+    items.splice(i, 1);
+    resent += 1;
+  }
+  state.counters.retransmitsSent += resent;
+  return resent;
+}
+
+/** Asks for what has been missing at several visits in a row (step 9). */
+function askForMissing(
+  state: RingState,
+  queue: SortQueue,
+  tokenSeq: number,
+  items: RetransmitItem[],
+): void {
+  const count = serialDistance(queue.aru, tokenSeq);
+  const { missCountMax } = state.tuning;
+  for (let i = 1; i <= count && items.length < retransmitsMax; i += 1) {
+    const seq = serialPlus(queue.aru, i);
+    if (!queue.isInWindow(seq)) return;
+    if (queue.get(seq) !== undefined || queue.miss(seq) < missCountMax) continue;
+    if (items.some((item) => item.seq === seq)) continue;
+    items.push({ ring: state.ring, seq });
+    state.counters.retransmitsAsked += 1;
+  }
+}
+
+/** Whether what we may send still fits the window that everybody has to keep (step 11). */
+function hasWindow(state: RingState, queue: SortQueue, tokenSeq: number, allowed: number): boolean {
+  const room = windowMax - allowed - state.tuning.windowSize;
+  return serialDistance(queue.released, tokenSeq) <= room;
+}
+
+/** Multicasts up to `allowed` waiting messages with the next sequence numbers (step 12); returns how many. */
+function originate(
+  state: RingState,
+  queue: SortQueue,
+  tokenSeq: number,
+  allowed: number,
+  out: RingAction[],
+): number {
+  const isRecovery = state.phase === "recovery";
+  // Before a configuration was handed up nobody can have anything to say on its ring.
+  if (!isRecovery && state.upward.length > 0) return 0;
+  for (let sent = 0; sent < allowed; sent += 1) {
+    const bytes = isRecovery ? wrapNext(state) : currentPacker(state).pack(mcastHeaderBytes);
+    if (bytes === undefined) return sent;
+    const seq = serialPlus(tokenSeq, sent + 1);
+    writeMcastHeader(bytes, {
+      encapsulated: isRecovery ? encapsulations.wrapper : encapsulations.plain,
+      nodeid: state.nodeid,
+      target: 0,
+      from: state.nodeid,
+      seq,
+      thisSeqno: state.thisSeqno,
+      ring: state.ring,
+      unused: 0,
+      guarantee: 0,
+    });
+    state.thisSeqno = serialPlus(state.thisSeqno, 1);
+    queue.put(seq, { bytes, from: state.nodeid, source: state.nodeid });
+    state.counters.messagesSent += 1;
+    out.push({ kind: "multicast", bytes });
+  }
+  return allowed;
+}
+
+/** The next old message with room for a new header in front. */
+function wrapNext(state: RingState): Uint8Array | undefined {
+  for (const [seq, inner] of state.originate) {
+    state.originate.delete(seq);
+    const bytes = new Uint8Array(mcastHeaderBytes + inner.length);
+    bytes.set(inner, mcastHeaderBytes);
+    return bytes;
+  }
+  return undefined;
+}
+
+/** Step 14: the token's aru is what the slowest node holds, and whose that is. */
+function lowerAru(
+  state: RingState,
+  queue: SortQueue,
+  token: Token,
+  seq: number,
+): { readonly aru: number; readonly aruNode: number } {
+  const isOurs = token.aruNode === state.nodeid || token.aruNode === 0;
+  if (!isOurs && !serialBefore(queue.aru, token.aru)) {
+    return { aru: token.aru, aruNode: token.aruNode };
+  }
+  return { aru: queue.aru, aruNode: queue.aru === seq ? 0 : state.nodeid };
+}
+
+/** Step 15: for thousands of rotations the whole ring has waited for us. */
+function isFailedToReceive(
+  state: RingState,
+  aru: number,
+  aruNode: number,
+  aruBefore: number,
+): boolean {
+  state.aruCount = aru === aruBefore && aruNode !== 0 ? state.aruCount + 1 : 0;
+  return state.aruCount > state.tuning.failReceiveMax && aruNode === state.nodeid;
+}
+
+/** Keeps a copy and sends the token on, unless we hold an idle ring (steps 18, 19). */
+function passOn(state: RingState, token: Token, now: number, out: RingAction[]): void {
+  assert(token.retransmits.length <= retransmitsMax, "a token asks for at most 30 messages");
+  const bytes = encodeMessage(token);
+  state.held = { nodeid: token.target, bytes };
+  const isHolding = state.isTokenHeld && isRepresentative(state);
+  if (isHolding) arm(out, "hold", now + state.tuning.holdMs);
+  else out.push({ kind: "unicast", nodeid: token.target, bytes });
+  armToken(state, now, out);
+  armTokenRetransmit(state, now, out);
+}
+
+/** The token has not come back: perhaps the one we sent was lost. */
+export function tokenRetransmitTimedOut(state: RingState, now: number, out: RingAction[]): void {
+  switch (state.phase) {
+    case "operational":
+    case "recovery":
+    case "commit":
+      sendHeldToken(state, out);
+      armTokenRetransmit(state, now, out);
+      return;
+    case "gather":
+    case "starting":
+    case "stopped":
+      return;
+  }
+  state.phase satisfies never;
+}
+
+/** An idle ring's token has been held long enough. */
+export function holdTimedOut(state: RingState, out: RingAction[]): void {
+  if (state.phase === "operational" || state.phase === "recovery") sendHeldToken(state, out);
+}
+
+/** Somebody has a message for the held ring. */
+export function holdCancelArrived(state: RingState, out: RingAction[]): void {
+  state.seqUnchanged = 0;
+  if (state.phase === "gather" || !isRepresentative(state)) return;
+  disarm(out, "hold");
+  sendHeldToken(state, out);
+}
+
+export function tokenWarningTimedOut(state: RingState, now: number, out: RingAction[]): void {
+  if (state.phase !== "operational") return;
+  const silentMs = Math.trunc(now - state.tokenReceivedAt);
+  log(out, "notice", `Token has not been received in ${silentMs} ms`);
+  armTokenWarning(state, now, out);
+}
+
+/** Only the representative asks whether there are other rings (totem.md §3.9). */
+export function mergeTimedOut(state: RingState, out: RingAction[]): void {
+  state.isMergeArmed = false;
+  if (state.phase !== "operational" || !isRepresentative(state)) return;
+  const bytes = encodeMessage({
+    kind: "mergeDetect",
+    nodeid: state.nodeid,
+    target: 0,
+    from: state.nodeid,
+    ring: state.ring,
+  });
+  out.push({ kind: "multicast", bytes });
+}

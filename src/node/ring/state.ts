@@ -1,0 +1,271 @@
+// What the four states of the ring share (totem.md §3.1), and the few things all of them do: log, arm, send. The regular queue
+// belongs to `installed`, the last ring that became OPERATIONAL; it keeps its aru through COMMIT and RECOVERY, so an attempt
+// that fails needs nothing restored. Nothing here may depend on a handler.
+import type { Level, Random } from "../../world.ts";
+import type { TotemTuning } from "../settings.ts";
+import { Assembly } from "./assembly.ts";
+import type { RingAction, RingCounters, RingId, RingTimer } from "./events.ts";
+import { encodeMessage } from "./message.ts";
+import { Packer } from "./packing.ts";
+import { SortQueue, type StoredMcast } from "./queue.ts";
+
+export type RingPhase = "starting" | "gather" | "commit" | "recovery" | "operational" | "stopped";
+
+/** The last token or commit token we sent, kept until the next one comes. */
+export interface HeldToken {
+  readonly nodeid: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Something that is in order for the upper layer. */
+export type Upward =
+  | { readonly kind: "stored"; readonly stored: StoredMcast }
+  | Extract<RingAction, { readonly kind: "configured" }>;
+
+export interface RingState {
+  readonly nodeid: number;
+  configured: readonly number[];
+  tuning: TotemTuning;
+  readonly random: Random;
+  phase: RingPhase;
+
+  /** my_ring_id: the ring being formed from COMMIT on. */
+  ring: RingId;
+  /** my_old_ring_id. */
+  installed: RingId;
+  /** Highest ring sequence number heard of. */
+  ringSeqHighest: number;
+
+  // Membership. Sets keep the order in which nodes were learnt: the order of a join's lists.
+  proc: Set<number>;
+  failed: Set<number>;
+  consensus: Set<number>;
+  /** Members of the installed ring, ascending; empty before the first. */
+  members: readonly number[];
+  /** Members of `ring` once a commit token was taken up, ascending: ring order. */
+  newMembers: readonly number[];
+  /** Those of newMembers that come along from the installed ring. */
+  transMembers: readonly number[];
+  /** Nodes that said LEAVE since the last membership. */
+  leftPolitely: Set<number>;
+  isFailedToReceive: boolean;
+  /** Consecutive gathers for reason 3. */
+  continuousGathers: number;
+
+  // Messages.
+  regular: SortQueue;
+  recovery: SortQueue;
+  /** Of the regular queue. */
+  highDelivered: number;
+  /** Messages handed up since start. */
+  deliveries: number;
+  /** Of the present ring, ascending: what had been handed up once the packet `seq` was, until all members have it. */
+  unstable: { readonly seq: number; readonly deliveries: number }[];
+  thisSeqno: number;
+  readonly application: Packer;
+  readonly sync: Packer;
+  readonly applicationAssembly: Assembly;
+  readonly syncAssembly: Assembly;
+  /** Put in order by a ring change and not yet handed up; nothing new is sent or delivered before it is empty. */
+  readonly upward: Upward[];
+  /** The ring of the last regular configuration that was handed up. */
+  configuredRing: RingId;
+  /** From a regular configuration until the services are synchronised. */
+  isSynchronising: boolean;
+
+  // The token.
+  held: HeldToken | undefined;
+  lastTokenSeq: number;
+  lastSeq: number;
+  lastAru: number;
+  aruCount: number;
+  seqUnchanged: number;
+  isTokenHeld: boolean;
+  isMergeArmed: boolean;
+  tokenReceivedAt: number;
+  /** trc, pbl: sent and queued at the last visit. */
+  sentLastVisit: number;
+  backlogLastVisit: number;
+
+  // RECOVERY.
+  /** Old messages still to be wrapped and sent, by old sequence number, ascending. */
+  readonly originate: Map<number, Uint8Array>;
+  isFlagSetter: boolean;
+  flagCount: number;
+  installSeq: number;
+  rotations: number;
+  isInitialTokenSent: boolean;
+  commitTokenSeq: number;
+
+  // Pause detection (totem.md §3.11).
+  pauseStampAt: number;
+  isPauseReported: boolean;
+
+  /** Malformed messages are counted always and logged at most once in a while. */
+  malformedLoggedAt: number;
+  readonly counters: RingCounters;
+}
+
+export interface RingOptions {
+  readonly nodeid: number;
+  /** Every node of the node list, ourselves included. */
+  readonly configured: readonly number[];
+  /** As read from the ring id file; 0 when there is none. */
+  readonly storedRingSeq: number;
+  readonly tuning: TotemTuning;
+  readonly random: Random;
+}
+
+export function createState(options: RingOptions): RingState {
+  // One more than stored: a restarted node's first ring must never have an id that was used (totem.md §3.12).
+  const ring = { rep: options.nodeid, seq: options.storedRingSeq + 1 };
+  return {
+    nodeid: options.nodeid,
+    configured: options.configured,
+    tuning: options.tuning,
+    random: options.random,
+    phase: "starting",
+    ring,
+    installed: ring,
+    ringSeqHighest: ring.seq,
+    proc: new Set([options.nodeid]),
+    failed: new Set(),
+    consensus: new Set(),
+    members: [],
+    newMembers: [],
+    transMembers: [],
+    leftPolitely: new Set(),
+    isFailedToReceive: false,
+    continuousGathers: 0,
+    regular: new SortQueue(),
+    recovery: new SortQueue(),
+    highDelivered: 0,
+    deliveries: 0,
+    unstable: [],
+    thisSeqno: 0,
+    application: new Packer(options.tuning.netMtu),
+    sync: new Packer(options.tuning.netMtu),
+    applicationAssembly: new Assembly(),
+    syncAssembly: new Assembly(),
+    upward: [],
+    configuredRing: ring,
+    isSynchronising: false,
+    held: undefined,
+    lastTokenSeq: 0,
+    lastSeq: 0,
+    lastAru: 0,
+    aruCount: 0,
+    seqUnchanged: 0,
+    isTokenHeld: false,
+    isMergeArmed: false,
+    tokenReceivedAt: 0,
+    sentLastVisit: 0,
+    backlogLastVisit: 0,
+    originate: new Map(),
+    isFlagSetter: false,
+    flagCount: 0,
+    installSeq: 0,
+    rotations: 0,
+    isInitialTokenSent: false,
+    commitTokenSeq: 0,
+    pauseStampAt: 0,
+    isPauseReported: false,
+    malformedLoggedAt: Number.NEGATIVE_INFINITY,
+    counters: {
+      tokensReceived: 0,
+      messagesSent: 0,
+      messagesReceived: 0,
+      retransmitsSent: 0,
+      retransmitsAsked: 0,
+      memberships: 0,
+      droppedMalformed: 0,
+    },
+  };
+}
+
+export function sameRing(a: RingId, b: RingId): boolean {
+  return a.seq === b.seq && a.rep === b.rep;
+}
+
+/** As corosync prints it: both halves in hexadecimal. */
+export function ringText(ring: RingId): string {
+  return `${ring.rep.toString(16)}.${ring.seq.toString(16)}`;
+}
+
+export function ascending(nodeids: Iterable<number>): number[] {
+  return [...nodeids].toSorted((a, b) => a - b);
+}
+
+/** Whether we are the representative of the ring we are on. */
+export function isRepresentative(state: RingState): boolean {
+  return state.ring.rep === state.nodeid;
+}
+
+/** Whether the services of the installed ring are not synchronised yet: only the sync queue is sent. */
+export function isSynchronising(state: RingState): boolean {
+  return state.isSynchronising || state.upward.length > 0;
+}
+
+/** The member behind us in ring order; ourselves on a ring of one. */
+export function nextMember(state: RingState): number {
+  const index = state.newMembers.indexOf(state.nodeid);
+  return state.newMembers[(index + 1) % state.newMembers.length] ?? state.nodeid;
+}
+
+export function log(out: RingAction[], level: Level, text: string): void {
+  out.push({ kind: "log", level, subsystem: "TOTEM", text });
+}
+
+export function arm(out: RingAction[], timer: RingTimer, at: number): void {
+  out.push({ kind: "arm", timer, at });
+}
+
+export function disarm(out: RingAction[], timer: RingTimer): void {
+  out.push({ kind: "disarm", timer });
+}
+
+/** The token timer, and the warning that comes before it. */
+export function armToken(state: RingState, now: number, out: RingAction[]): void {
+  state.tokenReceivedAt = now;
+  arm(out, "token", now + state.tuning.tokenMs);
+  armTokenWarning(state, now, out);
+}
+
+export function armTokenWarning(state: RingState, now: number, out: RingAction[]): void {
+  const { tokenMs, tokenWarningPercent } = state.tuning;
+  if (tokenWarningPercent > 0) {
+    arm(out, "tokenWarning", now + Math.trunc((tokenMs * tokenWarningPercent) / 100));
+  }
+}
+
+export function armTokenRetransmit(state: RingState, now: number, out: RingAction[]): void {
+  arm(out, "tokenRetransmit", now + state.tuning.tokenRetransmitMs);
+}
+
+/** Sends the token or commit token kept from our last turn once more; the duplicate is harmless (token_seq). */
+export function sendHeldToken(state: RingState, out: RingAction[]): void {
+  if (state.held !== undefined) out.push({ kind: "unicast", ...state.held });
+}
+
+/** Wakes a held ring because we have something to send (totem.md §3.9). */
+export function cancelHold(state: RingState, out: RingAction[]): void {
+  if (state.phase !== "operational" || !state.isTokenHeld) return;
+  state.isTokenHeld = false;
+  const message = {
+    kind: "holdCancel",
+    nodeid: state.nodeid,
+    target: 0,
+    ring: state.ring,
+  } as const;
+  out.push({ kind: "multicast", bytes: encodeMessage(message) });
+}
+
+const malformedLogIntervalMs = 1000;
+
+/** Counts a message that no honest node sends; `reason` is for the operator. */
+export function refuse(state: RingState, reason: string, now: number, out: RingAction[]): void {
+  state.counters.droppedMalformed += 1;
+  if (now - state.malformedLoggedAt < malformedLogIntervalMs) return;
+  state.malformedLoggedAt = now;
+  log(out, "warning", reason);
+}

@@ -1,0 +1,127 @@
+// A totally ordered process group of ports in one process, for tests of hosts: like GroupBus, but it speaks `GroupPort`
+// and delivers in turns of the real event loop, all events of a turn together, as the ring thread does.
+import type {
+  GroupChange,
+  GroupEvent,
+  GroupMember,
+  GroupPort,
+  GroupReason,
+  GroupRequest,
+  PortEvent,
+} from "../../src/world.ts";
+
+export class MemberPort implements GroupPort {
+  readonly self: GroupMember;
+  readonly #bus: MemberBus;
+  listener: (events: readonly PortEvent[]) => void = () => {};
+  inbox: GroupEvent[] = [];
+  /** True: nothing is taken. */
+  isFull = false;
+  /** True: nothing is delivered, as if the process hung. */
+  isMute = false;
+  /** True: the others do not confirm what was delivered here. */
+  isUnconfirmed = false;
+  /** Messages delivered so far. */
+  deliveries = 0;
+  /** Every request that was taken. */
+  readonly requests: GroupRequest[] = [];
+
+  constructor(bus: MemberBus, self: GroupMember) {
+    this.#bus = bus;
+    this.self = self;
+  }
+
+  request(request: GroupRequest): boolean {
+    if (this.isFull) return false;
+    this.requests.push(request);
+    this.#bus.requested(this, request);
+    return true;
+  }
+
+  listen(listener: (events: readonly PortEvent[]) => void): void {
+    this.listener = listener;
+  }
+}
+
+export class MemberBus {
+  readonly #groups = new Map<string, Set<MemberPort>>();
+  #ports: MemberPort[] = [];
+  #scheduled = false;
+
+  port(nodeid: number, pid = 1000 + nodeid): MemberPort {
+    const port = new MemberPort(this, { nodeid, pid });
+    this.#ports.push(port);
+    return port;
+  }
+
+  requested(port: MemberPort, request: GroupRequest): void {
+    const members = this.#groups.get(request.group) ?? new Set();
+    this.#groups.set(request.group, members);
+    switch (request.kind) {
+      case "join":
+        members.add(port);
+        this.#configured(request.group, members, [], changes([port], 1));
+        break;
+      case "leave":
+        this.#remove(port, request.group, 2);
+        break;
+      case "send":
+        for (const member of members) {
+          const message = request.message.slice();
+          member.inbox.push({ kind: "delivered", group: request.group, ...port.self, message });
+        }
+        break;
+      default:
+        request satisfies never;
+    }
+    this.schedule();
+  }
+
+  /** The process ends without a word. */
+  crash(port: MemberPort): void {
+    this.#ports = this.#ports.filter((other) => other !== port);
+    port.listener = () => {};
+    for (const group of this.#groups.keys()) this.#remove(port, group, 5);
+    this.schedule();
+  }
+
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      for (const port of this.#ports) {
+        if (port.isMute || port.inbox.length === 0) continue;
+        const events: PortEvent[] = port.inbox.splice(0);
+        port.deliveries += events.filter(({ kind }) => kind === "delivered").length;
+        if (!port.isUnconfirmed) events.push({ kind: "stable", deliveries: port.deliveries });
+        port.listener(events);
+      }
+    });
+  }
+
+  #remove(port: MemberPort, group: string, reason: GroupReason): void {
+    const members = this.#groups.get(group);
+    if (members === undefined || !members.delete(port)) return;
+    this.#configured(group, new Set([...members, port]), changes([port], reason), []);
+  }
+
+  #configured(
+    group: string,
+    seenBy: Set<MemberPort>,
+    left: GroupChange[],
+    joined: GroupChange[],
+  ): void {
+    const gone = new Set(left.map(({ nodeid }) => nodeid));
+    const members = Array.from(seenBy, ({ self }) => self).filter(
+      ({ nodeid }) => !gone.has(nodeid),
+    );
+    members.sort((a, b) => a.nodeid - b.nodeid || a.pid - b.pid);
+    for (const port of seenBy)
+      port.inbox.push({ kind: "configured", group, members, left, joined });
+  }
+}
+
+function changes(ports: Iterable<MemberPort>, reason: GroupReason): GroupChange[] {
+  return Array.from(ports, ({ self }) => ({ ...self, reason }));
+}
