@@ -1,0 +1,88 @@
+// One executable out of our source: the flags of engineering.md §12 and the target's database addon embedded.
+// Same source, same Bun, same bytes: nothing here may depend on the time, the machine or where the checkout lies.
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { runtimeFile } from "./runtimes.ts";
+import type { Target } from "./targets.ts";
+
+export interface CompileOptions {
+  readonly target: Target;
+  /** The first is the program, the others are Worker files. */
+  readonly entrypoints: readonly string[];
+  readonly outfile: string;
+  readonly commit: string;
+}
+
+/** Writes `outfile`, replacing one that may be running. Throws an Error with a sentence when the bundle fails. */
+export async function compile(options: CompileOptions): Promise<void> {
+  const { target, outfile } = options;
+  // Beside the target, for the rename; the executable's name inside it becomes the bundle's own path, so it is fixed.
+  const directory = mkdtempSync(join(dirname(outfile), ".build-"));
+  try {
+    const built = join(directory, "quorate");
+    const result = await Bun.build({
+      entrypoints: [...options.entrypoints],
+      target: "bun",
+      format: "esm",
+      // Names are kept: a stack trace or a snapshot of a core must be readable.
+      minify: { whitespace: true, syntax: true, identifiers: false },
+      bytecode: true,
+      sourcemap: "linked",
+      // All entries in one folder, so that `new URL("./thread.ts", import.meta.url)` names the Worker's file from
+      // source and from inside the executable alike.
+      naming: { entry: "[name].[ext]" },
+      define: {
+        QUORATE_COMMIT: JSON.stringify(options.commit),
+        QUORATE_TARGET: JSON.stringify(target.name),
+      },
+      plugins: [addonPlugin(runtimeFile(target.addon))],
+      throw: false,
+      compile: {
+        target: target.bun,
+        executablePath: runtimeFile(target.runtime),
+        outfile: built,
+        autoloadDotenv: false,
+        autoloadBunfig: false,
+        autoloadTsconfig: false,
+        autoloadPackageJson: false,
+        execArgv: ["--disallow-code-generation-from-strings=strict"],
+      },
+    });
+    if (!result.success)
+      throw new Error(`${basename(outfile)}: ${result.logs.map((log) => log.message).join("\n")}`);
+    chmodSync(built, 0o755);
+    renameSync(built, outfile);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * libsql's loader asks for its addon by a name computed on the running machine, which a bundler cannot follow and a
+ * cross build would get wrong. This puts the target's own file in that place.
+ */
+function addonPlugin(addon: string): Bun.BunPlugin {
+  return {
+    name: "database-addon",
+    setup(build) {
+      // By a name of its own: a path would reach the source map, and so the bytes.
+      build.onResolve({ filter: /^database-addon$/ }, () => ({ path: addon }));
+      build.onLoad({ filter: /node_modules[\\/]libsql[\\/]index\.js$/ }, ({ path }) => ({
+        contents: withAddon(readFileSync(path, "utf8")),
+        loader: "js",
+      }));
+    },
+  };
+}
+
+const loaderFunction = /function requireNative\(\) \{[\s\S]*?\n\}\n/;
+const loaderImports = /^const \{[^}]*\} = require\("(?:@neon-rs\/load|detect-libc)"\);$/gm;
+
+function withAddon(text: string): string {
+  if (!loaderFunction.test(text) || text.match(loaderImports)?.length !== 2) {
+    throw new Error("libsql's loader has changed its form: adapt build/compile.ts to it");
+  }
+  return text
+    .replaceAll(loaderImports, "")
+    .replace(loaderFunction, 'function requireNative() { return require("database-addon"); }\n');
+}

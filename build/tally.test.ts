@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { countOf } from "./tally.ts";
+
+const summary = (lines: readonly string[]): string =>
+  `a.test.ts:\n 9 pass\n(pass) x\n\n\n${lines.map((line) => ` ${line}`).join("\n")}\nRan 5 tests across 2 files. [1s]\n`;
+
+test.each([
+  [["5 pass", "0 fail"], 0, { passed: 5, failed: 0, skipped: 0 }],
+  [["3 pass", "1 skip", "1 todo", "1 fail", "1 error"], 1, { passed: 3, failed: 2, skipped: 2 }],
+  // Ends badly although every test passed: an error outside of a test, or killed.
+  [["5 pass", "0 fail"], 1, { passed: 5, failed: 1, skipped: 0 }],
+])("bun test %j with exit code %d", (lines, code, expected) => {
+  expect(countOf("bun", summary(lines), code)).toEqual(expected);
+});
+
+test("a suite without tests, or without a summary, failed", () => {
+  expect(countOf("bun", summary([]), 0).failed).toBe(1);
+  expect(countOf("bun", "", 0).failed).toBe(1);
+  expect(countOf("line", "did something\n", 0).failed).toBe(1);
+});
+
+test("own runners count by their closing line", () => {
+  expect(countOf("line", "1 passed, 7 failed\n…\n12 passed, 0 failed\n", 0)).toEqual({
+    passed: 12,
+    failed: 0,
+    skipped: 0,
+  });
+  expect(countOf("line", "12 passed, 2 failed\n", 1).failed).toBe(2);
+  expect(countOf("line", "12 passed, 0 failed\n", 137).failed).toBe(1);
+  expect(countOf("line", "skipped: corosync not installed\n", 0)).toEqual({
+    passed: 0,
+    failed: 0,
+    skipped: 1,
+  });
+});
+
+test("a plain command counts as one", () => {
+  expect(countOf("exit", "", 0)).toEqual({ passed: 1, failed: 0, skipped: 0 });
+  expect(countOf("exit", "", 3)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});

@@ -1,0 +1,161 @@
+// Runs suites one after another, shows what they say, adds up what they count, and ends with "N passed, N failed":
+// `bun build/tally.ts test` is `npm test`, `bun build/tally.ts ci` is everything (.ci/run). A suite that ends badly
+// without having counted a failure is one failure: nothing can go wrong unseen.
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+
+export interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Suite {
+  readonly name: string;
+  /** Arguments for the pinned Bun, or for a program if `program` is given. */
+  readonly args: readonly string[];
+  readonly program?: string;
+  /** How it counts: as bun test, by a closing line "N passed, N failed", or only by its exit code. */
+  readonly form: "bun" | "line" | "exit";
+}
+
+const root = join(import.meta.dir, "..");
+const isCi = process.env["QUORATE_CI"] === "1";
+
+const tests: readonly Suite[] = [
+  { name: "unit tests", args: ["test", "./src"], form: "bun" },
+  { name: "tests across modules", args: ["test", ...testFolders()], form: "bun" },
+  { name: "build and install tests", args: ["test", "./test/install", "./build"], form: "bun" },
+];
+const interop: Suite = { name: "interop", args: ["test/interop/run.ts"], form: "line" };
+
+/** Cheapest first. */
+const everything: readonly Suite[] = [
+  npm("format", "fmt", "--check"),
+  npm("types", "check"),
+  npm("lint", "lint"),
+  ...tests,
+  { name: "build of all targets", args: ["build/build.ts", "--twice"], form: "line" },
+  { name: "simulator", args: ["test/sim/run.ts", "--seeds", "200", "--from", "1"], form: "line" },
+  npm("demo", "demo", "--check"),
+  {
+    name: "demo as an ordinary user",
+    args: ["build/ordinary-user.ts", "npm", "run", "demo", "--", "--check"],
+    form: "exit",
+  },
+  interop,
+];
+
+const plans: Readonly<Record<string, readonly Suite[]>> = {
+  test: [...tests, interop],
+  ci: everything,
+};
+
+function npm(name: string, script: string, ...args: string[]): Suite {
+  return { name, program: "npm", args: ["run", "--silent", script, "--", ...args], form: "exit" };
+}
+
+/** Every folder below test/ with tests of its own, and the files beside them; test/install is slow and runs last. */
+function testFolders(): string[] {
+  const files = [...new Bun.Glob("**/*.test.ts").scanSync(join(root, "test"))];
+  const places = files.map((file) => (file.includes("/") ? `${file.split("/")[0]}/` : file));
+  return [...new Set(places)]
+    .filter((place) => place !== "install/")
+    .toSorted()
+    .map((place) => `./test/${place}`);
+}
+
+/** What `output` of a suite that ended with `code` counts; what cannot be read is a failure. */
+export function countOf(form: Suite["form"], output: string, code: number): Count {
+  const count = form === "bun" ? bunCount(output) : form === "line" ? lineCount(output) : undefined;
+  const result = count ?? { passed: 0, failed: 0, skipped: 0 };
+  if (form === "exit") result.passed = code === 0 ? 1 : 0;
+  const isNothing = result.passed + result.failed + result.skipped === 0;
+  if (result.failed === 0 && (code !== 0 || isNothing)) result.failed = 1;
+  return result;
+}
+
+/** The lines directly before "Ran N tests": a test may print something that looks like one of them. */
+function bunCount(output: string): Count | undefined {
+  const block = [...output.matchAll(/((?:^ *\d+ [a-z() ]+\n)+)^Ran \d+ tests? /gm)].at(-1)?.[1];
+  if (block === undefined) return undefined;
+  const sum = (word: RegExp): number =>
+    [...block.matchAll(word)].reduce((total, match) => total + Number(match[1]), 0);
+  return {
+    passed: sum(/^ *(\d+) pass$/gm),
+    failed: sum(/^ *(\d+) (?:fail|errors?)$/gm),
+    skipped: sum(/^ *(\d+) (?:skip|todo)$/gm),
+  };
+}
+
+function lineCount(output: string): Count | undefined {
+  const last = output.trimEnd().split("\n").at(-1) ?? "";
+  if (last.startsWith("skipped:")) return { passed: 0, failed: 0, skipped: 1 };
+  const match = /^(\d+) passed, (\d+) failed$/.exec(last);
+  return match === null
+    ? undefined
+    : { passed: Number(match[1]), failed: Number(match[2]), skipped: 0 };
+}
+
+async function runSuite(suite: Suite): Promise<Count> {
+  const started = performance.now();
+  process.stdout.write(`\n=== ${suite.name}\n`);
+  const child = Bun.spawn([suite.program ?? process.execPath, ...suite.args], {
+    cwd: root,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  // Own runners close on stdout, bun test on stderr.
+  const [out, err, code] = await Promise.all([
+    pass(child.stdout, process.stdout),
+    pass(child.stderr, process.stderr),
+    child.exited,
+  ]);
+  const count = countOf(suite.form, suite.form === "bun" ? `${out}\n${err}` : out, code);
+  if (isCi && count.skipped > 0) {
+    process.stdout.write(`${count.skipped} skipped, where nothing may be\n`);
+    count.failed += count.skipped;
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  process.stdout.write(`--- ${suite.name}: ${words(count)} in ${seconds} s\n`);
+  return count;
+}
+
+/** Hands everything on as it comes and keeps it. */
+async function pass(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of from) {
+    to.write(chunk);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function words(count: Count): string {
+  const skipped = count.skipped > 0 && !isCi ? `, ${count.skipped} skipped` : "";
+  return `${count.passed} passed, ${count.failed} failed${skipped}`;
+}
+
+async function main(plan: string): Promise<number> {
+  const suites = plans[plan];
+  if (suites === undefined) {
+    process.stderr.write(`tally: no plan ${plan}; there are ${Object.keys(plans).join(", ")}\n`);
+    return 2;
+  }
+  process.stdout.write(
+    `Bun ${Bun.version}, ${process.arch}, ${availableParallelism()} processors\n`,
+  );
+  const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  const lines: string[] = [];
+  for (const suite of suites) {
+    const count = await runSuite(suite);
+    lines.push(`${suite.name.padEnd(26)} ${words(count)}`);
+    for (const key of ["passed", "failed", "skipped"] as const) total[key] += count[key];
+  }
+  process.stdout.write(`\n${lines.join("\n")}\n\n${total.passed} passed, ${total.failed} failed\n`);
+  return total.failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv[2] ?? "");

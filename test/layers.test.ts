@@ -1,0 +1,318 @@
+// The layers of engineering.md §2 as a machine sees them: who imports whom, what a pure core never names, how long a file
+// may be. A new file in src/node, src/qnetd or src/fs is a pure core unless it is listed here as a host.
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+
+const root = join(import.meta.dir, "..");
+const lineCountMax = 500;
+/** Tests tell one story a file and may take a little longer. */
+const testLineCountMax = 800;
+
+/** The ground that cores stand on. */
+const pureGround = ["bytes", "serial", "world", "assert", "conf"];
+
+/** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
+const hosts: readonly string[] = [
+  "node/{node,thread,bridge,cluster,deadlines,load-settings,ring-file,ring-host}.ts",
+  "node/link/{seal,socket}.ts",
+  "node/device/connection.ts",
+  "fs/{fs,files,journal,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
+  "qnetd/{qnetd,server,pki,tool}.ts",
+  // All of fs/fuse but its codec answers to promises of the tree.
+  "fs/fuse/[!a]*.ts",
+];
+
+/** Names of the machine. A core may have a parameter or a method of such a name, so most look at what follows. */
+const forbidden: readonly { readonly what: string; readonly pattern: RegExp }[] = [
+  { what: "Date", pattern: /(?<![\w$.])Date\b/ },
+  { what: "performance", pattern: /(?<![\w$.])performance\s*\./ },
+  { what: "Math.random", pattern: /\bMath\s*\.\s*random\b/ },
+  { what: "crypto", pattern: /(?<![\w$.])crypto\s*\.\s*(?:subtle|get|random|create)/ },
+  {
+    what: "process",
+    pattern: /(?<![\w$.])process\s*\.\s*(?:env|argv|exit|on|pid|hrtime|nextTick|std|cwd|kill)/,
+  },
+  { what: "a timer", pattern: /(?<![\w$.])(?:set|clear)(?:Timeout|Interval|Immediate)\b/ },
+  { what: "queueMicrotask", pattern: /\bqueueMicrotask\b/ },
+  { what: "Promise", pattern: /(?<![\w$.])Promise\b/ },
+  { what: "async", pattern: /(?<![\w$.])async\s+(?:function|\(|\w+\s*\(|\w+\s*=>|#)/ },
+  { what: "await", pattern: /(?<![\w$.])await\s/ },
+  { what: "console", pattern: /(?<![\w$.])console\s*\./ },
+  { what: "Bun", pattern: /(?<![\w$.])Bun\s*\./ },
+  { what: "fetch", pattern: /(?<![\w$.#])fetch\s*\(/ },
+  { what: "globalThis", pattern: /\bglobalThis\b/ },
+];
+
+interface Import {
+  /** As written. */
+  readonly name: string;
+  /** Path below src/ when it is a file of ours, else undefined. */
+  readonly file: string | undefined;
+  readonly isType: boolean;
+  readonly isDynamic: boolean;
+}
+
+interface Source {
+  /** Path below src/. */
+  readonly file: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+}
+
+const importPatterns = {
+  fixed: /^(?:import|export)\s+(type\s)?(?:[\w*{][^;"']*?\sfrom\s+)?"([^"]+)"/gms,
+  dynamic: /\bimport\(\s*"([^"]+)"/g,
+  worker: /new URL\(\s*"([^"]+)",\s*import\.meta\.url/g,
+} as const;
+
+/** Exported for nobody: the tests below try it on small texts. */
+function read(file: string, text: string): Source {
+  const resolve = (name: string): string | undefined =>
+    name.startsWith(".") ? normalize(join(dirname(file), name)) : undefined;
+  const imports: Import[] = [];
+  for (const match of text.matchAll(importPatterns.fixed)) {
+    const name = match[2] ?? "";
+    imports.push({ name, file: resolve(name), isType: match[1] !== undefined, isDynamic: false });
+  }
+  for (const pattern of [importPatterns.dynamic, importPatterns.worker]) {
+    for (const match of text.matchAll(pattern)) {
+      const name = match[1] ?? "";
+      imports.push({ name, file: resolve(name), isType: false, isDynamic: true });
+    }
+  }
+  return { file, text, imports };
+}
+
+/** Tests, and what only tests use. One of qnetd's algorithms is itself called "test". */
+function isTest(file: string): boolean {
+  if (file === "qnetd/test-algorithm.ts") return false;
+  return /\.test\.ts$|(?:^|\/)test(?:ing)?-/.test(file);
+}
+
+const transpiler = new Bun.Transpiler({ loader: "ts" });
+
+/** The program without comments, types and the insides of strings. */
+function bare(text: string): string {
+  const script = transpiler.transformSync(text);
+  const tokens = /(["'`])(?:\\[\s\S]|(?!\1)[^\\])*\1|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+  return script.replace(tokens, (token) => (token.startsWith("/") ? " " : '""'));
+}
+
+const hostGlobs = hosts.map((pattern) => new Bun.Glob(pattern));
+
+function isPure(file: string): boolean {
+  if (isTest(file)) return false;
+  if (!file.includes("/")) return pureGround.includes(file.replace(/\.ts$/, ""));
+  return /^(?:node|qnetd|fs)\//.test(file) && !hostGlobs.some((glob) => glob.match(file));
+}
+
+/** Rule 1: what a pure core does that it must not, as sentences. */
+function impurities(source: Source): string[] {
+  const found: string[] = [];
+  for (const { name, file, isType } of source.imports) {
+    if (file === undefined) found.push(`imports ${name}`);
+    // The shape of what a host gives may be known; its code may not.
+    else if (!isPure(file) && !isType) found.push(`imports the host ${file}`);
+  }
+  const program = bare(source.text);
+  for (const { what, pattern } of forbidden) {
+    // A member of a group is a process: a core's own variable of that name is not the machine's.
+    if (what === "process" && /[(,]\s*process\b(?!\s*\.)/.test(program)) continue;
+    if (pattern.test(program)) found.push(`names ${what}`);
+  }
+  return found;
+}
+
+type Layer = "ground" | "node" | "qnetd" | "fs" | "shell" | "main";
+
+function layerOf(file: string): Layer {
+  if (file === "main.ts") return "main";
+  const folder = file.split("/")[0] ?? "";
+  if (folder === "node" || folder === "qnetd" || folder === "fs" || folder === "shell")
+    return folder;
+  return "ground";
+}
+
+const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
+  ground: ["ground"],
+  node: ["ground", "node"],
+  qnetd: ["ground", "qnetd"],
+  fs: ["ground", "fs"],
+  shell: ["ground", "node", "qnetd", "fs", "shell"],
+  main: ["ground", "shell"],
+};
+
+/** Rules 2 and 3: imports that point up or sideways. */
+function crossings(source: Source): string[] {
+  const layer = layerOf(source.file);
+  return source.imports.flatMap(({ name, file }) => {
+    if (file === undefined || file === "../package.json") return [];
+    if (source.file.startsWith("node/device/") && file === "qnetd/message.ts") return [];
+    return mayImport[layer].includes(layerOf(file)) ? [] : [`${layer} imports ${name}`];
+  });
+}
+
+/** Rule 4: packages and the foreign function interface, each with the files that may have it. */
+const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] = [
+  { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/journal\.ts$/ },
+  { packages: /^bun:ffi$/, files: /^libc\.ts$/ },
+  { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
+  { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
+  { packages: /^bun:sqlite$/, files: /^$/ },
+];
+
+function foreignPackages(source: Source): string[] {
+  return source.imports.flatMap(({ name, file }) => {
+    if (file !== undefined || /^(?:node:|bun$)/.test(name)) return [];
+    const owner = owners.find(({ packages }) => packages.test(name));
+    if (owner === undefined) return [`imports ${name}, which no rule of this test allows`];
+    return owner.files.test(source.file) ? [] : [`imports ${name}`];
+  });
+}
+
+const sources = [...new Bun.Glob("**/*.ts").scanSync(join(root, "src"))]
+  .toSorted()
+  .map((file) => read(file, readFileSync(join(root, "src", file), "utf8")));
+const program = sources.filter(({ file }) => !isTest(file));
+
+/** Every offence as "file: what", so that a failure names all of them. */
+function offences(of: readonly Source[], rule: (source: Source) => readonly string[]): string[] {
+  return of.flatMap((source) => rule(source).map((what) => `src/${source.file}: ${what}`));
+}
+
+describe("the layers", () => {
+  test("pure cores import only pure cores and name nothing of the machine", () => {
+    const cores = program.filter(({ file }) => isPure(file));
+    expect(cores.length).toBeGreaterThan(20);
+    expect(offences(cores, impurities)).toEqual([]);
+  });
+
+  test("nothing points up or sideways", () => {
+    expect(offences(program, crossings)).toEqual([]);
+  });
+
+  test("each package has its one place", () => {
+    expect(offences(program, foreignPackages)).toEqual([]);
+  });
+
+  test("every import names a file that is there, with its ending", () => {
+    const missing = (source: Source): string[] =>
+      source.imports.flatMap(({ name, file }) =>
+        file === undefined || existsSync(join(root, "src", file)) ? [] : [`imports ${name}`],
+      );
+    expect(offences(sources, missing)).toEqual([]);
+  });
+
+  test("a command line without a role loads neither ring nor tree", () => {
+    const byFile = new Map(program.map((source) => [source.file, source]));
+    const loaded = new Set(["shell/cli.ts"]);
+    for (const file of loaded) {
+      for (const { file: next, isType, isDynamic } of byFile.get(file)?.imports ?? []) {
+        if (next !== undefined && !isType && !isDynamic) loaded.add(next);
+      }
+    }
+    expect([...loaded].filter((file) => /^(?:node|fs|qnetd)\//.test(file))).toEqual([]);
+    expect(loaded.size).toBeGreaterThan(2);
+  });
+});
+
+describe("the form of files", () => {
+  const everywhere = ["src/**/*.ts", "build/**/*.{ts,mjs}", "test/**/*.ts"]
+    .flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(root)])
+    .filter((file) => !file.startsWith("test/golden/qnetd/"))
+    .map((file) => ({ file, text: readFileSync(join(root, file), "utf8") }));
+
+  test("no file is longer than a sitting", () => {
+    const long = everywhere
+      .map(({ file, text }) => ({ file, lines: text.split("\n").length - 1 }))
+      .filter(({ file, lines }) => lines > (isTest(file) ? testLineCountMax : lineCountMax));
+    expect(long).toEqual([]);
+  });
+
+  test("each file of the program begins by saying what it is", () => {
+    expect(program.filter(({ text }) => !text.startsWith("//")).map(({ file }) => file)).toEqual(
+      [],
+    );
+  });
+
+  test("no file is a drawer for odds and ends, or only passes on", () => {
+    const names = /(?:^|\/)(?:index|utils?|helpers?|common|types|manager)\.ts$/;
+    expect(everywhere.filter(({ file }) => names.test(file)).map(({ file }) => file)).toEqual([]);
+  });
+});
+
+describe("this test sees", () => {
+  const core = (text: string): string[] => impurities(read("node/ring/example.ts", text));
+
+  test("what a core must not do", () => {
+    expect(core('import { readFileSync } from "node:fs";')).toEqual(["imports node:fs"]);
+    expect(core('import {\n  a,\n  b,\n} from "../link/socket.ts";')).toEqual([
+      "imports the host node/link/socket.ts",
+    ]);
+    expect(core('export * from "../node.ts";')).toEqual(["imports the host node/node.ts"]);
+    expect(core('export const f = () => import("../thread.ts");')).toEqual([
+      "imports the host node/thread.ts",
+    ]);
+    expect(core("export const now = () => Date.now();")).toEqual(["names Date"]);
+    expect(core("export const x = Math.random() + performance.now();")).toEqual([
+      "names performance",
+      "names Math.random",
+    ]);
+    expect(core("setTimeout(() => console.log(1), 5);")).toEqual([
+      "names a timer",
+      "names console",
+    ]);
+    expect(core("export async function f() { await g(); }")).toEqual([
+      "names async",
+      "names await",
+    ]);
+    expect(core("export const p = `${process.env['A']}` + process.pid;")).toEqual([
+      "names process",
+    ]);
+    expect(core("export const p = new Promise(() => undefined);")).toEqual(["names Promise"]);
+  });
+
+  test("what a core may do", () => {
+    expect(
+      core(
+        'import { Reader } from "../../bytes.ts";\nimport type { Cluster } from "../cluster.ts";',
+      ),
+    ).toEqual([]);
+    expect(
+      core("// Date.now() and process.env\nexport const text = 'await the Date of process.env';"),
+    ).toEqual([]);
+    expect(
+      core(
+        "export const performance = 1; export function processes(a: Promise<void>) { return a; }",
+      ),
+    ).toEqual([]);
+    expect(core("export class A { step(process: { exit: number }) { return process; } }")).toEqual(
+      [],
+    );
+  });
+
+  test("wrong directions and wrong packages", () => {
+    expect(crossings(read("fs/a.ts", 'import { a } from "../node/node.ts";'))).toEqual([
+      "fs imports ../node/node.ts",
+    ]);
+    expect(crossings(read("node/a.ts", 'import type { A } from "../shell/cli.ts";'))).toHaveLength(
+      1,
+    );
+    expect(
+      crossings(read("node/ring/a.ts", 'import { a } from "../../qnetd/message.ts";')),
+    ).toHaveLength(1);
+    expect(
+      crossings(read("node/device/a.ts", 'import { a } from "../../qnetd/message.ts";')),
+    ).toEqual([]);
+    expect(crossings(read("log.ts", 'import { a } from "./shell/cli.ts";'))).toHaveLength(1);
+    expect(foreignPackages(read("fs/tree.ts", 'import { sql } from "drizzle-orm";'))).toHaveLength(
+      1,
+    );
+    expect(
+      foreignPackages(read("fs/journal.ts", 'import { sql } from "drizzle-orm/libsql";')),
+    ).toEqual([]);
+    expect(foreignPackages(read("node/a.ts", 'import { dlopen } from "bun:ffi";'))).toHaveLength(1);
+    expect(foreignPackages(read("shell/a.ts", 'import left from "left-pad";'))).toHaveLength(1);
+  });
+});
