@@ -170,8 +170,8 @@ describe("merge", () => {
     logs.forEach((log, own) => log.merge(states, own));
     expect(messages(logs[0]!.entries)).toHaveLength(6);
     const rings = logs.map((log) => Buffer.from(log.encode()).toString("hex"));
-    expect(rings[1]).toBe(rings[0]!);
-    expect(rings[2]).toBe(rings[0]!);
+    expect(rings[1]).toBe(rings[0]);
+    expect(rings[2]).toBe(rings[0]);
     // Again: nothing new.
     logs[0]!.merge(
       logs.map((log) => log.entries),

@@ -105,6 +105,9 @@ export class MemberNet {
       case "finished":
         node.isFinished = true;
         node.timers.clear();
+        break;
+      default:
+        break; // Only noted, for the tests to look at.
     }
     node.actions.push(action);
   }

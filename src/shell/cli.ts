@@ -78,7 +78,7 @@ function nodeVerb(cli: CAC): void {
       const paths = nodePaths(String(options["root"]));
       return nodeCommand({
         paths,
-        name: options["name"] === undefined ? undefined : String(options["name"]),
+        name: wordOf(options["name"]),
         mount: options["mount"] === false ? undefined : textOr(options["mount"], paths.mount),
         durability,
         version: identity.version,
@@ -90,6 +90,11 @@ function nodeVerb(cli: CAC): void {
         }),
       });
     });
+}
+
+/** cac makes numbers of digits. */
+function wordOf(value: unknown): string | undefined {
+  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
 }
 
 /** cac gives `true` for an option that was not written. */

@@ -5,6 +5,8 @@ import { databaseDigest, until, type DemoNode } from "./cluster.ts";
 /** token + consensus with three nodes is 8.03 s; doubled for a busy machine. */
 const reformMs = 20_000;
 const startMs = 30_000;
+/** A shell that the mount does not answer is ended, and the step fails. */
+const shellMsMax = 30_000;
 
 const vmPath = "nodes/pve1/qemu-server/900.conf";
 const vmConf = "cores: 2\nmemory: 2048\nname: demo\n";
@@ -119,6 +121,8 @@ async function shell(
     stdout: "pipe",
     stderr: "pipe",
     env: { ...process.env, LC_ALL: "C" },
+    timeout: shellMsMax,
+    killSignal: "SIGKILL",
   });
   const [out, error, code] = await Promise.all([
     new Response(child.stdout).text(),
@@ -166,7 +170,7 @@ async function refused(node: DemoNode, mounted: boolean): Promise<string> {
   } catch (error) {
     const sentence = error instanceof Error ? error.message : String(error);
     if (!/missing/.test(sentence) || !/EACCES/.test(sentence)) {
-      throw new Error(`the refusal does not name the missing votes: ${sentence}`);
+      throw new Error(`the refusal does not name the missing votes: ${sentence}`, { cause: error });
     }
     return `"${sentence}"`;
   }

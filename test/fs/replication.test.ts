@@ -320,15 +320,15 @@ describe("queues", () => {
     const tokens: number[] = [];
     const old = group.ask(d, { kind: "mkdir", path: "refused" });
     // Node 4 joins; its first write is queued by all, its second is ordered between the last state and the end.
-    let states = 0;
+    const seen = { states: 0 };
     group.bus.tamper = (from, bytes) => {
       const read = decodeMessage(bytes);
-      if (read.ok && read.value.kind === "state") states += 1;
+      if (read.ok && read.value.kind === "state") seen.states += 1;
       return bytes;
     };
     while (d.dfsm.mode !== "startSync") group.bus.deliverTo(d);
     tokens.push(group.ask(d, { kind: "create", path: "same" }));
-    while (states < 4) for (const node of [...nodes, d]) group.bus.deliverTo(node);
+    while (seen.states < 4) for (const node of [...nodes, d]) group.bus.deliverTo(node);
     tokens.push(group.ask(d, { kind: "mkdir", path: "same" }));
     tokens.push(group.ask(nodes[1], { kind: "mkdir", path: "same/below" }));
     group.bus.run();

@@ -238,7 +238,7 @@ describe("replay of the tree", () => {
       expectSameExchange(confchg, player);
       return indexOfReplica(replica);
     });
-    expect(trees[0]).toBe(trees[1]!);
+    expect(trees[0]).toBe(trees[1]);
   });
 
   test("silent-member: no progress until it is gone, the queued change then", () => {

@@ -42,7 +42,7 @@ export function runSeed(options: SeedOptions): SeedResult {
     world.run();
   } catch (error) {
     // A broken invariant, or an assertion of the cores: both are findings of this seed.
-    failure = error instanceof Error ? `${error.message}` : String(error);
+    failure = error instanceof Error ? error.message : String(error);
     invariant = error instanceof InvariantBroken ? error.invariant : "assertion";
     if (!(error instanceof InvariantBroken) && error instanceof Error)
       failure += `\n${error.stack}`;

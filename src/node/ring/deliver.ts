@@ -13,14 +13,21 @@ import { refuse, type RingState, type Upward } from "./state.ts";
  * be the one that ends synchronisation, and decides where the next packet belongs (events.ts, `paused`).
  */
 export function deliverAgreed(state: RingState, now: number, out: RingAction[]): void {
-  for (let next = takeNext(state); next !== undefined; next = takeNext(state)) {
+  for (;;) {
+    const next = takeNext(state);
+    if (next === undefined) return;
     if (next.kind === "configured") {
       configure(state, next);
       out.push(next);
       continue;
     }
     const count = handUp(state, next.stored, now, out);
-    if (!state.isSynchronising || count === 0) continue;
+    if (count === 0) continue;
+    state.deliveries += count;
+    if (next.seq !== undefined) {
+      state.unstable.push({ seq: next.seq, deliveries: state.deliveries });
+    }
+    if (!state.isSynchronising) continue;
     if (state.upward.length > 0 || peekStored(state) !== undefined) out.push({ kind: "paused" });
     return;
   }
@@ -32,7 +39,7 @@ function takeNext(state: RingState): Upward | undefined {
   const stored = peekStored(state);
   if (stored === undefined) return undefined;
   state.highDelivered = serialPlus(state.highDelivered, 1);
-  return { kind: "stored", stored };
+  return { kind: "stored", stored, seq: state.highDelivered };
 }
 
 /** Only an OPERATIONAL ring delivers; in the other states messages wait for the new ring. */

@@ -54,7 +54,7 @@ function spoil(message: TotemMessage, random: SeededRandom): TotemMessage {
     }));
     return { ...message, tokenSeq: message.tokenSeq + random.below(5), retransmits };
   }
-  return { ...message, [name]: edge(random, Number(value)) } as TotemMessage;
+  return { ...message, [name]: edge(random, Number(value)) };
 }
 
 function attack(seed: number): void {
@@ -106,7 +106,8 @@ test(`spoiled frames break nothing (${seeds} seeds)`, () => {
     try {
       attack(seed);
     } catch (error) {
-      throw new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`seed ${seed}: ${why}`, { cause: error });
     }
   }
 }, 600_000);

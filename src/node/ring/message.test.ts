@@ -68,7 +68,14 @@ const message: fc.Arbitrary<TotemMessage> = fc.oneof(
         retransFlag: u32,
         index: fc.integer({ min: 0, max: sorted.length }),
         members: fc.constant(sorted.map((item) => item.nodeid)),
-        entries: fc.constant(sorted.map(({ nodeid: _, ...entry }) => entry)),
+        entries: fc.constant(
+          sorted.map(({ ring: oldRing, aru, highDelivered, received }) => ({
+            ring: oldRing,
+            aru,
+            highDelivered,
+            received,
+          })),
+        ),
       });
     }),
   fc.record({ kind: fc.constant("holdCancel" as const), ...header, ring }),

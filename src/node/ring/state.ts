@@ -19,12 +19,12 @@ export interface HeldToken {
 
 /** Something that is in order for the upper layer. */
 export type Upward =
-  | { readonly kind: "stored"; readonly stored: StoredMcast }
+  /** `seq`: of the present ring; absent for what the old ring left behind. */
+  | { readonly kind: "stored"; readonly stored: StoredMcast; readonly seq?: number }
   | Extract<RingAction, { readonly kind: "configured" }>;
 
 export interface RingState {
   readonly nodeid: number;
-  configured: readonly number[];
   tuning: TotemTuning;
   readonly random: Random;
   phase: RingPhase;
@@ -108,7 +108,7 @@ export interface RingState {
 
 export interface RingOptions {
   readonly nodeid: number;
-  /** Every node of the node list, ourselves included. */
+  /** Every node of the node list, ourselves included. Totem itself never asks: who is heard and authentic may join. */
   readonly configured: readonly number[];
   /** As read from the ring id file; 0 when there is none. */
   readonly storedRingSeq: number;
@@ -121,7 +121,6 @@ export function createState(options: RingOptions): RingState {
   const ring = { rep: options.nodeid, seq: options.storedRingSeq + 1 };
   return {
     nodeid: options.nodeid,
-    configured: options.configured,
     tuning: options.tuning,
     random: options.random,
     phase: "starting",

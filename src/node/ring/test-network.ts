@@ -1,6 +1,6 @@
 // A network of rings for tests: virtual clock, seeded randomness, loss and partitions by rule, and the smallest service that can
 // synchronise (every member sends a barrier). Same seed, same run. It must never be imported by anything but tests.
-import { present } from "../../assert.ts";
+import { assert, present } from "../../assert.ts";
 import type { Random } from "../../world.ts";
 import type { TotemTuning } from "../settings.ts";
 import type { RingAction, RingEvent, RingId, RingTimer } from "./events.ts";
@@ -81,6 +81,11 @@ export class TestNode {
   readonly ring: Ring;
   readonly seen: Seen[] = [];
   readonly logs: string[] = [];
+  /** Messages the ring called stable, and on which ring's members' word. */
+  readonly stable: { readonly name: string; readonly members: readonly number[] }[] = [];
+  #stable = 0;
+  /** Names of what was handed up and is not called stable; undefined for a barrier. */
+  readonly #unstable: (string | undefined)[] = [];
   /** Names of the messages submitted, in order. */
   readonly sent: string[] = [];
   readonly persisted: number[] = [];
@@ -170,14 +175,27 @@ export class TestNode {
       case "configured":
         this.seen.push(action);
         if (action.type === "transitional") return;
+        // Members that join now have not heard what was told before.
+        this.#unstable.fill(undefined);
         this.#configuration = action;
         this.#barriers = new Set();
         if (!this.isSlowToSync) this.#sendBarrier(action.ring);
         return;
       case "paused":
         return this.step({ kind: "resumed" });
-      case "stable":
+      case "stable": {
+        const { members } = this.ring.snapshot();
+        const fresh = action.deliveries - this.#stable;
+        assert(
+          fresh > 0 && fresh <= this.#unstable.length,
+          "only what was handed up becomes stable",
+        );
+        for (const name of this.#unstable.splice(0, fresh)) {
+          if (name !== undefined) this.stable.push({ name, members });
+        }
+        this.#stable = action.deliveries;
         return;
+      }
       case "drained":
         this.drained += 1;
         return;
@@ -195,9 +213,12 @@ export class TestNode {
 
   #delivered(from: number, message: Uint8Array): void {
     if (message[0] !== barrierMark) {
-      this.seen.push({ kind: "message", from, ...readTestMessage(message) });
+      const read = readTestMessage(message);
+      this.#unstable.push(read.name);
+      this.seen.push({ kind: "message", from, ...read });
       return;
     }
+    this.#unstable.push(undefined);
     const configuration = present(this.#configuration, "a barrier follows a configuration");
     const { ring, members } = configuration;
     const isOfThisRing =

@@ -112,11 +112,9 @@ function isoSeconds(seconds: number): string {
 }
 
 function modeText(entry: ListedEntry): string {
-  const letters = "rwxrwxrwx";
+  const letters = ["r", "w", "x", "r", "w", "x", "r", "w", "x"];
   const kind = { directory: "d", file: "-", symlink: "l" }[entry.type];
-  return (
-    kind + [...letters].map((letter, at) => (entry.mode & (1 << (8 - at)) ? letter : "-")).join("")
-  );
+  return kind + letters.map((letter, at) => (entry.mode & (1 << (8 - at)) ? letter : "-")).join("");
 }
 
 function dump(options: FsOptions, entries: readonly DumpEntry[]): number {
