@@ -2,6 +2,7 @@
 import type { Agenda } from "./agenda.ts";
 import { calm, type Network, type Weather } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
+import { leavingMsMax } from "../../src/node/member.ts";
 import type { SimNode } from "./sim-node.ts";
 
 export interface FaultOptions {
@@ -48,7 +49,12 @@ export function healAll(options: FaultOptions): void {
   options.trace("all faults end");
   options.network.weather = calm;
   options.network.heal();
-  for (const node of options.nodes) if (!node.running) node.start();
+  const startAll = (): void => {
+    for (const node of options.nodes) if (!node.running) node.start();
+  };
+  startAll();
+  // Who was told to stop just before takes its time to leave.
+  options.agenda.after(leavingMsMax + 500, startAll);
 }
 
 function changeWeather({ network, random }: FaultOptions): void {
