@@ -6,6 +6,7 @@ import type { MemberAction, MemberEvent, MemberTimer, QuorumView } from "./event
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Links } from "./link/links.ts";
+import { KeyWatch } from "./key-watch.ts";
 import { inflate, overheadOf, Seal } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
 import { Member } from "./member.ts";
@@ -18,6 +19,7 @@ import {
   writeTracking,
 } from "./ring-file.ts";
 import { Rotation } from "./rotation.ts";
+import type { NodeSettings } from "./settings.ts";
 
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
 
@@ -45,6 +47,7 @@ export class RingHost {
   readonly #member: Member;
   readonly #links: Links;
   readonly #seal: Seal;
+  readonly #keyWatch: KeyWatch;
   readonly #ringFile: string;
   readonly #trackingFile: string;
   readonly #memberTimers: Deadlines<MemberTimer>;
@@ -78,6 +81,7 @@ export class RingHost {
       evTrackingBarrier: readTracking(this.#trackingFile),
     });
     this.#seal = new Seal(settings.crypto);
+    this.#keyWatch = new KeyWatch(peerNames(settings), port.now());
     this.#links = new Links({ ...settings, crypto: overheadOf(settings.crypto), inflate });
     const now = port.now;
     this.#memberTimers = new Deadlines({
@@ -103,7 +107,8 @@ export class RingHost {
   received(link: number, address: string, datagram: Uint8Array): void {
     if (this.#ended) return;
     const packet = this.#seal.open(datagram);
-    if (packet === undefined) return this.#drop("not authenticated");
+    if (packet === undefined) return this.#notAuthenticated(address);
+    this.#keyWatch.authenticated();
     this.run({ to: "links", event: { kind: "received", link, address, packet } });
   }
 
@@ -282,14 +287,32 @@ export class RingHost {
     }
   }
 
+  #notAuthenticated(address: string): void {
+    this.#drop("not authenticated");
+    const reason = this.#keyWatch.failed(address, this.#port.now());
+    if (reason !== undefined) this.#finish(false, reason);
+  }
+
   #drop(reason: string): void {
     this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
   }
 
   #finish(clean: boolean, reason: string): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#memberTimers.stop();
     this.#linkTimers.stop();
     this.#port.finished(clean, reason);
   }
+}
+
+function peerNames(settings: NodeSettings): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const { nodeid, name, addresses } of settings.nodes) {
+    if (nodeid === settings.nodeid) continue;
+    for (const address of addresses) {
+      if (address !== undefined) names.set(address, name || `node ${nodeid}`);
+    }
+  }
+  return names;
 }

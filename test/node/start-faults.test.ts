@@ -1,0 +1,185 @@
+// What can be wrong at the start of a node: each fault ends it with one clear sentence and a non-zero exit code, and harms nothing.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { setTimeout as wait } from "node:timers/promises";
+import { Database } from "bun:sqlite";
+import { NodeClient } from "../../src/shell/client.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
+import type { NodeStatus } from "../../src/shell/status.ts";
+
+const home = `${import.meta.dir}/../..`;
+const key = new Uint8Array(256).map((_, at) => at);
+
+function conf(names: readonly string[], network: string): string {
+  const nodes = names.map(
+    (name, at) => `node {\nname: ${name}\nnodeid: ${at + 1}\nring0_addr: ${network}.${at + 1}\n}`,
+  );
+  return `totem {\nversion: 2\ncluster_name: t\nconfig_version: 1\nsecauth: on\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n${nodes.join("\n")}\n}\n`;
+}
+
+interface Ended {
+  readonly code: number;
+  readonly error: string;
+}
+
+let folder = "";
+let running: ReturnType<typeof Bun.spawn>[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(`${tmpdir()}/quorate-start-`);
+  running = [];
+});
+
+afterEach(async () => {
+  for (const child of running) child.kill("SIGKILL");
+  await Promise.all(running.map((child) => child.exited));
+  rmSync(folder, { recursive: true });
+});
+
+function layOut(name: string, text: string, authkey: Uint8Array = key): string {
+  const root = `${folder}/${name}`;
+  for (const part of ["etc/corosync", "run", "var/lib/pve-cluster"]) {
+    mkdirSync(`${root}/${part}`, { recursive: true });
+  }
+  writeFileSync(`${root}/etc/corosync/corosync.conf`, text);
+  writeFileSync(`${root}/etc/corosync/authkey`, authkey);
+  return root;
+}
+
+function start(
+  root: string,
+  name: string,
+): ReturnType<typeof Bun.spawn> & { ended: Promise<Ended> } {
+  const child = Bun.spawn(
+    [process.execPath, `${home}/src/main.ts`, "node", "--root", root, "--name", name, "--no-mount"],
+    { stdin: "ignore", stdout: "ignore", stderr: "pipe", timeout: 60_000, killSignal: "SIGKILL" },
+  );
+  running.push(child);
+  const ended = (async (): Promise<Ended> => {
+    const error = await new Response(child.stderr).text();
+    return { code: await child.exited, error };
+  })();
+  return Object.assign(child, { ended });
+}
+
+/** The last line of stderr: what the operator reads. */
+const sentence = ({ error }: Ended): string => error.trim().split("\n").at(-1) ?? "";
+
+async function statusWhen(
+  root: string,
+  isGood: (status: NodeStatus) => boolean,
+): Promise<NodeStatus> {
+  const client = new NodeClient(nodePaths(root).socket);
+  const end = performance.now() + 30_000;
+  for (;;) {
+    const status = await client.status().catch(() => undefined);
+    if (status !== undefined && isGood(status)) return status;
+    if (performance.now() > end) throw new Error(`${root} did not come to the wanted state`);
+    await wait(100);
+  }
+}
+
+test("a configuration with an error: file, line and reason, exit 8", async () => {
+  const root = layOut("a", conf(["a1"], "127.21.0").replace("version: 2", "version: two"));
+  const ended = await start(root, "a1").ended;
+  expect(ended.code).toBe(8);
+  expect(sentence(ended)).toContain('corosync.conf:2: Value of key "totem.version" is expected');
+});
+
+test("no configuration at all, no key, a short key", async () => {
+  const empty = await start(`${folder}/nothing`, "a1").ended;
+  expect(empty.code).toBe(8);
+  expect(sentence(empty)).toContain("Can't read");
+  const root = layOut("a", conf(["a1"], "127.21.0"), key.slice(0, 10));
+  const short = await start(root, "a1").ended;
+  expect(short.code).toBe(8);
+  expect(sentence(short)).toContain("the key has 80 bits, the minimum is 1024");
+  rmSync(`${root}/etc/corosync/authkey`);
+  const missing = await start(root, "a1").ended;
+  expect(missing.code).toBe(8);
+  expect(sentence(missing)).toContain("Could not open");
+});
+
+test("a taken port names address and port", async () => {
+  const socket = createSocket("udp4");
+  socket.bind(5405, "127.21.1.1");
+  await once(socket, "listening");
+  try {
+    const ended = await start(layOut("a", conf(["a1"], "127.21.1")), "a1").ended;
+    expect(ended.code).toBe(1);
+    expect(sentence(ended)).toContain(
+      "127.21.1.1 port 5405/udp (link 0) is used by another program",
+    );
+  } finally {
+    socket.close();
+  }
+});
+
+test("a foreign config.db is refused and not touched; a missing one starts fresh", async () => {
+  const root = layOut("a", conf(["a1"], "127.21.2"));
+  const path = `${root}/var/lib/pve-cluster/config.db`;
+  const garbage = "this is no database, but it may be somebody's only copy of something\n".repeat(
+    100,
+  );
+  writeFileSync(path, garbage);
+  const noDatabase = await start(root, "a1").ended;
+  expect(noDatabase.code).toBe(8);
+  expect(sentence(noDatabase)).toContain("config.db");
+  expect(readFileSync(path, "utf8")).toBe(garbage);
+
+  rmSync(path);
+  const foreign = new Database(path, { create: true });
+  foreign.run("CREATE TABLE tree (a TEXT)");
+  foreign.run("INSERT INTO tree VALUES ('x')");
+  foreign.close();
+  const before = readFileSync(path);
+  const otherSchema = await start(root, "a1").ended;
+  expect(otherSchema.code).toBe(8);
+  expect(sentence(otherSchema)).toContain("config.db");
+  expect(readFileSync(path).equals(before)).toBe(true);
+
+  rmSync(path);
+  const fresh = start(root, "a1");
+  const status = await statusWhen(root, ({ tree }) => tree.writable);
+  expect(status.tree.version).toBe(3);
+  fresh.kill("SIGTERM");
+  expect((await fresh.ended).code).toBe(0);
+}, 60_000);
+
+test("a second node on the same directory ends, the first goes on", async () => {
+  const root = layOut("a", conf(["a1"], "127.21.3"));
+  const first = start(root, "a1");
+  const before = await statusWhen(root, ({ quorum }) => quorum.quorate);
+  const second = await start(root, "a1").ended;
+  expect(second.code).toBe(1);
+  expect(sentence(second)).toContain("already running");
+  // Without the socket the lock of the database still stands between them.
+  rmSync(nodePaths(root).socket);
+  const third = await start(root, "a1").ended;
+  expect(third.code).toBe(8);
+  expect(sentence(third)).toContain("lock");
+  expect(first.exitCode).toBeNull();
+  expect(before.ring.members).toEqual([1]);
+}, 60_000);
+
+test("a node with another key ends; the cluster that it disturbs does not notice", async () => {
+  const names = ["k1", "k2", "k3"];
+  const text = conf(names, "127.21.4");
+  const one = layOut("k1", text);
+  const two = layOut("k2", text);
+  start(one, "k1");
+  start(two, "k2");
+  const before = await statusWhen(
+    one,
+    ({ ring, quorum }) => ring.members.length === 2 && quorum.quorate,
+  );
+  const wrong = await start(layOut("k3", text, key.toReversed()), "k3").ended;
+  expect(wrong.code).not.toBe(0);
+  expect(sentence(wrong)).toContain("none of its packets can be authenticated");
+  const after = await statusWhen(one, () => true);
+  expect(after.ring.id).toBe(before.ring.id);
+  expect(after.quorum.quorate).toBe(true);
+}, 60_000);
