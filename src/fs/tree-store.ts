@@ -327,7 +327,7 @@ export class TreeStore {
 
   #notWritable(): string {
     if (this.#fatal !== undefined) return this.#fatal;
-    return this.#quorate ? "" : `no quorum: ${this.#quorumReason}`;
+    return this.#quorate ? "" : this.#quorumReason;
   }
 
   #statusMode(): TreeStatus["mode"] {

@@ -32,15 +32,22 @@ async function main(): Promise<number> {
     mount: canMount(),
   };
   const nodes = await prepare(options);
+  const interrupt = Promise.withResolvers<void>();
   let interrupted = false;
-  const interrupt = (): void => {
-    interrupted = true;
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      interrupted = true;
+      interrupt.resolve();
+    });
+  }
   try {
     for (const node of nodes) node.start();
-    if (check) return await checkTranscript(nodes, options.mount);
+    if (check) {
+      return await Promise.race([
+        checkTranscript(nodes, options.mount),
+        interrupt.promise.then(() => Promise.reject(new Error("interrupted"))),
+      ]);
+    }
     await follow(nodes, options, () => interrupted);
     return 0;
   } catch (error) {
