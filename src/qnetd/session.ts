@@ -1,0 +1,441 @@
+// One connection of the vote server as a state machine (qnetd.md §1.4–1.7): preinit, StartTLS, init, then reports and votes. It
+// answers every fault with the original's error code and stays open; it must never throw on what a client sends.
+import { byteStringOfText, textOfByteString } from "../bytes.ts";
+import { Client } from "./algorithm.ts";
+import { certificateHasName, type CertificateNames } from "./certificate-name.ts";
+import type { Cluster, ClusterCall, Report } from "./cluster.ts";
+import type { VoteServerConfiguration } from "./configuration.ts";
+import { logAction, type VoteServerAction } from "./events.ts";
+import { FrameReader, type Frame } from "./frames.ts";
+import {
+  algorithms,
+  decodeMessage,
+  errorCodes,
+  messageKinds,
+  messageNames,
+  supportedAlgorithms,
+  supportedMessages,
+  supportedOptions,
+  type ErrorName,
+  type Message,
+  type Vote,
+} from "./message.ts";
+
+/** Refusals that are logged for one connection; a client that goes on is answered in silence. */
+const complaintsMax = 8;
+
+/** What a session may do during one step. */
+export interface SessionCall extends ClusterCall {
+  readonly out: VoteServerAction[];
+  sendBytes(connection: number, bytes: Uint8Array): void;
+  /** The cluster of this name (a byte string), made when it is not there. */
+  cluster(name: string): Cluster;
+}
+
+type Tls = "plain" | "handshake" | "secure";
+
+export class Session {
+  readonly connection: number;
+  readonly address: string;
+  readonly port: number;
+  readonly connectedAt: number;
+  readonly #configuration: VoteServerConfiguration;
+  readonly #frames: FrameReader;
+  #heardAt: number;
+  #tls: Tls = "plain";
+  #certificate: CertificateNames | undefined;
+  /** The cluster name that the certificate was compared with. */
+  #verifiedName: string | undefined;
+  /** A byte string; undefined before preinit. */
+  #clusterName: string | undefined;
+  #client: Client | undefined;
+  #cluster: Cluster | undefined;
+  #isClosed = false;
+  #complaints = 0;
+
+  constructor(
+    configuration: VoteServerConfiguration,
+    options: {
+      readonly connection: number;
+      readonly address: string;
+      readonly port: number;
+      readonly now: number;
+    },
+  ) {
+    this.#configuration = configuration;
+    this.connection = options.connection;
+    this.address = options.address;
+    this.port = options.port;
+    this.connectedAt = options.now;
+    this.#heardAt = options.now;
+    this.#frames = new FrameReader({ bytesMax: configuration.receiveBytesMax });
+  }
+
+  /** The client after its init. */
+  get client(): Client | undefined {
+    return this.#client;
+  }
+  get cluster(): Cluster | undefined {
+    return this.#cluster;
+  }
+  /** When the last whole message came. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+  get isSecure(): boolean {
+    return this.#tls === "secure";
+  }
+  get isCertificateVerified(): boolean {
+    return this.#verifiedName !== undefined && this.#verifiedName === this.#clusterName;
+  }
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Dead peer detection begins with the connection; before init with the longest heartbeat (§1.7). */
+  begin(call: SessionCall): void {
+    this.#armDead(call);
+  }
+
+  received(bytes: Uint8Array, call: SessionCall): void {
+    if (this.#isClosed) return;
+    if (this.#tls === "handshake") {
+      return this.close("sent data before its TLS handshake was over", call);
+    }
+    this.#frames.push(bytes);
+    let isWhole = false;
+    for (;;) {
+      const frame = this.#frames.next();
+      if (frame === undefined) break;
+      // Skipped messages do not count as a sign of life.
+      if (frame.kind === "message") {
+        isWhole = true;
+        this.#hear(call.now);
+      }
+      this.#handle(frame, call);
+      if (this.#isClosed) return;
+    }
+    if (isWhole) this.#armDead(call);
+  }
+
+  tlsDone(certificate: CertificateNames | undefined, call: SessionCall): void {
+    if (this.#isClosed || this.#tls !== "handshake") return;
+    if (certificate === undefined && this.#configuration.isClientCertificateRequired) {
+      return this.close("showed no client certificate", call);
+    }
+    this.#tls = "secure";
+    this.#certificate = certificate;
+  }
+
+  /** Closes from our side; the client does not know it yet. */
+  close(why: string, call: SessionCall): void {
+    if (this.#isClosed) return;
+    call.out.push(logAction("warning", `${this.#who()} ${why}; its connection is closed`));
+    this.ended(false, call);
+    call.out.push({ kind: "close", connection: this.connection, why });
+  }
+
+  /** The connection is gone (§2.1, disconnect). */
+  ended(isPeerAware: boolean, call: SessionCall): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    call.timer({ kind: "disarm", timer: `dead:${this.connection}` });
+    if (this.#client !== undefined) this.#cluster?.leave(this.#client, isPeerAware, call);
+  }
+
+  #hear(now: number): void {
+    this.#heardAt = now;
+    if (this.#client !== undefined) this.#client.heardAt = now;
+  }
+
+  #armDead(call: SessionCall): void {
+    if (!this.#configuration.hasDeadPeerDetection) return;
+    const heartbeatMs = this.#client?.heartbeatMs ?? this.#configuration.heartbeatMsMax;
+    const at = call.now + heartbeatMs * this.#configuration.deadPeerCoefficient;
+    call.timer({ kind: "arm", timer: `dead:${this.connection}`, at });
+  }
+
+  #handle(frame: Frame, call: SessionCall): void {
+    switch (frame.kind) {
+      case "unknownType":
+        return this.#refuse("unsupportedMessage", undefined, `unknown type ${frame.type}`, call);
+      case "tooLong":
+        return this.#refuse("messageTooLong", undefined, `${frame.bytes} bytes`, call);
+      case "message": {
+        const decoded = decodeMessage(frame.bytes);
+        if (!decoded.ok) return this.#refuse("undecodable", decoded.seq, decoded.reason, call);
+        return this.#dispatch(decoded.value, frame.bytes, call);
+      }
+    }
+    frame satisfies never;
+  }
+
+  #dispatch(message: Message, bytes: Uint8Array, call: SessionCall): void {
+    switch (message.kind) {
+      case "preinit":
+        return this.#preinit(message, call);
+      case "startTls":
+        return this.#startTls(message, call);
+      case "init":
+        if (this.#isAllowed(message, call)) this.#init(message, call);
+        return;
+      case "setOption":
+      case "echoRequest":
+      case "nodeList":
+      case "askForVote":
+      case "voteInfoReply":
+      case "heuristicsChange": {
+        if (!this.#isAllowed(message, call)) return;
+        const client = this.#client;
+        const cluster = this.#cluster;
+        if (client === undefined || cluster === undefined) {
+          return this.#refuse("initRequired", message.seq, nameOf(message), call);
+        }
+        return this.#serve(message, bytes, { client, cluster, call });
+      }
+      case "preinitReply":
+      case "initReply":
+      case "serverError":
+      case "setOptionReply":
+      case "echoReply":
+      case "nodeListReply":
+      case "askForVoteReply":
+      case "voteInfo":
+      case "heuristicsChangeReply":
+        return this.#refuse("unexpectedMessage", message.seq, nameOf(message), call);
+    }
+    message.kind satisfies never;
+  }
+
+  #serve(
+    message: Message,
+    bytes: Uint8Array,
+    seat: { readonly client: Client; readonly cluster: Cluster; readonly call: SessionCall },
+  ): void {
+    const { client, cluster, call } = seat;
+    if (message.kind === "setOption") return this.#setOption(message, client, call);
+    if (message.kind === "echoRequest") {
+      if (bytes.length > this.#configuration.sendBytesMax) {
+        return this.close("wants a longer echo than this server may send", call);
+      }
+      return call.sendBytes(this.connection, echoReply(bytes));
+    }
+    if (message.seq === undefined) return this.#refuseMissing(message, call);
+    if (message.kind === "voteInfoReply") return cluster.confirmed(client, message.seq, call);
+    const report = reportOf(message);
+    if (report === undefined) return this.#refuseMissing(message, call);
+    const answer = cluster.report(client, report, call);
+    if ("error" in answer) return this.#refuse(answer.error, message.seq, nameOf(message), call);
+    call.send(this.connection, replyTo(message, client, answer.vote));
+  }
+
+  #preinit(message: Message, call: SessionCall): void {
+    const { seq, clusterName } = message;
+    if (clusterName === undefined) return this.#refuseMissing(message, call);
+    // After init the name is fixed: the original takes the new one without leaving the old cluster.
+    if (this.#client === undefined) this.#clusterName = clusterName;
+    const { tls, isClientCertificateRequired } = this.#configuration;
+    call.send(this.connection, {
+      kind: "preinitReply",
+      ...(seq === undefined ? {} : { seq }),
+      tlsSupport: tls === "off" ? "unsupported" : tls === "on" ? "supported" : "required",
+      clientCertificateRequired: isClientCertificateRequired,
+    });
+  }
+
+  #startTls(message: Message, call: SessionCall): void {
+    if (this.#clusterName === undefined) {
+      return this.#refuse("preinitRequired", message.seq, nameOf(message), call);
+    }
+    if (this.#configuration.tls === "off") {
+      return this.close("wants TLS, which is off on this server", call);
+    }
+    if (this.#tls !== "plain" || this.#client !== undefined) {
+      return this.#refuse("unexpectedMessage", message.seq, nameOf(message), call);
+    }
+    this.#tls = "handshake";
+    call.out.push({
+      kind: "startTls",
+      connection: this.connection,
+      rest: this.#frames.rest(),
+    });
+  }
+
+  /** TLS where it is required, and a certificate of the cluster's name where there is TLS (§1.6). */
+  #isAllowed(message: Message, call: SessionCall): boolean {
+    if (this.#configuration.tls === "required" && this.#tls === "plain") {
+      this.#refuse("tlsRequired", message.seq, nameOf(message), call);
+      return false;
+    }
+    if (this.#tls !== "secure" || !this.#configuration.isClientCertificateRequired) return true;
+    const name = this.#clusterName;
+    // Compared again when the name has changed since: the original looks at the first checked message only.
+    if (name === undefined || name === this.#verifiedName) return true;
+    if (this.#certificate !== undefined && hasName(this.#certificate, name)) {
+      this.#verifiedName = name;
+      return true;
+    }
+    this.close("showed a certificate that is not for this cluster name", call);
+    return false;
+  }
+
+  #init(message: Message, call: SessionCall): void {
+    const error = this.#join(message, call);
+    call.send(this.connection, {
+      kind: "initReply",
+      errorCode: errorCodes[error ?? "none"],
+      ...(message.supportedMessages === undefined ? {} : { supportedMessages }),
+      ...(message.supportedOptions === undefined ? {} : { supportedOptions }),
+      ...(message.seq === undefined ? {} : { seq: message.seq }),
+      requestBytesMax: this.#configuration.receiveBytesMax,
+      replyBytesMax: this.#configuration.sendBytesMax,
+      supportedAlgorithms,
+    });
+    if (error !== undefined) return this.#complain(`init refused: ${error}`, call);
+    call.out.push(logAction("info", `${this.#who()} joined (${this.#client?.algorithm ?? ""})`));
+  }
+
+  /** The checks of init in their order (§1.5); undefined: the client is in. */
+  #join(message: Message, call: SessionCall): ErrorName | undefined {
+    const { nodeId, ring, heartbeatMs, tieBreaker, algorithm: number } = message;
+    const name = this.#clusterName;
+    if (name === undefined) return "preinitRequired";
+    if (!nodeId || ring === undefined || heartbeatMs === undefined) return "requiredOptionMissing";
+    if (!this.#isHeartbeat(heartbeatMs)) return "invalidHeartbeat";
+    if (tieBreaker === undefined || number === undefined) return "requiredOptionMissing";
+    const algorithm = algorithms[number];
+    if (algorithm === undefined) return "unsupportedAlgorithm";
+    // The original overwrites the live client's values before it refuses.
+    if (this.#client !== undefined) return "duplicateNodeId";
+    const client = new Client({
+      connection: this.connection,
+      nodeId,
+      algorithm,
+      tieBreaker,
+      heartbeatMs,
+      ring,
+      keepActivePartition: this.#configuration.keepActivePartition,
+      now: call.now,
+    });
+    const cluster = call.cluster(name);
+    const refusal = cluster.join(client, call);
+    if (refusal !== undefined) return refusal;
+    this.#client = client;
+    this.#cluster = cluster;
+    return undefined;
+  }
+
+  #isHeartbeat(ms: number): boolean {
+    return ms >= this.#configuration.heartbeatMsMin && ms <= this.#configuration.heartbeatMsMax;
+  }
+
+  #setOption(message: Message, client: Client, call: SessionCall): void {
+    const { seq, heartbeatMs, keepActivePartition } = message;
+    if (seq === undefined && heartbeatMs === undefined && keepActivePartition === undefined) {
+      return this.#refuseMissing(message, call);
+    }
+    if (heartbeatMs !== undefined && !this.#isHeartbeat(heartbeatMs)) {
+      return this.#refuse("invalidHeartbeat", seq, `${heartbeatMs} ms`, call);
+    }
+    if (heartbeatMs !== undefined) client.heartbeatMs = heartbeatMs;
+    if (keepActivePartition !== undefined) client.keepActivePartition = keepActivePartition;
+    call.send(this.connection, { ...message, kind: "setOptionReply" });
+  }
+
+  #refuseMissing(message: Message, call: SessionCall): void {
+    const what = `${nameOf(message)} without an option that it needs`;
+    this.#refuse("requiredOptionMissing", message.seq, what, call);
+  }
+
+  #refuse(error: ErrorName, seq: number | undefined, what: string, call: SessionCall): void {
+    call.send(this.connection, {
+      kind: "serverError",
+      ...(seq === undefined ? {} : { seq }),
+      errorCode: errorCodes[error],
+    });
+    this.#complain(`refused (${error}): ${what}`, call);
+  }
+
+  #complain(what: string, call: SessionCall): void {
+    this.#complaints += 1;
+    if (this.#complaints > complaintsMax) return;
+    const more = this.#complaints === complaintsMax ? "; further ones are not logged" : "";
+    call.out.push(logAction("warning", `${this.#who()}: ${what}${more}`));
+  }
+
+  /** The connection for people. */
+  #who(): string {
+    const at = `${this.address}:${this.port}`;
+    const { nodeId } = this.#client ?? {};
+    if (this.#clusterName === undefined) return `client ${at}`;
+    const cluster = `cluster "${textOfByteString(this.#clusterName)}"`;
+    return nodeId === undefined
+      ? `client ${at} of ${cluster}`
+      : `node ${nodeId} of ${cluster} (${at})`;
+  }
+}
+
+function nameOf(message: Message): string {
+  return messageNames[messageKinds.indexOf(message.kind)] ?? message.kind;
+}
+
+/** Names in a certificate are text, a cluster's name is bytes. */
+function hasName(certificate: CertificateNames, name: string): boolean {
+  const { commonName, alternativeNames } = certificate;
+  return certificateHasName(
+    {
+      commonName: commonName === undefined ? undefined : byteStringOfText(commonName),
+      alternativeNames: alternativeNames.map(byteStringOfText),
+    },
+    name,
+  );
+}
+
+/** A copy of the request with the type of the reply, unknown options and all. */
+function echoReply(request: Uint8Array): Uint8Array {
+  const reply = request.slice();
+  reply[1] = messageKinds.indexOf("echoReply");
+  return reply;
+}
+
+/** What a message reports to the cluster; undefined: an option is missing (error 7). */
+function reportOf(message: Message): Report | undefined {
+  const { kind, nodeListType, ring, isQuorate, heuristics, nodes = [] } = message;
+  if (kind === "askForVote") return { kind: "vote" };
+  if (kind === "heuristicsChange") {
+    return heuristics === undefined ? undefined : { kind: "heuristics", heuristics };
+  }
+  switch (nodeListType) {
+    case "initialConfig":
+    case "changedConfig": {
+      const isInitial = nodeListType === "initialConfig";
+      return { kind: "config", isInitial, nodes, version: message.configVersion };
+    }
+    case "membership":
+      return ring === undefined ? undefined : { kind: "membership", ring, nodes, heuristics };
+    case "quorum":
+      return isQuorate === undefined ? undefined : { kind: "quorum", isQuorate, nodes };
+    case undefined:
+      return undefined;
+  }
+  return nodeListType satisfies never;
+}
+
+/** The reply with the vote, in the ring that the server has now stored for the client. */
+function replyTo(message: Message, client: Client, vote: Vote): Message {
+  const { seq, nodeListType, heuristics } = message;
+  const common = { ...(seq === undefined ? {} : { seq }), vote, ring: client.ring };
+  if (message.kind === "askForVote") return { kind: "askForVoteReply", ...common };
+  if (message.kind === "heuristicsChange") {
+    return {
+      kind: "heuristicsChangeReply",
+      ...common,
+      ...(heuristics === undefined ? {} : { heuristics }),
+    };
+  }
+  return {
+    kind: "nodeListReply",
+    ...common,
+    ...(nodeListType === undefined ? {} : { nodeListType }),
+  };
+}
