@@ -49,3 +49,9 @@ export interface RingSnapshot {
   readonly rotationUs: { readonly p50: number; readonly p99: number };
   readonly packetsDropped: Readonly<Record<string, number>>;
 }
+
+/** What a request costs in the credit between the two threads. */
+export function requestBytes(request: GroupRequest): number {
+  const overhead = 64;
+  return request.kind === "send" ? request.message.length + overhead : overhead;
+}

@@ -1,7 +1,14 @@
 // The ring thread seen from the main thread: starts the Worker, speaks the bridge's messages, ends when it ends.
 // A Worker that dies is never restarted in place: the process ends and the service manager starts a clean one.
 import type { GroupMember, GroupPort, GroupRequest, LogAction, PortEvent } from "../world.ts";
-import type { FromRing, RingAnswer, RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
+import {
+  type FromRing,
+  requestBytes,
+  type RingAnswer,
+  type RingQuestion,
+  type RingSnapshot,
+  type ToRing,
+} from "./bridge.ts";
 import type { Cluster } from "./cluster.ts";
 import type { QuorumView } from "./events.ts";
 import type { NodeSettings } from "./settings.ts";
@@ -232,10 +239,4 @@ export class RingThreadClient implements Cluster {
     this.#worker?.terminate();
     this.#finish({ clean, reason });
   }
-}
-
-/** What a request costs in the credit between the two threads. */
-export function requestBytes(request: GroupRequest): number {
-  const overhead = 64;
-  return request.kind === "send" ? request.message.length + overhead : overhead;
 }

@@ -2,9 +2,8 @@
 // thread are collected over one turn of the event loop; packets are never kept waiting for them.
 import { getRandomValues } from "node:crypto";
 import type { LogAction, PortEvent, Random } from "../world.ts";
-import type { FromRing, RingQuestion, ToRing } from "./bridge.ts";
+import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
 import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
-import { requestBytes } from "./node.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
 
 declare const self: Worker;
