@@ -16,7 +16,7 @@ const pureGround = ["bytes", "serial", "world", "assert", "conf"];
 const hosts: readonly string[] = [
   "node/{node,thread,bridge,cluster,deadlines,load-settings,ring-file,ring-host}.ts",
   "node/link/{seal,socket}.ts",
-  "node/device/connection.ts",
+  "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,files,journal,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
   "qnetd/{qnetd,server,pki,tool}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.

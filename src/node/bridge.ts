@@ -1,6 +1,7 @@
 // Typed messages between the main thread and the ring thread (a Worker). Batched: one post per turn of either side;
 // buffers are transferred, never shared. If either side dies the process ends.
 import type { GroupRequest, LogAction, PortEvent } from "../world.ts";
+import type { DeviceSnapshot } from "./device/events.ts";
 import type { MemberSnapshot, QuorumView } from "./events.ts";
 import type { LinkSnapshot } from "./link/events.ts";
 import type { NodeSettings } from "./settings.ts";
@@ -12,6 +13,8 @@ export type ToRing =
       readonly settings: NodeSettings;
       /** Directory of ringid_<nodeid>. */
       readonly stateDir: string;
+      /** Directory of the original's certificates for a vote server. */
+      readonly deviceDir: string;
       readonly pid: number;
     }
   | { readonly kind: "requests"; readonly requests: readonly GroupRequest[] }
@@ -48,6 +51,8 @@ export interface RingSnapshot {
   /** Token rotation time of the last minute at most, microseconds; 0 when unknown. */
   readonly rotationUs: { readonly p50: number; readonly p99: number };
   readonly packetsDropped: Readonly<Record<string, number>>;
+  /** Undefined: no quorum device of model net is in use here. */
+  readonly device: DeviceSnapshot | undefined;
 }
 
 /** What a request costs in the credit between the two threads. */

@@ -1,6 +1,7 @@
 // The alphabet of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
 // any transport. The ring thread and the simulator are its two hosts.
 import type { GroupRequest, LogAction, PortEvent, TimerAction } from "../world.ts";
+import type { DeviceRequest, DeviceVerdict } from "./device/events.ts";
 import type { RingCounters, RingId, RingTimer } from "./ring/events.ts";
 import type { NodeSettings } from "./settings.ts";
 
@@ -23,6 +24,8 @@ export type MemberEvent =
     }
   /** Operator: stop waiting for all nodes. */
   | { readonly kind: "waitForAllCancelled"; readonly id: number }
+  /** The local client of a quorum device (services.md §4.8); answered by `deviceAnswered`. */
+  | { readonly kind: "deviceAsked"; readonly request: DeviceRequest }
   /** A new corosync.conf is in force (after its order in the ring). */
   | { readonly kind: "reconfigured"; readonly settings: NodeSettings }
   /** Graceful stop: groups left, LEAVE sent; ends in `finished`. */
@@ -40,7 +43,14 @@ export type MemberAction =
   | { readonly kind: "ringChanged"; readonly ring: RingId; readonly members: readonly number[] }
   /** All services agree on the ring: ready to provide service. */
   | { readonly kind: "synchronised"; readonly ring: RingId; readonly members: readonly number[] }
+  /** votequorum's node list: a synchronisation began; an alive quorum device must poll for this ring. */
+  | { readonly kind: "nodeListChanged"; readonly ring: RingId; readonly members: readonly number[] }
   | { readonly kind: "quorumChanged"; readonly quorum: QuorumView }
+  | {
+      readonly kind: "deviceAnswered";
+      readonly request: DeviceRequest["kind"];
+      readonly answer: DeviceVerdict;
+    }
   | {
       readonly kind: "replied";
       readonly id: number;

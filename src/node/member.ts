@@ -116,6 +116,9 @@ export class Member implements Core<MemberEvent, MemberAction> {
       case "waitForAllCancelled":
         this.#asked(event);
         break;
+      case "deviceAsked":
+        services.deviceAsked(event.request, now, work);
+        break;
       case "reconfigured":
         this.#ring.retune(event.settings.tuning);
         services.reconfigured(event.settings, work);

@@ -22,6 +22,8 @@ export interface ClusterOptions {
   readonly settings: NodeSettings;
   /** Directory of ringid_<nodeid>; it must exist. */
   readonly stateDir: string;
+  /** Directory of the certificates for a vote server, as the original has it. */
+  readonly deviceDir: string;
   readonly pid: number;
   readonly log: (line: LogAction) => void;
 }
@@ -198,6 +200,7 @@ export class RingThreadClient implements Cluster {
           kind: "start",
           settings: this.#settings,
           stateDir: this.#options.stateDir,
+          deviceDir: this.#options.deviceDir,
           pid: this.#options.pid,
         });
         return;

@@ -3,6 +3,7 @@
 import type { GroupRequest, LogAction, PortEvent, Random } from "../world.ts";
 import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
 import type { MemberAction, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
+import { DeviceHost } from "./device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Links } from "./link/links.ts";
@@ -52,6 +53,7 @@ export class RingHost {
   readonly #trackingFile: string;
   readonly #memberTimers: Deadlines<MemberTimer>;
   readonly #linkTimers: Deadlines<LinksTimer>;
+  readonly #device: DeviceHost | undefined;
   readonly #rotation = new Rotation();
   readonly #dropped: Record<string, number> = {};
   readonly #turns: Turn[] = [];
@@ -92,6 +94,21 @@ export class RingHost {
       now,
       fire: (timer) => this.run({ to: "links", event: { kind: "timedOut", timer } }),
     });
+    this.#device = this.#createDevice();
+  }
+
+  #createDevice(): DeviceHost | undefined {
+    const { now, random, log } = this.#port;
+    return DeviceHost.create({
+      settings: this.#order.settings,
+      directory: this.#order.deviceDir,
+      port: {
+        now,
+        random,
+        log,
+        ask: (request) => this.run({ to: "member", event: { kind: "deviceAsked", request } }),
+      },
+    });
   }
 
   start(): void {
@@ -100,6 +117,7 @@ export class RingHost {
   }
 
   stop(): void {
+    this.#device?.stop();
     this.run({ to: "member", event: { kind: "stopped" } });
   }
 
@@ -147,6 +165,7 @@ export class RingHost {
       reachable: this.#links.reachable(),
       rotationUs: this.#rotation.percentiles(),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
+      device: this.#device?.snapshot(),
     };
   }
 
@@ -230,8 +249,17 @@ export class RingHost {
         return this.#port.events(action);
       case "stable":
         return this.#port.events(action);
-      case "quorumChanged":
+      case "quorumChanged": {
+        const { ring, quorate, voters } = action.quorum;
+        this.#device?.event({ kind: "quorumChanged", ring, quorate, voters });
         return this.#port.quorum(action.quorum);
+      }
+      case "nodeListChanged":
+        this.#device?.event(action);
+        return;
+      case "deviceAnswered":
+        this.#device?.event({ kind: "answered", request: action.request, answer: action.answer });
+        return;
       case "replied":
         return this.#port.replied(action.id, action.ok, action.reason);
       case "log":
@@ -302,6 +330,7 @@ export class RingHost {
     this.#ended = true;
     this.#memberTimers.stop();
     this.#linkTimers.stop();
+    this.#device?.stop();
     this.#port.finished(clean, reason);
   }
 }

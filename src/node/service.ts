@@ -119,7 +119,15 @@ export type ServiceAction =
   | { readonly kind: "die"; readonly reason: string }
   | Extract<
       MemberAction,
-      { readonly kind: "synchronised" | "quorumChanged" | "replied" | "persistTracking" }
+      {
+        readonly kind:
+          | "synchronised"
+          | "quorumChanged"
+          | "replied"
+          | "persistTracking"
+          | "nodeListChanged"
+          | "deviceAnswered";
+      }
     >
   | TimerAction<ServiceTimer>
   | GroupEvent

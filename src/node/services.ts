@@ -3,6 +3,7 @@
 // so that any totally ordered bus can drive it.
 import type { GroupRequest } from "../world.ts";
 import type { MemberEvent, MemberSnapshot, QuorumView } from "./events.ts";
+import type { DeviceRequest } from "./device/events.ts";
 import { Groups } from "./group/groups.ts";
 import { Outbox } from "./group/outbox.ts";
 import { ConfigurationService, shutdownAnnouncement } from "./quorum/cfg.ts";
@@ -153,6 +154,13 @@ export class Services {
   reconfigured(settings: NodeSettings, out: ServiceAction[]): void {
     this.#votes?.reconfigure(settings, out);
     this.#configVersion.changed(settings.configVersion, this.#sync.synchronising, out);
+  }
+
+  /** The local client of a quorum device. */
+  deviceAsked(request: DeviceRequest, now: number, out: ServiceAction[]): void {
+    const votes = this.#votes;
+    if (votes !== undefined) return votes.device.asked(request, votes.deviceCall(now, out));
+    out.push({ kind: "deviceAnswered", request: request.kind, answer: "notAllowed" });
   }
 
   timedOut(timer: ServiceTimer, now: number, out: ServiceAction[]): void {

@@ -7,6 +7,8 @@ export interface NodePaths {
   readonly authkey: string;
   /** Directory of ringid_<nodeid>. */
   readonly stateDir: string;
+  /** Directory of the certificates for a vote server. */
+  readonly deviceDir: string;
   /** Directory of config.db. */
   readonly treeDir: string;
   readonly mount: string;
@@ -22,6 +24,7 @@ export function nodePaths(root: string): NodePaths {
     conf: `${base}/etc/corosync/corosync.conf`,
     authkey: `${base}/etc/corosync/authkey`,
     stateDir: `${base}/var/lib/corosync`,
+    deviceDir: `${base}/etc/corosync/qdevice/net`,
     treeDir: `${base}/var/lib/pve-cluster`,
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,

@@ -2,6 +2,7 @@
 // Fields are only ever added. Times in milliseconds or Unix seconds as named.
 import type { Cluster } from "../node/cluster.ts";
 import type { QuorumView } from "../node/events.ts";
+import type { DeviceSnapshot } from "../node/device/events.ts";
 import type { RingCounters, RingId } from "../node/ring/events.ts";
 import type { LinkSnapshot } from "../node/link/events.ts";
 import type { TreeStatus } from "../fs/files.ts";
@@ -47,6 +48,8 @@ export interface NodeStatus {
     readonly addresses: readonly string[];
   }[];
   readonly links: readonly LinkSnapshot[];
+  /** The quorum device's client on this node; absent without one. */
+  readonly device?: DeviceSnapshot;
   readonly tree: TreeStatus;
   /** Where the tree is mounted; "" when it is not, with the reason beside it. */
   readonly mount: { readonly target: string; readonly reason: string };
@@ -67,7 +70,8 @@ export interface StatusSource {
 
 export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { settings } = source.cluster;
-  const { member, links, reachable, rotationUs, packetsDropped } = await source.cluster.snapshot();
+  const { member, links, reachable, rotationUs, packetsDropped, device } =
+    await source.cluster.snapshot();
   return {
     version: source.version,
     node: {
@@ -103,6 +107,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       addresses: node.addresses.filter((address) => address !== undefined),
     })),
     links,
+    ...(device === undefined ? {} : { device }),
     tree: source.tree(),
     mount: source.mount(),
   };

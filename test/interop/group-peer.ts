@@ -17,6 +17,7 @@ async function main(): Promise<number> {
   const cluster = await startCluster({
     settings: settings.value,
     stateDir: paths.stateDir,
+    deviceDir: paths.deviceDir,
     pid: process.pid,
     log: (line) => console.log(`${line.level} [${line.subsystem}] ${line.text}`),
   });

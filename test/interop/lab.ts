@@ -21,6 +21,9 @@ export interface LabOptions {
   readonly crypto: Crypto;
   readonly tokenMs: number;
   readonly totemLines?: readonly string[];
+  readonly quorumLines?: readonly string[];
+  /** Machines on the same network that are no nodes of the cluster, as a vote server is; none by default. */
+  readonly bystanders?: number;
   /** The words that start quorate (`quorateProgram`). */
   readonly quorate: readonly string[];
 }
@@ -44,13 +47,17 @@ export async function closeAll(): Promise<void> {
 
 export class Lab {
   readonly nodes: readonly LabNode[];
+  /** Their addresses follow those of the nodes. They have no daemon of their own: only `exec` and `spawn`. */
+  readonly bystanders: readonly LabNode[];
   readonly options: LabOptions;
   readonly #dir: string;
   readonly #hub: Anchor;
   /** Directed pairs of nodeids that may not talk, as "source>target". */
   readonly #cuts = new Set<string>();
 
-  private constructor(options: LabOptions, dir: string, hub: Anchor, nodes: readonly LabNode[]) {
+  private constructor(options: LabOptions, dir: string, hub: Anchor, machines: readonly LabNode[]) {
+    const nodes = machines.slice(0, options.kinds.length);
+    this.bystanders = machines.slice(options.kinds.length);
     this.options = options;
     this.#dir = dir;
     this.#hub = hub;
@@ -64,8 +71,9 @@ export class Lab {
     try {
       const hub = await Anchor.start(["-n"], hubScript, []);
       anchors.push(hub);
-      const nodes: LabNode[] = [];
-      for (const [index, kind] of options.kinds.entries()) {
+      const machines: LabNode[] = [];
+      const others = Array.from({ length: options.bystanders ?? 0 }, () => "corosync" as const);
+      for (const [index, kind] of [...options.kinds, ...others].entries()) {
         const nodeid = index + 1;
         const root = join(dir, `n${nodeid}`);
         for (const part of ["etc/corosync", "var/lib/corosync", "var/lib/pve-cluster", "run"]) {
@@ -73,16 +81,17 @@ export class Lab {
         }
         const anchor = await Anchor.start(["-m", "-n", "-u"], nodeScript, [root, `n${nodeid}`]);
         anchors.push(anchor);
-        nodes.push(new LabNode(nodeid, kind, root, anchor, options.quorate));
+        machines.push(new LabNode(nodeid, kind, root, anchor, options.quorate));
         await connect(hub.pid, anchor.pid, nodeid);
       }
+      const nodes = machines.slice(0, options.kinds.length);
       const conf = ringConf({ ...options, nodes });
       const key = crypto.getRandomValues(new Uint8Array(256));
       for (const node of nodes) {
         await writeFile(join(node.root, "etc/corosync/corosync.conf"), conf);
         await writeFile(join(node.root, "etc/corosync/authkey"), key, { mode: 0o400 });
       }
-      const lab = new Lab(options, dir, hub, nodes);
+      const lab = new Lab(options, dir, hub, machines);
       open.add(lab);
       return lab;
     } catch (error) {
@@ -131,7 +140,7 @@ export class Lab {
   /** Kills what runs, ends the namespaces, removes the files. May be called twice. */
   async close(): Promise<void> {
     if (!open.delete(this)) return;
-    await Promise.all(this.nodes.map((node) => node.close()));
+    await Promise.all([...this.nodes, ...this.bystanders].map((node) => node.close()));
     await this.#hub.stop();
     rmSync(this.#dir, { recursive: true, force: true });
   }

@@ -12,6 +12,8 @@ export interface RingConf {
     readonly nodeid: number;
     readonly address: string;
   }[];
+  /** More lines of the quorum section, as "key: value" or whole sections. */
+  readonly quorumLines?: readonly string[];
   /** More lines of the totem section, as "key: value". */
   readonly totemLines?: readonly string[];
 }
@@ -42,7 +44,7 @@ export function ringConf(conf: RingConf): string {
     // Real-time priority would let a busy corosync starve everything else on a small machine.
     section("system", ["sched_rr: no"]),
     section("logging", ["to_stderr: yes", "to_syslog: no", "timestamp: hires"]),
-    section("quorum", ["provider: corosync_votequorum"]),
+    section("quorum", ["provider: corosync_votequorum", ...(conf.quorumLines ?? [])]),
     section("nodelist", nodes.join("").trimEnd().split("\n")),
   ].join("\n");
 }

@@ -276,6 +276,9 @@ class Life {
         return this.store.event(action);
       case "stable":
         return this.store.stable(action.deliveries);
+      case "nodeListChanged":
+      case "deviceAnswered":
+        return; // No vote server is simulated.
       case "quorumChanged":
         this.quorum = action.quorum;
         this.store.quorumChanged(action.quorum.quorate);

@@ -2,12 +2,12 @@
 // casts or withholds the device's votes; other nodes' devices are known by name only. A silent client never counts as a vote.
 import type { RingId } from "../ring/events.ts";
 import { log, ringText, sameRing, type ServiceAction } from "../service.ts";
+import type { DeviceRequest, DeviceVerdict } from "../device/events.ts";
 import { hasFlag, members, setFlag, type Ledger } from "./ledger.ts";
 import { deviceNameBytesMax, voterFlags, type VoteMessage } from "./message.ts";
 
 /** What a local device client gets as an answer; `pending`: registered once `isRegistered` says so. */
-export type DeviceAnswer =
-  "ok" | "pending" | "otherName" | "notRegistered" | "wrongRing" | "notAllowed" | "badName";
+export type DeviceAnswer = DeviceVerdict | "pending";
 
 /** What the device needs of the votes for one call. */
 export interface DeviceCall {
@@ -63,10 +63,13 @@ export class Device {
     if (pending === undefined || hasFlag(ledger.us, voterFlags.deviceRegistered)) return;
     if (this.#name !== "" && this.#name !== pending) {
       const text = `A new qdevice with different name (new: ${pending} old: ${this.#name}) is trying to register!`;
-      return log(out, "VOTEQ", "warning", text);
+      log(out, "VOTEQ", "warning", text);
+      out.push({ kind: "deviceAnswered", request: "register", answer: "otherName" });
+      return;
     }
     this.#name = pending;
     setFlag(ledger.us, voterFlags.deviceRegistered, true);
+    out.push({ kind: "deviceAnswered", request: "register", answer: "ok" });
     call.sendDeviceRecord();
     call.sendSelf();
   }
@@ -88,6 +91,28 @@ export class Device {
     out.push({ kind: "arm", timer: "deviceTimeout", at: now + limitMs });
     const text = `waiting for quorum device ${this.#name} poll (but maximum for ${limitMs} ms)`;
     log(out, "VOTEQ", "notice", text);
+  }
+
+  /** A request of the local client; answered at once but for a registration that goes around the ring. */
+  asked(request: DeviceRequest, call: DeviceCall): void {
+    const answer = this.#answer(request, call);
+    if (answer === "pending") return;
+    call.out.push({ kind: "deviceAnswered", request: request.kind, answer });
+  }
+
+  #answer(request: DeviceRequest, call: DeviceCall): DeviceAnswer {
+    switch (request.kind) {
+      case "register":
+        return this.register(request.name, call);
+      case "unregister":
+        return this.unregister(request.name, call);
+      case "poll":
+        return this.poll(request.name, request.castsVote, request.ring, call);
+      case "masterWins":
+        return this.setMasterWins(request.name, request.isAllowed, call);
+    }
+    request satisfies never;
+    return "notAllowed";
   }
 
   register(name: string, call: DeviceCall): DeviceAnswer {

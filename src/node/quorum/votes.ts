@@ -265,6 +265,7 @@ export class Votes implements SyncService {
       this.#sendDeviceRecord(out);
       const { name } = this.#device;
       if (name !== "") this.#send({ kind: "deviceRegister", isRegistered: true, name }, out);
+      out.push({ kind: "nodeListChanged", ring: this.#ring, members: this.#ledger.current });
     }
     return !this.#device.isWaiting;
   }

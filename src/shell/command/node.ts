@@ -76,6 +76,7 @@ class RunningNode {
     this.#cluster = new RingThreadClient({
       settings,
       stateDir: options.paths.stateDir,
+      deviceDir: options.paths.deviceDir,
       pid: process.pid,
       log: options.log,
     });

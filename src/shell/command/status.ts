@@ -38,6 +38,7 @@ export function statusText(status: NodeStatus): string {
     "",
     `Quorum  ${quorum.meaning}`,
     `        flags: ${quorum.flags.join(" ") || "none"}`,
+    ...deviceLines(status),
     `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
     `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
@@ -48,6 +49,16 @@ export function statusText(status: NodeStatus): string {
     ...nodeTable(status),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function deviceLines({ device }: NodeStatus): string[] {
+  if (device === undefined) return [];
+  const { host, port, algorithm, votes, state, vote, problem } = device;
+  const word = vote === undefined ? "waiting for its answer" : vote.toUpperCase();
+  return [
+    `Device  ${host}:${port}, ${algorithm}, votes ${votes}: ${state.toLowerCase()}, ${word}${device.tls.active ? ", TLS" : ""}`,
+    ...(problem === "" ? [] : [`        ${problem}`]),
+  ];
 }
 
 function nodeTable(status: NodeStatus): string[] {

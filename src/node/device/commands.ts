@@ -1,0 +1,81 @@
+// Runs the operator's heuristics commands (qnetd.md §3.7): all at once, without a shell, output thrown away. A host. The verdict is
+// pass only if all end with 0 in time, and fail as soon as one does not; what still runs then is ended, by force in the end.
+import { spawn, type ChildProcess } from "node:child_process";
+import type { HeuristicsCommand } from "./events.ts";
+
+/** From SIGTERM to SIGKILL. */
+const killAfterMs = 5000;
+/** Commands of earlier runs that have not ended yet, beyond which a run fails at once. */
+export const commandsMax = 160;
+
+interface Run {
+  readonly running: Set<ChildProcess>;
+  readonly timeout: ReturnType<typeof setTimeout>;
+  readonly done: (result: "pass" | "fail") => void;
+}
+
+export class Commands {
+  readonly #children = new Set<ChildProcess>();
+  #run: Run | undefined;
+
+  /** Processes not ended yet, of any run. */
+  get count(): number {
+    return this.#children.size;
+  }
+
+  /** Ends a run under way without a verdict, then begins. `done` is called once, never from within this call. */
+  start(
+    commands: readonly HeuristicsCommand[],
+    timeoutMs: number,
+    done: (result: "pass" | "fail") => void,
+  ): void {
+    this.end();
+    const timeout = setTimeout(() => this.#verdict(run, "fail"), timeoutMs);
+    const run: Run = { running: new Set(), timeout, done };
+    this.#run = run;
+    if (this.#children.size + commands.length > commandsMax) {
+      queueMicrotask(() => this.#verdict(run, "fail"));
+      return;
+    }
+    for (const command of commands) this.#spawn(run, command);
+  }
+
+  /** Ends the run under way; its verdict is never told. */
+  end(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    clearTimeout(run.timeout);
+    for (const child of run.running) this.#terminate(child);
+  }
+
+  #spawn(run: Run, { words }: HeuristicsCommand): void {
+    const [program, ...rest] = words;
+    if (program === undefined) return queueMicrotask(() => this.#verdict(run, "fail"));
+    const child = spawn(program, rest, { stdio: "ignore", cwd: "/" });
+    this.#children.add(child);
+    run.running.add(child);
+    // A program that cannot be started has no exit, only this.
+    child.once("error", () => this.#ended(run, child, false));
+    child.once("exit", (code) => this.#ended(run, child, code === 0));
+  }
+
+  #ended(run: Run, child: ChildProcess, isWell: boolean): void {
+    this.#children.delete(child);
+    if (!run.running.delete(child)) return;
+    if (!isWell) this.#verdict(run, "fail");
+    else if (run.running.size === 0) this.#verdict(run, "pass");
+  }
+
+  #verdict(run: Run, result: "pass" | "fail"): void {
+    if (this.#run !== run) return;
+    this.end();
+    run.done(result);
+  }
+
+  #terminate(child: ChildProcess): void {
+    child.kill("SIGTERM");
+    const force = setTimeout(() => child.kill("SIGKILL"), killAfterMs);
+    child.once("exit", () => clearTimeout(force));
+  }
+}

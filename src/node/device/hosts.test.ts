@@ -1,0 +1,344 @@
+// The device client's hosts against the machine: commands, PKCS#12 files, sockets with and without TLS.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TLSSocket } from "node:tls";
+import { Commands } from "./commands.ts";
+import { Connection } from "./connection.ts";
+import { CredentialStore, type CredentialsResult } from "./credentials.ts";
+import type { DeviceEvent } from "./events.ts";
+import { readPkcs12 } from "./pkcs12.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "quorate-device-"));
+const file = (name: string): string => join(directory, name);
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function openssl(...words: string[]): void {
+  const done = Bun.spawnSync(["openssl", ...words], { cwd: directory, stderr: "pipe" });
+  if (done.exitCode !== 0) throw new Error(done.stderr.toString());
+}
+
+/** A certificate of `authority`; `-days 0` has expired when it is made. */
+function issue(name: string, subject: string, authority: string, days = 30): void {
+  openssl(
+    "req",
+    "-new",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-keyout",
+    `${name}.key`,
+    "-out",
+    `${name}.csr`,
+    "-subj",
+    subject,
+  );
+  openssl(
+    "x509",
+    "-req",
+    "-in",
+    `${name}.csr`,
+    "-CA",
+    `${authority}.pem`,
+    "-CAkey",
+    `${authority}.key`,
+    "-set_serial",
+    "7",
+    "-days",
+    String(days),
+    "-out",
+    `${name}.pem`,
+  );
+}
+
+beforeAll(() => {
+  for (const name of ["ca", "otherCa"]) {
+    openssl(
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-keyout",
+      `${name}.key`,
+      "-out",
+      `${name}.pem`,
+      "-subj",
+      "/CN=QNet CA",
+      "-days",
+      "30",
+    );
+  }
+  issue("server", "/CN=Qnetd Server", "ca");
+  issue("expired", "/CN=Qnetd Server", "ca", 0);
+  issue("stranger", "/CN=Qnetd Server", "otherCa");
+  issue("strangerExpired", "/CN=Qnetd Server", "otherCa", 0);
+  issue("misnamed", "/CN=somebody", "ca");
+  issue("client", "/CN=lab", "ca");
+  openssl(
+    "pkcs12",
+    "-export",
+    "-inkey",
+    "client.key",
+    "-in",
+    "client.pem",
+    "-certfile",
+    "ca.pem",
+    "-out",
+    "client.p12",
+    "-passout",
+    "pass:",
+    "-keypbe",
+    "AES-256-CBC",
+    "-certpbe",
+    "AES-128-CBC",
+  );
+});
+
+describe("commands", () => {
+  const run = (
+    commands: Commands,
+    words: readonly (readonly string[])[],
+    timeoutMs = 5000,
+  ): Promise<string> =>
+    new Promise((resolve) =>
+      commands.start(
+        words.map((each, at) => ({ name: String(at), words: each })),
+        timeoutMs,
+        resolve,
+      ),
+    );
+
+  test("pass only when all end well", async () => {
+    const commands = new Commands();
+    expect(await run(commands, [["/bin/true"], ["/bin/sh", "-c", "exit 0"]])).toBe("pass");
+    expect(await run(commands, [["/bin/true"], ["/bin/false"]])).toBe("fail");
+    expect(await run(commands, [["/nowhere/program"]])).toBe("fail");
+    expect(await run(commands, [["/bin/sh", "-c", "kill -9 $$"]])).toBe("fail");
+  });
+
+  test("fail at once and at the timeout; what still runs is ended", async () => {
+    const commands = new Commands();
+    const begun = performance.now();
+    expect(await run(commands, [["/bin/sleep", "60"], ["/bin/false"]])).toBe("fail");
+    expect(await run(commands, [["/bin/sleep", "60"]], 50)).toBe("fail");
+    expect(performance.now() - begun).toBeLessThan(3000);
+    while (commands.count > 0) await Bun.sleep(5);
+  });
+
+  test("a run that is overtaken says nothing", async () => {
+    const commands = new Commands();
+    let said = 0;
+    commands.start([{ name: "a", words: ["/bin/sleep", "60"] }], 5000, () => (said += 1));
+    expect(await run(commands, [["/bin/true"]])).toBe("pass");
+    expect(said).toBe(0);
+  });
+});
+
+describe("PKCS#12", () => {
+  test("key, certificate and authority", async () => {
+    const read = await readPkcs12(readFileSync(file("client.p12")), "");
+    if (!read.ok) throw new Error(read.reason);
+    expect(read.value.cert.trim()).toBe(readFileSync(file("client.pem"), "utf8").trim());
+    expect(read.value.ca.map((each) => each.trim())).toEqual([
+      readFileSync(file("ca.pem"), "utf8").trim(),
+    ]);
+    expect(await readPkcs12(readFileSync(file("client.p12")), "wrong")).toMatchObject({
+      ok: false,
+    });
+  });
+
+  test("any damage is refused or harmless, never thrown", async () => {
+    const whole = readFileSync(file("client.p12"));
+    const damage = fc.tuple(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length));
+    await fc.assert(
+      fc.asyncProperty(damage, async ([at, byte, length]) => {
+        const bytes = new Uint8Array(whole);
+        bytes[at] = byte;
+        await readPkcs12(bytes, "");
+        expect(
+          await readPkcs12(whole.subarray(0, Math.min(length, whole.length - 1)), ""),
+        ).toMatchObject({ ok: false });
+      }),
+      { numRuns: 60 },
+    );
+    expect(await readPkcs12(new Uint8Array(5000).fill(0x30), "")).toMatchObject({ ok: false });
+  });
+
+  test("where it is looked for", async () => {
+    const store = new CredentialStore(directory);
+    expect(await store.read({})).toMatchObject({ ok: false });
+    expect(await store.read({ "net.tls_cert_file": file("client.pem") })).toMatchObject({
+      ok: false,
+    });
+    expect(await store.read({ "net.tls_p12_file": file("client.p12") })).toMatchObject({
+      ok: true,
+    });
+    expect(
+      await store.read({ "net.tls_p12_file": file("client.p12"), "net.tls_p12_password": "x" }),
+    ).toMatchObject({ ok: false });
+    mkdirSync(file("nssdb"));
+    openssl(
+      "pkcs12",
+      "-export",
+      "-inkey",
+      "client.key",
+      "-in",
+      "client.pem",
+      "-certfile",
+      "ca.pem",
+      "-out",
+      "nssdb/qdevice-net-node.p12",
+      "-passout",
+      "pass:",
+    );
+    expect(await store.read({})).toMatchObject({ ok: true });
+  });
+});
+
+type Told = Extract<DeviceEvent, { readonly id: number }>;
+
+/** A connection to a server of the test that upgrades to TLS when it hears "tls". */
+class Meeting {
+  readonly events: Told[] = [];
+  readonly warnings: string[] = [];
+  readonly heard: string[] = [];
+  readonly #server: Server;
+  readonly #sockets: Socket[] = [];
+  #wake = Promise.withResolvers<void>();
+  connection: Connection | undefined;
+  readonly #heardPlain = Promise.withResolvers<void>();
+
+  constructor(certificate: string) {
+    this.#server = createServer((socket) => {
+      this.#sockets.push(socket);
+      socket.on("error", () => this.#note());
+      socket.on("data", (bytes: Buffer) => {
+        this.heard.push(`plain ${bytes.toString()}`);
+        this.#heardPlain.resolve();
+        if (bytes.toString() !== "tls") return;
+        socket.removeAllListeners("data");
+        const secure = new TLSSocket(socket, {
+          isServer: true,
+          key: readFileSync(file(`${certificate}.key`)),
+          cert: readFileSync(file(`${certificate}.pem`)),
+          ca: readFileSync(file("ca.pem")),
+          requestCert: true,
+          rejectUnauthorized: true,
+        });
+        secure.on("error", () => this.#note());
+        secure.on("data", (each: Buffer) => {
+          this.heard.push(`tls ${each.toString()}`);
+          secure.write("answer");
+        });
+      });
+    });
+  }
+
+  #note(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+
+  async begin(credentials: () => Promise<CredentialsResult>): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    const { port } = this.#server.address() as AddressInfo;
+    const order = { kind: "connect", id: 3, host: "127.0.0.1", port, ipVersion: 0 } as const;
+    this.connection = new Connection(order, {
+      event: (event) => {
+        this.events.push(event);
+        this.#note();
+      },
+      // The hello must not come in one piece with the word before it: this server could not take them apart.
+      credentials: () => this.#heardPlain.promise.then(credentials),
+      warn: (text) => void this.warnings.push(text),
+    });
+  }
+
+  async until(kind: Told["kind"]): Promise<Told> {
+    for (;;) {
+      const found = this.events.find((event) => event.kind === kind);
+      if (found !== undefined) return found;
+      const closed = this.events.find((event) => event.kind === "closed");
+      if (closed !== undefined) throw new Error(JSON.stringify(closed));
+      await this.#wake.promise;
+    }
+  }
+
+  end(): void {
+    this.connection?.close();
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+  }
+}
+
+describe("the connection", () => {
+  const pem = (): Promise<CredentialsResult> =>
+    new CredentialStore(directory).read({
+      "net.tls_ca_file": file("ca.pem"),
+      "net.tls_cert_file": file("client.pem"),
+      "net.tls_key_file": file("client.key"),
+    });
+
+  async function secured(
+    certificate: string,
+    credentials = pem,
+  ): Promise<{ meeting: Meeting; end: Told }> {
+    const meeting = new Meeting(certificate);
+    try {
+      await meeting.begin(credentials);
+      await meeting.until("connected");
+      meeting.connection?.send(Buffer.from("tls"));
+      meeting.connection?.startTls();
+      meeting.connection?.send(Buffer.from("secret"));
+      const end = await meeting.until("received").catch(() => meeting.until("closed"));
+      return { meeting, end };
+    } finally {
+      meeting.end();
+    }
+  }
+
+  test("plain, then TLS with our certificate; nothing goes out before", async () => {
+    const { meeting, end } = await secured("server");
+    expect(end).toMatchObject({ kind: "received", id: 3 });
+    expect(meeting.heard).toEqual(["plain tls", "tls secret"]);
+    expect(meeting.events.map((event) => event.kind)).toEqual(["connected", "secured", "received"]);
+  });
+
+  test("an expired certificate of our authority is used with a warning", async () => {
+    const { meeting, end } = await secured("expired");
+    expect(end.kind).toBe("received");
+    expect(meeting.warnings.join()).toContain("expired");
+  });
+
+  for (const name of ["stranger", "strangerExpired", "misnamed"]) {
+    test(`a server with another certificate hears nothing: ${name}`, async () => {
+      const { meeting, end } = await secured(name);
+      expect(end).toMatchObject({ kind: "closed", mayRetrySoon: false });
+      expect(meeting.heard).toEqual(["plain tls"]);
+    });
+  }
+
+  test("without a certificate the reason names the keys", async () => {
+    const { end } = await secured("server", () => new CredentialStore(file("none")).read({}));
+    expect(JSON.stringify(end)).toContain("net.tls_p12_file");
+  });
+
+  test("nobody listens", async () => {
+    const meeting = new Meeting("server");
+    await meeting.begin(pem);
+    meeting.end();
+    const refused = Promise.withResolvers<Told>();
+    const order = { kind: "connect", id: 4, host: "127.0.0.1", port: 1, ipVersion: 4 } as const;
+    const connection = new Connection(order, {
+      event: refused.resolve,
+      credentials: pem,
+      warn: () => undefined,
+    });
+    expect(await refused.promise).toMatchObject({ kind: "closed", id: 4, mayRetrySoon: true });
+    connection.close();
+  });
+});
