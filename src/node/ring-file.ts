@@ -1,16 +1,8 @@
 // What the ring keeps on disk: its sequence number (totem.md §3.12), eight bytes that never go back, durable before the ring is
 // used; and the floor of expected votes when that is tracked (services.md §4.10), four bytes.
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, readFileSync } from "node:fs";
 import { Reader, Writer } from "../bytes.ts";
+import { replaceDurably } from "../durable-file.ts";
 
 const fileMode = 0o600;
 
@@ -40,29 +32,11 @@ function readNumber(path: string, read: (reader: Reader) => number): number {
  * write there lets a ring id be used twice after a power cut, so this goes further at the same path and format.
  */
 export function writeRingSeq(path: string, seq: number): void {
-  replaceFile(path, new Writer(8).u64(seq).finish());
+  replaceDurably(path, new Writer(8).u64(seq).finish(), fileMode);
 }
 
 export function writeTracking(path: string, expectedVotes: number): void {
-  replaceFile(path, new Writer(4).u32(expectedVotes).finish());
-}
-
-function replaceFile(path: string, bytes: Uint8Array): void {
-  const next = `${path}.new`;
-  const handle = openSync(next, "w", fileMode);
-  try {
-    writeSync(handle, bytes);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(next, path);
-  const folder = openSync(dirname(path), "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  replaceDurably(path, new Writer(4).u32(expectedVotes).finish(), fileMode);
 }
 
 /** `<state dir>/ringid_<nodeid>`; creates the directory when it is missing. */

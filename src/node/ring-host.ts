@@ -246,7 +246,6 @@ export class RingHost {
         return writeTracking(this.#trackingFile, action.expectedVotes);
       case "delivered":
       case "configured":
-        return this.#port.events(action);
       case "stable":
         return this.#port.events(action);
       case "quorumChanged": {

@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { NodeStatus } from "../../src/shell/status.ts";
-import { closeAll, Lab, type LabNode, type NodeKind } from "./lab.ts";
+import { runLabs, Lab, type LabNode, type NodeKind } from "./lab.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";
 import { parseQuorumStatus } from "./tools.ts";
 import { holds, pending, type Progress, ready, until } from "./wait.ts";
@@ -359,14 +359,4 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.once(signal, () => {
-    void closeAll().then(() => process.exit(130));
-  });
-}
-
-try {
-  process.exitCode = await main();
-} finally {
-  await closeAll();
-}
+await runLabs(main);

@@ -383,3 +383,18 @@ ${drops}
 function isAlive(child: Subprocess): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
+
+/** Runs a program that makes labs: its result is the exit code, and nothing of a lab outlives it, signals included. */
+export async function runLabs(main: () => Promise<number>): Promise<void> {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      void closeAll().then(() => process.exit(130));
+    });
+  }
+
+  try {
+    process.exitCode = await main();
+  } finally {
+    await closeAll();
+  }
+}

@@ -1,7 +1,7 @@
 // Runs the interop scenarios: every shape with every crypto setting, one line each, a closing line "N passed, N failed".
 //   bun test/interop/run.ts [--long] [--only NAME] [--shape 1+2] [--crypto none|aes] [--binary FILE] [--seed N]
 // Without root or without Debian's corosync it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
-import { closeAll, Lab, type NodeKind } from "./lab.ts";
+import { runLabs, Lab, type NodeKind } from "./lab.ts";
 import { quorateProgram } from "./quorate.ts";
 import type { Crypto } from "./ring-conf.ts";
 import {
@@ -174,14 +174,4 @@ async function main(): Promise<number> {
   return tally.failed === 0 ? 0 : 1;
 }
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.once(signal, () => {
-    void closeAll().then(() => process.exit(130));
-  });
-}
-
-try {
-  process.exitCode = await main();
-} finally {
-  await closeAll();
-}
+await runLabs(main);
