@@ -18,7 +18,8 @@ const hosts: readonly string[] = [
   "node/link/{seal,socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,files,journal,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
-  "qnetd/{qnetd,server,pki,tool}.ts",
+  "qnetd/{server,server-connection,server-log,tls,tool-socket}.ts",
+  "qnetd/{certutil,pki,pki-issue,pkcs12,store,store-nss}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
 ];
@@ -159,6 +160,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^bun:ffi$/, files: /^libc\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
+  { packages: /^(?:pkijs|asn1js)$/, files: /^qnetd\/(?:pki-issue|pkcs12)\.ts$/ },
   { packages: /^bun:sqlite$/, files: /^$/ },
 ];
 

@@ -22,6 +22,14 @@ export const linkNames: readonly string[] = [
 
 /** Runs one command line; `name` is what the program was called by. Never throws for what a person typed. */
 export async function run(name: string, args: readonly string[]): Promise<number> {
+  if (
+    name === "corosync-qnetd" ||
+    name === "corosync-qnetd-tool" ||
+    name === "corosync-qnetd-certutil"
+  ) {
+    const { runQnetdLink } = await import("./command/qnetd-links.ts");
+    return runQnetdLink(name, args, { calledAs: process.argv0, version: identity.version });
+  }
   if (linkNames.includes(name)) {
     return complain(
       `${name} is not part of quorate ${identity.version} yet; see \`quorate --help\`.`,

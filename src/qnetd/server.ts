@@ -1,0 +1,237 @@
+// The host of the vote server's core (qnetd.md §1.6–1.8): listener, connections, TLS upgrade, timers. It carries out the core's
+// actions in order and tells it what happens; it decides nothing about votes and never holds more than the limits allow.
+import { createServer, type Server, type Socket } from "node:net";
+import { type Decoded, decoded, malformed } from "../bytes.ts";
+import type { LogAction } from "../world.ts";
+import type { VoteServerConfiguration } from "./configuration.ts";
+import { Connection, type ConnectionEvents } from "./server-connection.ts";
+import type { VoteServerAction, VoteServerEvent, VoteServerTimer } from "./events.ts";
+import { LogThrottle } from "./server-log.ts";
+import { VoteServer } from "./qnetd-core.ts";
+import type { ServerSnapshot } from "./snapshot.ts";
+import type { TlsUpgrade } from "./tls.ts";
+
+/** The longest wait of a timer of the runtime. */
+const timerMsMax = 2 ** 31 - 1;
+
+export interface ListenOptions {
+  /** An address or a name; undefined: all. */
+  readonly address: string | undefined;
+  readonly port: number;
+  /** 0: one IPv6 socket that takes IPv4 too, or IPv4 alone where there is no IPv6. */
+  readonly family: 0 | 4 | 6;
+  readonly backlog: number;
+}
+
+export interface VoteServerHostOptions {
+  readonly configuration: VoteServerConfiguration;
+  readonly listen: ListenOptions;
+  /** Undefined when TLS is off. */
+  readonly tls: TlsUpgrade | undefined;
+  readonly log: (line: LogAction) => void;
+  /** The listener broke; the process should end. */
+  readonly onFatal: (reason: string) => void;
+}
+
+export class VoteServerHost implements ConnectionEvents {
+  readonly #options: VoteServerHostOptions;
+  readonly #core: VoteServer;
+  readonly #connections = new Map<number, Connection>();
+  readonly #timers = new Map<VoteServerTimer, { readonly at: number; handle: NodeJS.Timeout }>();
+  readonly #throttle: LogThrottle;
+  readonly #events: VoteServerEvent[] = [];
+  #isStepping = false;
+  #server: Server | undefined;
+  #connectionCount = 0;
+  #port = 0;
+
+  constructor(options: VoteServerHostOptions) {
+    this.#options = options;
+    this.#throttle = new LogThrottle(options.log);
+    this.#core = new VoteServer({
+      configuration: options.configuration,
+      startedAt: performance.now(),
+    });
+  }
+
+  /** Listens, or says why not. */
+  async start(): Promise<Decoded<void>> {
+    const { listen } = this.#options;
+    let reason = "";
+    for (const host of hostsOf(listen)) {
+      const tried = await this.#listen(host);
+      if (tried.ok) return tried;
+      reason = tried.reason;
+    }
+    const where = `${listen.address ?? "all addresses"} port ${listen.port}`;
+    return malformed(`the vote server cannot listen on ${where}: ${reason}`);
+  }
+
+  /** The port that is listened on; differs from the wanted one only when that is 0. */
+  get port(): number {
+    return this.#port;
+  }
+  /** Connections that are still there, refused ones too until they are gone. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  snapshot(): ServerSnapshot {
+    return this.#core.snapshot(performance.now());
+  }
+
+  /** Closes everything; nobody's vote is computed again. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    this.#tell({ kind: "stopped" });
+    for (const connection of this.#connections.values()) connection.destroy();
+    for (const { handle } of this.#timers.values()) clearTimeout(handle);
+    this.#timers.clear();
+    this.#throttle.stop();
+    if (server === undefined) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.close(() => resolve());
+    await promise;
+  }
+
+  received(connection: number, bytes: Uint8Array): void {
+    this.#tell({ kind: "received", connection, bytes });
+  }
+  secured(connection: number): void {
+    const certificate = this.#connections.get(connection)?.peerNames();
+    this.#tell({ kind: "tlsDone", connection, certificate });
+  }
+  congested(connection: number, queued: number): void {
+    this.#tell({ kind: "congested", connection, queued });
+  }
+  closed(connection: number, isPeerAware: boolean, why: string): void {
+    this.#connections.delete(connection);
+    if (why !== "") this.#log("warning", why);
+    this.#tell({ kind: "closed", connection, isPeerAware });
+  }
+
+  #listen(host: string): Promise<Decoded<void>> {
+    const { listen } = this.#options;
+    const { promise, resolve } = Promise.withResolvers<Decoded<void>>();
+    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) =>
+      this.#accept(socket),
+    );
+    server.once("error", (error) => resolve(malformed(error.message)));
+    server.listen(
+      {
+        host,
+        port: listen.port,
+        backlog: listen.backlog,
+        ipv6Only: listen.family === 6,
+        exclusive: true,
+      },
+      () => {
+        server.removeAllListeners("error");
+        server.on("error", (error) =>
+          this.#options.onFatal(`the listener failed: ${error.message}`),
+        );
+        const address = server.address();
+        this.#port = address !== null && typeof address === "object" ? address.port : listen.port;
+        this.#server = server;
+        resolve(decoded(undefined));
+      },
+    );
+    return promise;
+  }
+
+  #accept(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket;
+    // Gone before it was accepted.
+    if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
+    this.#connectionCount += 1;
+    const id = this.#connectionCount;
+    this.#connections.set(id, new Connection(id, socket, this));
+    this.#tell({ kind: "connected", connection: id, address: remoteAddress, port: remotePort });
+  }
+
+  /** Events that come while a step's actions are carried out wait for their turn: the core is never re-entered. */
+  #tell(event: VoteServerEvent): void {
+    if (this.#isStepping) return void this.#events.push(event);
+    this.#isStepping = true;
+    try {
+      for (let next: VoteServerEvent | undefined = event; next !== undefined;) {
+        const actions: VoteServerAction[] = [];
+        this.#core.step(next, performance.now(), actions);
+        for (const action of actions) this.#carryOut(action);
+        next = this.#events.shift();
+      }
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  #carryOut(action: VoteServerAction): void {
+    switch (action.kind) {
+      case "send":
+        this.#connections.get(action.connection)?.send(action.bytes);
+        return;
+      case "startTls":
+        this.#startTls(action.connection, action.rest);
+        return;
+      case "close":
+        this.#connections.get(action.connection)?.close();
+        return;
+      case "arm":
+        this.#arm(action.timer, action.at);
+        return;
+      case "disarm":
+        this.#disarm(action.timer);
+        return;
+      case "log":
+        this.#throttle.log(action);
+        return;
+    }
+    action satisfies never;
+  }
+
+  #startTls(connection: number, rest: Uint8Array): void {
+    const { tls } = this.#options;
+    const reason =
+      tls === undefined
+        ? "TLS is off on this server"
+        : this.#connections.get(connection)?.startTls(tls, rest);
+    if (reason === undefined) return;
+    this.#log("error", `TLS cannot be used: ${reason}`);
+    this.#connections.get(connection)?.destroy();
+  }
+
+  #arm(timer: VoteServerTimer, at: number): void {
+    const running = this.#timers.get(timer);
+    if (running !== undefined) clearTimeout(running.handle);
+    const waitMs = Math.min(timerMsMax, Math.max(0, Math.ceil(at - performance.now())));
+    const handle = setTimeout(() => this.#timedOut(timer), waitMs);
+    this.#timers.set(timer, { at, handle });
+  }
+
+  #disarm(timer: VoteServerTimer): void {
+    const running = this.#timers.get(timer);
+    if (running === undefined) return;
+    clearTimeout(running.handle);
+    this.#timers.delete(timer);
+  }
+
+  #timedOut(timer: VoteServerTimer): void {
+    const running = this.#timers.get(timer);
+    if (running === undefined) return;
+    // The runtime's timers may be early by a fraction of a millisecond.
+    if (running.at > performance.now()) return this.#arm(timer, running.at);
+    this.#timers.delete(timer);
+    this.#tell({ kind: "timedOut", timer });
+  }
+
+  #log(level: LogAction["level"], text: string): void {
+    this.#throttle.log({ kind: "log", level, subsystem: "QNETD", text });
+  }
+}
+
+function hostsOf({ address, family }: ListenOptions): readonly string[] {
+  if (address !== undefined) return [address];
+  if (family === 4) return ["0.0.0.0"];
+  return family === 6 ? ["::"] : ["::", "0.0.0.0"];
+}

@@ -1,0 +1,117 @@
+// Taking over the certificates of an original vote server (qnetd.md §4.5): its NSS database through PKCS#12 files, made by NSS's
+// own `pk12util` here or elsewhere. The database itself is only read.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Decoded, malformed } from "../bytes.ts";
+import { authorityName, type Identity, isPair, readCertificate, serverName } from "./pki.ts";
+import type { NamedDer } from "./pkcs12.ts";
+import type { CertificateStore } from "./store.ts";
+
+const exportDeadlineMs = 60_000;
+const identitiesMax = 64;
+
+/** Takes over from the NSS database of the store's own directory, where `pk12util` is installed. `now`: wall clock, milliseconds. */
+export async function importNss(
+  store: CertificateStore,
+  nickname: string,
+  now: number,
+): Promise<Decoded<void>> {
+  const program = Bun.which("pk12util", { PATH: process.env["PATH"] ?? "" });
+  if (program === null) return malformed(wayOut(store, nickname));
+  const directory = mkdtempSync(join(tmpdir(), "quorate-import-"));
+  try {
+    const files = [authorityName, nickname].map((name, index) => ({
+      name,
+      path: join(directory, `${index}.p12`),
+    }));
+    for (const { name, path } of files) {
+      const reason = await exportFrom(program, store.directory, { name, path });
+      if (reason !== undefined) {
+        return malformed(
+          `"${name}" could not be exported from the NSS database in ${store.directory} (${reason})`,
+        );
+      }
+    }
+    return await importPkcs12(store, { files: files.map(({ path }) => path), password: "", now });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Takes over an authority, and the server's certificate if it is there, from PKCS#12 files in any distribution. Without one the
+ * server gets a new certificate, which its nodes accept as well. `now`: wall clock, milliseconds.
+ */
+export async function importPkcs12(
+  store: CertificateStore,
+  options: { readonly files: readonly string[]; readonly password: string; readonly now: number },
+): Promise<Decoded<void>> {
+  const { readPkcs12 } = await import("./pkcs12.ts");
+  const keys: NamedDer[] = [];
+  const certificates: NamedDer[] = [];
+  for (const file of options.files) {
+    const contents = await readPkcs12(new Uint8Array(readFileSync(file)), options.password);
+    if (!contents.ok) return malformed(`${file}: ${contents.reason}`);
+    keys.push(...contents.value.keys);
+    certificates.push(...contents.value.certificates);
+  }
+  const identities = pairs(keys, certificates);
+  const authority = identities.find((identity) => isAuthority(identity));
+  if (authority === undefined) {
+    return malformed(
+      `there is no authority with its key in ${options.files.join(", ")}: export "${authorityName}"`,
+    );
+  }
+  const server = identities.find((identity) => identity !== authority && isServer(identity));
+  return store.adopt(authority, server, options.now);
+}
+
+/** What to do where `pk12util` is missing. */
+function wayOut(store: CertificateStore, nickname: string): string {
+  const exports = [authorityName, nickname].map(
+    (name, index) =>
+      `pk12util -d ${store.directory} -n "${name}" -o ${index === 0 ? "ca" : "server"}.p12 -W "" -K ""`,
+  );
+  return (
+    `${store.directory} holds the NSS database of an original vote server, and pk12util (Debian: libnss3-tools) is not ` +
+    `installed here to read it. Install it and repeat; or run ${exports.join(" and ")} where it is, and import both files; ` +
+    "or delete the directory and set the device up again on every cluster"
+  );
+}
+
+async function exportFrom(
+  program: string,
+  directory: string,
+  { name, path }: { readonly name: string; readonly path: string },
+): Promise<string | undefined> {
+  const passwordFile = join(directory, "pwdfile.txt");
+  const child = Bun.spawn(
+    [program, "-o", path, "-d", directory, "-n", name, "-W", "", "-k", passwordFile],
+    { stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: exportDeadlineMs },
+  );
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  if ((await child.exited) === 0) return undefined;
+  return (stderr.trim() || stdout.trim() || "pk12util failed").split("\n").at(-1) ?? "";
+}
+
+/** Each key with its certificate. */
+function pairs(keys: readonly NamedDer[], certificates: readonly NamedDer[]): readonly Identity[] {
+  return keys.slice(0, identitiesMax).flatMap((key) => {
+    const found = certificates
+      .slice(0, identitiesMax)
+      .find((certificate) => isPair({ key: key.der, certificate: certificate.der }));
+    return found === undefined ? [] : [{ key: key.der, certificate: found.der }];
+  });
+}
+
+function isAuthority(identity: Identity): boolean {
+  const certificate = readCertificate(identity.certificate);
+  return certificate.ok && certificate.value.ca;
+}
+
+function isServer(identity: Identity): boolean {
+  const certificate = readCertificate(identity.certificate);
+  const name = certificate.ok ? certificate.value.subject : "";
+  return name.toLowerCase() === `cn=${serverName}`.toLowerCase();
+}

@@ -1,0 +1,399 @@
+// The vote server's certificates on disk (qnetd.md §4.2): one directory, the original's, with PEM files of ours beside what an NSS
+// database may have left. Every file is written whole or not at all; a key is never readable by others and never overwritten,
+// except by the renewal of the server's own.
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { randomBytes, X509Certificate } from "node:crypto";
+import { dirname, join } from "node:path";
+import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { closeFd, errnoName, errnos, lockFile } from "../libc.ts";
+import { type Identity, isPair, pem, readCertificate, readKey, serverName } from "./pki.ts";
+
+/** The certificate that nodes import; the name is the original's, and `pvecm` fetches it from here. */
+const authorityFile = "qnetd-cacert.crt";
+/** Key and certificate in one file each, so that they can only change together. */
+const authorityKeyFile = "qnetd-ca.pem";
+const serverKeyFile = "qnetd-server.pem";
+const serialFile = "serial.txt";
+const lockName = "quorate.lock";
+/** The original's first serial is one more. */
+const serialBefore = 100;
+const serialMax = 2 ** 48;
+const clusterNameBytesMax = 200;
+const fileBytesMax = 1 << 20;
+const lockTries = 50;
+const lockTryMs = 100;
+
+/** A warning appears, and the server's certificate is renewed, so long before its end. */
+export const renewalDays = 90;
+const dayMs = 86_400_000;
+
+/** What a daemon needs to speak TLS; all PEM. `identity`: the server's key and certificate. */
+export interface ServerFiles {
+  readonly authority: string;
+  readonly identity: string;
+}
+
+export interface CertificateState {
+  readonly file: string;
+  readonly isServer: boolean;
+  readonly subject: string;
+  readonly serial: number;
+  readonly notAfterMs: number;
+  readonly daysLeft: number;
+  /** A sentence when something is to be done, else "". */
+  readonly warning: string;
+}
+
+export class CertificateStore {
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** "ours": complete; "nss": only a database of the original; "none": nothing. */
+  state(): "ours" | "nss" | "none" {
+    const has = (name: string): boolean => existsSync(join(this.directory, name));
+    if (has(serverKeyFile) && has(authorityFile)) return "ours";
+    return has("cert9.db") || has("cert8.db") ? "nss" : "none";
+  }
+
+  get authorityPath(): string {
+    return join(this.directory, authorityFile);
+  }
+  /** Changes when TLS must be set up anew: replaced files have other numbers. */
+  stamp(): string {
+    return [authorityFile, serverKeyFile]
+      .map((name) => {
+        const stat = statSync(join(this.directory, name), { throwIfNoEntry: false });
+        return stat === undefined ? "-" : `${stat.ino}.${stat.mtimeMs}.${stat.size}`;
+      })
+      .join(" ");
+  }
+
+  /** Makes the directory as the original does: owner of the one above, for its group too unless told otherwise. */
+  prepare(options: { readonly isGroupWritable: boolean }): Decoded<void> {
+    return this.#try(() => {
+      if (existsSync(this.directory)) return;
+      mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      const { uid, gid } = statSync(dirname(this.directory));
+      this.#own(this.directory, { uid, gid });
+      chmodSync(this.directory, options.isGroupWritable ? 0o770 : 0o750);
+    });
+  }
+
+  /** A new authority and the server's certificate (serials 101 and 102). `now`: wall clock, milliseconds. */
+  async create(now: number): Promise<Decoded<void>> {
+    return this.#locked(async () => {
+      if (this.state() === "ours") return malformed(`${this.directory} has certificates already`);
+      const serial = this.#nextSerial();
+      if (!serial.ok) return serial;
+      const from = new Date(now);
+      const { createAuthority, createIdentity } = await import("./pki-issue.ts");
+      const authority = await createAuthority(serial.value, from);
+      const server = await createIdentity({
+        authority,
+        commonName: serverName,
+        serial: serial.value + 1,
+        from,
+      });
+      return this.#adopt(authority, server, serial.value + 1);
+    });
+  }
+
+  /** Takes over what an original server had; `serial`: its last one is kept when it is in the directory. */
+  async adopt(
+    authority: Identity,
+    server: Identity | undefined,
+    now: number,
+  ): Promise<Decoded<void>> {
+    if (!isPair(authority)) return malformed("the key of the authority is not its certificate's");
+    if (server !== undefined && !isPair(server)) {
+      return malformed("the key of the server is not its certificate's");
+    }
+    const issuer = new X509Certificate(authority.certificate);
+    if (!issuer.ca) return malformed("the certificate of the authority is none of an authority");
+    if (server !== undefined && !new X509Certificate(server.certificate).verify(issuer.publicKey)) {
+      return malformed("the server's certificate is of another authority");
+    }
+    return this.#locked(async () => {
+      if (this.state() === "ours") return malformed(`${this.directory} has certificates already`);
+      const next = this.#nextSerial();
+      if (!next.ok) return next;
+      // NSS refuses two certificates of one authority with one serial number.
+      const used = [authority, ...(server === undefined ? [] : [server])].map(serialOf);
+      const serial = Math.max(next.value, ...used.map((number) => number + 1));
+      if (server !== undefined) return this.#adopt(authority, server, serial - 1);
+      const { createIdentity } = await import("./pki-issue.ts");
+      const made = await createIdentity({
+        authority,
+        commonName: serverName,
+        serial,
+        from: new Date(now),
+      });
+      return this.#adopt(authority, made, serial);
+    });
+  }
+
+  /** Signs a node's request (§4.3). Answers the file of the certificate and the name in it. */
+  async sign(
+    bytes: Uint8Array,
+    cluster: string,
+    now: number,
+  ): Promise<Decoded<{ readonly path: string; readonly commonName: string }>> {
+    const nameFault = clusterNameFault(cluster);
+    if (nameFault !== undefined) return malformed(nameFault);
+    const { readRequest, signRequest } = await import("./pki-issue.ts");
+    const request = await readRequest(bytes);
+    if (!request.ok) return request;
+    const { commonName } = request.value;
+    const isReserved = /^(?:qnet ca|qnetd server)$/i.test(commonName.trim());
+    // Such a certificate could stand for the server, or for clusters of other names.
+    if (isReserved || commonName.includes("*")) {
+      return malformed(`its name "${commonName}" is none of a cluster`);
+    }
+    return this.#locked(async () => {
+      const authority = this.#authority();
+      if (!authority.ok) return authority;
+      const serial = this.#nextSerial();
+      if (!serial.ok) return serial;
+      this.#write(serialFile, String(serial.value), 0o660);
+      const certificate = signRequest({
+        authority: authority.value,
+        request: request.value,
+        serial: serial.value,
+        from: new Date(now),
+      });
+      const path = join(this.directory, `cluster-${cluster}.crt`);
+      this.#write(`cluster-${cluster}.crt`, certificate, 0o640);
+      return decoded({ path, commonName });
+    });
+  }
+
+  /** A new key and certificate for the server, of the same authority: nodes notice nothing. */
+  async renewServer(now: number): Promise<Decoded<void>> {
+    return this.#locked(async () => {
+      const authority = this.#authority();
+      if (!authority.ok) return authority;
+      const serial = this.#nextSerial();
+      if (!serial.ok) return serial;
+      const { createIdentity } = await import("./pki-issue.ts");
+      const server = await createIdentity({
+        authority: authority.value,
+        commonName: serverName,
+        serial: serial.value,
+        from: new Date(now),
+      });
+      this.#write(serialFile, String(serial.value), 0o660);
+      this.#writeIdentity(serverKeyFile, server, this.#serverKeyMode());
+      return decoded(undefined);
+    });
+  }
+
+  /** What the daemon needs, as it stands in the files: TLS itself compares key and certificate. The reason names the file. */
+  server(): Decoded<ServerFiles> {
+    const text = (bytes: Uint8Array): Decoded<string> => decoded(new TextDecoder().decode(bytes));
+    const authority = this.#read(authorityFile, text);
+    if (!authority.ok) return authority;
+    const identity = this.#read(serverKeyFile, text);
+    if (!identity.ok) return identity;
+    return decoded({ authority: authority.value, identity: identity.value });
+  }
+
+  /** The authority with its key, for whoever may read it. */
+  authority(): Decoded<Identity> {
+    return this.#authority();
+  }
+
+  /** All certificates of the directory that can be read, with what they will need. */
+  certificates(now: number): readonly CertificateState[] {
+    const names = this.#try(() => readdirSync(this.directory));
+    if (!names.ok) return [];
+    return names.value.toSorted().flatMap((file) => {
+      const isOurs = file === authorityFile || file === serverKeyFile;
+      if (!isOurs && !/^cluster-.+\.crt$/.test(file)) return [];
+      const certificate = this.#read(file, readCertificate);
+      return certificate.ok ? [stateOf(file, certificate.value, now)] : [];
+    });
+  }
+
+  #adopt(authority: Identity, server: Identity, serial: number): Decoded<void> {
+    this.#write(serialFile, String(serial), 0o660);
+    this.#writeIdentity(authorityKeyFile, authority, 0o600);
+    this.#write(authorityFile, pem("CERTIFICATE", authority.certificate), 0o644);
+    // Last: the store counts as complete with it.
+    this.#writeIdentity(serverKeyFile, server, this.#serverKeyMode());
+    return decoded(undefined);
+  }
+
+  #authority(): Decoded<Identity> {
+    const identity = this.#identity(authorityKeyFile);
+    if (!identity.ok || existsSync(this.authorityPath)) return identity;
+    this.#write(authorityFile, pem("CERTIFICATE", identity.value.certificate), 0o644);
+    return identity;
+  }
+
+  #identity(file: string): Decoded<Identity> {
+    const key = this.#read(file, readKey);
+    if (!key.ok) return key;
+    const certificate = this.#read(file, readCertificate);
+    if (!certificate.ok) return certificate;
+    const identity = { key: key.value, certificate: new Uint8Array(certificate.value.raw) };
+    if (!isPair(identity)) {
+      return malformed(`${join(this.directory, file)} holds a key and a certificate of another`);
+    }
+    return decoded(identity);
+  }
+
+  #read<T>(file: string, read: (bytes: Uint8Array) => Decoded<T>): Decoded<T> {
+    const path = join(this.directory, file);
+    const bytes = this.#try(() => {
+      const { size } = statSync(path);
+      return size > fileBytesMax ? new Uint8Array(0) : new Uint8Array(readFileSync(path));
+    });
+    if (!bytes.ok) return bytes;
+    const value = read(bytes.value);
+    return value.ok ? value : malformed(`${path}: ${value.reason}`);
+  }
+
+  #nextSerial(): Decoded<number> {
+    const path = join(this.directory, serialFile);
+    if (!existsSync(path)) return decoded(serialBefore + 1);
+    const text = this.#try(() => readFileSync(path, "latin1").trim());
+    if (!text.ok) return text;
+    const serial = /^\d{1,15}$/.test(text.value) ? Number(text.value) : serialMax;
+    if (serial < serialMax) return decoded(serial + 1);
+    return malformed(`${path} does not hold the last serial number in decimal`);
+  }
+
+  /** A root-owned directory with a group of its own is read by a daemon of that group; else the owner is the daemon. */
+  #serverKeyMode(): number {
+    const { uid, gid, mode } = statSync(this.directory);
+    return uid === 0 && gid !== 0 && (mode & 0o050) === 0o050 ? 0o640 : 0o600;
+  }
+
+  #writeIdentity(file: string, identity: Identity, mode: number): void {
+    const text = pem("PRIVATE KEY", identity.key) + pem("CERTIFICATE", identity.certificate);
+    this.#write(file, text, mode);
+  }
+
+  /** Whole or not at all, with its final mode and owner from the start. */
+  #write(file: string, content: string | Uint8Array, mode: number): void {
+    const path = join(this.directory, file);
+    const draft = join(this.directory, `.${file}.${randomBytes(6).toString("hex")}`);
+    const fd = openSync(draft, "wx", 0o600);
+    try {
+      const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    try {
+      this.#own(draft, statSync(this.directory));
+      chmodSync(draft, mode);
+      renameSync(draft, path);
+    } catch (error) {
+      unlinkSync(draft);
+      throw error;
+    }
+    const directory = openSync(this.directory, "r");
+    fsyncSync(directory);
+    closeSync(directory);
+  }
+
+  /** Only root can give files away; anybody else is the owner anyhow. */
+  #own(path: string, owner: { readonly uid: number; readonly gid: number }): void {
+    if (process.geteuid?.() === 0) chownSync(path, owner.uid, owner.gid);
+  }
+
+  /** One change at a time, over all processes. */
+  async #locked<T>(change: () => Promise<Decoded<T>>): Promise<Decoded<T>> {
+    const path = join(this.directory, lockName);
+    for (let tries = 1; ; tries += 1) {
+      const lock = lockFile(path);
+      if (lock.ok) {
+        try {
+          const own = this.#try(() => this.#own(path, statSync(this.directory)));
+          return own.ok ? await change() : own;
+        } catch (error) {
+          return malformed(sentence(error));
+        } finally {
+          closeFd(lock.fd);
+        }
+      }
+      if (lock.errno !== errnos.EAGAIN) {
+        return malformed(`${path} cannot be written (${errnoName(lock.errno)})`);
+      }
+      if (tries >= lockTries) return malformed(`${path} is held by another process`);
+      await Bun.sleep(lockTryMs);
+    }
+  }
+
+  #try<T>(act: () => T): Decoded<T> {
+    try {
+      return decoded(act());
+    } catch (error) {
+      return malformed(sentence(error));
+    }
+  }
+}
+
+/** File system errors name the call and the path themselves. */
+function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Others than ours may have longer ones: those are far from any that we give. */
+function serialOf(identity: Identity): number {
+  const serial = Number.parseInt(new X509Certificate(identity.certificate).serialNumber, 16);
+  return serial < serialMax ? serial : 0;
+}
+
+function clusterNameFault(cluster: string): string | undefined {
+  // eslint-disable-next-line no-control-regex -- such names would reach a terminal and a file name
+  const isFit = cluster !== "" && !/[/\u0000-\u001f\u007f]/.test(cluster);
+  if (isFit && new TextEncoder().encode(cluster).length <= clusterNameBytesMax) return undefined;
+  return `"${cluster}" cannot be the name of a cluster`;
+}
+
+function stateOf(file: string, certificate: X509Certificate, now: number): CertificateState {
+  const notAfterMs = Date.parse(certificate.validTo);
+  const daysLeft = Math.floor((notAfterMs - now) / dayMs);
+  return {
+    file,
+    isServer: file === serverKeyFile,
+    subject: certificate.subject.replace(/^CN=/, ""),
+    serial: Number.parseInt(certificate.serialNumber, 16),
+    notAfterMs,
+    daysLeft,
+    warning: expiryWarning(file, daysLeft),
+  };
+}
+
+function expiryWarning(file: string, daysLeft: number): string {
+  if (daysLeft >= renewalDays) return "";
+  const when = daysLeft < 0 ? "has expired" : `expires in ${daysLeft} days`;
+  switch (file) {
+    case serverKeyFile:
+      return `The server's certificate ${when}: renew it; nodes notice nothing.`;
+    case authorityFile:
+      return `The authority's certificate ${when}: make a new store and set the device up again on every cluster.`;
+    default:
+      return `The certificate of ${file.slice("cluster-".length, -".crt".length)} ${when}: let its nodes make a new request.`;
+  }
+}

@@ -1,0 +1,110 @@
+// The server's side of TLS (qnetd.md §1.6): an accepted plain connection is upgraded after StartTLS. Certificates are read again when
+// their files have changed, so that `corosync-qnetd-certutil -i` and a renewal need no restart. It decides nothing about clusters.
+import { constants } from "node:crypto";
+import type { Socket } from "node:net";
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import { type Decoded, decoded, malformed } from "../bytes.ts";
+import type { CertificateNames } from "./certificate-name.ts";
+import type { CertificateStore } from "./store.ts";
+
+/** NSS of the original refuses older versions too. */
+const versionMin = "TLSv1.2";
+const alternativeNamesMax = 64;
+
+export class TlsUpgrade {
+  readonly #store: CertificateStore;
+  readonly #isClientCertificateRequired: boolean;
+  readonly #onUnusable: (reason: string) => void;
+  #context: SecureContext | undefined;
+  #stamp = "";
+
+  constructor(options: {
+    readonly store: CertificateStore;
+    readonly isClientCertificateRequired: boolean;
+    readonly onUnusable: (reason: string) => void;
+  }) {
+    this.#store = options.store;
+    this.#onUnusable = options.onUnusable;
+    this.#isClientCertificateRequired = options.isClientCertificateRequired;
+  }
+
+  /**
+   * Reads the certificates if their files have changed. Those that were good stay in use when the new ones are not: the reason
+   * comes only when there are none at all, and names the file.
+   */
+  refresh(): Decoded<SecureContext> {
+    const stamp = this.#store.stamp();
+    if (this.#context !== undefined && stamp === this.#stamp) return decoded(this.#context);
+    this.#stamp = stamp;
+    const fresh = this.#read();
+    if (fresh.ok) this.#context = fresh.value;
+    else if (this.#context !== undefined) {
+      this.#onUnusable(`${fresh.reason}; the former certificates stay in use`);
+      return decoded(this.#context);
+    }
+    return fresh;
+  }
+
+  #read(): Decoded<SecureContext> {
+    const files = this.#store.server();
+    if (!files.ok) return files;
+    try {
+      return decoded(
+        createSecureContext({
+          ca: files.value.authority,
+          cert: files.value.identity,
+          key: files.value.identity,
+          minVersion: versionMin,
+          // Sessions are not resumed: every connection shows its certificate.
+          secureOptions: constants.SSL_OP_NO_TICKET,
+        }),
+      );
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return malformed(`the certificates in ${this.#store.directory} do not serve: ${reason}`);
+    }
+  }
+
+  /**
+   * Begins the handshake on a socket without listeners of its own; `rest`: what has already been read of it. The socket must not
+   * be used any more; failures come as "error" and "close" of the answer, success as "secure".
+   */
+  upgrade(socket: Socket, rest: Uint8Array): Decoded<TLSSocket> {
+    const context = this.refresh();
+    if (!context.ok) return context;
+    // A flowing socket without listeners would lose what is put back.
+    socket.pause();
+    if (rest.length > 0) socket.unshift(rest);
+    return decoded(
+      new TLSSocket(socket, {
+        isServer: true,
+        secureContext: context.value,
+        requestCert: this.#isClientCertificateRequired,
+        rejectUnauthorized: this.#isClientCertificateRequired,
+      }),
+    );
+  }
+}
+
+/** The names of the certificate that the client showed and that stands below our authority; undefined: none. */
+export function peerNames(socket: TLSSocket): CertificateNames | undefined {
+  if (!socket.authorized) return undefined;
+  const certificate: Readonly<Record<string, unknown>> | null = { ...socket.getPeerCertificate() };
+  const { subject, subjectaltname } = certificate;
+  if (typeof subject !== "object" || subject === null) return undefined;
+  // Several common names come as a list: which one counts is not for us to guess.
+  const commonName: unknown = Object.getOwnPropertyDescriptor(subject, "CN")?.value;
+  return {
+    commonName: typeof commonName === "string" ? commonName : undefined,
+    alternativeNames: dnsNames(typeof subjectaltname === "string" ? subjectaltname : ""),
+  };
+}
+
+/** From "DNS:a.example, IP Address:…". A name with a comma in it comes in quotes and is none of a host. */
+function dnsNames(text: string): readonly string[] {
+  return text
+    .split(", ")
+    .filter((name) => name.startsWith("DNS:") && !name.includes('"'))
+    .slice(0, alternativeNamesMax)
+    .map((name) => name.slice("DNS:".length));
+}

@@ -1,0 +1,121 @@
+// `quorate qnetd status`: clusters, nodes, votes, who was last heard when, and why each vote is what it is, in a sentence (issue 3);
+// certificates and what they need. Asks the daemon's local socket; an original daemon can only be asked with corosync-qnetd-tool.
+import { setTimeout as wait } from "node:timers/promises";
+import { askTool } from "../../qnetd/tool-socket.ts";
+import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
+import type { CertificateState } from "../../qnetd/store.ts";
+import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
+import { table } from "../table.ts";
+import type { QnetdStatus } from "./qnetd.ts";
+
+const watchMs = 1000;
+const clearScreen = "\u001b[H\u001b[2J";
+
+export interface QnetdStatusOptions {
+  /** The daemon's local socket. */
+  readonly socket: string;
+  readonly json: boolean;
+  readonly watch: boolean;
+  readonly write: (text: string) => void;
+}
+
+/** Exit code 0 when nothing is to be done, 1 when there are warnings. */
+export async function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number> {
+  for (;;) {
+    const text = await askSnapshot(options.socket);
+    const status: QnetdStatus = JSON.parse(text);
+    if (options.json) options.write(options.watch ? text : `${JSON.stringify(status, null, 2)}\n`);
+    else options.write(`${options.watch ? clearScreen : ""}${qnetdStatusText(status)}`);
+    if (!options.watch) return status.warnings.length === 0 ? exitOk : exitFailed;
+    await wait(watchMs);
+  }
+}
+
+async function askSnapshot(socket: string): Promise<string> {
+  const answer = await askTool(socket, {
+    command: "snapshot",
+    isVerbose: false,
+    cluster: undefined,
+  });
+  switch (answer.kind) {
+    case "ok":
+      return new TextDecoder().decode(answer.text);
+    case "error":
+      throw new CommandFailure(
+        `the vote server at ${socket} is not quorate's; ask it with "corosync-qnetd-tool -l -v"`,
+      );
+    case "unreachable":
+      throw new CommandFailure(
+        `no vote server answers at ${socket} (${answer.errno}): start it with "quorate qnetd"`,
+        exitNotRunning,
+      );
+    case "unknown":
+      throw new CommandFailure(`the vote server at ${socket}: ${answer.reason}`);
+  }
+  return answer satisfies never;
+}
+
+export function qnetdStatusText(status: QnetdStatus): string {
+  const { server, clusters, connections, warnings } = status;
+  const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
+  const lines = [
+    `Vote server on ${server.address}:${server.port}, ${tls}, version ${status.version}`,
+    `${plural(clusters.length, "cluster")}, ${plural(status.clients, "node")}, ${plural(connections, "connection")}`,
+    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...clusters.flatMap((cluster) => ["", ...clusterLines(cluster)]),
+  ];
+  if (status.certificates.length > 0) lines.push("", ...certificateTable(status.certificates));
+  return `${lines.join("\n")}\n`;
+}
+
+function clusterLines(cluster: ClusterSnapshot): readonly string[] {
+  return [
+    `Cluster ${JSON.stringify(cluster.name)}, ${cluster.algorithm}: ${cluster.summary}`,
+    ...table(
+      [
+        { title: "NODE", right: true },
+        { title: "VOTE" },
+        { title: "HEARD", right: true },
+        { title: "MEMBERS" },
+        { title: "TLS" },
+        { title: "ADDRESS" },
+      ],
+      cluster.nodes.map(nodeRow),
+    ),
+    ...cluster.nodes.map(({ why }) => `  ${why}`),
+  ];
+}
+
+function nodeRow(node: NodeSnapshot): string[] {
+  const isPending = node.vote === "waitForReply" || node.vote === "askLater";
+  return [
+    String(node.nodeId),
+    isPending ? "waiting" : node.ackOrNack === "ack" ? "yes" : "no",
+    `${(node.heardMsAgo / 1000).toFixed(1)} s ago`,
+    node.members.join(", ") || "-",
+    node.isCertificateVerified ? "verified" : node.isTlsActive ? "yes" : "no",
+    `${node.address}:${node.port}`,
+  ];
+}
+
+/** Also of `quorate qnetd certificates`. */
+export function certificateTable(certificates: readonly CertificateState[]): readonly string[] {
+  return table(
+    [
+      { title: "CERTIFICATE" },
+      { title: "NAME" },
+      { title: "SERIAL", right: true },
+      { title: "UNTIL" },
+    ],
+    certificates.map(({ file, subject, serial, notAfterMs, daysLeft }) => [
+      file,
+      subject,
+      String(serial),
+      `${new Date(notAfterMs).toISOString().slice(0, 10)} (${plural(daysLeft, "day")})`,
+    ]),
+  );
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}

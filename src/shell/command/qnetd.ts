@@ -1,0 +1,311 @@
+// The vote server as a process (qnetd.md §5.1): `quorate qnetd`, `corosync-qnetd`. It puts the parts together in the order of the
+// original: lock, certificates, local socket, listener, READY; and takes them down in reverse. It must not load ring, tree or database.
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { textOfByteString } from "../../bytes.ts";
+import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
+import { ServiceManager } from "../../notify.ts";
+import { configurationOf, defaultConfiguration } from "../../qnetd/configuration.ts";
+import { VoteServerHost } from "../../qnetd/server.ts";
+import type { ServerSnapshot } from "../../qnetd/snapshot.ts";
+import { type CertificateState, CertificateStore, renewalDays } from "../../qnetd/store.ts";
+import { importNss } from "../../qnetd/store-nss.ts";
+import { TlsUpgrade } from "../../qnetd/tls.ts";
+import { ToolSocket } from "../../qnetd/tool-socket.ts";
+import type { ToolRequest } from "../../qnetd/tool-socket-request.ts";
+import { listText, type ServerFacts, statusText } from "../../qnetd/tool-socket-text.ts";
+import type { Level, LogAction } from "../../world.ts";
+import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
+import type { QnetdWords } from "./qnetd-options.ts";
+
+const expiryCheckMs = 86_400_000;
+/** Descriptors that are not connections: listener, sockets, certificates, log. */
+const descriptorsKept = 64;
+const descriptorsUnknown = 1024;
+
+export interface QnetdOptions {
+  readonly words: QnetdWords;
+  /** From one address; 0: no limit. */
+  readonly connectionsPerAddressMax?: number;
+  /** See VoteServerConfiguration; the original does not wait. */
+  readonly isHoldingAfterStart?: boolean;
+  readonly version: string;
+  readonly log: (line: LogAction) => void;
+}
+
+/** What `snapshot` on the local socket answers, as JSON. */
+export interface QnetdStatus extends ServerSnapshot {
+  readonly version: string;
+  readonly server: ServerFacts;
+  readonly certificates: readonly CertificateState[];
+  /** What the operator should do, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** Resolves with the exit code after a graceful stop; throws CommandFailure when the server cannot start. */
+export async function qnetdCommand(options: QnetdOptions): Promise<number> {
+  process.umask(0o027);
+  const server = new RunningQnetd(options);
+  try {
+    await server.start();
+    return await server.untilEnd();
+  } finally {
+    await server.stop();
+  }
+}
+
+class RunningQnetd {
+  readonly #options: QnetdOptions;
+  readonly #store: CertificateStore;
+  readonly #manager: ServiceManager;
+  readonly #end = Promise.withResolvers<End>();
+  /** What was started, to be stopped in reverse order. */
+  readonly #undo: (() => Promise<void>)[] = [];
+  readonly #facts: ServerFacts;
+  #host: VoteServerHost | undefined;
+
+  constructor(options: QnetdOptions) {
+    this.#options = options;
+    const { words } = options;
+    this.#store = new CertificateStore(words.settings.nssDbDir);
+    this.#manager = new ServiceManager({
+      environment: process.env,
+      pid: process.pid,
+      onFailure: (sentence) => this.#log("warning", sentence),
+    });
+    this.#facts = {
+      address: words.address ?? "*",
+      port: words.port,
+      tls: words.tls,
+      isClientCertificateRequired: words.isClientCertificateRequired,
+      clientsMax: words.clientsMax,
+      receiveBytesMax: words.settings.maxClientReceiveSize,
+      sendBytesMax: words.settings.maxClientSendSize,
+    };
+  }
+
+  async start(): Promise<void> {
+    const { words, version } = this.#options;
+    this.#catchSignals();
+    for (const warning of words.warnings) this.#log("warning", warning);
+    this.#lock();
+    const tls = words.tls === "off" ? undefined : await this.#certificates();
+    await this.#openToolSocket();
+    const host = new VoteServerHost({
+      configuration: configurationOf(words.settings, {
+        tls: words.tls,
+        isClientCertificateRequired: words.isClientCertificateRequired,
+        connectionsMax: words.clientsMax > 0 ? words.clientsMax : connectionsPossible(),
+        connectionsPerAddressMax: this.#options.connectionsPerAddressMax ?? 0,
+        isHoldingAfterStart:
+          this.#options.isHoldingAfterStart ?? defaultConfiguration.isHoldingAfterStart,
+      }),
+      listen: {
+        address: words.address,
+        port: words.port,
+        family: words.family,
+        backlog: words.settings.listenBacklog,
+      },
+      tls,
+      log: this.#options.log,
+      onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
+    });
+    this.#host = host;
+    this.#undo.push(() => host.stop());
+    const started = await host.start();
+    if (!started.ok) throw new CommandFailure(started.reason);
+    this.#feedWatchdog();
+    this.#manager.ready(`serving votes on port ${host.port}`);
+    this.#log(
+      "notice",
+      `vote server is running on ${this.#facts.address}:${host.port}, TLS ${words.tls}, version ${version}`,
+    );
+  }
+
+  async untilEnd(): Promise<number> {
+    const end = await this.#end.promise;
+    this.#log(end.code === exitOk ? "notice" : "error", end.reason);
+    return end.code;
+  }
+
+  async stop(): Promise<void> {
+    this.#manager.stopping("stopping");
+    for (const undo of this.#undo.toReversed()) await undo();
+    this.#undo.length = 0;
+  }
+
+  #catchSignals(): void {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const handler = (): void =>
+        this.#end.resolve({ code: exitOk, reason: `${signal}: stopping` });
+      process.on(signal, handler);
+      this.#undo.push(async () => void process.off(signal, handler));
+    }
+  }
+
+  /** One server for one lock file; the file stays, with our process id in it. */
+  #lock(): void {
+    const path = this.#options.words.settings.lockFile;
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
+    } catch (error) {
+      throw new CommandFailure(
+        `the directory of the lock file cannot be made: ${String(error)}; name another with -S lock_file=PATH,local_socket_file=PATH`,
+      );
+    }
+    const lock = lockFile(path);
+    if (!lock.ok) {
+      if (lock.errno === errnos.EAGAIN) {
+        throw new CommandFailure(`Another instance is running (it holds ${path})`);
+      }
+      throw new CommandFailure(
+        `the lock file ${path} cannot be opened (${errnoName(lock.errno)}); name another with -S lock_file=PATH`,
+      );
+    }
+    this.#undo.push(async () => void closeFd(lock.fd));
+    writeFileSync(path, `${process.pid}\n`);
+    chmodSync(path, 0o640);
+  }
+
+  /** What is missing is made or taken over; what cannot be is said, and the server waits for it with TLS refused. */
+  async #certificates(): Promise<TlsUpgrade> {
+    const { words } = this.#options;
+    const store = this.#store;
+    const reason = await this.#prepareStore();
+    const tls = new TlsUpgrade({
+      store,
+      isClientCertificateRequired: words.isClientCertificateRequired,
+      onUnusable: (why) => this.#log("error", why),
+    });
+    const usable = reason === undefined ? tls.refresh() : { ok: false as const, reason };
+    if (!usable.ok) {
+      this.#log(
+        "error",
+        `no client can use TLS yet: ${usable.reason}. Run "corosync-qnetd-certutil -i" as root on this host; no restart is needed`,
+      );
+    }
+    await this.#checkExpiry();
+    const timer = setInterval(() => void this.#checkExpiry(), expiryCheckMs);
+    this.#undo.push(async () => clearInterval(timer));
+    return tls;
+  }
+
+  /** Undefined when there are certificates now. */
+  async #prepareStore(): Promise<string | undefined> {
+    const store = this.#store;
+    switch (store.state()) {
+      case "ours":
+        return undefined;
+      case "nss": {
+        const nickname = this.#options.words.settings.certNickname;
+        const imported = await importNss(store, nickname, Date.now());
+        if (!imported.ok) return imported.reason;
+        this.#log("notice", `certificates of the NSS database in ${store.directory} taken over`);
+        return undefined;
+      }
+      case "none": {
+        const prepared = store.prepare({ isGroupWritable: true });
+        if (!prepared.ok) return prepared.reason;
+        const created = await store.create(Date.now());
+        if (!created.ok) return created.reason;
+        this.#log("notice", `a new certificate authority was made in ${store.directory}`);
+        return undefined;
+      }
+    }
+  }
+
+  /** The server's own certificate renews itself; everything else is said while it lasts. */
+  async #checkExpiry(): Promise<void> {
+    for (const state of this.#store.certificates(Date.now())) {
+      if (state.warning === "") continue;
+      if (state.isServer) {
+        const renewed = await this.#store.renewServer(Date.now());
+        if (renewed.ok) {
+          this.#log(
+            "notice",
+            `the server's certificate had ${state.daysLeft} of ${renewalDays} days left: renewed`,
+          );
+          continue;
+        }
+        this.#log("warning", `${state.warning} It could not be renewed here: ${renewed.reason}`);
+      } else this.#log("warning", state.warning);
+    }
+  }
+
+  async #openToolSocket(): Promise<void> {
+    const { settings } = this.#options.words;
+    const socket = await ToolSocket.listen({
+      path: settings.localSocketFile,
+      backlog: settings.localSocketBacklog,
+      umask: settings.localSocketUmask,
+      group: settings.localSocketGid,
+      clientsMax: settings.ipcMaxClients,
+      requestBytesMax: settings.ipcMaxReceiveSize,
+      answerBytesMax: settings.ipcMaxSendSize,
+      answer: (request) => this.#answer(request),
+      shutdown: () =>
+        this.#end.resolve({ code: exitOk, reason: "stopping by request of the tool" }),
+      onRefused: (reason) => this.#log("error", reason),
+    });
+    if (!socket.ok) throw new CommandFailure(socket.reason);
+    this.#undo.push(async () => socket.value.close());
+  }
+
+  #answer(request: Exclude<ToolRequest, { kind: "error" }>): string {
+    const snapshot = this.#host?.snapshot() ?? { connections: 0, clients: 0, clusters: [] };
+    switch (request.kind) {
+      case "status":
+        return statusText(this.#facts, snapshot, request.isVerbose);
+      case "list":
+        return listText(snapshot, {
+          isVerbose: request.isVerbose,
+          cluster: request.cluster === undefined ? undefined : textOfByteString(request.cluster),
+        });
+      case "snapshot":
+        return `${JSON.stringify(this.#status(snapshot))}\n`;
+      case "shutdown":
+        return "";
+    }
+    return request satisfies never;
+  }
+
+  #status(snapshot: ServerSnapshot): QnetdStatus {
+    const { words, version } = this.#options;
+    const certificates = words.tls === "off" ? [] : this.#store.certificates(Date.now());
+    const warnings = certificates.map(({ warning }) => warning).filter((text) => text !== "");
+    if (words.tls !== "off" && this.#store.state() !== "ours") {
+      warnings.push(
+        `There are no certificates in ${this.#store.directory}: no client can use TLS. Run "corosync-qnetd-certutil -i" there.`,
+      );
+    }
+    return { version, server: this.#facts, ...snapshot, certificates, warnings };
+  }
+
+  #feedWatchdog(): void {
+    const everyMs = this.#manager.watchdogMs;
+    if (everyMs === undefined) return;
+    const timer = setInterval(() => this.#manager.watchdog(), everyMs);
+    this.#undo.push(async () => clearInterval(timer));
+  }
+
+  #log(level: Level, text: string): void {
+    this.#options.log({ kind: "log", level, subsystem: "MAIN", text });
+  }
+}
+
+/** "No limit" means what the process may open: beyond it nobody could be refused any more. */
+function connectionsPossible(): number {
+  let limits = "";
+  try {
+    limits = readFileSync("/proc/self/limits", "latin1");
+  } catch {
+    // Without /proc the least that systems give is taken.
+  }
+  const soft = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? descriptorsUnknown);
+  return Math.max(descriptorsKept, soft - descriptorsKept);
+}
