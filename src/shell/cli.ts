@@ -1,11 +1,14 @@
 // The command table: words and options to one verb, its outcome to an exit code. Every verb's code is loaded when it is
 // called. Nothing here may load the tree, the ring or the database by itself (engineering.md §2, design.md decision 7).
-import { type CAC, type Command, cac } from "cac";
+import { type CAC, cac } from "cac";
 import { identity, versionLine } from "../version.ts";
 import { logger } from "../log.ts";
 import { CommandFailure, exitOk, exitUsage } from "./exit.ts";
 import { fsUsage } from "./command/fs-usage.ts";
 import { nodePaths } from "./paths.ts";
+import { shapeHelp } from "./cli-help.ts";
+import { qnetdUsage, qnetdVerb } from "./cli-qnetd.ts";
+import { rootOption, textOf, wordOf, write } from "./cli-words.ts";
 
 /** The names under which this file answers as an original program (design.md, decision 7). */
 export const linkNames: readonly string[] = [
@@ -45,8 +48,8 @@ export async function run(name: string, args: readonly string[]): Promise<number
 function table(): CAC {
   const cli = cac("quorate");
   cli.usage("<command> [options]");
-  cli.help();
-  root(cli.command("status", "The node, its votes, its ring and its tree"))
+  shapeHelp(cli, { fs: fsUsage, qnetd: qnetdUsage });
+  rootOption(cli.command("status", "The node, its votes, its ring and its tree"))
     .option("--json", "For scripts")
     .option("--watch", "Follow until Ctrl-C")
     .action(async (options: Readonly<Record<string, unknown>>) => {
@@ -59,12 +62,13 @@ function table(): CAC {
       });
     });
   nodeVerb(cli);
+  qnetdVerb(cli);
   fsVerb(cli);
   return cli;
 }
 
 function nodeVerb(cli: CAC): void {
-  root(cli.command("node", "Run a cluster member in the foreground"))
+  rootOption(cli.command("node", "Run a cluster member in the foreground"))
     .option("--name <node>", "Name of this node in the nodelist, when it is not the host's")
     .option("--mount <dir>", "Where to mount the tree (default: etc/pve below the root)")
     .option("--no-mount", "Do not mount; `quorate fs` reads and writes the tree")
@@ -87,7 +91,7 @@ function nodeVerb(cli: CAC): void {
       return nodeCommand({
         paths,
         name: wordOf(options["name"]),
-        mount: options["mount"] === false ? undefined : textOr(options["mount"], paths.mount),
+        mount: options["mount"] === false ? undefined : textOf(options["mount"], paths.mount),
         durability,
         version: identity.version,
         log: logger({
@@ -100,18 +104,8 @@ function nodeVerb(cli: CAC): void {
     });
 }
 
-/** cac makes numbers of digits. */
-function wordOf(value: unknown): string | undefined {
-  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
-}
-
-/** cac gives `true` for an option that was not written. */
-function textOr(value: unknown, fallback: string): string {
-  return typeof value === "string" ? value : fallback;
-}
-
 function fsVerb(cli: CAC): void {
-  root(cli.command("fs <verb> [...args]", `The tree without a mount. Verbs:\n${indent(fsUsage)}`))
+  rootOption(cli.command("fs <verb> [...args]", "The tree without a mount: list, read, write"))
     .option("--json", "For scripts")
     .example("quorate fs ls nodes/pve1/qemu-server")
     .example("quorate fs put datacenter.cfg ./datacenter.cfg")
@@ -128,17 +122,6 @@ function fsVerb(cli: CAC): void {
         });
       },
     );
-}
-
-function indent(text: string): string {
-  return text.replaceAll(/^/gm, "    ");
-}
-
-/** Every verb that meets a node's files or socket takes the directory they are below. */
-function root(command: Command): Command {
-  return command.option("--root <dir>", "Directory that holds etc/, var/ and run/", {
-    default: "/",
-  });
 }
 
 async function dispatch(cli: CAC, args: readonly string[]): Promise<number> {
@@ -158,10 +141,6 @@ async function dispatch(cli: CAC, args: readonly string[]): Promise<number> {
     if (error instanceof Error && error.name === "CACError") return complain(error.message);
     throw error; // A bug: the runtime prints it with its place and ends with 1.
   }
-}
-
-function write(text: string | Uint8Array): void {
-  process.stdout.write(text);
 }
 
 function complain(sentence: string, code: number = exitUsage): number {

@@ -1,0 +1,127 @@
+// The table's part for `quorate qnetd`: run the vote server, ask it, look after its certificates. The original's programs under
+// their own names are `command/qnetd-links.ts`; both end in the same code.
+import { resolve } from "node:path";
+import type { CAC } from "cac";
+import { identity } from "../version.ts";
+import { logger } from "../log.ts";
+import { CommandFailure, exitUsage } from "./exit.ts";
+import { rootOption, textOf, wordOf, write } from "./cli-words.ts";
+
+/** The verbs, for help. */
+export const qnetdUsage = [
+  "(none)        run the vote server in the foreground",
+  "status        clusters, nodes, and why each vote is what it is",
+  "certificates  list | renew | import [FILE.p12 …] [--password TEXT]",
+].join("\n");
+
+type Options = Readonly<Record<string, unknown>>;
+
+export function qnetdVerb(cli: CAC): void {
+  rootOption(cli.command("qnetd [verb] [...args]", "Vote server for clusters (corosync-qnetd)"))
+    .option("--listen <address>", "Serve on this address only (default: all)")
+    .option("--port <port>", "TCP port", { default: 5403 })
+    .option("--tls <mode>", "off, on (a client may use it) or required", { default: "on" })
+    .option("--no-client-cert", "Do not ask clients for the certificate of their cluster")
+    .option("--max-clients <n>", "Refuse further nodes; 0: as many as files can be open", {
+      default: 0,
+    })
+    .option("--set <name=value>", "Advanced setting of corosync-qnetd's -S; may be repeated")
+    .option("--debug", "Log every decision")
+    .option("--json", "For scripts (status, certificates)")
+    .option("--watch", "Follow until Ctrl-C (status)")
+    .option("--password <text>", "Of the PKCS#12 files (certificates import)", { default: "" })
+    .example("quorate qnetd")
+    .example("quorate qnetd --root /mnt/data/quorate --tls required")
+    .example("quorate qnetd status --watch")
+    .action(async (verb: string | undefined, args: readonly unknown[], options: Options) => {
+      switch (verb) {
+        case undefined:
+          return serve(options);
+        case "status": {
+          const { qnetdStatusCommand } = await import("./command/qnetd-status.ts");
+          return qnetdStatusCommand({
+            socket: (await settingsOf(options)).localSocketFile,
+            json: options["json"] === true,
+            watch: options["watch"] === true,
+            write,
+          });
+        }
+        case "certificates":
+          return certificates(args.map(String), options);
+        default:
+          throw new CommandFailure(
+            `"${verb}" is no verb of qnetd; see \`quorate qnetd --help\``,
+            exitUsage,
+          );
+      }
+    });
+}
+
+async function settingsOf(options: Options) {
+  const { qnetdSettings } = await import("./command/qnetd-links.ts");
+  return qnetdSettings(rootPrefix(options));
+}
+
+/** "" for the machine's own places; an absolute path otherwise, which a daemon may keep. */
+function rootPrefix(options: Options): string {
+  const root = resolve(textOf(options["root"], "/"));
+  return root === "/" ? "" : root;
+}
+
+async function certificates(args: readonly string[], options: Options): Promise<number> {
+  const { qnetdCertificatesCommand } = await import("./command/qnetd-certificates.ts");
+  const settings = await settingsOf(options);
+  const [verb = "list", ...files] = args;
+  return qnetdCertificatesCommand({
+    directory: settings.nssDbDir,
+    nickname: settings.certNickname,
+    verb,
+    files,
+    password: wordOf(options["password"]) ?? "",
+    json: options["json"] === true,
+    write,
+    now: () => Date.now(),
+  });
+}
+
+/** Our long options are the original's letters, so that both are checked in one place. */
+async function serve(options: Options): Promise<number> {
+  const { qnetdWords } = await import("./command/qnetd-options.ts");
+  const { qnetdCommand } = await import("./command/qnetd.ts");
+  const tls = wordOf(options["tls"]) ?? "on";
+  if (!["off", "on", "required"].includes(tls)) {
+    throw new CommandFailure(`--tls is off, on or required, not "${tls}"`, exitUsage);
+  }
+  const words = qnetdWords(
+    [
+      "-f",
+      ...(options["debug"] === true ? ["-d"] : []),
+      ...letter("-l", options["listen"]),
+      ...letter("-p", options["port"]),
+      ...["-s", tls === "required" ? "req" : tls],
+      ...["-c", options["clientCert"] === false ? "off" : "on"],
+      ...letter("-m", options["maxClients"]),
+      ...[options["set"] ?? []].flat().flatMap((each) => letter("-S", each)),
+    ],
+    identity.version,
+    await settingsOf(options),
+  );
+  if ("code" in words) {
+    throw new CommandFailure(words.error.replace(/^corosync-qnetd: /, "").trimEnd(), exitUsage);
+  }
+  return qnetdCommand({
+    words,
+    version: identity.version,
+    log: logger({
+      level: words.debug > 0 ? "debug" : "info",
+      journal: process.env["JOURNAL_STREAM"] !== undefined,
+      write: (text) => void process.stderr.write(text),
+      now: () => Date.now(),
+    }),
+  });
+}
+
+function letter(name: string, value: unknown): readonly string[] {
+  const word = wordOf(value);
+  return word === undefined ? [] : [name, word];
+}
