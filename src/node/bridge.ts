@@ -24,7 +24,13 @@ export type ToRing =
 export type RingQuestion =
   | { readonly kind: "snapshot" }
   | { readonly kind: "expectedVotes"; readonly votes: number }
-  | { readonly kind: "cancelWaitForAll" };
+  | { readonly kind: "cancelWaitForAll" }
+  /** The quorum device's client ends; a reload of corosync.conf starts it again. */
+  | { readonly kind: "stopDevice" }
+  /** All nodes are to read corosync.conf again; answered by `reloadRequested` with this question's id, or refused. */
+  | { readonly kind: "reload" }
+  /** Settings that were judged (reload-rules.ts): they are in force when this is answered by `done`. */
+  | { readonly kind: "reconfigure"; readonly settings: NodeSettings };
 
 export type FromRing =
   | { readonly kind: "loaded" }
@@ -33,6 +39,12 @@ export type FromRing =
   | { readonly kind: "events"; readonly events: readonly PortEvent[] }
   | { readonly kind: "quorum"; readonly quorum: QuorumView }
   | { readonly kind: "log"; readonly lines: readonly LogAction[] }
+  /** A reload was delivered, in its order among the events. `id`: of our own question, to be answered when it is done. */
+  | {
+      readonly kind: "reloadRequested";
+      readonly nodeid: number;
+      readonly id: number | undefined;
+    }
   | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }
   /** Bytes of earlier `requests` that the member has taken over: credit for new ones. */
   | { readonly kind: "taken"; readonly bytes: number }

@@ -24,10 +24,15 @@ export type MemberEvent =
     }
   /** Operator: stop waiting for all nodes. */
   | { readonly kind: "waitForAllCancelled"; readonly id: number }
+  /** Operator: all nodes are to read their corosync.conf again; comes back as `reloadRequested` with the same id. */
+  | { readonly kind: "reloadAsked"; readonly id: number }
   /** The local client of a quorum device (services.md §4.8); answered by `deviceAnswered`. */
   | { readonly kind: "deviceAsked"; readonly request: DeviceRequest }
-  /** A new corosync.conf is in force (after its order in the ring). */
-  | { readonly kind: "reconfigured"; readonly settings: NodeSettings }
+  /**
+   * A new corosync.conf is in force (after its order in the ring). `changesKey`: packets can be opened with the new key or
+   * crypto from now on, and are still sealed with the old one until `keyPhase` says otherwise.
+   */
+  | { readonly kind: "reconfigured"; readonly settings: NodeSettings; readonly changesKey: boolean }
   /** Graceful stop: groups left, LEAVE sent; ends in `finished`. */
   | { readonly kind: "stopped" };
 
@@ -57,6 +62,14 @@ export type MemberAction =
       readonly ok: boolean;
       readonly reason: string;
     }
+  /** Node `nodeid` asked all nodes to read their corosync.conf again. `id`: of our own operator's question. */
+  | {
+      readonly kind: "reloadRequested";
+      readonly nodeid: number;
+      readonly id: number | undefined;
+    }
+  /** All nodes can open the new key (phase 1: send with it); all nodes send with it (phase 2: forget the old one). */
+  | { readonly kind: "keyPhase"; readonly phase: 1 | 2 }
   /** The send queue has room again. */
   | { readonly kind: "drained" }
   /** The member is done: a clean stop, or a reason to end the process (configuration version too old, …). */

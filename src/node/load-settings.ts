@@ -1,11 +1,14 @@
 // Reads corosync.conf and the key from disk and resolves host names: the host's half of read-settings.ts.
 import { lookup } from "node:dns/promises";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { sectionsOf, parseConf, type Conf } from "../conf.ts";
 import { keyBytesMax, keySource, readSettings, type SettingsResult } from "./read-settings.ts";
 import { textAt } from "./conf-value.ts";
+import { advancedOfDefaults } from "./device/advanced.ts";
+import type { NodeSettings } from "./settings.ts";
 
 const fileBytesMax = 1024 * 1024;
 
@@ -14,13 +17,20 @@ export interface ConfigPaths {
   readonly conf: string;
   /** Default key file; totem.keyfile overrides it. */
   readonly authkey: string;
+  /** Where a service unit of corosync-qdevice has its options; it need not exist. */
+  readonly deviceDefaults?: string;
 }
 
 /**
- * The settings of this node. `name`: our node name when it is not the host's (many nodes on one machine).
+ * The settings of this node. `name`: our node name when it is not the host's (many nodes on one machine). "running": they
+ * are for a node that runs already, which no fault between quorum's keys may stop.
  * Every failure is one sentence with the file and what to do.
  */
-export async function loadSettings(paths: ConfigPaths, name?: string): Promise<SettingsResult> {
+export async function loadSettings(
+  paths: ConfigPaths,
+  name?: string,
+  when: "starting" | "running" = "starting",
+): Promise<SettingsResult> {
   const text = await readText(paths.conf);
   if (!text.ok) return text;
   const conf = parseConf(text.value);
@@ -28,14 +38,33 @@ export async function loadSettings(paths: ConfigPaths, name?: string): Promise<S
   const localAddresses = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .map((address) => address.address);
-  return readSettings({
+  const read = readSettings({
     conf: conf.value,
     file: paths.conf,
     localNames: name === undefined ? hostNames() : [name],
     localAddresses: name === undefined ? localAddresses : [],
     resolved: await resolveAll(conf.value),
     key: await readKey(conf.value, paths.authkey),
+    isRunning: when === "running",
   });
+  return read.ok ? withDeviceDefaults(read.value, paths.deviceDefaults) : read;
+}
+
+/** Adds what this machine sets for its quorum device's client alone (qnetd.md §3.8). */
+async function withDeviceDefaults(
+  settings: NodeSettings,
+  path: string | undefined,
+): Promise<SettingsResult> {
+  const { quorum } = settings;
+  if (path === undefined || quorum.device === undefined || !existsSync(path)) {
+    return { ok: true, value: settings };
+  }
+  const text = await readText(path);
+  if (!text.ok) return text;
+  const advanced = advancedOfDefaults(text.value);
+  if (advanced === undefined) return { ok: true, value: settings };
+  const device = { ...quorum.device, advanced };
+  return { ok: true, value: { ...settings, quorum: { ...quorum, device } } };
 }
 
 async function readText(

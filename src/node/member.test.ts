@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { Reader } from "../bytes.ts";
 import type { MemberAction } from "./events.ts";
+import type { RingAction } from "./ring/events.ts";
+import { decodePrefix, readHeader } from "./service.ts";
 import { leavingMsMax, Member } from "./member.ts";
 import { MemberNet } from "./test-net.ts";
 import { busSettings } from "./test-bus.ts";
@@ -297,5 +300,82 @@ describe("member", () => {
     expect(net.node(1).member.snapshot().quorum).toMatchObject({ quorate: true, members: [1] });
     net.step(1, { kind: "expectedVotesSet", id: 1, votes: 1 });
     expect(net.node(1).actions.at(-1)).toMatchObject({ kind: "replied", ok: false });
+  });
+});
+
+describe("a reload", () => {
+  const requests = (net: MemberNet, nodeid: number) =>
+    net.node(nodeid).actions.filter((action) => action.kind === "reloadRequested");
+
+  test("reaches every node in its place, the asker with its question", () => {
+    const net = cluster(3);
+    net.step(2, { kind: "reloadAsked", id: 9 });
+    expect(net.until(() => [1, 2, 3].every((nodeid) => requests(net, nodeid).length > 0))).toBe(
+      true,
+    );
+    expect(requests(net, 1)).toEqual([{ kind: "reloadRequested", nodeid: 2, id: undefined }]);
+    expect(requests(net, 2)).toEqual([{ kind: "reloadRequested", nodeid: 2, id: 9 }]);
+  });
+
+  test("asked of a node that stops is refused", () => {
+    const net = cluster(1);
+    net.step(1, { kind: "stopped" });
+    net.step(1, { kind: "reloadAsked", id: 4 });
+    expect(net.node(1).actions).toContainEqual({
+      kind: "replied",
+      id: 4,
+      ok: false,
+      reason: "this node is stopping",
+    });
+  });
+
+  test("version, votes and key are told in the original's order", () => {
+    const told: string[] = [];
+    const observe = (action: RingAction): void => {
+      if (action.kind !== "delivered" || action.nodeid !== 1) return;
+      const prefixed = decodePrefix(action.message);
+      if (!prefixed.ok || prefixed.value.group !== "a") return;
+      const header = readHeader(new Reader(prefixed.value.message));
+      if (header.ok) told.push(`${header.value.service}.${header.value.fn}`);
+    };
+    const net = new MemberNet();
+    net.start({ settings: busSettings({ nodeid: 1, nodes: 2 }) });
+    net.start({ settings: busSettings({ nodeid: 2, nodes: 2 }), observe });
+    expect(net.until(() => isWhole(net, [1, 2]))).toBe(true);
+    told.length = 0;
+    const settings = busSettings({ nodeid: 1, nodes: 3, configVersion: 2 });
+    net.step(1, { kind: "reconfigured", settings, changesKey: true });
+    expect(net.until(() => told.length === 6)).toBe(true);
+    // cmap version, nodeinfo of the node and of the device, expected votes, the new key's phases.
+    expect(told).toEqual(["0.0", "5.0", "5.0", "5.1", "1.4", "1.4"]);
+    const { configVersions, quorum } = net.node(2).member.snapshot();
+    expect(configVersions).toContainEqual({ nodeid: 1, version: 2 });
+    expect(quorum.voters.find(({ nodeid }) => nodeid === 1)?.expectedVotes).toBe(3);
+  });
+
+  test("a new key is taken in two phases, each once all hold the word on it", () => {
+    const net = cluster(3);
+    const phases = (nodeid: number): number[] =>
+      net
+        .node(nodeid)
+        .actions.flatMap((action) => (action.kind === "keyPhase" ? [action.phase] : []));
+    for (const nodeid of [1, 2, 3]) {
+      const settings = busSettings({ nodeid, nodes: 3 });
+      net.step(nodeid, { kind: "reconfigured", settings, changesKey: true });
+      expect(phases(nodeid)).toEqual([]);
+    }
+    expect(net.until(() => [1, 2, 3].every((nodeid) => phases(nodeid).length === 2))).toBe(true);
+    for (const nodeid of [1, 2, 3]) expect(phases(nodeid)).toEqual([1, 2]);
+  });
+
+  test("a phase that a ring change overtakes is over when the next ring is synchronised", () => {
+    const net = cluster(2);
+    const settings = busSettings({ nodeid: 1, nodes: 2 });
+    net.step(1, { kind: "reconfigured", settings, changesKey: true });
+    net.kill(2);
+    const isDone = () =>
+      net.node(1).actions.filter((action) => action.kind === "keyPhase").length === 2;
+    expect(net.until(isDone)).toBe(true);
+    expect(net.node(1).member.snapshot().members).toEqual([1]);
   });
 });

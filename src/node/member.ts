@@ -4,7 +4,7 @@
 import { equalBytes } from "../bytes.ts";
 import type { Core, Random } from "../world.ts";
 import type { MemberAction, MemberEvent, MemberSnapshot, MemberTimer } from "./events.ts";
-import type { RingAction, RingEvent } from "./ring/events.ts";
+import type { RingAction, RingEvent, RingId } from "./ring/events.ts";
 import { Ring } from "./ring/ring.ts";
 import type { ServiceAction } from "./service.ts";
 import { Services, type Question } from "./services.ts";
@@ -47,6 +47,10 @@ export class Member implements Core<MemberEvent, MemberAction> {
   /** What the ring asked for and is not carried out yet, in order. */
   readonly #ringActions: RingAction[] = [];
   readonly #work: ServiceAction[] = [];
+  /** Messages that the ring has handed up since start. */
+  #deliveries = 0;
+  /** Own phases of a change of the key that were delivered and are not known to be held by all members. */
+  #keyPhases: { readonly phase: 1 | 2; readonly deliveries: number }[] = [];
 
   constructor(options: MemberOptions) {
     const { settings, random, storedRingSeq, evTrackingBarrier } = options;
@@ -79,6 +83,11 @@ export class Member implements Core<MemberEvent, MemberAction> {
   /** Counts visits of the token, for the host's rotation times. */
   get tokensReceived(): number {
     return this.#ring.tokensReceived;
+  }
+
+  /** What a quorum device that begins now must know first; undefined before the first ring, and without votes. */
+  get nodeList(): { readonly ring: RingId; readonly members: readonly number[] } | undefined {
+    return this.#services.votes?.nodeList;
   }
 
   snapshot(): MemberSnapshot {
@@ -114,6 +123,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       case "expectedVotesSet":
       case "votesSet":
       case "waitForAllCancelled":
+      case "reloadAsked":
         this.#asked(event);
         break;
       case "deviceAsked":
@@ -121,7 +131,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
         break;
       case "reconfigured":
         this.#ring.retune(event.settings.tuning);
-        services.reconfigured(event.settings, work);
+        services.reconfigured(event.settings, event.changesKey, work);
         break;
       case "stopped":
         this.#stop({ clean: true, reason: "" }, now, out);
@@ -185,6 +195,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
     switch (action.kind) {
       case "delivered": {
         const { nodeid, message } = action;
+        this.#deliveries += 1;
         this.#services.delivered(nodeid, message, now, this.#work);
         let told = 0;
         for (const each of this.#work) if (each.kind === "delivered") told += 1;
@@ -206,7 +217,9 @@ export class Member implements Core<MemberEvent, MemberAction> {
         return this.#carryOut(now, out);
       }
       case "stable":
-        return tellStable(this.#stability.held(action.deliveries), out);
+        tellStable(this.#stability.held(action.deliveries), out);
+        this.#keyPhasesHeld(action.deliveries, out);
+        return this.#carryOut(now, out);
       case "paused":
         return this.#toRing({ kind: "resumed" }, now);
       case "drained":
@@ -229,7 +242,12 @@ export class Member implements Core<MemberEvent, MemberAction> {
         case "synchronised":
           out.push(action);
           tellStable(this.#stability.synchronised(), out);
+          // Whoever is in this ring with us has the messages of the last one.
+          this.#keyPhasesHeld(this.#deliveries, out);
           this.#toRing({ kind: "synchronised", ring: action.ring }, now);
+          break;
+        case "keyPhase":
+          this.#keyPhases.push({ phase: action.phase, deliveries: this.#deliveries });
           break;
         case "leave":
           this.#stop({ clean: false, reason: action.reason }, now, out);
@@ -242,6 +260,16 @@ export class Member implements Core<MemberEvent, MemberAction> {
       }
     }
     work.length = 0;
+  }
+
+  /** A node that has not heard of the new key must not be sent anything with it: delivered to us is not enough. */
+  #keyPhasesHeld(deliveries: number, out: MemberAction[]): void {
+    while (this.#keyPhases[0] !== undefined && this.#keyPhases[0].deliveries <= deliveries) {
+      const { phase } = this.#keyPhases[0];
+      this.#keyPhases.shift();
+      out.push({ kind: "keyPhase", phase });
+      this.#services.keyPhaseHeld(phase, this.#work);
+    }
   }
 
   /** Says what others should know before we go; the ring is left when the last of it has come back to us. */

@@ -11,11 +11,15 @@ import {
 } from "./bridge.ts";
 import type { Cluster } from "./cluster.ts";
 import type { QuorumView } from "./events.ts";
+import type { SettingsResult } from "./read-settings.ts";
+import { Reloader, type ReloadOutcome } from "./reloader.ts";
 import type { NodeSettings } from "./settings.ts";
 
 /** Bytes of requests that may wait for the ring thread before `request` refuses. One message always fits. */
 const requestBytesMax = 4 * 1024 * 1024;
 const answerMsMax = 5000;
+/** A reload goes around the ring, which may be forming. */
+const reloadMsMax = 30_000;
 const stopMsMax = 15_000;
 
 export interface ClusterOptions {
@@ -25,8 +29,13 @@ export interface ClusterOptions {
   /** Directory of the certificates for a vote server, as the original has it. */
   readonly deviceDir: string;
   readonly pid: number;
+  /** Reads corosync.conf for a reload; without it reloads are refused. */
+  readonly load?: () => Promise<SettingsResult>;
   readonly log: (line: LogAction) => void;
 }
+
+/** A question of ours is answered by the ring thread, or on this side once a reload is done. */
+type Answer = RingAnswer | { readonly kind: "reloaded"; readonly outcome: ReloadOutcome };
 
 export type ClusterResult =
   { readonly ok: true; readonly value: Cluster } | { readonly ok: false; readonly reason: string };
@@ -44,12 +53,14 @@ export class RingThreadClient implements Cluster {
   readonly finished: Promise<{ readonly clean: boolean; readonly reason: string }>;
   #quorum: QuorumView | undefined;
   readonly #options: ClusterOptions;
+  readonly #reloader: Reloader;
   #settings: NodeSettings;
   #worker: Worker | undefined;
   readonly #finish: (end: { clean: boolean; reason: string }) => void;
   readonly #started = Promise.withResolvers<string>();
   readonly #quorumListeners: ((quorum: QuorumView) => void)[] = [];
-  readonly #questions = new Map<number, (answer: RingAnswer) => void>();
+  readonly #reloadListeners: ((settings: NodeSettings) => void)[] = [];
+  readonly #questions = new Map<number, (answer: Answer) => void>();
   #questionId = 0;
   #groupListener: ((events: readonly PortEvent[]) => void) | undefined;
   /** Events that came before anybody listened. */
@@ -65,6 +76,13 @@ export class RingThreadClient implements Cluster {
     const finished = Promise.withResolvers<{ clean: boolean; reason: string }>();
     this.finished = finished.promise;
     this.#finish = finished.resolve;
+    this.#reloader = new Reloader({
+      load: options.load ?? (async () => ({ ok: false, reason: "this program cannot reload" })),
+      running: () => this.#settings,
+      apply: (settings) => this.#apply(settings),
+      wallS: () => Math.floor(Date.now() / 1000),
+      log: options.log,
+    });
     const self: GroupMember = { nodeid: options.settings.nodeid, pid: options.pid };
     this.groups = {
       self,
@@ -115,6 +133,43 @@ export class RingThreadClient implements Cluster {
     return this.#command({ kind: "cancelWaitForAll" });
   }
 
+  stopDevice(): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return this.#command({ kind: "stopDevice" });
+  }
+
+  get lastReload(): ReloadOutcome | undefined {
+    return this.#reloader.last;
+  }
+
+  onReloaded(listener: (settings: NodeSettings) => void): void {
+    this.#reloadListeners.push(listener);
+  }
+
+  async reload(): Promise<ReloadOutcome> {
+    const answer = await this.#ask({ kind: "reload" }, reloadMsMax);
+    if (answer.kind === "reloaded") return answer.outcome;
+    const reason = answer.kind === "refused" ? answer.reason : "the ring thread did not reload";
+    return this.#reloader.refused(reason);
+  }
+
+  /** Reads corosync.conf again on this node alone. */
+  reloadHere(): Promise<ReloadOutcome> {
+    return this.#reloader.reload(this.#settings.nodeid);
+  }
+
+  async #apply(settings: NodeSettings): Promise<string> {
+    const { ok, reason } = await this.#command({ kind: "reconfigure", settings });
+    if (!ok) return reason;
+    this.#settings = settings;
+    for (const listener of this.#reloadListeners) listener(settings);
+    return "";
+  }
+
+  async #reloadRequested(nodeid: number, id: number | undefined): Promise<void> {
+    const outcome = await this.#reloader.reload(nodeid);
+    if (id !== undefined) this.#answered(id, { kind: "reloaded", outcome });
+  }
+
   async stop(): Promise<void> {
     if (this.#ended) return;
     if (this.#worker === undefined) return this.#end(true, "");
@@ -141,19 +196,19 @@ export class RingThreadClient implements Cluster {
     };
   }
 
-  #ask(question: RingQuestion): Promise<RingAnswer> {
+  #ask(question: RingQuestion, answerMs = answerMsMax): Promise<Answer> {
     if (this.#ended)
       return Promise.resolve({ kind: "refused", reason: "the ring thread has ended" });
     this.#questionId += 1;
     const id = this.#questionId;
-    const { promise, resolve } = Promise.withResolvers<RingAnswer>();
+    const { promise, resolve } = Promise.withResolvers<Answer>();
     const timeout = setTimeout(
       () =>
         this.#answered(id, {
           kind: "refused",
-          reason: `the ring thread gave no answer in ${answerMsMax} ms`,
+          reason: `the ring thread gave no answer in ${answerMs} ms`,
         }),
-      answerMsMax,
+      answerMs,
     );
     this.#questions.set(id, (answer) => {
       clearTimeout(timeout);
@@ -163,7 +218,7 @@ export class RingThreadClient implements Cluster {
     return promise;
   }
 
-  #answered(id: number, answer: RingAnswer): void {
+  #answered(id: number, answer: Answer): void {
     const resolve = this.#questions.get(id);
     this.#questions.delete(id);
     resolve?.(answer);
@@ -222,6 +277,9 @@ export class RingThreadClient implements Cluster {
         return;
       case "answer":
         this.#answered(message.id, message.answer);
+        return;
+      case "reloadRequested":
+        void this.#reloadRequested(message.nodeid, message.id);
         return;
       case "taken":
         this.#waitingBytes -= message.bytes;

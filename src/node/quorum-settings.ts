@@ -6,11 +6,14 @@ import type { NodeEntry, QuorumSettings } from "./settings.ts";
 
 const fault = (reason: string): ConfError => new ConfError(`configuration error: ${reason}`);
 
-/** Throws ConfError where corosync's votequorum would not start. */
+/**
+ * Throws ConfError where corosync's votequorum would not start. `local` undefined: it runs already, and whatever does not fit
+ * together then switches off a mode, with a message (quorum/rules.ts).
+ */
 export function readQuorum(
   conf: Conf,
   nodes: readonly NodeEntry[],
-  local: NodeEntry,
+  local: NodeEntry | undefined,
 ): QuorumSettings {
   const flag = (name: string): boolean => (integerAt(conf, ["quorum", name]) ?? 0) !== 0;
   const provider = textAt(conf, ["quorum", "provider"]) ?? "";
@@ -31,7 +34,7 @@ export function readQuorum(
     allowDownscale: flag("allow_downscale"),
     device: readDevice(conf),
   };
-  if (settings.provider) check(settings, nodes, local);
+  if (settings.provider && local !== undefined) check(settings, nodes, local);
   return settings;
 }
 

@@ -29,6 +29,8 @@ export interface SettingsSource {
   readonly localAddresses: readonly string[];
   /** IP address of every host name in the nodelist that could be resolved. */
   readonly resolved: ReadonlyMap<string, string>;
+  /** Read for a node that runs already: what only stops a start is left to the services (services.md §4.9). */
+  readonly isRunning?: boolean;
   /** Bytes of the key file, or why it could not be read. Not looked at without crypto. */
   readonly key:
     | { readonly ok: true; readonly bytes: Uint8Array }
@@ -163,7 +165,7 @@ function read(source: SettingsSource): NodeSettings {
     knetMtu: integerAt(conf, ["totem", "knet_mtu"]) ?? 0,
     compression: readCompression(conf),
     blockUnlistedIps: textAt(conf, ["totem", "block_unlisted_ips"]) !== "no",
-    quorum: readQuorum(conf, nodes, local),
+    quorum: readQuorum(conf, nodes, source.isRunning === true ? undefined : local),
   };
 }
 
@@ -256,8 +258,10 @@ function readNodes(source: SettingsSource): NodeEntry[] {
       throw new ConfError(`Nodeid ${nodeid} appears twice in corosync.conf`, section.line);
     }
     seen.add(nodeid);
+    const dataCenterId = integerAt(section, ["datacenterid"]) ?? 0;
     return {
       nodeid,
+      ...(dataCenterId > 0 ? { dataCenterId } : {}),
       name: textAt(section, ["name"]) ?? "",
       votes: integerAt(section, ["quorum_votes"]) ?? 1,
       addresses,

@@ -7,6 +7,7 @@ import { DeviceHost } from "./device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Links } from "./link/links.ts";
+import { decodePacket } from "./link/packet.ts";
 import { KeyWatch } from "./key-watch.ts";
 import { inflate, overheadOf, Seal } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
@@ -19,10 +20,14 @@ import {
   writeRingSeq,
   writeTracking,
 } from "./ring-file.ts";
+import { sameCrypto } from "./reload-rules.ts";
 import { Rotation } from "./rotation.ts";
 import type { NodeSettings } from "./settings.ts";
 
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
+
+/** The thread itself has the sockets, and asks `snapshot` and `reconfigure` directly. */
+export type HostQuestion = Exclude<RingQuestion, { kind: "snapshot" | "reconfigure" }>;
 
 /** What the thread around this host does with its results. */
 export interface RingHostPort {
@@ -34,6 +39,8 @@ export interface RingHostPort {
   readonly quorum: (quorum: QuorumView) => void;
   readonly log: (line: LogAction) => void;
   readonly replied: (id: number, ok: boolean, reason: string) => void;
+  /** corosync.conf is to be read again (services.md §5.4). */
+  readonly reloadRequested: (nodeid: number, id: number | undefined) => void;
   readonly taken: (request: GroupRequest) => void;
   readonly finished: (clean: boolean, reason: string) => void;
 }
@@ -53,7 +60,10 @@ export class RingHost {
   readonly #trackingFile: string;
   readonly #memberTimers: Deadlines<MemberTimer>;
   readonly #linkTimers: Deadlines<LinksTimer>;
-  readonly #device: DeviceHost | undefined;
+  #device: DeviceHost | undefined;
+  #settings: NodeSettings;
+  /** "loaded": both keys open, the old one seals; "sending": the new one seals, both open. */
+  #keyChange: "none" | "loaded" | "sending" = "none";
   readonly #rotation = new Rotation();
   readonly #dropped: Record<string, number> = {};
   readonly #turns: Turn[] = [];
@@ -74,6 +84,7 @@ export class RingHost {
     this.#order = order;
     this.#port = port;
     const { settings } = order;
+    this.#settings = settings;
     this.#ringFile = ringFile(order.stateDir, settings.nodeid);
     this.#trackingFile = trackingFile(order.stateDir);
     this.#member = new Member({
@@ -100,7 +111,7 @@ export class RingHost {
   #createDevice(): DeviceHost | undefined {
     const { now, random, log } = this.#port;
     return DeviceHost.create({
-      settings: this.#order.settings,
+      settings: this.#settings,
       directory: this.#order.deviceDir,
       port: {
         now,
@@ -127,6 +138,8 @@ export class RingHost {
     const packet = this.#seal.open(datagram);
     if (packet === undefined) return this.#notAuthenticated(address);
     this.#keyWatch.authenticated();
+    // Nobody sends with the new key before all have it; who waits longer may find the old one forgotten by then.
+    if (this.#keyChange === "loaded" && this.#showsNewKey(address, packet)) this.#switchKey();
     this.run({ to: "links", event: { kind: "received", link, address, packet } });
   }
 
@@ -144,13 +157,85 @@ export class RingHost {
     return this.#ended;
   }
 
-  question(id: number, question: Exclude<RingQuestion, { kind: "snapshot" }>): void {
+  /** Why these settings cannot be put in force now, as a sentence. */
+  obstacle(settings: NodeSettings): string | undefined {
+    if (this.#ended) return "this node is stopping";
+    if (this.#keyChange === "none" || sameCrypto(this.#settings, settings)) return undefined;
+    return "an earlier change of the key or crypto is not finished on all nodes: try again in a moment";
+  }
+
+  /** New settings that were judged; the sockets are there already. In force when this returns. */
+  reconfigure(settings: NodeSettings): void {
+    if (this.#ended) return;
+    const changesKey = !sameCrypto(this.#settings, settings);
+    this.#settings = settings;
+    if (changesKey) {
+      this.#seal.load(settings.crypto);
+      this.#keyChange = "loaded";
+    }
+    this.#reconfigureLinks();
+    // A device that is no longer wanted gives its vote back by the rules that it was used by.
+    if (this.#device !== undefined && !DeviceHost.isWanted(settings)) {
+      this.#device.stop();
+      this.#device = undefined;
+    }
+    this.run({ to: "member", event: { kind: "reconfigured", settings, changesKey } });
+    if (this.#device !== undefined) this.#device.event({ kind: "reconfigured", settings });
+    else this.#startDevice();
+  }
+
+  #reconfigureLinks(): void {
+    const configuration = { ...this.#settings, crypto: this.#seal.overhead };
+    this.run({ to: "links", event: { kind: "reconfigured", configuration } });
+  }
+
+  /** Without crypto anything can be opened, so it must at least look like a peer's. */
+  #showsNewKey(address: string, packet: Uint8Array): boolean {
+    if (!this.#seal.openedByOther) return false;
+    if (this.#settings.crypto.hash !== "none") return true;
+    return peerNames(this.#settings).has(address) && decodePacket(packet).ok;
+  }
+
+  /** All nodes can open the new key: it seals from now on (knet.md §3.5). */
+  #switchKey(): void {
+    if (this.#keyChange !== "loaded") return;
+    this.#keyChange = "sending";
+    this.#seal.switchOver();
+    this.#reconfigureLinks();
+    this.run({ to: "links", event: { kind: "keyChanged" } });
+  }
+
+  #retireKey(): void {
+    if (this.#keyChange !== "sending") return;
+    this.#keyChange = "none";
+    this.#seal.retire();
+    this.#log("notice", "the new key and crypto settings are in use, the old ones are forgotten");
+  }
+
+  /** A device that begins in a running cluster hears first what it has missed. */
+  #startDevice(): void {
+    const device = this.#createDevice();
+    this.#device = device;
+    const nodeList = this.#member.nodeList;
+    if (device === undefined || nodeList === undefined) return;
+    const { ring, quorate, voters } = this.#member.snapshot().quorum;
+    device.event({ kind: "quorumChanged", ring, quorate, voters });
+    device.event({ kind: "nodeListChanged", ...nodeList });
+  }
+
+  question(id: number, question: HostQuestion): void {
     switch (question.kind) {
+      case "reload":
+        return this.run({ to: "member", event: { kind: "reloadAsked", id } });
       case "expectedVotes":
         return this.run({
           to: "member",
           event: { kind: "expectedVotesSet", id, votes: question.votes },
         });
+      case "stopDevice":
+        this.#device?.stop();
+        this.#device = undefined;
+        return this.#port.replied(id, true, "");
       case "cancelWaitForAll":
         return this.run({ to: "member", event: { kind: "waitForAllCancelled", id } });
       default:
@@ -259,6 +344,10 @@ export class RingHost {
       case "deviceAnswered":
         this.#device?.event({ kind: "answered", request: action.request, answer: action.answer });
         return;
+      case "reloadRequested":
+        return this.#port.reloadRequested(action.nodeid, action.id);
+      case "keyPhase":
+        return action.phase === 1 ? this.#switchKey() : this.#retireKey();
       case "replied":
         return this.#port.replied(action.id, action.ok, action.reason);
       case "log":
@@ -318,6 +407,10 @@ export class RingHost {
     this.#drop("not authenticated");
     const reason = this.#keyWatch.failed(address, this.#port.now());
     if (reason !== undefined) this.#finish(false, reason);
+  }
+
+  #log(level: LogAction["level"], text: string): void {
+    this.#port.log({ kind: "log", level, subsystem: "KNET", text });
   }
 
   #drop(reason: string): void {

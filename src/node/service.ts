@@ -124,6 +124,8 @@ export type ServiceAction =
           | "synchronised"
           | "quorumChanged"
           | "replied"
+          | "reloadRequested"
+          | "keyPhase"
           | "persistTracking"
           | "nodeListChanged"
           | "deviceAnswered";

@@ -32,7 +32,7 @@ export interface ServicesOptions {
 /** What an operator asks; answered by `replied` with the same id. */
 export type Question = Extract<
   MemberEvent,
-  { readonly kind: "expectedVotesSet" | "votesSet" | "waitForAllCancelled" }
+  { readonly kind: "expectedVotesSet" | "votesSet" | "waitForAllCancelled" | "reloadAsked" }
 >;
 
 export class Services {
@@ -134,6 +134,7 @@ export class Services {
   }
 
   asked(question: Question, out: ServiceAction[]): void {
+    if (question.kind === "reloadAsked") return this.#configuration.reload(question.id, out);
     const votes = this.#votes;
     if (votes === undefined) {
       const reason = "votes cannot be changed: corosync.conf names no quorum provider";
@@ -151,9 +152,16 @@ export class Services {
     question satisfies never;
   }
 
-  reconfigured(settings: NodeSettings, out: ServiceAction[]): void {
-    this.#votes?.reconfigure(settings, out);
+  /** In the order of the original's messages: version, votes, key (services.md §5.4). */
+  reconfigured(settings: NodeSettings, changesKey: boolean, out: ServiceAction[]): void {
     this.#configVersion.changed(settings.configVersion, this.#sync.synchronising, out);
+    this.#votes?.reconfigure(settings, out);
+    if (changesKey) this.#configuration.announceKey(out);
+  }
+
+  /** A `keyPhase` of ours is held by all members. */
+  keyPhaseHeld(phase: 1 | 2, out: ServiceAction[]): void {
+    if (phase === 1) this.#configuration.keyTaken(out);
   }
 
   /** The local client of a quorum device. */
@@ -191,5 +199,6 @@ export class Services {
   /** Questions that will not be answered any more. */
   refusePending(reason: string, out: ServiceAction[]): void {
     this.#votes?.refusePending(reason, out);
+    this.#configuration.refusePending(reason, out);
   }
 }

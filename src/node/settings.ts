@@ -34,6 +34,8 @@ export interface NodeEntry {
   readonly nodeid: number;
   readonly name: string;
   readonly votes: number;
+  /** For a quorum device only; absent or 0: none. */
+  readonly dataCenterId?: number;
   /** One IP address a link number, as text; undefined where the node has no such link. */
   readonly addresses: readonly (string | undefined)[];
 }
@@ -71,6 +73,8 @@ export interface QuorumSettings {
         readonly syncTimeoutMs: number;
         /** Everything below quorum.device, by its key ("net.host", …). */
         readonly options: Readonly<Record<string, string>>;
+        /** What this machine's defaults file gives corosync-qdevice as -S: "name=value,…". */
+        readonly advanced?: string;
       };
 }
 

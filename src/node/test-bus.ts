@@ -221,7 +221,7 @@ export class OrderedBus {
 
   reconfigure(settings: NodeSettings): void {
     const node = this.node(settings.nodeid);
-    this.#call(node, (out) => node.services.reconfigured(settings, out));
+    this.#call(node, (out) => node.services.reconfigured(settings, false, out));
   }
 
   /** A clean stop: last words, then gone. */

@@ -4,6 +4,7 @@ import { getRandomValues } from "node:crypto";
 import type { LogAction, PortEvent, Random } from "../world.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
 import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
+import type { NodeSettings } from "./settings.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
 
 declare const self: Worker;
@@ -91,6 +92,11 @@ class RingThread {
           answer: ok ? { kind: "done" } : { kind: "refused", reason },
         });
       },
+      reloadRequested: (nodeid, id) => {
+        // Whatever the tree wrote before it is on its way first.
+        this.#flush();
+        this.#post({ kind: "reloadRequested", nodeid, id });
+      },
       taken: (request) => {
         this.#takenBytes += requestBytes(request);
         this.#schedule();
@@ -101,15 +107,23 @@ class RingThread {
 
   #ask(id: number, question: RingQuestion): void {
     const host = this.#host;
-    if (host === undefined) {
-      this.#post({
-        kind: "answer",
-        id,
-        answer: { kind: "refused", reason: "the ring is not started" },
-      });
-    } else if (question.kind === "snapshot") {
+    if (host === undefined) this.#refuse(id, "the ring is not started");
+    else if (question.kind === "reconfigure") void this.#reconfigure(id, host, question.settings);
+    else if (question.kind === "snapshot") {
       this.#post({ kind: "answer", id, answer: { kind: "snapshot", snapshot: host.snapshot() } });
     } else host.question(id, question);
+  }
+
+  /** Sockets first: without them nothing changes. Everything else follows in one turn. */
+  async #reconfigure(id: number, host: RingHost, settings: NodeSettings): Promise<void> {
+    const problem = host.obstacle(settings) ?? (await this.#sockets?.reconfigure(settings));
+    if (problem !== undefined) return this.#refuse(id, problem);
+    host.reconfigure(settings);
+    this.#post({ kind: "answer", id, answer: { kind: "done" } });
+  }
+
+  #refuse(id: number, reason: string): void {
+    this.#post({ kind: "answer", id, answer: { kind: "refused", reason } });
   }
 
   #schedule(): void {

@@ -4,6 +4,7 @@ import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
 import { byteStringOfText, textOfByteString } from "../bytes.ts";
 import type { Errno, Files, Outcome } from "../fs/files.ts";
+import type { ReloadOutcome } from "../node/reloader.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
 
@@ -17,6 +18,8 @@ export interface ApiSource {
     votes: number,
   ) => Promise<{ readonly ok: boolean; readonly reason: string }>;
   readonly cancelWaitForAll: () => Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /** All nodes read corosync.conf again; the answer is this node's. */
+  readonly reload: () => Promise<ReloadOutcome>;
 }
 
 /** What a failed request answers. */
@@ -50,6 +53,10 @@ const pathSchema = v.pipe(
 );
 const pathQuery = v.object({ path: pathSchema });
 const moveBody = v.object({ from: pathSchema, to: pathSchema });
+const mtimeBody = v.object({
+  path: pathSchema,
+  seconds: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff)),
+});
 const votesBody = v.object({
   votes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
 });
@@ -106,6 +113,11 @@ function quorumRoutes(app: Hono, source: ApiSource): void {
     settled(await source.setExpectedVotes(votes));
     return c.body(null, 204);
   });
+  app.post("/v1/reload", async (c) => {
+    const outcome = await source.reload();
+    settled(outcome);
+    return c.json(outcome);
+  });
   app.post("/v1/quorum/cancel-wait-for-all", async (c) => {
     settled(await source.cancelWaitForAll());
     return c.body(null, 204);
@@ -153,6 +165,11 @@ function changeRoutes(app: Hono, files: Files): void {
   app.post("/v1/tree/directory", async (c) => {
     const { path } = checked(pathQuery, c.req.query());
     valueOf(await files.mkdir(path));
+    return c.body(null, 204);
+  });
+  app.post("/v1/tree/mtime", async (c) => {
+    const { path, seconds } = checked(mtimeBody, await c.req.json().catch(() => undefined));
+    valueOf(await files.setMtime(path, seconds));
     return c.body(null, 204);
   });
   app.post("/v1/tree/move", async (c) => {

@@ -61,6 +61,16 @@ function table(): CAC {
         write,
       });
     });
+  rootOption(cli.command("reload", "All nodes read corosync.conf again (corosync-cfgtool -R)"))
+    .option("--json", "For scripts")
+    .action(async (options: Readonly<Record<string, unknown>>) => {
+      const { reloadCommand } = await import("./command/reload.ts");
+      return reloadCommand({
+        root: String(options["root"]),
+        json: options["json"] === true,
+        write,
+      });
+    });
   nodeVerb(cli);
   qnetdVerb(cli);
   fsVerb(cli);

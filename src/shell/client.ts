@@ -37,6 +37,13 @@ const dumpSchema = v.object({
   ),
 });
 
+const reloadSchema = v.object({
+  configVersion: v.number(),
+  changes: v.array(v.string()),
+  needsRestart: v.array(v.string()),
+});
+export type ReloadAnswer = v.InferOutput<typeof reloadSchema>;
+
 /** The fields a shell must find; the rest of the object is passed on as the node sent it. */
 const statusSchema = v.looseObject({
   version: v.string(),
@@ -95,8 +102,19 @@ export class NodeClient {
     await this.#request("POST", "/v1/tree/move", JSON.stringify({ from, to }));
   }
 
+  /** `seconds`: Unix time; 0 on a lock asks for its release. */
+  async setMtime(path: string, seconds: number): Promise<void> {
+    await this.#request("POST", "/v1/tree/mtime", JSON.stringify({ path, seconds }));
+  }
+
   async setExpectedVotes(votes: number): Promise<void> {
     await this.#request("POST", "/v1/quorum/expected", JSON.stringify({ votes }));
+  }
+
+  /** Asks all nodes to read corosync.conf again; the answer is this node's. */
+  async reload(): Promise<ReloadAnswer> {
+    const response = await this.#request("POST", "/v1/reload");
+    return v.parse(reloadSchema, await response.json());
   }
 
   async #request(method: string, path: string, body?: string | Uint8Array): Promise<Response> {

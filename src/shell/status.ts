@@ -2,9 +2,12 @@
 // Fields are only ever added. Times in milliseconds or Unix seconds as named.
 import type { Cluster } from "../node/cluster.ts";
 import type { QuorumView } from "../node/events.ts";
+import { deviceSettings } from "../node/device/device-settings.ts";
 import type { DeviceSnapshot } from "../node/device/events.ts";
 import type { RingCounters, RingId } from "../node/ring/events.ts";
+import type { NodeSettings } from "../node/settings.ts";
 import type { LinkSnapshot } from "../node/link/events.ts";
+import type { ReloadOutcome } from "../node/reloader.ts";
 import type { TreeStatus } from "../fs/files.ts";
 
 export interface NodeStatus {
@@ -21,6 +24,8 @@ export interface NodeStatus {
     readonly name: string;
     readonly configVersion: number;
     readonly encrypted: boolean;
+    /** The last time corosync.conf was read again; absent: not since start. */
+    readonly reload?: ReloadOutcome;
   };
   readonly quorum: QuorumView & {
     /** What the votes mean, in a sentence. */
@@ -50,6 +55,8 @@ export interface NodeStatus {
   readonly links: readonly LinkSnapshot[];
   /** The quorum device's client on this node; absent without one. */
   readonly device?: DeviceSnapshot;
+  /** Why a configured quorum device has no client here; absent when it has, or none is configured. */
+  readonly deviceFault?: string;
   readonly tree: TreeStatus;
   /** Where the tree is mounted; "" when it is not, with the reason beside it. */
   readonly mount: { readonly target: string; readonly reason: string };
@@ -69,7 +76,7 @@ export interface StatusSource {
 }
 
 export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
-  const { settings } = source.cluster;
+  const { settings, lastReload } = source.cluster;
   const { member, links, reachable, rotationUs, packetsDropped, device } =
     await source.cluster.snapshot();
   return {
@@ -85,6 +92,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       name: settings.clusterName,
       configVersion: settings.configVersion,
       encrypted: settings.crypto.cipher !== "none",
+      ...(lastReload === undefined ? {} : { reload: lastReload }),
     },
     quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
     ring: {
@@ -107,9 +115,18 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       addresses: node.addresses.filter((address) => address !== undefined),
     })),
     links,
-    ...(device === undefined ? {} : { device }),
+    ...(device === undefined ? deviceFault(settings) : { device }),
     tree: source.tree(),
     mount: source.mount(),
+  };
+}
+
+function deviceFault(settings: NodeSettings): { readonly deviceFault?: string } {
+  const read = deviceSettings(settings);
+  if (read === undefined) return {};
+  if (!read.ok) return { deviceFault: read.reason };
+  return {
+    deviceFault: "its client was stopped here: reload corosync.conf, or restart this node",
   };
 }
 

@@ -10,6 +10,7 @@ import type { RingChecker } from "./checkers.ts";
 import type { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { addressOf, simulatedSettings } from "./settings.ts";
+import { SimDevice, type DeviceSurroundings } from "./sim-device.ts";
 import { freshDisk, SimStore, type Disk } from "./store.ts";
 import { SimTimers } from "./timers.ts";
 import { messageId, payload, simGroup } from "./workload.ts";
@@ -22,6 +23,9 @@ export interface SimNodeOptions {
   readonly network: Network;
   readonly checker: RingChecker;
   readonly quorum: readonly string[];
+  readonly clusterName?: string;
+  /** With a quorum device, as `quorum` configures it. */
+  readonly device?: DeviceSurroundings;
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
@@ -60,12 +64,17 @@ export class SimNode {
   get member(): Member | undefined {
     return this.#life?.member;
   }
+  get device(): SimDevice | undefined {
+    return this.#life?.device;
+  }
   get pid(): number {
     return this.nodeid * 1000 + this.#incarnation;
   }
 
   start(): void {
     this.#incarnation += 1;
+    const { device } = this.#options;
+    device?.streams.setPower(device.host, true);
     this.#options.checker.begin(this.nodeid, this.#incarnation);
     this.#options.trace(
       this.nodeid,
@@ -94,12 +103,21 @@ export class SimNode {
   crash(): void {
     if (this.#life === undefined) return;
     this.#options.trace(this.nodeid, "crashes");
+    const { device } = this.#options;
+    device?.streams.setPower(device.host, false);
+    this.#end();
+  }
+
+  /** The process dies, its system lives: connections end with a word. */
+  kill(): void {
+    if (this.#life === undefined) return;
+    this.#options.trace(this.nodeid, "is killed");
     this.#end();
   }
 
   /** A graceful stop; ends by itself. */
   leave(): void {
-    this.#life?.turn({ to: "member", event: { kind: "stopped" } });
+    this.#life?.leave();
   }
 
   receive(source: number, bytes: Uint8Array): void {
@@ -142,6 +160,7 @@ interface LifeOptions extends SimNodeOptions {
 class Life {
   readonly member: Member;
   readonly store: SimStore;
+  readonly device: SimDevice | undefined;
   quorum: QuorumView | undefined;
   readonly #options: LifeOptions;
   readonly #links: Links;
@@ -155,7 +174,7 @@ class Life {
   constructor(options: LifeOptions) {
     this.#options = options;
     const { agenda, nodes, nodeid, quorum, pid, random } = options;
-    const settings = simulatedSettings(nodes, nodeid, quorum);
+    const settings = simulatedSettings(nodes, nodeid, quorum, options.clusterName);
     this.member = new Member({
       settings,
       storedRingSeq: options.ringSeq,
@@ -178,6 +197,18 @@ class Life {
       delayUntil,
       fire: (timer) => this.turn({ to: "links", event: { kind: "timedOut", timer } }),
     });
+    if (options.device !== undefined) {
+      this.device = new SimDevice({
+        ...options.device,
+        settings,
+        agenda,
+        random,
+        now: () => this.#now(),
+        delayUntil,
+        ask: (request) => this.turn({ to: "member", event: { kind: "deviceAsked", request } }),
+        trace: (text) => options.trace(nodeid, text),
+      });
+    }
     this.store = new SimStore({
       self: { nodeid, pid },
       disk: options.disk,
@@ -215,6 +246,12 @@ class Life {
     this.#memberTimers.stop();
     this.#linkTimers.stop();
     this.store.stop();
+    this.device?.die();
+  }
+
+  leave(): void {
+    this.device?.stop();
+    this.turn({ to: "member", event: { kind: "stopped" } });
   }
 
   send(size: number): boolean {
@@ -277,10 +314,16 @@ class Life {
       case "stable":
         return this.store.stable(action.deliveries);
       case "nodeListChanged":
-      case "deviceAnswered":
-        return; // No vote server is simulated.
+        return this.device?.event(action);
+      case "deviceAnswered": {
+        const { request, answer } = action;
+        return this.device?.event({ kind: "answered", request, answer });
+      }
+      case "synchronised":
+        return this.#options.onQuorum();
       case "quorumChanged":
         this.quorum = action.quorum;
+        this.#tellDevice(action.quorum);
         this.store.quorumChanged(action.quorum.quorate);
         return this.#options.onQuorum();
       case "log":
@@ -293,13 +336,18 @@ class Life {
         return;
       case "persistTracking":
       case "ringChanged":
-      case "synchronised":
       case "drained":
       case "replied":
+      case "reloadRequested":
+      case "keyPhase":
         return;
       default:
         action satisfies never;
     }
+  }
+
+  #tellDevice({ ring, quorate, voters }: QuorumView): void {
+    this.device?.event({ kind: "quorumChanged", ring, quorate, voters });
   }
 
   #carryOutLinks(action: LinksAction): void {

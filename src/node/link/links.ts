@@ -88,6 +88,10 @@ export class Links implements Core<LinksEvent, LinksAction> {
         return this.#send(event.nodeid, event.message, now, out);
       case "refused":
         return this.#refused(event, now, out);
+      case "reconfigured":
+        return this.reconfigure(event.configuration, out);
+      case "keyChanged":
+        return this.keyChanged(out);
     }
     event satisfies never;
   }

@@ -100,6 +100,22 @@ test("to and from no crypto: while both are loaded, clear and sealed packets are
   expect(clear.open(packet)).toBeUndefined();
 });
 
+test("it tells whether a packet came with the key that is not sent with yet", () => {
+  const packet = new Uint8Array(30).fill(7);
+  const seal = new Seal({ ...other, key });
+  const next = new Seal({ ...other, key: key.toReversed() });
+  expect(seal.open(seal.seal(packet))).toEqual(packet);
+  expect(seal.openedByOther).toBe(false);
+  seal.load({ ...other, key: key.toReversed() });
+  expect(seal.open(next.seal(packet))).toEqual(packet);
+  expect(seal.openedByOther).toBe(true);
+  expect(seal.open(seal.seal(packet))).toEqual(packet);
+  expect(seal.openedByOther).toBe(false);
+  seal.switchOver();
+  expect(seal.open(next.seal(packet))).toEqual(packet);
+  expect(seal.openedByOther).toBe(false);
+});
+
 test("settings that cannot work are explained", () => {
   expect(cryptoProblem({ cipher: "aes256", hash: "none", key })).toContain("crypto_hash");
   expect(cryptoProblem({ ...other, key: new Uint8Array(100) })).toContain("corosync-keygen");

@@ -78,11 +78,17 @@ export class Seal {
   readonly #fillIv: FillIv;
   #sending: Slot;
   #other: Slot | undefined;
+  #openedByOther = false;
 
   /** Throws when `cryptoProblem` has something to say: ask it first. Another `fillIv` than the default is for tests only. */
   constructor(settings: CryptoSettings, fillIv: FillIv = randomIv) {
     this.#fillIv = fillIv;
     this.#sending = new Slot(settings);
+  }
+
+  /** The last packet that was opened is of the slot that is not used for sending. */
+  get openedByOther(): boolean {
+    return this.#openedByOther;
   }
 
   /** Of the slot in use for sending. */
@@ -114,10 +120,13 @@ export class Seal {
   /** The clear packet, or undefined when no key in use made this. It may be a view of `datagram`. */
   open(datagram: Uint8Array): Uint8Array | undefined {
     const other = this.#other;
+    this.#openedByOther = false;
     if (other === undefined) return this.#sending.open(datagram);
     // A clear slot takes anything, so a slot that can tell goes first.
     const [first, second] = this.#sending.isClear ? [other, this.#sending] : [this.#sending, other];
-    return first.open(datagram) ?? second.open(datagram);
+    const packet = first.open(datagram);
+    this.#openedByOther = (packet === undefined ? second : first) === other;
+    return packet ?? second.open(datagram);
   }
 }
 

@@ -177,6 +177,31 @@ test("with one good link the other may wait for its address", async () => {
   ]);
 });
 
+test("a reconfiguration that cannot be had leaves everything as it was", async () => {
+  const port = await freePort();
+  const nodes = entries("127.0.0.1", "127.0.0.2");
+  const one = await started(1, nodes, port);
+  const two = await started(2, nodes, port);
+  let taken = await freePort();
+  while (taken === port) taken = await freePort();
+  const other = await started(1, nodes, taken);
+  const links = [
+    { ...linkSettings(0), port },
+    { ...linkSettings(1), port: taken },
+  ];
+  const doubled = nodes.map((node) => ({
+    ...node,
+    addresses: [node.addresses[0], node.addresses[0]],
+  }));
+  expect(await one.sockets.reconfigure({ nodes: doubled, links })).toContain(
+    "is used by another program",
+  );
+  one.sockets.sendMany([outgoing(2, 34)]);
+  expect(await two.got.reach(1)).toHaveLength(1);
+  other.sockets.close();
+  expect(await one.sockets.reconfigure({ nodes: doubled, links })).toBeUndefined();
+});
+
 test("reconfigure opens the new port and frees the old one", async () => {
   const port = await freePort();
   const nodes = entries("127.0.0.1", "127.0.0.2");

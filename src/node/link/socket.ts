@@ -95,7 +95,10 @@ export class LinkSockets {
     for (const socket of touched) socket.flush();
   }
 
-  /** Opens what is new, closes what is gone. Undefined when every link has its socket; else the problem of the first that has not. */
+  /**
+   * Opens what is new, closes what is gone. Undefined when every link has its socket; else the problem of the first that has
+   * not, and then nothing has changed.
+   */
   async reconfigure(configuration: LinkSocketsConfiguration): Promise<string | undefined> {
     const { nodeid } = this.#options;
     const self = configuration.nodes.find((node) => node.nodeid === nodeid);
@@ -111,14 +114,24 @@ export class LinkSockets {
     if (wanted.size === 0) {
       return `node ${nodeid} has no address in the nodelist: set ring0_addr of this node in corosync.conf`;
     }
+    const before = new Set(this.#sockets.keys());
+    const problem = await this.#openAll(wanted);
+    this.#closeAll((key) => (problem === undefined ? !wanted.has(key) : !before.has(key)));
+    if (problem !== undefined) return problem;
+    for (const [key, { links }] of wanted) {
+      const socket = this.#sockets.get(key);
+      if (socket !== undefined) socket.links = links;
+    }
+    this.#route(configuration);
+    return undefined;
+  }
+
+  #closeAll(isGone: (key: string) => boolean): void {
     for (const [key, socket] of this.#sockets) {
-      if (wanted.has(key)) continue;
+      if (!isGone(key)) continue;
       socket.close();
       this.#sockets.delete(key);
     }
-    const problem = await this.#openAll(wanted);
-    this.#route(configuration);
-    return problem;
   }
 
   async #openAll(wanted: ReadonlyMap<string, Binding>): Promise<string | undefined> {
@@ -126,11 +139,7 @@ export class LinkSockets {
     if (missing.length > 0 && missing.length === wanted.size) return missing.map(absent).join("; ");
     let problem: string | undefined;
     for (const [key, binding] of wanted) {
-      const open = this.#sockets.get(key);
-      if (open !== undefined) {
-        open.links = binding.links;
-        continue;
-      }
+      if (this.#sockets.has(key)) continue;
       const bound = bindLink(binding);
       if (!bound.ok) {
         problem ??= bound.problem;
@@ -164,8 +173,7 @@ export class LinkSockets {
 
   /** Sends what still waits if the kernel takes it now, then closes everything. */
   close(): void {
-    for (const socket of this.#sockets.values()) socket.close();
-    this.#sockets.clear();
+    this.#closeAll(() => true);
     this.#routes.clear();
   }
 }

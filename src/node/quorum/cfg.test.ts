@@ -53,3 +53,46 @@ test("sizes are exact, unknown functions and long reasons are refused", () => {
   expect(decodeCfgMessage(unknown).ok).toBe(false);
   expect(hear(1, unknown)).toMatchObject([{ kind: "log", level: "warning" }]);
 });
+
+test("a reload of our operator comes back with its question, another's without", () => {
+  const service = new ConfigurationService({ nodeid: 2 });
+  const asked: ServiceAction[] = [];
+  service.reload(7, asked);
+  service.reload(8, asked);
+  expect(asked).toMatchObject([
+    { kind: "submit", queue: "application" },
+    { kind: "submit", queue: "application" },
+  ]);
+  const reload = encodeCfgMessage({ kind: "reload", nodeid: 2 });
+  const out: ServiceAction[] = [];
+  service.received(3, reload, out);
+  service.received(2, reload, out);
+  service.received(2, reload, out);
+  service.received(2, reload, out);
+  expect(out.filter((action) => action.kind === "reloadRequested")).toEqual([
+    { kind: "reloadRequested", nodeid: 3, id: undefined },
+    { kind: "reloadRequested", nodeid: 2, id: 7 },
+    { kind: "reloadRequested", nodeid: 2, id: 8 },
+    { kind: "reloadRequested", nodeid: 2, id: undefined },
+  ]);
+});
+
+test("too many reloads are refused, and all that wait at the end", () => {
+  const service = new ConfigurationService({ nodeid: 2 });
+  const out: ServiceAction[] = [];
+  for (let id = 0; id < 17; id += 1) service.reload(id, out);
+  expect(out.filter((action) => action.kind === "replied")).toMatchObject([{ id: 16, ok: false }]);
+  const end: ServiceAction[] = [];
+  service.refusePending("over", end);
+  expect(end).toHaveLength(16);
+  expect(end[0]).toEqual({ kind: "replied", id: 0, ok: false, reason: "over" });
+});
+
+test("only our own phases of a new key count, and only 1 and 2", () => {
+  const phases = (nodeid: number, phase: number) =>
+    hear(nodeid, { kind: "cryptoReconfig", phase }).filter((action) => action.kind === "keyPhase");
+  expect(phases(2, 1)).toEqual([{ kind: "keyPhase", phase: 1 }]);
+  expect(phases(2, 2)).toEqual([{ kind: "keyPhase", phase: 2 }]);
+  expect(phases(3, 1)).toEqual([]);
+  expect(phases(2, 3)).toEqual([]);
+});

@@ -1,5 +1,6 @@
 // corosync's configuration service on the wire and what a node does on hearing it (services.md §1.6, §5.4): somebody is shut
-// down, everybody is to read its file again, a node is to end at once. Reloading itself is the host's work.
+// down, everybody is to read its file again, a node is to end at once, a new key is taken up in two phases (knet.md §3.5).
+// Reloading itself is the host's work.
 import { byteString, bytesOf, decoded, malformed, Reader, type Decoded } from "../../bytes.ts";
 import { log, openMessage, readHeader, serviceIds, withPrefix } from "../service.ts";
 import type { ServiceAction } from "../service.ts";
@@ -72,11 +73,48 @@ export function shutdownAnnouncement(): Uint8Array {
   return withPrefix("a", encodeCfgMessage({ kind: "shutdown" }));
 }
 
+/** Reloads of our own operator that are on their way around the ring. */
+const reloadsMax = 16;
+
+function send(message: CfgMessage, out: ServiceAction[]): void {
+  const bytes = withPrefix("a", encodeCfgMessage(message));
+  out.push({ kind: "submit", queue: "application", message: bytes });
+}
+
 export class ConfigurationService {
   readonly #nodeid: number;
+  /** Own questions whose message was not delivered yet, in the order of sending. */
+  #reloads: number[] = [];
 
   constructor(options: { readonly nodeid: number }) {
     this.#nodeid = options.nodeid;
+  }
+
+  /** Asks all nodes, ourselves included, to read corosync.conf again; `reloadRequested` with `id` when it comes back. */
+  reload(id: number, out: ServiceAction[]): void {
+    if (this.#reloads.length >= reloadsMax) {
+      const reason = "too many reloads are on their way, try again";
+      out.push({ kind: "replied", id, ok: false, reason });
+      return;
+    }
+    this.#reloads.push(id);
+    send({ kind: "reload", nodeid: this.#nodeid }, out);
+  }
+
+  /** We have loaded another key: everybody else has, once this message of ours is held by all. */
+  announceKey(out: ServiceAction[]): void {
+    send({ kind: "cryptoReconfig", phase: 1 }, out);
+  }
+
+  /** All nodes hold our phase 1, and we send with the new key from now on. */
+  keyTaken(out: ServiceAction[]): void {
+    send({ kind: "cryptoReconfig", phase: 2 }, out);
+  }
+
+  /** Questions that will not be answered any more. */
+  refusePending(reason: string, out: ServiceAction[]): void {
+    for (const id of this.#reloads) out.push({ kind: "replied", id, ok: false, reason });
+    this.#reloads = [];
   }
 
   received(nodeid: number, bytes: Uint8Array, out: ServiceAction[]): void {
@@ -99,11 +137,19 @@ export class ConfigurationService {
       }
       case "shutdown":
         return log(out, "CFG", "notice", `Node ${nodeid} was shut down by sysadmin`);
-      case "reload":
-        return log(out, "CFG", "notice", `Config reload requested by node ${nodeid}`);
-      case "cryptoReconfig":
-        if (nodeid !== this.#nodeid) return;
-        return log(out, "CFG", "debug", `Crypto reconfiguration phase ${message.phase}`);
+      case "reload": {
+        log(out, "CFG", "notice", `Config reload requested by node ${nodeid}`);
+        const id = nodeid === this.#nodeid ? this.#reloads.shift() : undefined;
+        out.push({ kind: "reloadRequested", nodeid, id });
+        return;
+      }
+      case "cryptoReconfig": {
+        const { phase } = message;
+        if (nodeid !== this.#nodeid || (phase !== 1 && phase !== 2)) return;
+        log(out, "CFG", "debug", `Crypto reconfiguration phase ${phase}`);
+        out.push({ kind: "keyPhase", phase });
+        return;
+      }
     }
     message satisfies never;
   }

@@ -20,6 +20,8 @@ export interface DeviceCall {
   /** Our own record, as it is now. */
   sendSelf(): void;
   sendDeviceRecord(): void;
+  /** Our own verdict on the votes as they are now. */
+  recount(): void;
 }
 
 const deviceFlags =
@@ -137,6 +139,7 @@ export class Device {
     call.ledger.masterWins = false;
     this.#isWaiting = false;
     call.out.push({ kind: "disarm", timer: "deviceTimeout" });
+    call.recount();
     call.sendSelf();
     call.send({ kind: "deviceRegister", isRegistered: false, name });
     return "ok";
@@ -155,6 +158,9 @@ export class Device {
     const before = ledger.us.flags;
     setFlag(ledger.us, voterFlags.deviceAlive, true);
     setFlag(ledger.us, voterFlags.deviceCastVote, castsVote);
+    // A vote that is taken back is gone at once: it may be given to another partition before our word has gone around a slow
+    // ring, where the original counts it until then.
+    if (!castsVote && (before & voterFlags.deviceCastVote) !== 0) call.recount();
     if (ledger.us.flags !== before) call.sendSelf();
     const at = now + ledger.rules.deviceTimeoutMs;
     out.push({ kind: "arm", timer: "deviceTimeout", at });
@@ -187,6 +193,7 @@ export class Device {
     setFlag(us, voterFlags.deviceAlive, false);
     setFlag(us, voterFlags.deviceCastVote, false);
     log(call.out, "VOTEQ", "warning", `lost contact with quorum device ${this.#name}`);
+    call.recount();
     call.sendSelf();
   }
 

@@ -110,6 +110,12 @@ export class Votes implements SyncService {
     return this.#ring;
   }
 
+  /** The last `nodeListChanged`, for a device client that begins later; undefined before the first ring. */
+  get nodeList(): { readonly ring: RingId; readonly members: readonly number[] } | undefined {
+    const members = this.#ledger.current;
+    return members.length === 0 ? undefined : { ring: this.#ring, members };
+  }
+
   deviceCall(now: number, out: ServiceAction[]): DeviceCall {
     return {
       ledger: this.#ledger,
@@ -119,6 +125,10 @@ export class Votes implements SyncService {
       send: (message) => this.#send(message, out),
       sendSelf: () => this.#sendSelf(out),
       sendDeviceRecord: () => this.#sendDeviceRecord(out),
+      recount: () => {
+        // During a synchronisation not everybody is known yet; its end counts.
+        if (!this.#isSynchronising) this.#recalculate(false, false, out);
+      },
     };
   }
 

@@ -11,8 +11,10 @@ import { ServiceManager } from "../../notify.ts";
 import type { LogAction } from "../../world.ts";
 import { buildApi } from "../api.ts";
 import { isAnswered, listen } from "../api-socket.ts";
+import { DeviceFiles } from "../device-files.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";
 import type { NodePaths } from "../paths.ts";
+import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeStatus, quorumMeaning } from "../status.ts";
 
 export interface NodeOptions {
@@ -25,6 +27,11 @@ export interface NodeOptions {
   readonly version: string;
   readonly log: (line: LogAction) => void;
 }
+
+/** From a write of corosync.conf until the ring is asked to reload: every node has written its copy by then. */
+const reloadAfterMs = 1000;
+/** How long a node waits for that reload before it helps itself. */
+const catchUpAfterMs = 10_000;
 
 /** Why a running node ends. */
 interface End {
@@ -66,7 +73,11 @@ class RunningNode {
   /** What was started, to be stopped in reverse order. */
   readonly #undo: (() => Promise<void>)[] = [];
   #settings: NodeSettings;
+  /** The tree wrote a newer corosync.conf before the ring was started. */
   #confChanged = false;
+  #ringStarted = false;
+  #deviceFiles: DeviceFiles | undefined;
+  #reloadTimer: ReturnType<typeof setTimeout> | undefined;
   #mount: FuseMount | undefined;
   #mountReason = "";
 
@@ -78,6 +89,7 @@ class RunningNode {
       stateDir: options.paths.stateDir,
       deviceDir: options.paths.deviceDir,
       pid: process.pid,
+      load: () => loadSettings(options.paths, options.name, "running"),
       log: options.log,
     });
     this.#manager = new ServiceManager({
@@ -92,6 +104,7 @@ class RunningNode {
     const tree = await this.#openTree();
     await this.#startRing(tree);
     this.#serveApi(tree);
+    this.#serveDeviceTool();
     await this.#mountTree(tree);
     this.#feedWatchdog();
     this.#manager.ready("ring started");
@@ -140,22 +153,46 @@ class RunningNode {
       clock: () => Math.floor(Date.now() / 1000),
       log,
       onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
-      onCorosyncConf: ({ version }) => this.#confWritten(version),
+      onCorosyncConf: (written) => this.#confWritten(written),
       ...(gid === undefined ? {} : { gid }),
       ...(address === undefined ? {} : { address }),
     });
     if (!opened.ok) throw new CommandFailure(opened.reason, exitConfiguration);
     this.#undo.push(() => opened.value.stop());
+    this.#followDeviceFiles(opened.value);
     return opened.value;
   }
 
-  /** The tree holds a newer corosync.conf than this machine: before the ring starts it is read again. */
-  #confWritten(version: number): void {
-    this.#confChanged = true;
-    if (this.#cluster.quorum === undefined) return;
-    this.#log(
-      "warning",
-      `corosync.conf version ${version} was written; restart this node to use it`,
+  /** The certificate for the vote server lies in the tree; the ring thread reads this machine's copy. */
+  #followDeviceFiles(tree: ConfigurationTree): void {
+    const files = new DeviceFiles({
+      files: tree,
+      treeStatus: () => tree.status(),
+      directory: this.#options.paths.deviceDir,
+      log: this.#options.log,
+    });
+    this.#deviceFiles = files;
+    this.#undo.push(async () => files.stop());
+  }
+
+  /**
+   * The tree has replaced the local corosync.conf. Before the ring starts it is read again; later the writer asks all nodes to
+   * reload when each has had the time to write its copy (pmxcfs.md §2.8). A node that got the file otherwise, or whose writer
+   * died meanwhile, would run with the old one until its next start: it reloads by itself.
+   */
+  #confWritten({ version, reload }: { readonly version: number; readonly reload: boolean }): void {
+    this.#deviceFiles?.follow();
+    if (!this.#ringStarted) {
+      this.#confChanged = true;
+      return;
+    }
+    clearTimeout(this.#reloadTimer);
+    this.#reloadTimer = setTimeout(
+      () => {
+        if (reload) void this.#cluster.reload();
+        else if (this.#cluster.settings.configVersion < version) void this.#cluster.reloadHere();
+      },
+      reload ? reloadAfterMs : catchUpAfterMs,
     );
   }
 
@@ -176,6 +213,9 @@ class RunningNode {
       tree.setQuorate(quorum.quorate, meaning);
       this.#manager.status(meaning);
     });
+    this.#cluster.onReloaded((settings) => tree.setCluster(clusterInfo(settings)));
+    this.#ringStarted = true;
+    this.#undo.push(async () => clearTimeout(this.#reloadTimer));
     const reason = await this.#cluster.start(this.#settings);
     if (reason !== "") throw new CommandFailure(reason);
     // Stopped after the tree has left its groups: the tree is undone before the ring.
@@ -201,10 +241,22 @@ class RunningNode {
           }),
         setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
         cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
+        reload: () => this.#cluster.reload(),
       }),
       paths.socket,
     );
     this.#undo.push(() => socket.close());
+  }
+
+  #serveDeviceTool(): void {
+    const socket = new QdeviceSocket({
+      cluster: this.#cluster,
+      path: this.#options.paths.deviceSocket,
+      log: (level, text) => this.#options.log({ kind: "log", level, subsystem: "QDEVICE", text }),
+    });
+    this.#undo.push(() => socket.close());
+    void socket.update();
+    this.#cluster.onReloaded(() => void socket.update());
   }
 
   /** Without the right to mount the node runs all the same (`quorate fs` works); any other obstacle is an error. */

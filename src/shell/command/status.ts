@@ -39,6 +39,7 @@ export function statusText(status: NodeStatus): string {
     `Quorum  ${quorum.meaning}`,
     `        flags: ${quorum.flags.join(" ") || "none"}`,
     ...deviceLines(status),
+    ...reloadLines(status),
     `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
     `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
@@ -51,13 +52,25 @@ export function statusText(status: NodeStatus): string {
   return `${lines.join("\n")}\n`;
 }
 
-function deviceLines({ device }: NodeStatus): string[] {
+/** Only what an operator must do something about. */
+function reloadLines({ cluster }: NodeStatus): string[] {
+  const { reload } = cluster;
+  if (reload === undefined) return [];
+  if (!reload.ok)
+    return [`Reload  refused, configuration ${cluster.configVersion} stays: ${reload.reason}`];
+  if (reload.needsRestart.length === 0) return [];
+  return [`Reload  restart this node for the new ${reload.needsRestart.join(", ")}`];
+}
+
+function deviceLines({ device, deviceFault }: NodeStatus): string[] {
+  if (deviceFault !== undefined) return [`Device  not used: ${deviceFault}`];
   if (device === undefined) return [];
   const { host, port, algorithm, votes, state, vote, problem } = device;
   const word = vote === undefined ? "waiting for its answer" : vote.toUpperCase();
   return [
     `Device  ${host}:${port}, ${algorithm}, votes ${votes}: ${state.toLowerCase()}, ${word}${device.tls.active ? ", TLS" : ""}`,
     ...(problem === "" ? [] : [`        ${problem}`]),
+    ...(device.warning === undefined ? [] : [`        ${device.warning}`]),
   ];
 }
 

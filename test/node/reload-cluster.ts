@@ -1,0 +1,216 @@
+// A small cluster of real nodes on this machine, each a process on a loopback address of its own, whose corosync.conf is changed
+// while it runs; and a vote server for it. Everything ends with `close`.
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { NodeClient } from "../../src/shell/client.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
+import type { NodeStatus } from "../../src/shell/status.ts";
+import { pending, ready, until } from "../interop/wait.ts";
+
+const program = join(import.meta.dir, "../../src/main.ts");
+/** Loaded machines start processes slowly; nothing below depends on how fast. */
+const settleMsMax = 60_000;
+
+export interface ConfOptions {
+  readonly version: number;
+  /** nodeids. */
+  readonly nodes: readonly number[];
+  readonly totem?: readonly string[];
+  readonly quorum?: readonly string[];
+}
+
+export class ReloadCluster {
+  readonly folder = mkdtempSync(join(tmpdir(), "quorate-reload-"));
+  /** Runs of this test at the same time must not meet. */
+  readonly #network = `127.${30 + Math.floor(Math.random() * 200)}.${Math.floor(Math.random() * 250)}`;
+  #key = crypto.getRandomValues(new Uint8Array(256));
+  readonly #children = new Map<string, Subprocess>();
+
+  conf({ version, nodes, totem = [], quorum = [] }: ConfOptions): string {
+    const list = nodes.map(
+      (nodeid) =>
+        `  node {\n    name: n${nodeid}\n    nodeid: ${nodeid}\n    quorum_votes: 1\n    ring0_addr: ${this.address(nodeid)}\n  }`,
+    );
+    return [
+      "totem {",
+      ...["version: 2", "cluster_name: reload", `config_version: ${version}`, "secauth: on"],
+      ...[
+        "token: 1000",
+        ...totem,
+        "}",
+        "quorum {",
+        "provider: corosync_votequorum",
+        ...quorum,
+        "}",
+      ],
+      ...["nodelist {", ...list, "}", ""],
+    ].join("\n");
+  }
+
+  /** `quorum.device` for the vote server of `startServer`. */
+  device(port: number, algorithm = "ffsplit"): string[] {
+    const votes = algorithm === "ffsplit" ? ["votes: 1"] : [];
+    return [
+      ...["device {", "model: net", ...votes, "net {", `host: ${this.address(200)}`],
+      ...[`port: ${port}`, `algorithm: ${algorithm}`, "tls: off", "}", "}"],
+    ];
+  }
+
+  address(nodeid: number): string {
+    return `${this.#network}.${nodeid}`;
+  }
+
+  root(nodeid: number): string {
+    return join(this.folder, `n${nodeid}`);
+  }
+
+  client(nodeid: number): NodeClient {
+    return new NodeClient(nodePaths(this.root(nodeid)).socket);
+  }
+
+  confPath(nodeid: number): string {
+    return nodePaths(this.root(nodeid)).conf;
+  }
+
+  log(nodeid: number): string {
+    return readFileSync(join(this.folder, `n${nodeid}.log`), "utf8");
+  }
+
+  start(nodeid: number, conf: string): void {
+    const root = this.root(nodeid);
+    for (const part of ["etc/corosync", "run", "var/lib/corosync", "var/lib/pve-cluster"]) {
+      mkdirSync(join(root, part), { recursive: true });
+    }
+    writeFileSync(this.confPath(nodeid), conf);
+    writeFileSync(nodePaths(root).authkey, this.#key);
+    this.#spawn(`n${nodeid}`, ["node", "--root", root, "--name", `n${nodeid}`, "--no-mount"]);
+  }
+
+  /** Another key for every node that was started, and for those that will be. */
+  rekey(): void {
+    this.#key = crypto.getRandomValues(new Uint8Array(256));
+    for (const name of this.#children.keys()) {
+      if (name !== "server") writeFileSync(nodePaths(join(this.folder, name)).authkey, this.#key);
+    }
+  }
+
+  get serverRoot(): string {
+    return join(this.folder, "server");
+  }
+
+  /** `port` 0: any that is free. */
+  async startServer(tls: "off" | "on" = "off", wanted = 0): Promise<number> {
+    const probe = Bun.listen({
+      hostname: this.address(200),
+      port: wanted,
+      socket: { data: () => undefined },
+    });
+    const { port } = probe;
+    probe.stop(true);
+    const root = this.serverRoot;
+    mkdirSync(join(root, "etc/corosync/qnetd"), { recursive: true });
+    const where = ["--listen", this.address(200), "--port", String(port), "--tls", tls];
+    this.#spawn("server", ["qnetd", "--root", root, ...where]);
+    await until(
+      async () => {
+        try {
+          const socket = await Bun.connect({
+            hostname: this.address(200),
+            port,
+            socket: { data: () => undefined },
+          });
+          socket.end();
+          return ready(undefined);
+        } catch (error) {
+          return pending(String(error));
+        }
+      },
+      settleMsMax,
+      "the vote server listens",
+    );
+    return port;
+  }
+
+  /** At once, as by a power cut. */
+  endServer(): void {
+    this.#children.get("server")?.kill("SIGKILL");
+  }
+
+  /** SIGTERM; the exit code. */
+  async stop(nodeid: number): Promise<number> {
+    const child = this.#child(nodeid);
+    child.kill("SIGTERM");
+    return child.exited;
+  }
+
+  /** The node stands still; for the others it is gone. */
+  freeze(nodeid: number): void {
+    this.#child(nodeid).kill("SIGSTOP");
+  }
+
+  thaw(nodeid: number): void {
+    this.#child(nodeid).kill("SIGCONT");
+  }
+
+  #child(nodeid: number): Subprocess {
+    const child = this.#children.get(`n${nodeid}`);
+    if (child === undefined) throw new Error(`node ${nodeid} was never started`);
+    return child;
+  }
+
+  /** The status of a node once it is as wanted. */
+  async status(nodeid: number, isWanted: (status: NodeStatus) => boolean): Promise<NodeStatus> {
+    return until(
+      async () => {
+        const status = await this.client(nodeid)
+          .status()
+          .catch((error: unknown) => String(error));
+        if (typeof status === "string") return pending(status);
+        const { quorum, ring, cluster, device } = status;
+        const seen = JSON.stringify({ quorum, ring: ring.members, cluster, device });
+        return isWanted(status) ? ready(status) : pending(seen);
+      },
+      settleMsMax,
+      `node ${nodeid} comes to the wanted state`,
+      100,
+    );
+  }
+
+  async all(
+    nodes: readonly number[],
+    isWanted: (status: NodeStatus) => boolean,
+  ): Promise<NodeStatus[]> {
+    return Promise.all(nodes.map((nodeid) => this.status(nodeid, isWanted)));
+  }
+
+  /** As Proxmox's tools do: a new file beside it, then one rename. */
+  async write(nodeid: number, conf: string): Promise<void> {
+    await this.client(nodeid).put("corosync.conf", new TextEncoder().encode(conf));
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children.values()) child.kill("SIGKILL");
+    await Promise.all([...this.#children.values()].map((child) => child.exited));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #spawn(name: string, words: readonly string[]): void {
+    const log = openSync(join(this.folder, `${name}.log`), "a");
+    const child = Bun.spawn([process.execPath, program, ...words], {
+      ...{ stdin: "ignore", stdout: log, stderr: log },
+      ...{ timeout: 240_000, killSignal: "SIGKILL" },
+    });
+    closeSync(log);
+    this.#children.set(name, child);
+  }
+}
