@@ -5,12 +5,13 @@ import type { CAC } from "cac";
 import { identity } from "../version.ts";
 import { logger } from "../log.ts";
 import { CommandFailure, exitUsage } from "./exit.ts";
-import { rootOption, textOf, wordOf, write } from "./cli-words.ts";
+import { note, rootOption, textOf, wordOf, write } from "./cli-words.ts";
 
 /** The verbs, for help. */
 export const qnetdUsage = [
   "(none)        run the vote server in the foreground",
   "status        clusters, nodes, and why each vote is what it is",
+  "invite        CLUSTER [--address A] [--expires 1h]: a token for `quorate qdevice setup`; --list, --revoke CLUSTER",
   "certificates  list | renew | import [FILE.p12 …] [--password TEXT]",
 ].join("\n");
 
@@ -19,7 +20,7 @@ type Options = Readonly<Record<string, unknown>>;
 export function qnetdVerb(cli: CAC): void {
   rootOption(cli.command("qnetd [verb] [...args]", "Vote server for clusters (corosync-qnetd)"))
     .option("--listen <address>", "Serve on this address only (default: all)")
-    .option("--port <port>", "TCP port", { default: 5403 })
+    .option("--port <port>", "TCP port (default: 5403)")
     .option("--tls <mode>", "off, on (a client may use it) or required", { default: "on" })
     .option("--no-client-cert", "Do not ask clients for the certificate of their cluster")
     .option("--max-clients <n>", "Refuse further nodes; 0: as many as files can be open", {
@@ -29,10 +30,16 @@ export function qnetdVerb(cli: CAC): void {
     .option("--debug", "Log every decision")
     .option("--json", "For scripts (status, certificates)")
     .option("--watch", "Follow until Ctrl-C (status)")
+    .option("--address <address>", "Under which nodes reach this server; may be repeated (invite)")
+    .option("--expires <time>", "As 30m, 1h, 2d (invite)")
+    .option("--list", "Invitations that are open (invite)")
+    .option("--revoke <cluster>", "Take back an invitation (invite)")
+    .option("--let-server-sign", "Let the daemon's group read the authority's key (invite)")
     .option("--password <text>", "Of the PKCS#12 files (certificates import)", { default: "" })
     .example("quorate qnetd")
     .example("quorate qnetd --root /mnt/data/quorate --tls required")
     .example("quorate qnetd status --watch")
+    .example("quorate qnetd invite mycluster")
     .action(async (verb: string | undefined, args: readonly unknown[], options: Options) => {
       switch (verb) {
         case undefined:
@@ -46,6 +53,8 @@ export function qnetdVerb(cli: CAC): void {
             write,
           });
         }
+        case "invite":
+          return invite(args.map(String), options);
         case "certificates":
           return certificates(args.map(String), options);
         default:
@@ -66,6 +75,35 @@ async function settingsOf(options: Options) {
 function rootPrefix(options: Options): string {
   const root = resolve(textOf(options["root"], "/"));
   return root === "/" ? "" : root;
+}
+
+async function invite(args: readonly string[], options: Options): Promise<number> {
+  const { inviteCommand, runningServer } = await import("./command/qnetd-invite.ts");
+  const settings = await settingsOf(options);
+  return inviteCommand({
+    directory: settings.nssDbDir,
+    server: await runningServer(settings),
+    verb: inviteVerb(args, options),
+    addresses: [options["address"] ?? []].flat().map(String),
+    port: wordOf(options["port"]),
+    lifetime: wordOf(options["expires"]),
+    letServerSign: options["letServerSign"] === true,
+    json: options["json"] === true,
+    write,
+    note,
+    now: () => Date.now(),
+  });
+}
+
+function inviteVerb([cluster]: readonly string[], options: Options) {
+  const revoked = wordOf(options["revoke"]);
+  if (options["list"] === true) return { kind: "list" } as const;
+  if (revoked !== undefined) return { kind: "revoke", cluster: revoked } as const;
+  if (cluster !== undefined) return { kind: "invite", cluster } as const;
+  throw new CommandFailure(
+    "whom to invite? `quorate qnetd invite CLUSTER` with totem.cluster_name of its corosync.conf",
+    exitUsage,
+  );
 }
 
 async function certificates(args: readonly string[], options: Options): Promise<number> {

@@ -21,3 +21,8 @@ export function rootOption(command: Command): Command {
 export function write(text: string | Uint8Array): void {
   process.stdout.write(text);
 }
+
+/** What a person should read and a script should not. */
+export function note(text: string | Uint8Array): void {
+  process.stderr.write(text);
+}

@@ -7,36 +7,16 @@ import { CommandFailure, exitOk, exitUsage } from "./exit.ts";
 import { fsUsage } from "./command/fs-usage.ts";
 import { nodePaths } from "./paths.ts";
 import { shapeHelp } from "./cli-help.ts";
+import { qdeviceUsage, qdeviceVerb } from "./cli-qdevice.ts";
 import { qnetdUsage, qnetdVerb } from "./cli-qnetd.ts";
+import { linkNames } from "./link-names.ts";
 import { rootOption, textOf, wordOf, write } from "./cli-words.ts";
-
-/** The names under which this file answers as an original program (design.md, decision 7). */
-export const linkNames: readonly string[] = [
-  "pvecm",
-  "corosync-quorumtool",
-  "corosync-cfgtool",
-  "corosync-cmapctl",
-  "corosync-keygen",
-  "corosync-qnetd",
-  "corosync-qnetd-tool",
-  "corosync-qnetd-certutil",
-  "corosync-qdevice-tool",
-];
 
 /** Runs one command line; `name` is what the program was called by. Never throws for what a person typed. */
 export async function run(name: string, args: readonly string[]): Promise<number> {
-  if (
-    name === "corosync-qnetd" ||
-    name === "corosync-qnetd-tool" ||
-    name === "corosync-qnetd-certutil"
-  ) {
-    const { runQnetdLink } = await import("./command/qnetd-links.ts");
-    return runQnetdLink(name, args, { calledAs: process.argv0, version: identity.version });
-  }
   if (linkNames.includes(name)) {
-    return complain(
-      `${name} is not part of quorate ${identity.version} yet; see \`quorate --help\`.`,
-    );
+    const { runLink } = await import("./links.ts");
+    return runLink(name, args);
   }
   if (args[0] === "--version" || args[0] === "-v") {
     write(`${versionLine()}\n`);
@@ -48,7 +28,7 @@ export async function run(name: string, args: readonly string[]): Promise<number
 function table(): CAC {
   const cli = cac("quorate");
   cli.usage("<command> [options]");
-  shapeHelp(cli, { fs: fsUsage, qnetd: qnetdUsage });
+  shapeHelp(cli, { fs: fsUsage, qdevice: qdeviceUsage, qnetd: qnetdUsage });
   rootOption(cli.command("status", "The node, its votes, its ring and its tree"))
     .option("--json", "For scripts")
     .option("--watch", "Follow until Ctrl-C")
@@ -73,6 +53,7 @@ function table(): CAC {
     });
   nodeVerb(cli);
   qnetdVerb(cli);
+  qdeviceVerb(cli);
   fsVerb(cli);
   return cli;
 }

@@ -9,6 +9,10 @@ export interface NodePaths {
   readonly stateDir: string;
   /** Directory of the certificates for a vote server. */
   readonly deviceDir: string;
+  /** The options that the service unit of corosync-qdevice reads. */
+  readonly deviceDefaults: string;
+  /** Where corosync-qdevice-tool asks. */
+  readonly deviceSocket: string;
   /** Directory of config.db. */
   readonly treeDir: string;
   readonly mount: string;
@@ -25,6 +29,8 @@ export function nodePaths(root: string): NodePaths {
     authkey: `${base}/etc/corosync/authkey`,
     stateDir: `${base}/var/lib/corosync`,
     deviceDir: `${base}/etc/corosync/qdevice/net`,
+    deviceDefaults: `${base}/etc/default/corosync-qdevice`,
+    deviceSocket: `${base}/var/run/corosync-qdevice/corosync-qdevice.sock`,
     treeDir: `${base}/var/lib/pve-cluster`,
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,

@@ -83,21 +83,38 @@ describe("voting", () => {
     const device = servedDevice(options);
     device.hear(ack(1));
     device.fire("heartbeat");
-    device.fire("heartbeat");
     expect(device.isConnecting).toBe(true);
-    device.closed();
+    device.fire("heartbeat");
+    expect(device.isConnecting).toBe(false);
     expect(device.lastPoll?.castsVote).toBe(true);
     device.quorum({ rep: 1, seq: 13 }, [1, 2], true, 3);
     expect(device.lastPoll?.castsVote).toBe(false);
   });
 
-  test("2nodelms keeps its vote when the server is gone, but not for another ring", () => {
+  test("2nodelms has no vote without the server, which may give it to the other node meanwhile", () => {
     const device = servedDevice({ ...two, options: { "net.algorithm": "2nodelms" } });
     device.hear(ack(1));
-    device.closed();
     expect(device.lastPoll?.castsVote).toBe(true);
-    device.nodeList({ rep: 1, seq: 13 }, [1]);
-    expect(device.lastPoll?.castsVote).toBe(false);
+    device.closed();
+    expect(device.lastPoll).toMatchObject({ ring, castsVote: false });
+  });
+
+  test("another name and master wins, as an operator asks", () => {
+    const advanced = "votequorum_device_name=arbiter,master_wins=on";
+    const device = servedDevice({ ...two, advanced });
+    expect(device.asked).toEqual(["register", "masterWins"]);
+    device.hear(ack(1));
+    expect(device.lastPoll?.name).toBe("arbiter");
+  });
+
+  test("data centers are told, and a node that moves is news", () => {
+    const device = servedDevice({ ...two, dataCenterId: 7 });
+    const lists = device.take().filter((message) => message.nodeListType === "initialConfig");
+    expect(lists[0]?.nodes).toEqual([{ nodeId: 1, dataCenterId: 7 }, { nodeId: 2 }]);
+    device.step({ kind: "reconfigured", settings: nodeSettings({ ...two, dataCenterId: 7 }) });
+    expect(device.take()).toEqual([]);
+    device.step({ kind: "reconfigured", settings: nodeSettings({ ...two, dataCenterId: 8 }) });
+    expect(device.take()).toMatchObject([{ nodeListType: "changedConfig" }]);
   });
 
   test("stopping unregisters and is final", () => {
@@ -190,6 +207,32 @@ describe("connecting", () => {
       expect(device.now).toBe(pauseMs);
     });
   }
+
+  test("every error of a server is a sentence of its own, with its number", () => {
+    const told = new Set<string>();
+    for (const [code] of Array.from({ length: 21 }).entries()) {
+      const device = servedDevice(two);
+      device.hear({ kind: "serverError", errorCode: code });
+      expect(device.isConnecting).toBe(false);
+      const { problem } = device.client.snapshot(0);
+      expect(problem).toContain(`(error ${code})`);
+      told.add(problem.replace(/\(error \d+\)/, ""));
+    }
+    expect(told.size).toBe(21);
+  });
+
+  test("the limits that an operator set are used", () => {
+    const device = begun({ ...two, advanced: "net_min_msg_send_size=40000" });
+    device.connected();
+    const reply = { tlsSupport: "unsupported", clientCertificateRequired: true } as const;
+    device.hear({ kind: "preinitReply", seq: 1, ...reply });
+    device.hear(initReply(2));
+    expect(device.client.snapshot(0).problem).toContain("40000 are needed");
+    const short = begun({ ...two, advanced: "net_initial_msg_receive_size=16" });
+    short.connected();
+    short.hear({ kind: "preinitReply", seq: 1, ...reply });
+    expect(short.client.snapshot(0).problem).toContain("16 are allowed");
+  });
 
   const modes = ["unsupported", "supported", "required"] as const;
   const table = {

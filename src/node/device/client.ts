@@ -2,19 +2,19 @@
 // Pure. It must never let a vote stand that the server gave for another ring, nor wait in silence where a NACK can be polled.
 import type { Core, Level, Random } from "../../world.ts";
 import type { RingId } from "../ring/events.ts";
-import type { TieBreaker, Vote } from "../../qnetd/message.ts";
+import type { Vote } from "../../qnetd/message.ts";
 import { deviceSettings, type DeviceSettings } from "./device-settings.ts";
-import {
-  deviceName,
-  type DeviceAction,
-  type DeviceEvent,
-  type DeviceSnapshot,
-  type DeviceTimer,
-  type DeviceVerdict,
+import type {
+  DeviceAction,
+  DeviceEvent,
+  DeviceSnapshot,
+  DeviceTimer,
+  DeviceVerdict,
 } from "./events.ts";
 import type { Fault } from "./handshake.ts";
 import { HeuristicsRuns } from "./heuristics.ts";
 import { SequenceCounter, Session } from "./session.ts";
+import { deviceSnapshot } from "./device-snapshot.ts";
 import { Voting } from "./voting.ts";
 
 /** After a refusal that only an operator can end. The original's daemon ends there and waits for one. */
@@ -32,6 +32,8 @@ export interface DeviceClientOptions {
 export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
   #settings: DeviceSettings;
   readonly #random: Random;
+  /** votequorum's name for us: it stays until the end. */
+  readonly #name: string;
   readonly #voting: Voting;
   readonly #heuristics: HeuristicsRuns;
   readonly #counter = new SequenceCounter();
@@ -49,7 +51,8 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
   constructor(options: DeviceClientOptions) {
     this.#settings = options.settings;
     this.#random = options.random;
-    this.#voting = new Voting(options.settings.castVoteMs);
+    this.#name = options.settings.advanced.votequorumDeviceName;
+    this.#voting = new Voting(options.settings.castVoteMs, this.#name);
     this.#heuristics = new HeuristicsRuns(options.settings.heuristics);
   }
 
@@ -87,43 +90,18 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
   }
 
   snapshot(now: number): DeviceSnapshot {
-    const { host, port, algorithm, tieBreaker, votes, tls, heartbeatMs } = this.#settings;
-    const session = this.#session;
-    const isConnected = session?.isAccepted === true;
-    const { lastPoll } = this.#voting;
-    const { results, last } = this.#heuristics;
-    const keep = this.#settings.keepActivePartition ? "Enabled" : "Disabled";
-    const takesKeep = session?.terms?.takesKeepActivePartition ?? true;
-    const unconnected = this.#hasFailed ? "Connect failed" : "Disconnected";
-    const echoAt = session?.times.echoAt;
-    return {
-      model: "net",
-      host,
-      port,
-      algorithm,
-      tieBreaker: tieBreakerText(tieBreaker),
-      votes,
+    return deviceSnapshot({
+      settings: this.#settings,
+      session: this.#session,
+      voting: this.#voting,
+      heuristics: this.#heuristics,
+      membership: this.#membership,
+      quorum: this.#quorum,
       isRegistered: this.#registration === "done",
-      state: isConnected ? "Connected" : session === undefined ? unconnected : "Connecting",
+      hasFailed: this.#hasFailed,
       problem: this.#problem,
-      tls: { mode: tls, ...(session?.tls ?? { active: false, sentCertificate: false }) },
-      keepActivePartition: takesKeep ? keep : "Unsupported by QNetd",
-      vote: this.#voting.vote,
-      heuristics: {
-        mode: this.#settings.heuristics.mode,
-        last,
-        regular: results.regular,
-        membership: results.membership,
-        connect: results.connect,
-      },
-      heartbeatMs,
-      connectedForMs: isConnected ? now - session.times.since : undefined,
-      lastEchoAgoMs: echoAt === undefined ? undefined : now - echoAt,
-      lastPoll:
-        lastPoll === undefined
-          ? undefined
-          : { agoMs: now - lastPoll.at, castsVote: lastPoll.castsVote },
-    };
+      now,
+    });
   }
 
   // votequorum
@@ -161,7 +139,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
 
   #register(out: DeviceAction[]): void {
     this.#registration = "asked";
-    out.push({ kind: "ask", request: { kind: "register", name: deviceName } });
+    out.push({ kind: "ask", request: { kind: "register", name: this.#name } });
   }
 
   #answered({ request, answer }: EventOf<"answered">, now: number, out: DeviceAction[]): void {
@@ -176,13 +154,17 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     if (this.#registration !== "asked") return;
     if (answer === "ok") {
       this.#registration = "done";
+      if (this.#settings.advanced.masterWins) {
+        const request = { kind: "masterWins", name: this.#name, isAllowed: true } as const;
+        out.push({ kind: "ask", request });
+      }
       if (this.#session === undefined) this.#connect(now, out);
       return;
     }
     this.#registration = "refused";
     const reason =
       answer === "otherName"
-        ? `another quorum device than "${deviceName}" is registered in this cluster: remove it on its node first`
+        ? `another quorum device than "${this.#name}" is registered in this cluster: remove it on its node first`
         : "quorum device operations are disabled by corosync.conf (see the messages of VOTEQ)";
     this.#tellProblem(`the quorum device is not used: ${reason}`, out);
     out.push({ kind: "arm", timer: "reconnect", at: now + refusedRetryMs });
@@ -195,7 +177,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
       out.push({ kind: "disarm", timer });
     }
     if (this.#registration === "done") {
-      out.push({ kind: "ask", request: { kind: "unregister", name: deviceName } });
+      out.push({ kind: "ask", request: { kind: "unregister", name: this.#name } });
     }
     if (this.#session !== undefined) out.push({ kind: "close", id: this.#session.id });
     this.#session = undefined;
@@ -221,7 +203,12 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     }
     const isSame =
       before.nodes.length === next.nodes.length &&
-      before.nodes.every((nodeid) => next.nodes.includes(nodeid));
+      before.nodes.every((node) =>
+        next.nodes.some(
+          ({ nodeid, dataCenterId }) =>
+            node.nodeid === nodeid && node.dataCenterId === dataCenterId,
+        ),
+      );
     if (isSame) return;
     if (this.#session?.stage === "connected") this.#session.sendConfig("changedConfig", out);
     else this.#unserved(now, out);
@@ -235,7 +222,17 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     this.#sessions += 1;
     const id = this.#sessions;
     this.#session = new Session(id, this.#owner(), this.#counter);
-    out.push({ kind: "connect", id, host, port, ipVersion });
+    const { netNssQnetdCn, netMaxSendBuffers, netInitialMsgSendSize } = this.#settings.advanced;
+    out.push({
+      kind: "connect",
+      id,
+      host,
+      port,
+      ipVersion,
+      timeoutMs: connectMs,
+      serverName: netNssQnetdCn,
+      unsentBytesMax: netMaxSendBuffers * netInitialMsgSendSize,
+    });
     out.push({ kind: "arm", timer: "connect", at: now + connectMs });
   }
 
@@ -344,7 +341,9 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
         return;
       case "heartbeat":
         if (this.#session === undefined) return;
-        this.#session.heartbeat(this.#standsAlone(), out);
+        // Also with lms and wait_for_all, where the original bears with a silent server: the vote is kept without it, and on a
+        // connection that is dead the next membership would wait for an answer in vain.
+        this.#session.heartbeat(out);
         out.push({ kind: "arm", timer: "heartbeat", at: now + this.#settings.heartbeatMs });
         return;
       case "castVote":
@@ -395,9 +394,9 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
 
   #loseVote(now: number, out: DeviceAction[]): void {
     if (this.#registration !== "done") return;
-    const isKept = this.#settings.algorithm === "2nodelms" || this.#standsAlone();
+    // The original's 2nodelms keeps its vote here for as long as it likes, though the server may give it to the other node.
     // What was not answered for this ring cannot be kept.
-    if (!isKept || !this.#voting.isSettled) this.#voting.refuse(now, out);
+    if (!this.#standsAlone() || !this.#voting.isSettled) this.#voting.refuse(now, out);
   }
 
   /** One line for each new problem, not one for each attempt. */
@@ -425,8 +424,4 @@ function serverKey(settings: DeviceSettings): string {
     [clusterName, host, port, ipVersion, tls],
     [algorithm, tieBreaker, heartbeatMs, keepActivePartition],
   ]);
-}
-
-function tieBreakerText(tieBreaker: TieBreaker): string {
-  return tieBreaker.mode === "nodeId" ? String(tieBreaker.nodeId) : tieBreaker.mode;
 }

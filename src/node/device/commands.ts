@@ -3,10 +3,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { HeuristicsCommand } from "./events.ts";
 
-/** From SIGTERM to SIGKILL. */
-const killAfterMs = 5000;
-/** Commands of earlier runs that have not ended yet, beyond which a run fails at once. */
-export const commandsMax = 160;
+export interface CommandLimits {
+  /** From SIGTERM to SIGKILL. */
+  readonly killAfterMs: number;
+  /** Processes not ended yet, those of earlier runs too; a run that would need more fails at once. */
+  readonly processesMax: number;
+}
 
 interface Run {
   readonly running: Set<ChildProcess>;
@@ -15,8 +17,14 @@ interface Run {
 }
 
 export class Commands {
+  /** For the next run. */
+  limits: CommandLimits;
   readonly #children = new Set<ChildProcess>();
   #run: Run | undefined;
+
+  constructor(limits: CommandLimits) {
+    this.limits = limits;
+  }
 
   /** Processes not ended yet, of any run. */
   get count(): number {
@@ -33,7 +41,7 @@ export class Commands {
     const timeout = setTimeout(() => this.#verdict(run, "fail"), timeoutMs);
     const run: Run = { running: new Set(), timeout, done };
     this.#run = run;
-    if (this.#children.size + commands.length > commandsMax) {
+    if (this.#children.size + commands.length > this.limits.processesMax) {
       queueMicrotask(() => this.#verdict(run, "fail"));
       return;
     }
@@ -75,7 +83,7 @@ export class Commands {
 
   #terminate(child: ChildProcess): void {
     child.kill("SIGTERM");
-    const force = setTimeout(() => child.kill("SIGKILL"), killAfterMs);
+    const force = setTimeout(() => child.kill("SIGKILL"), this.limits.killAfterMs);
     child.once("exit", () => clearTimeout(force));
   }
 }

@@ -5,6 +5,8 @@ import { readFile, stat } from "node:fs/promises";
 import { readPkcs12 } from "./pkcs12.ts";
 
 const fileBytesMax = 256 * 1024;
+/** The copy of the tree's file that this node keeps (shell/device-files.ts); it goes first. */
+const followedFile = "quorate-net.p12";
 /** What corosync-qdevice-net-certutil exports next to its database, with an empty password. */
 const exportedFile = "nssdb/qdevice-net-node.p12";
 
@@ -43,8 +45,9 @@ export class CredentialStore {
   async read(options: Readonly<Record<string, string>>): Promise<CredentialsResult> {
     const named = (key: string): string | undefined => options[key] || undefined;
     const exported = `${this.#directory}/${exportedFile}`;
+    const found = [`${this.#directory}/${followedFile}`, exported].find((path) => existsSync(path));
     const [cert, key, ca] = [named(keys.cert), named(keys.key), named(keys.ca)];
-    const p12 = named(keys.p12) ?? (existsSync(exported) ? exported : undefined);
+    const p12 = named(keys.p12) ?? found;
     try {
       const authorities = ca === undefined ? [] : [await readText(ca)];
       if (cert !== undefined || key !== undefined) {

@@ -5,7 +5,8 @@ import { Deadlines } from "../deadlines.ts";
 import type { NodeSettings } from "../settings.ts";
 import { deviceWarning } from "./advice.ts";
 import { DeviceClient } from "./client.ts";
-import { Commands } from "./commands.ts";
+import { defaultAdvanced } from "./advanced.ts";
+import { type CommandLimits, Commands } from "./commands.ts";
 import { Connection } from "./connection.ts";
 import { CredentialStore } from "./credentials.ts";
 import { deviceSettings } from "./device-settings.ts";
@@ -30,9 +31,11 @@ export class DeviceHost {
   readonly #port: DeviceHostPort;
   readonly #credentials: CredentialStore;
   readonly #timers: Deadlines<DeviceTimer>;
-  readonly #commands = new Commands();
+  readonly #commands: Commands;
   readonly #events: DeviceEvent[] = [];
   #options: Readonly<Record<string, string>>;
+  /** Those in force that were logged. */
+  #remarks: readonly string[] = [];
   #connection: Connection | undefined;
   #isRunning = false;
   #isStopped = false;
@@ -40,6 +43,7 @@ export class DeviceHost {
   private constructor(client: DeviceClient, options: DeviceOptions) {
     this.#client = client;
     this.#port = options.port;
+    this.#commands = new Commands(commandLimits(options.settings));
     this.#credentials = new CredentialStore(options.directory);
     this.#options = options.settings.quorum.device?.options ?? {};
     this.#timers = new Deadlines({
@@ -57,17 +61,24 @@ export class DeviceHost {
       options.port.log({ kind: "log", level: "error", subsystem: "QDEVICE", text });
       return undefined;
     }
-    const warning = deviceWarning(read.value.nodes.length, read.value.votes);
-    if (warning !== undefined) {
-      options.port.log({ kind: "log", level: "warning", subsystem: "QDEVICE", text: warning });
-    }
     const client = new DeviceClient({ settings: read.value, random: options.port.random });
-    return new DeviceHost(client, options);
+    const host = new DeviceHost(client, options);
+    host.#remark(options.settings);
+    return host;
+  }
+
+  /** The settings name a device of model net, whether it can work or not. */
+  static isWanted(settings: NodeSettings): boolean {
+    return deviceSettings(settings) !== undefined;
   }
 
   event(event: DeviceEvent): void {
     if (this.#isStopped) return;
-    if (event.kind === "reconfigured") this.#options = event.settings.quorum.device?.options ?? {};
+    if (event.kind === "reconfigured") {
+      this.#options = event.settings.quorum.device?.options ?? {};
+      this.#commands.limits = commandLimits(event.settings);
+      this.#remark(event.settings);
+    }
     this.#events.push(event);
     if (this.#isRunning) return;
     this.#isRunning = true;
@@ -93,6 +104,16 @@ export class DeviceHost {
     this.#timers.stop();
     this.#commands.end();
     this.#connection?.close();
+  }
+
+  /** What speaks against the settings, as far as it is news. */
+  #remark(settings: NodeSettings): void {
+    const read = deviceSettings(settings);
+    if (read?.ok !== true) return;
+    const warning = deviceWarning(read.value.nodes.length, read.value.votes);
+    const remarks = warning === undefined ? read.value.remarks : [warning, ...read.value.remarks];
+    for (const text of remarks) if (!this.#remarks.includes(text)) this.#log("warning", text);
+    this.#remarks = remarks;
   }
 
   #carryOut(action: DeviceAction): void {
@@ -136,6 +157,15 @@ export class DeviceHost {
   #log(level: LogAction["level"], text: string): void {
     this.#port.log({ kind: "log", level, subsystem: "QDEVICE", text });
   }
+}
+
+function commandLimits(settings: NodeSettings): CommandLimits {
+  const read = deviceSettings(settings);
+  const { advanced } = read?.ok === true ? read.value : { advanced: defaultAdvanced };
+  return {
+    killAfterMs: advanced.heuristicsKillListInterval,
+    processesMax: advanced.heuristicsMaxProcesses,
+  };
 }
 
 export interface DeviceOptions {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { deviceAdvice, deviceWarning } from "./advice.ts";
-import { deviceSettings, splitCommand } from "./device-settings.ts";
+import { defaultAdvanced } from "./advanced.ts";
+import { splitCommand } from "./command-line.ts";
+import { deviceSettings } from "./device-settings.ts";
 import { nodeSettings, settingsOf } from "./test-device.ts";
 
 const two = { nodeid: 1, nodes: 2 } as const;
@@ -19,7 +21,10 @@ describe("quorum.device of corosync.conf", () => {
       clusterName: "lab",
       nodeid: 1,
       configVersion: 1,
-      nodes: [1, 2],
+      nodes: [
+        { nodeid: 1, dataCenterId: 0 },
+        { nodeid: 2, dataCenterId: 0 },
+      ],
       host: "192.0.2.1",
       port: 5403,
       ipVersion: 0,
@@ -30,6 +35,8 @@ describe("quorum.device of corosync.conf", () => {
       connectMs: 8000,
       heartbeatMs: 8000,
       castVoteMs: 5000,
+      timeoutMs: 10_000,
+      syncTimeoutMs: 30_000,
       waitForAll: false,
       votes: 1,
       heuristics: {
@@ -39,6 +46,8 @@ describe("quorum.device of corosync.conf", () => {
         intervalMs: 30_000,
         commands: [],
       },
+      advanced: defaultAdvanced,
+      remarks: [],
     });
   });
 
@@ -85,6 +94,16 @@ describe("quorum.device of corosync.conf", () => {
     [{ "net.algorithm": "FFSplit" }, "quorum.device.net.algorithm"],
     [{ "net.tie_breaker": "0" }, "quorum.device.net.tie_breaker"],
     [{ "net.tie_breaker": "4294967296" }, "quorum.device.net.tie_breaker"],
+    [{ "net.algorithm": "test" }, "for developers"],
+    [{ "net.force_ip_version": "5" }, "quorum.device.net.force_ip_version"],
+    [
+      { "net.keep_active_partition_tie_breaker": "On" },
+      "quorum.device.net.keep_active_partition_tie_breaker",
+    ],
+    [{ "heuristics.mode": "auto" }, "quorum.device.heuristics.mode"],
+    [{ "heuristics.timeout": "120001" }, "quorum.device.heuristics.timeout"],
+    [{ "heuristics.sync_timeout": "999" }, "quorum.device.heuristics.sync_timeout"],
+    [{ "heuristics.interval": "3600001" }, "quorum.device.heuristics.interval"],
     [{ "net.connect_timeout": "999" }, "quorum.device.net.connect_timeout"],
     [{ "heuristics.mode": "on", "heuristics.exec_a": "ping x" }, "heuristics.exec_a"],
   ];

@@ -3,14 +3,22 @@
 import { evaluate } from "../quorum/rules.ts";
 import type { NodeSettings } from "../settings.ts";
 import type { AlgorithmName, TieBreaker } from "../../qnetd/message.ts";
+import { defaultAdvanced, readAdvanced, type AdvancedSettings } from "./advanced.ts";
+import { splitCommand } from "./command-line.ts";
 import type { HeuristicsCommand } from "./events.ts";
+
+export interface DeviceNode {
+  readonly nodeid: number;
+  /** 0: none was given. */
+  readonly dataCenterId: number;
+}
 
 export interface DeviceSettings {
   readonly clusterName: string;
   readonly nodeid: number;
   readonly configVersion: number;
   /** Of the configuration, in its order. */
-  readonly nodes: readonly number[];
+  readonly nodes: readonly DeviceNode[];
   readonly host: string;
   readonly port: number;
   readonly ipVersion: 0 | 4 | 6;
@@ -21,10 +29,16 @@ export interface DeviceSettings {
   readonly connectMs: number;
   readonly heartbeatMs: number;
   readonly castVoteMs: number;
+  /** quorum.device.timeout and sync_timeout: votequorum's patience. */
+  readonly timeoutMs: number;
+  readonly syncTimeoutMs: number;
   readonly waitForAll: boolean;
   /** The device's own. */
   readonly votes: number;
   readonly heuristics: HeuristicsSettings;
+  readonly advanced: AdvancedSettings;
+  /** What was accepted and does not do what it says, in sentences for the log. */
+  readonly remarks: readonly string[];
 }
 
 export interface HeuristicsSettings {
@@ -40,11 +54,6 @@ export type DeviceSettingsResult =
   | { readonly ok: false; readonly reason: string };
 
 const defaultPort = 5403;
-export const heuristicsCommandsMax = 32;
-/** Both of heartbeats and of the other timeouts. */
-const timeoutMsMin = 1000;
-const timeoutMsMax = 120_000;
-const intervalMsMax = 3_600_000;
 
 const yes = ["yes", "on", "1"];
 const no = ["no", "off", "0"];
@@ -62,30 +71,42 @@ export function deviceSettings(settings: NodeSettings): DeviceSettingsResult | u
   if (device?.model !== "net" || !settings.quorum.provider) return undefined;
   const options = new Options(device.options);
   const { timeoutMs, syncTimeoutMs } = device;
-  const heartbeatMs = clamp(Math.trunc(timeoutMs * 0.8));
-  const algorithm = options.choice(
-    "net.algorithm",
-    ["ffsplit", "lms", "2nodelms", "test"],
-    "ffsplit",
+  const read = readAdvanced(device.advanced ?? "");
+  if (!read.ok) options.faults.push(new Fault(`the options of corosync-qdevice: ${read.reason}`));
+  const advanced = read.ok ? read.value.settings : defaultAdvanced;
+  const heartbeatMs = clamp(
+    Math.trunc(timeoutMs * 0.8),
+    advanced.netHeartbeatIntervalMin,
+    advanced.netHeartbeatIntervalMax,
   );
+  const { netMinConnectTimeout, netMaxConnectTimeout } = advanced;
   const value: DeviceSettings = {
     clusterName: settings.clusterName,
     nodeid: settings.nodeid,
     configVersion: settings.configVersion,
-    nodes: settings.nodes.map((node) => node.nodeid),
+    nodes: settings.nodes.map(({ nodeid, dataCenterId = 0 }) => ({ nodeid, dataCenterId })),
     host: options.required("net.host"),
     port: options.number("net.port", defaultPort, 1, 65_535),
     ipVersion: ipVersions[options.choice("net.force_ip_version", ["0", "4", "6"], "0")],
     tls: readTls(options),
-    algorithm,
+    algorithm: readAlgorithm(options, advanced),
     tieBreaker: readTieBreaker(options),
     keepActivePartition: options.flag("net.keep_active_partition_tie_breaker", true),
-    connectMs: options.number("net.connect_timeout", heartbeatMs, timeoutMsMin, timeoutMsMax),
+    connectMs: options.number(
+      "net.connect_timeout",
+      clamp(heartbeatMs, netMinConnectTimeout, netMaxConnectTimeout),
+      netMinConnectTimeout,
+      netMaxConnectTimeout,
+    ),
     heartbeatMs,
     castVoteMs: Math.trunc(timeoutMs * 0.5),
+    timeoutMs,
+    syncTimeoutMs,
     waitForAll: settings.quorum.waitForAll === true,
     votes: evaluate(settings, undefined).rules.deviceVotes,
-    heuristics: readHeuristics(options, timeoutMs, syncTimeoutMs),
+    heuristics: readHeuristics(options, timeoutMs, syncTimeoutMs, advanced),
+    advanced,
+    remarks: [...(read.ok ? read.value.remarks : []), ...options.remarks],
   };
   if (settings.clusterName === "")
     options.faults.push(
@@ -114,6 +135,19 @@ function ffsplitFault(value: DeviceSettings, settings: NodeSettings): Fault | un
   );
 }
 
+/** "test" gives every partition its vote: it must be asked for twice. */
+function readAlgorithm(options: Options, advanced: AdvancedSettings): AlgorithmName {
+  const algorithm = options.choice(
+    "net.algorithm",
+    ["ffsplit", "lms", "2nodelms", "test"],
+    "ffsplit",
+  );
+  if (algorithm === "test" && !advanced.netTestAlgorithmEnabled) {
+    options.refuse("net.algorithm", algorithm, "ffsplit or lms: it is for developers only");
+  }
+  return algorithm;
+}
+
 function readTls(options: Options): DeviceSettings["tls"] {
   const word = options.choice("net.tls", [...yes, ...no, "required"], "on");
   if (word === "required") return word;
@@ -133,73 +167,57 @@ function readHeuristics(
   options: Options,
   timeoutMs: number,
   syncTimeoutMs: number,
+  advanced: AdvancedSettings,
 ): HeuristicsSettings {
   const word = options.choice("heuristics.mode", [...yes, ...no, "sync"], "off");
-  const mode = word === "sync" ? word : yes.includes(word) ? "on" : "off";
+  const wanted = word === "sync" ? word : yes.includes(word) ? "on" : "off";
   const commands: HeuristicsCommand[] = [];
-  for (const [key, line] of options.withPrefix("heuristics.exec_")) {
+  for (const [name, line] of options.withPrefix("heuristics.exec_")) {
     const words = splitCommand(line);
-    if (words?.[0]?.startsWith("/") !== true) {
-      if (mode !== "off") {
-        options.refuse(
-          `heuristics.exec_${key}`,
-          line,
-          "a command that begins with an absolute path",
-        );
-      }
-      continue;
+    const isFound = words?.[0]?.startsWith("/") === true || advanced.heuristicsUseExecvp;
+    if (words !== undefined && isFound) commands.push({ name, words });
+    else if (wanted !== "off") {
+      const allowed = "a command that begins with an absolute path";
+      options.refuse(`heuristics.exec_${name}`, line, allowed);
     }
-    commands.push({ name: key, words });
   }
-  const inRange = (key: string, fallback: number, max: number): number =>
-    options.number(`heuristics.${key}`, fallback, timeoutMsMin, max);
-  // Without a valid command, or with too many, the original works without heuristics.
-  const isUsable = commands.length > 0 && commands.length <= heuristicsCommandsMax;
+  const between =
+    (min: number, max: number) =>
+    (key: string, fallback: number): number =>
+      options.number(`heuristics.${key}`, clamp(Math.trunc(fallback), min, max), min, max);
+  const timeout = between(advanced.heuristicsMinTimeout, advanced.heuristicsMaxTimeout);
+  const interval = between(advanced.heuristicsMinInterval, advanced.heuristicsMaxInterval);
+  const mode = usableMode(wanted, commands.length, advanced.heuristicsMaxExecs, options.remarks);
   return {
-    mode: isUsable ? mode : "off",
-    timeoutMs: inRange("timeout", clamp(Math.trunc(timeoutMs / 2)), timeoutMsMax),
-    syncTimeoutMs: inRange("sync_timeout", clamp(Math.trunc(syncTimeoutMs / 2)), timeoutMsMax),
-    intervalMs: inRange(
-      "interval",
-      Math.min(Math.max(timeoutMs * 3, timeoutMsMin), intervalMsMax),
-      intervalMsMax,
-    ),
+    mode,
+    timeoutMs: timeout("timeout", timeoutMs / 2),
+    syncTimeoutMs: timeout("sync_timeout", syncTimeoutMs / 2),
+    intervalMs: interval("interval", timeoutMs * 3),
     commands,
   };
 }
 
-/** Words between blanks; double quotes and backslashes quote. Undefined: a quote has no end, or there is no word. */
-export function splitCommand(line: string): string[] | undefined {
-  const words: string[] = [];
-  let word: string | undefined;
-  let isQuoted = false;
-  for (let at = 0; at < line.length; at += 1) {
-    const char = line.charAt(at);
-    if (char === "\\" && at + 1 < line.length) {
-      at += 1;
-      word = (word ?? "") + line.charAt(at);
-    } else if (char === '"') {
-      isQuoted = !isQuoted;
-      word ??= "";
-    } else if (!isQuoted && /\s/.test(char)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else {
-      word = (word ?? "") + char;
-    }
-  }
-  if (isQuoted) return undefined;
-  if (word !== undefined) words.push(word);
-  return words.length > 0 ? words : undefined;
+/** Without a command, or with too many, the original works without heuristics. */
+function usableMode(
+  wanted: HeuristicsSettings["mode"],
+  commands: number,
+  commandsMax: number,
+  remarks: string[],
+): HeuristicsSettings["mode"] {
+  if (wanted === "off" || (commands > 0 && commands <= commandsMax)) return wanted;
+  const why = commands === 0 ? "there is no exec_NAME" : `more than ${commandsMax} exec_NAME`;
+  remarks.push(`quorum.device.heuristics.mode is ${wanted}, but heuristics are off: ${why}`);
+  return "off";
 }
 
-function clamp(ms: number): number {
-  return Math.min(Math.max(ms, timeoutMsMin), timeoutMsMax);
+function clamp(ms: number, min: number, max: number): number {
+  return Math.min(Math.max(ms, min), max);
 }
 
 /** Reads options and remembers what is wrong with them; the first fault is told. */
 class Options {
   readonly faults: Fault[] = [];
+  readonly remarks: string[] = [];
   readonly #values: Readonly<Record<string, string>>;
 
   constructor(values: Readonly<Record<string, string>>) {

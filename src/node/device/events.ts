@@ -5,9 +5,7 @@ import type { LogAction, TimerAction } from "../../world.ts";
 import type { VoterView } from "../events.ts";
 import type { NodeSettings } from "../settings.ts";
 import type { Heuristics } from "../../qnetd/message.ts";
-
-/** The name under which every original client registers; all nodes of a cluster must use the same. */
-export const deviceName = "Qdevice";
+import type { DeviceNode } from "./device-settings.ts";
 
 export type DeviceTimer = "connect" | "reconnect" | "heartbeat" | "castVote" | "heuristics";
 
@@ -69,6 +67,12 @@ export type DeviceAction =
       readonly port: number;
       /** 0: any, in the resolver's order. */
       readonly ipVersion: 0 | 4 | 6;
+      /** For all addresses of the name together; each gets its share. */
+      readonly timeoutMs: number;
+      /** The name that the vote server's certificate must carry. */
+      readonly serverName: string;
+      /** More than this unsent: the server does not read. */
+      readonly unsentBytesMax: number;
     }
   | { readonly kind: "send"; readonly id: number; readonly bytes: Uint8Array }
   /** Everything sent after this goes through TLS; what was sent before must be out in the clear first. */
@@ -96,6 +100,7 @@ export interface DeviceSnapshot {
   readonly model: "net";
   readonly host: string;
   readonly port: number;
+  readonly ipVersion: 0 | 4 | 6;
   readonly algorithm: string;
   readonly tieBreaker: string;
   readonly votes: number;
@@ -108,7 +113,13 @@ export interface DeviceSnapshot {
     readonly active: boolean;
     readonly sentCertificate: boolean;
   };
-  readonly keepActivePartition: "Enabled" | "Disabled" | "Unsupported by QNetd";
+  /** In the words of the original's tool. */
+  readonly keepActivePartition:
+    | "Enabled"
+    | "Disabled"
+    | "Unsupported by QNetd"
+    | "Algorithm hard-coded"
+    | "Unsupported by algorithm";
   /** The vote in force; undefined while the server's answer is awaited. */
   readonly vote: "ack" | "nack" | undefined;
   readonly heuristics: {
@@ -119,6 +130,25 @@ export interface DeviceSnapshot {
     readonly connect: Heuristics | undefined;
   };
   readonly heartbeatMs: number;
+  readonly connectMs: number;
+  readonly castVoteMs: number;
+  /** votequorum's patience with a silent client, in peace and while services are synchronised. */
+  readonly timeoutMs: number;
+  readonly syncTimeoutMs: number;
+  /** What speaks against this device in this cluster; absent: nothing. */
+  readonly warning?: string;
+  /** What this client tells the vote server of its cluster; undefined before the first callback of votequorum. */
+  readonly cluster: {
+    readonly name: string;
+    readonly nodeid: number;
+    readonly configVersion: number;
+    readonly nodes: readonly DeviceNode[];
+    readonly ring: RingId | undefined;
+    readonly members: readonly number[];
+    readonly quorate: boolean | undefined;
+    readonly voters: readonly Pick<VoterView, "nodeid" | "state">[];
+    readonly expectedVotes: number | undefined;
+  };
   readonly connectedForMs: number | undefined;
   readonly lastEchoAgoMs: number | undefined;
   readonly lastPoll: { readonly agoMs: number; readonly castsVote: boolean } | undefined;

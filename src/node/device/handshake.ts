@@ -1,6 +1,12 @@
 // What the client demands of the server before it trusts it with votes (qnetd.md §1.6, §3.3, §3.4): whether to use TLS, the
 // checks on the init reply in the original's order, and after which faults a new attempt may help. Pure functions.
-import { algorithms, errorCodes, type Message, type TlsSupport } from "../../qnetd/message.ts";
+import {
+  algorithms,
+  errorCodes,
+  type ErrorName,
+  type Message,
+  type TlsSupport,
+} from "../../qnetd/message.ts";
 import type { DeviceSettings } from "./device-settings.ts";
 
 /** Why a connection is given up. */
@@ -9,10 +15,6 @@ export interface Fault {
   /** False: the next attempt would meet the same refusal; it is made much later. */
   readonly mayRetrySoon: boolean;
 }
-
-/** The server must take requests at least this long, and must not threaten with longer replies. */
-export const requestBytesMin = 32_768;
-export const replyBytesMax = 16_777_216;
 
 const optionNumbers = { heuristics: 22, keepActivePartition: 23 } as const;
 
@@ -53,6 +55,8 @@ export function checkInitReply(
   }
   if (supportedMessages === undefined || options === undefined) return incomplete("init reply");
   if (reply.supportedAlgorithms === undefined) return incomplete("init reply");
+  const { netMinMsgSendSize: requestBytesMin, netMaxMsgReceiveSize: replyBytesMax } =
+    settings.advanced;
   if (requestBytesMax < requestBytesMin) {
     return lasting(
       `the vote server takes requests of ${requestBytesMax} bytes at most, ${requestBytesMin} are needed`,
@@ -94,28 +98,49 @@ function refusal(code: number, settings: DeviceSettings): Fault {
         mayRetrySoon: true,
       };
     case errorCodes.tieBreakerDiffers:
-      return {
-        reason:
-          "the other nodes told the vote server another tie_breaker: make corosync.conf the same on all nodes",
-        mayRetrySoon: true,
-      };
     case errorCodes.algorithmDiffers:
-      return {
-        reason:
-          "the other nodes told the vote server another algorithm: make corosync.conf the same on all nodes",
-        mayRetrySoon: true,
-      };
+      return { reason: `the vote server refused us: ${errorText(code)}`, mayRetrySoon: true };
     default:
       return lasting(`the vote server refused us: ${errorText(code)}`);
   }
 }
 
-/** An error code of the server in words (§1.5). */
+/** What each error code of a server (§1.5) means and what an operator can do. */
+const errorTexts: Readonly<Record<ErrorName, string>> = {
+  none: "an error message without an error",
+  unsupportedNeededMessage:
+    "it does not know a message that is needed: it is too old, or no corosync-qnetd",
+  unsupportedNeededOption:
+    "it does not know an option that is needed: it is too old, or no corosync-qnetd",
+  tlsRequired: "it demands TLS: set quorum.device.net.tls to on or required",
+  unsupportedMessage: "it does not know one of our messages: it may be too old",
+  messageTooLong:
+    "a message of ours is too long for it: raise max_client_receive_size of corosync-qnetd",
+  preinitRequired: "it missed our first message: report this",
+  requiredOptionMissing: "it missed a part of our message: report this",
+  unexpectedMessage: "it did not expect our message: report this",
+  undecodable: "it could not read our message: is it a corosync-qnetd of version 3?",
+  internal: "it failed by itself: see its log",
+  initRequired: "it does not know us any more: report this if it lasts",
+  unsupportedAlgorithm:
+    "it does not take our algorithm for this cluster: check quorum.device.net.algorithm (2nodelms needs exactly two nodes)",
+  invalidHeartbeat:
+    "our heartbeat interval is outside of its limits: correct quorum.device.timeout, or heartbeat_interval_min and heartbeat_interval_max of corosync-qnetd",
+  unsupportedAlgorithmMessage: "our algorithm does not have this message: report this",
+  tieBreakerDiffers:
+    "the other nodes told it another tie_breaker: make corosync.conf the same on all nodes",
+  algorithmDiffers:
+    "the other nodes told it another algorithm: make corosync.conf the same on all nodes",
+  duplicateNodeId:
+    "it already has a connection of a node with our id: two clusters may use the same name",
+  invalidConfigList:
+    "the node list of corosync.conf is empty or lacks this node: correct the nodelist",
+  invalidMembershipList: "our membership lacks this node: report this",
+};
+
+/** An error code of the server as the end of a sentence about the server. */
 export function errorText(code: number): string {
+  const texts: Readonly<Record<string, string>> = errorTexts;
   const name = Object.entries(errorCodes).find(([, value]) => value === code)?.[0];
-  const words = (name ?? "unknown error").replaceAll(
-    /([A-Z])/g,
-    (letter) => ` ${letter.toLowerCase()}`,
-  );
-  return `${words} (error ${code})`;
+  return `${texts[name ?? ""] ?? "an error that is not known here"} (error ${code})`;
 }

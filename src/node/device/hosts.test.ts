@@ -1,15 +1,16 @@
 // The device client's hosts against the machine: commands, PKCS#12 files, sockets with and without TLS.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { Commands } from "./commands.ts";
-import { Connection } from "./connection.ts";
+import { Connection, isVoteServer } from "./connection.ts";
 import { CredentialStore, type CredentialsResult } from "./credentials.ts";
-import type { DeviceEvent } from "./events.ts";
+import type { DeviceAction, DeviceEvent } from "./events.ts";
 import { readPkcs12 } from "./pkcs12.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "quorate-device-"));
@@ -21,14 +22,18 @@ function openssl(...words: string[]): void {
   if (done.exitCode !== 0) throw new Error(done.stderr.toString());
 }
 
+/** RSA keys, as the original's, take long to find: only the client's, which goes into PKCS#12, is one. */
+const newKey = (name: string): string[] =>
+  name === "client"
+    ? ["-newkey", "rsa:2048", "-nodes"]
+    : ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
 /** A certificate of `authority`; `-days 0` has expired when it is made. */
 function issue(name: string, subject: string, authority: string, days = 30): void {
   openssl(
     "req",
     "-new",
-    "-newkey",
-    "rsa:2048",
-    "-nodes",
+    ...newKey(name),
     "-keyout",
     `${name}.key`,
     "-out",
@@ -59,9 +64,7 @@ beforeAll(() => {
     openssl(
       "req",
       "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
+      ...newKey(name),
       "-keyout",
       `${name}.key`,
       "-out",
@@ -96,7 +99,7 @@ beforeAll(() => {
     "-certpbe",
     "AES-128-CBC",
   );
-});
+}, 60_000);
 
 describe("commands", () => {
   const run = (
@@ -113,7 +116,7 @@ describe("commands", () => {
     );
 
   test("pass only when all end well", async () => {
-    const commands = new Commands();
+    const commands = new Commands({ killAfterMs: 5000, processesMax: 160 });
     expect(await run(commands, [["/bin/true"], ["/bin/sh", "-c", "exit 0"]])).toBe("pass");
     expect(await run(commands, [["/bin/true"], ["/bin/false"]])).toBe("fail");
     expect(await run(commands, [["/nowhere/program"]])).toBe("fail");
@@ -121,7 +124,7 @@ describe("commands", () => {
   });
 
   test("fail at once and at the timeout; what still runs is ended", async () => {
-    const commands = new Commands();
+    const commands = new Commands({ killAfterMs: 5000, processesMax: 160 });
     const begun = performance.now();
     expect(await run(commands, [["/bin/sleep", "60"], ["/bin/false"]])).toBe("fail");
     expect(await run(commands, [["/bin/sleep", "60"]], 50)).toBe("fail");
@@ -130,7 +133,7 @@ describe("commands", () => {
   });
 
   test("a run that is overtaken says nothing", async () => {
-    const commands = new Commands();
+    const commands = new Commands({ killAfterMs: 5000, processesMax: 160 });
     let said = 0;
     commands.start([{ name: "a", words: ["/bin/sleep", "60"] }], 5000, () => (said += 1));
     expect(await run(commands, [["/bin/true"]])).toBe("pass");
@@ -201,6 +204,19 @@ describe("PKCS#12", () => {
 
 type Told = Extract<DeviceEvent, { readonly id: number }>;
 
+function orderTo(port: number): Extract<DeviceAction, { kind: "connect" }> {
+  return {
+    kind: "connect",
+    id: 1,
+    host: "127.0.0.1",
+    port,
+    ipVersion: 0,
+    timeoutMs: 8000,
+    serverName: "Qnetd Server",
+    unsentBytesMax: 327_680,
+  };
+}
+
 /** A connection to a server of the test that upgrades to TLS when it hears "tls". */
 class Meeting {
   readonly events: Told[] = [];
@@ -246,7 +262,7 @@ class Meeting {
   async begin(credentials: () => Promise<CredentialsResult>): Promise<void> {
     await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
     const { port } = this.#server.address() as AddressInfo;
-    const order = { kind: "connect", id: 3, host: "127.0.0.1", port, ipVersion: 0 } as const;
+    const order = { ...orderTo(port), id: 3 };
     this.connection = new Connection(order, {
       event: (event) => {
         this.events.push(event);
@@ -332,13 +348,82 @@ describe("the connection", () => {
     await meeting.begin(pem);
     meeting.end();
     const refused = Promise.withResolvers<Told>();
-    const order = { kind: "connect", id: 4, host: "127.0.0.1", port: 1, ipVersion: 4 } as const;
+    const order = { ...orderTo(1), id: 4 };
     const connection = new Connection(order, {
       event: refused.resolve,
       credentials: pem,
       warn: () => undefined,
     });
     expect(await refused.promise).toMatchObject({ kind: "closed", id: 4, mayRetrySoon: true });
+    expect(JSON.stringify(await refused.promise)).toContain(
+      "127.0.0.1 refuses connections to port 1",
+    );
     connection.close();
+  });
+
+  /** What comes of a name with these addresses. */
+  async function reach(
+    addresses: readonly string[] | Error,
+    order: Extract<DeviceAction, { kind: "connect" }>,
+  ): Promise<Told> {
+    const first = Promise.withResolvers<Told>();
+    const asked: string[] = [];
+    const connection = new Connection(order, {
+      event: first.resolve,
+      credentials: pem,
+      warn: () => undefined,
+      resolve: async (host, family) => {
+        asked.push(`${host} ${family}`);
+        if (addresses instanceof Error) throw addresses;
+        return addresses;
+      },
+    });
+    const told = await first.promise;
+    connection.close();
+    expect(asked).toEqual([`${order.host} ${order.ipVersion}`]);
+    return told;
+  }
+
+  test("the addresses of a name are tried in turn; a silent one has only its share of the time", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const order = { ...orderTo(port), host: "votes.example", ipVersion: 4 as const };
+    expect(await reach(["127.0.0.9", "127.0.0.1"], order)).toMatchObject({ kind: "connected" });
+    // What is meant for documentation only answers nobody: silence, or no route at all.
+    const begun = performance.now();
+    const silent = await reach(["192.0.2.1", "127.0.0.1"], { ...order, timeoutMs: 600 });
+    expect(silent).toMatchObject({ kind: "connected" });
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    const none = JSON.stringify(await reach(["127.0.0.9", "127.0.0.10"], order));
+    expect(none).toContain("127.0.0.9 refuses");
+    expect(none).toContain("127.0.0.10 refuses");
+    server.close();
+  });
+
+  test("a name that nobody knows", async () => {
+    const unknown = Object.assign(new Error("no"), { code: "ENOTFOUND" });
+    const order = { ...orderTo(5403), host: "votes.example", ipVersion: 6 as const };
+    const told = JSON.stringify(await reach(unknown, order));
+    expect(told).toContain("votes.example cannot be resolved as an IPv6 address (ENOTFOUND)");
+    expect(JSON.stringify(await reach([], order))).toContain("no address");
+  });
+
+  test("a server that does not like our certificate", async () => {
+    const { end } = await secured("server", () =>
+      new CredentialStore(directory).read({
+        "net.tls_ca_file": file("ca.pem"),
+        "net.tls_cert_file": file("stranger.pem"),
+        "net.tls_key_file": file("stranger.key"),
+      }),
+    );
+    expect(end).toMatchObject({ kind: "closed", mayRetrySoon: true });
+    expect(JSON.stringify(end)).toContain("may refuse our certificate");
+  });
+
+  test("the server's name may be set", () => {
+    const misnamed = new X509Certificate(readFileSync(file("misnamed.pem")));
+    expect(isVoteServer(misnamed, "Somebody")).toBe(true);
+    expect(isVoteServer(misnamed, "Qnetd Server")).toBe(false);
   });
 });

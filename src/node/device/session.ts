@@ -26,9 +26,6 @@ import {
 } from "./handshake.ts";
 import { MessageStream } from "./stream.ts";
 
-/** Until the init reply says more. */
-const messageBytesMax = 32_768;
-
 /** Of requests; it goes on over all connections (§1.4). */
 export class SequenceCounter {
   #value = 1;
@@ -67,7 +64,7 @@ export class Session {
   readonly id: number;
   readonly #owner: SessionOwner;
   readonly #counter: SequenceCounter;
-  readonly #stream = new MessageStream(messageBytesMax);
+  readonly #stream: MessageStream;
   #stage: Stage = "connecting";
   #fault: Fault | undefined;
   #terms: ServerTerms | undefined;
@@ -85,6 +82,7 @@ export class Session {
     this.id = id;
     this.#owner = owner;
     this.#counter = counter;
+    this.#stream = new MessageStream(owner.settings.advanced.netInitialMsgReceiveSize);
   }
 
   /** Why this connection must end; undefined: it may go on. */
@@ -153,9 +151,10 @@ export class Session {
     if (kind === "echoReply" && this.isAccepted) return this.#echoReply(message, now);
     if (kind === "serverError") {
       if (message.errorCode === undefined) return incomplete("error message");
-      const reason = `the vote server reports: ${errorText(message.errorCode)}`;
+      const reason = `the vote server reports an error: ${errorText(message.errorCode)}`;
       return { reason, mayRetrySoon: false };
     }
+    if (stage === "lists" && kind === "voteInfo") return this.#earlyVote(message, out);
     if (stage !== "connected") return unexpected(kind);
     switch (kind) {
       case "setOptionReply":
@@ -227,6 +226,13 @@ export class Session {
     return undefined;
   }
 
+  /** corosync-qnetd may vote for a client that is new, before our lists are out. It is confirmed; the answer to our lists counts. */
+  #earlyVote({ seq }: Message, out: DeviceAction[]): Fault | undefined {
+    if (seq === undefined) return incomplete("vote info");
+    this.#send({ kind: "voteInfoReply", seq }, out);
+    return undefined;
+  }
+
   /** A vote counts for the ring that we told the server last; any other was given to an earlier question. */
   #vote(message: Message, now: number, out: DeviceAction[]): Fault | undefined {
     const { vote, ring } = message;
@@ -257,7 +263,10 @@ export class Session {
       seq: this.#counter.next(),
       nodeListType,
       ...(configVersion > 0 ? { configVersion } : {}),
-      nodes: nodes.map((nodeId) => ({ nodeId })),
+      nodes: nodes.map(({ nodeid, dataCenterId }) => ({
+        nodeId: nodeid,
+        ...(dataCenterId > 0 ? { dataCenterId } : {}),
+      })),
     };
     this.#send(message, out);
   }
@@ -294,13 +303,12 @@ export class Session {
     this.#send({ kind: "heuristicsChange", seq: this.#counter.next(), heuristics }, out);
   }
 
-  /** `mayMiss`: a server that is silent is borne with. At most one echo request is unanswered at any time. */
-  heartbeat(mayMiss: boolean, out: DeviceAction[]): void {
+  /** At most one echo request is unanswered at any time. */
+  heartbeat(out: DeviceAction[]): void {
     if (this.#echoHeard === this.#echoSeq) {
       this.#echoSeq += 1;
       return this.#send({ kind: "echoRequest", seq: this.#echoSeq }, out);
     }
-    if (mayMiss) return;
     const { heartbeatMs } = this.#owner.settings;
     const reason = `the vote server did not answer a heartbeat within ${heartbeatMs} ms`;
     this.#fault ??= { reason, mayRetrySoon: true };
@@ -308,7 +316,8 @@ export class Session {
 
   #send(message: Message, out: DeviceAction[]): void {
     const bytes = encodeMessage(message);
-    const bytesMax = this.#terms?.requestBytesMax ?? messageBytesMax;
+    const { netInitialMsgSendSize } = this.#owner.settings.advanced;
+    const bytesMax = this.#terms?.requestBytesMax ?? netInitialMsgSendSize;
     if (bytes.length <= bytesMax) return void out.push({ kind: "send", id: this.id, bytes });
     const reason = `our ${message.kind} message has ${bytes.length} bytes, the vote server takes ${bytesMax}`;
     this.#fault ??= { reason, mayRetrySoon: false };

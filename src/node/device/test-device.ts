@@ -16,6 +16,10 @@ export interface TestDeviceOptions {
   readonly waitForAll?: boolean;
   readonly votes?: number;
   readonly options?: Readonly<Record<string, string>>;
+  /** As behind -S of corosync-qdevice. */
+  readonly advanced?: string;
+  /** Of node 1. */
+  readonly dataCenterId?: number;
 }
 
 export function nodeSettings(options: TestDeviceOptions): NodeSettings {
@@ -26,10 +30,15 @@ export function nodeSettings(options: TestDeviceOptions): NodeSettings {
     timeoutMs: 10_000,
     syncTimeoutMs: 30_000,
     options: { "net.host": "192.0.2.1", ...options.options },
+    ...(options.advanced === undefined ? {} : { advanced: options.advanced }),
   };
   const quorum = { device, waitForAll: options.waitForAll };
   const settings = busSettings({ nodeid, nodes, configVersion, quorum });
-  return { ...settings, clusterName: options.clusterName ?? "lab" };
+  const { dataCenterId } = options;
+  const entries = settings.nodes.map((node) =>
+    node.nodeid === 1 && dataCenterId !== undefined ? { ...node, dataCenterId } : node,
+  );
+  return { ...settings, nodes: entries, clusterName: options.clusterName ?? "lab" };
 }
 
 export function settingsOf(options: TestDeviceOptions): DeviceSettings {

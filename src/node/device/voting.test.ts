@@ -16,7 +16,7 @@ const polls = (out: readonly DeviceAction[]): boolean[] =>
 
 describe("voting", () => {
   test("an ACK for one ring is not polled for another, even when nobody pauses", () => {
-    const voting = new Voting(5000);
+    const voting = new Voting(5000, "Qdevice");
     const out: DeviceAction[] = [];
     voting.ringChanged(old);
     voting.resume();
@@ -31,7 +31,7 @@ describe("voting", () => {
   });
 
   test("between a node list and its membership message nothing is polled, not even a NACK", () => {
-    const voting = new Voting(5000);
+    const voting = new Voting(5000, "Qdevice");
     const out: DeviceAction[] = [];
     voting.ringChanged(old);
     voting.set("nack", old, 0, out);

@@ -2,11 +2,13 @@
 // polled for another one; from a node list callback until the server has heard of it nothing is polled at all.
 import { sameRing } from "../service.ts";
 import type { RingId } from "../ring/events.ts";
-import { deviceName, type DeviceAction } from "./events.ts";
+import type { DeviceAction } from "./events.ts";
 
 export class Voting {
   /** Between two polls. */
   everyMs: number;
+  /** Under which votequorum knows us. */
+  readonly #name: string;
   /** Undefined: the server's answer is awaited, nothing is polled. */
   #vote: "ack" | "nack" | undefined;
   #voteRing: RingId | undefined;
@@ -15,8 +17,9 @@ export class Voting {
   #isPaused = false;
   #lastPoll: { readonly at: number; readonly castsVote: boolean } | undefined;
 
-  constructor(everyMs: number) {
+  constructor(everyMs: number, name: string) {
     this.everyMs = everyMs;
+    this.#name = name;
   }
 
   get vote(): "ack" | "nack" | undefined {
@@ -74,6 +77,6 @@ export class Voting {
     const castsVote = this.#vote === "ack";
     if (castsVote && (this.#voteRing === undefined || !sameRing(this.#voteRing, ring))) return;
     this.#lastPoll = { at: now, castsVote };
-    out.push({ kind: "ask", request: { kind: "poll", name: deviceName, ring, castsVote } });
+    out.push({ kind: "ask", request: { kind: "poll", name: this.#name, ring, castsVote } });
   }
 }

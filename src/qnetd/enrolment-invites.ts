@@ -1,0 +1,134 @@
+// Invitations on disk, one file each beside the certificates: made by the operator's command, read and used up by the daemon, each in
+// a process of its own. Every file is written whole and durably. A host. It must never store a secret.
+import { createHash } from "node:crypto";
+import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { replaceDurably } from "../durable-file.ts";
+import {
+  decodeInvite,
+  encodeInvite,
+  inviteBytesMax,
+  invitesMax,
+  type Invite,
+  type InviteUse,
+} from "./enrolment.ts";
+
+const filePattern = /^invite-[0-9a-f]{16}\.json$/;
+const directoryEntriesMax = 4096;
+
+export class InviteStore {
+  readonly #directory: string;
+
+  /** `directory`: the one of the certificates. */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** All that can be read, expired ones too. Broken files are left alone and named in `onBroken`. */
+  all(onBroken: (sentence: string) => void): readonly Invite[] {
+    return this.#files().flatMap((file) => {
+      const invite = this.#read(file);
+      if (invite.ok) return [invite.value];
+      onBroken(invite.reason);
+      return [];
+    });
+  }
+
+  /** Stores a new one; those that have expired go. `now`: wall clock, milliseconds. */
+  add(invite: Invite, now: number): Decoded<void> {
+    this.sweep(now);
+    if (this.#files().length >= invitesMax) {
+      return malformed(
+        `there are ${invitesMax} invitations already: revoke some with "quorate qnetd invite --revoke CLUSTER", or wait until they expire`,
+      );
+    }
+    return this.#write(invite);
+  }
+
+  /** The answer is durable from here on; the invitation serves no other request. */
+  use(invite: Invite, use: InviteUse): Decoded<void> {
+    return this.#write({ ...invite, used: use });
+  }
+
+  /** Ends the invitations of a cluster; answers how many. */
+  revoke(cluster: string): Decoded<number> {
+    return this.#removeWhere((invite) => invite.cluster === cluster);
+  }
+
+  sweep(now: number): void {
+    // An expired file that cannot be removed lets nobody in.
+    this.#removeWhere((invite) => invite.expiresAt <= now);
+  }
+
+  #removeWhere(isEnded: (invite: Invite) => boolean): Decoded<number> {
+    let count = 0;
+    try {
+      for (const file of this.#files()) {
+        const invite = this.#read(file);
+        if (!invite.ok || !isEnded(invite.value)) continue;
+        rmSync(join(this.#directory, file), { force: true });
+        count += 1;
+      }
+    } catch (error) {
+      return malformed(sentence(error));
+    }
+    return decoded(count);
+  }
+
+  #files(): readonly string[] {
+    try {
+      return readdirSync(this.#directory)
+        .slice(0, directoryEntriesMax)
+        .filter((file) => filePattern.test(file));
+    } catch {
+      return []; // No directory: nobody was invited.
+    }
+  }
+
+  #read(file: string): Decoded<Invite> {
+    const path = join(this.#directory, file);
+    try {
+      const { size } = statSync(path);
+      if (size > inviteBytesMax) return malformed(`${path} is too long for an invitation`);
+      const invite = decodeInvite(readFileSync(path, "utf8"));
+      return invite.ok ? invite : malformed(`${path}: ${invite.reason}`);
+    } catch (error) {
+      return malformed(sentence(error));
+    }
+  }
+
+  #write(invite: Invite): Decoded<void> {
+    const path = join(this.#directory, `invite-${invite.secretHash.slice(0, 16)}.json`);
+    try {
+      const layout = layoutOf(this.#directory);
+      replaceDurably(path, new TextEncoder().encode(encodeInvite(invite)), 0o600);
+      if (process.geteuid?.() === 0) {
+        chownSync(path, layout.uid, layout.gid);
+        if (layout.isSharedWithGroup) chmodSync(path, 0o640);
+      }
+      return decoded(undefined);
+    } catch (error) {
+      return malformed(sentence(error));
+    }
+  }
+}
+
+/** The hash under which a secret is known, and a request compared. */
+export function hashOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Who owns the directory of the certificates; a daemon without root works in it through its group (qnetd.md §4.5, 5). */
+export function layoutOf(directory: string): {
+  readonly uid: number;
+  readonly gid: number;
+  readonly isSharedWithGroup: boolean;
+} {
+  const { uid, gid, mode } = statSync(directory);
+  return { uid, gid, isSharedWithGroup: uid === 0 && gid !== 0 && (mode & 0o070) === 0o070 };
+}
+
+function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

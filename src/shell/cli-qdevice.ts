@@ -1,0 +1,54 @@
+// The table's part for `quorate qdevice`: give the cluster a vote server, take it away, say how it is.
+import type { CAC } from "cac";
+import { note, rootOption, wordOf, write } from "./cli-words.ts";
+
+/** The verbs, for help. */
+export const qdeviceUsage = [
+  "setup TOKEN    with the token of `quorate qnetd invite` on the vote server",
+  "setup ADDRESS  an original server, with --p12 or --cert, --key and --ca, or --tls off",
+  "remove         take the vote server out of the cluster's configuration",
+  "status         the device's vote on this node, and why",
+].join("\n");
+
+export function qdeviceVerb(cli: CAC): void {
+  rootOption(cli.command("qdevice <verb> [...args]", "The cluster's vote server: set up, remove"))
+    .option("--force", "Also for an odd number of nodes, where it is a single point of failure")
+    .option("--tls <mode>", "off, on or required (setup)")
+    .option("--port <port>", "Of the vote server (setup ADDRESS)")
+    .option("--p12 <file>", "Key, certificate and authority in one file (setup ADDRESS)")
+    .option("--password <text>", "Of the PKCS#12 file", { default: "" })
+    .option("--cert <file>", "The cluster's certificate (setup ADDRESS)")
+    .option("--key <file>", "Its private key (setup ADDRESS)")
+    .option("--ca <file>", "The server's authority (setup ADDRESS)")
+    .option("--json", "For scripts")
+    .example("quorate qdevice setup quorate1.AbCd…")
+    .example("quorate qdevice setup 192.0.2.7 --tls off")
+    .example("quorate qdevice remove")
+    .action(
+      async (
+        verb: string,
+        args: readonly unknown[],
+        options: Readonly<Record<string, unknown>>,
+      ) => {
+        const { qdeviceCommand } = await import("./command/qdevice.ts");
+        return qdeviceCommand({
+          root: String(options["root"]),
+          verb,
+          args: args.map(String),
+          force: options["force"] === true,
+          tls: wordOf(options["tls"]),
+          port: wordOf(options["port"]),
+          files: {
+            p12: wordOf(options["p12"]),
+            password: wordOf(options["password"]) ?? "",
+            certificate: wordOf(options["cert"]),
+            key: wordOf(options["key"]),
+            authority: wordOf(options["ca"]),
+          },
+          json: options["json"] === true,
+          write,
+          note,
+        });
+      },
+    );
+}

@@ -1,0 +1,327 @@
+// `quorate qdevice`: set up the cluster's quorum device with an invitation or with certificates, remove it, say how it stands. One
+// node is asked; all nodes follow. Nothing is changed before every check is good.
+import { createRequest } from "../../qnetd/pki-issue.ts";
+import { decodeToken, isAddress, looksLikeToken } from "../../qnetd/enrolment-token.ts";
+import type { Decoded } from "../../bytes.ts";
+import { deviceWarning } from "../../node/device/advice.ts";
+import { NodeClient } from "../client.ts";
+import {
+  clusterState,
+  type ClusterState,
+  install,
+  type NodeVote,
+  nodeVotes,
+  type Obstacle,
+  removalObstacles,
+  sectionFor,
+  setupObstacles,
+  takeBack,
+  uninstall,
+  untilGone,
+  untilVotes,
+} from "../device-setup.ts";
+import {
+  checkedIdentity,
+  type ClusterIdentity,
+  type IdentityFiles,
+  identityOfFiles,
+  treeAuthority,
+  treeIdentity,
+} from "../device-identity.ts";
+import { enrol } from "../enrol.ts";
+import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
+import { nodePaths } from "../paths.ts";
+import { probeVoteServer } from "../probe.ts";
+import type { NodeStatus } from "../status.ts";
+import { table } from "../table.ts";
+
+const portDefault = 5403;
+const portMax = 65_535;
+
+export interface QdeviceOptions {
+  readonly root: string;
+  readonly verb: string;
+  /** Of `setup`: a token, or an address. */
+  readonly args: readonly string[];
+  /** A device for an odd number of nodes too. */
+  readonly force: boolean;
+  /** off, on, required; undefined: required. */
+  readonly tls: string | undefined;
+  /** Undefined: the token's, or 5403. */
+  readonly port: string | undefined;
+  readonly files: IdentityFiles;
+  /** For the votes of all nodes; undefined: a minute. */
+  readonly waitMs?: number;
+  readonly json: boolean;
+  readonly write: (text: string) => void;
+  /** Progress and warnings, not for scripts. */
+  readonly note: (text: string) => void;
+}
+
+/** Where the device shall be, and what proves that we may use it. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: "off" | "on" | "required";
+  readonly identity: ClusterIdentity | undefined;
+}
+
+/** Verbs: setup TOKEN|ADDRESS, remove, status. Exit code 0: the device votes (setup, status) or is gone (remove) on every node. */
+export async function qdeviceCommand(options: QdeviceOptions): Promise<number> {
+  const client = new NodeClient(nodePaths(options.root).socket);
+  const wanted = { setup: 1, remove: 0, status: 0 }[options.verb];
+  if (wanted === undefined || options.args.length !== wanted) {
+    throw new CommandFailure(
+      `"qdevice ${[options.verb, ...options.args.map(shortened)].join(" ")}" is not setup TOKEN|ADDRESS, remove or status`,
+      exitUsage,
+    );
+  }
+  switch (options.verb) {
+    case "setup":
+      return setUp(client, options, options.args[0] ?? "");
+    case "remove":
+      return remove(client, options);
+    default:
+      return statusOf(client, options);
+  }
+}
+
+async function setUp(client: NodeClient, options: QdeviceOptions, word: string): Promise<number> {
+  const state = await clusterState(client);
+  failOn(setupObstacles(state, options.force));
+  const target = await targetOf(options, word, state);
+  const { note } = options;
+  const { host, port, tls, identity } = target;
+  const { clusterName, nodes } = state.facts;
+  note(`Asking the vote server at ${host} port ${port} ...\n`);
+  const probed = await probeVoteServer({ host, port, cluster: clusterName, tls, identity });
+  if (!probed.ok) throw new CommandFailure(`${probed.reason}. Nothing was changed`);
+  const device = sectionFor(nodes.length, { host, port, tls });
+  const installed = await install({ client, device, identity, note });
+  const { version, notes } = installed.edit;
+  note(`corosync.conf version ${version} is in force; waiting for the votes ...\n`);
+  for (const sentence of notes) note(`Note: ${sentence}.\n`);
+  const outcome = await untilVotes(client, version, options.waitMs);
+  const own = outcome.nodes.find(({ nodeid }) => nodeid === outcome.status.node.nodeid);
+  if (own?.hasVote !== true) {
+    const done = await takeBack({ client, note }, installed);
+    const used = looksLikeToken(word)
+      ? ". The invitation is used up: the next try needs another"
+      : "";
+    throw new CommandFailure(`the device does not vote: ${outcome.problem}; ${done}${used}`);
+  }
+  report(options, outcome.status);
+  const byHand = outcome.nodes.filter(({ hasVote }) => !hasVote);
+  if (byHand.length === 0) return exitOk;
+  note(handText(byHand, identity !== undefined));
+  return exitFailed;
+}
+
+async function targetOf(
+  options: QdeviceOptions,
+  word: string,
+  { facts }: ClusterState,
+): Promise<Target> {
+  if (looksLikeToken(word)) return targetOfToken(options, word, facts.clusterName);
+  if (!isAddress(word))
+    throw new CommandFailure(`"${word}" is neither token nor address`, exitUsage);
+  const { files } = options;
+  const tls = tlsOf(options.tls);
+  const host = word;
+  const port = portOf(options.port) ?? portDefault;
+  if (tls === "off") return { host, port, tls, identity: undefined };
+  const hasFiles = [files.p12, files.certificate, files.key].some((file) => file !== undefined);
+  if (!hasFiles) {
+    throw new CommandFailure(
+      `for ${host} there is no certificate. On a vote server of quorate run "quorate qnetd invite ${facts.clusterName}" and give its token here; ` +
+        "for an original one give the cluster's certificate with --p12 FILE, or --cert FILE --key FILE --ca FILE; without TLS give --tls off",
+      exitUsage,
+    );
+  }
+  const read = orFail(await identityOfFiles(files), "the certificate cannot be used");
+  const identity = orFail(
+    checkedIdentity(read, facts.clusterName),
+    "the certificate cannot be used",
+  );
+  return { host, port, tls, identity };
+}
+
+/** Gets the certificate for an invitation. The key is made here and leaves this cluster never. */
+export async function targetOfToken(
+  options: Pick<QdeviceOptions, "tls" | "port" | "note">,
+  word: string,
+  cluster: string,
+): Promise<Target> {
+  const token = orFail(decodeToken(word), "the token cannot be used");
+  if (token.cluster !== cluster) {
+    throw new CommandFailure(
+      `the token is for the cluster "${token.cluster}", this is "${cluster}"`,
+    );
+  }
+  const tls = tlsOf(options.tls);
+  if (tls === "off") {
+    throw new CommandFailure(
+      "a token brings certificates for TLS: leave --tls off away",
+      exitUsage,
+    );
+  }
+  const port = portOf(options.port) ?? token.port;
+  options.note(`Making a key and asking ${token.addresses.join(", ")} for the certificate ...\n`);
+  const { key, request } = await createRequest(cluster);
+  const enrolled = orFail(await enrol({ ...token, port }, request), "no certificate was given");
+  const { certificate, authority, address } = enrolled;
+  const identity = orFail(
+    checkedIdentity({ key, certificate, authority }, cluster),
+    "the vote server's answer cannot be used",
+  );
+  return { host: address, port, tls, identity };
+}
+
+async function remove(client: NodeClient, options: QdeviceOptions): Promise<number> {
+  const { note } = options;
+  const state = await clusterState(client);
+  failOn(removalObstacles(state));
+  const { version } = await uninstall({ client, note });
+  note(`corosync.conf version ${version} is in force; waiting for all nodes ...\n`);
+  const outcome = await untilGone(client, version);
+  const cluster = state.facts.clusterName;
+  if (options.json) options.write(`${JSON.stringify(jsonOf(outcome.status), undefined, 2)}\n`);
+  else if (outcome.problem === "") {
+    options.write(
+      `The quorum device is removed from all nodes of "${cluster}". ${outcome.status.quorum.meaning}.\n`,
+    );
+  }
+  if (outcome.problem === "") return exitOk;
+  const names = outcome.nodes.filter(({ hasDevice }) => hasDevice).map(({ name }) => name);
+  note(
+    `Warning: ${outcome.problem} (${names.join(", ") || "this one"}). On a node with corosync run: systemctl disable --now corosync-qdevice\n`,
+  );
+  return exitFailed;
+}
+
+async function statusOf(client: NodeClient, options: QdeviceOptions): Promise<number> {
+  const status = await client.status();
+  report(options, status);
+  return nodeVotes(status).every(({ hasVote, isMember }) => hasVote || !isMember)
+    ? exitOk
+    : exitFailed;
+}
+
+function report({ json, write }: QdeviceOptions, status: NodeStatus): void {
+  write(json ? `${JSON.stringify(jsonOf(status), undefined, 2)}\n` : qdeviceText(status));
+}
+
+function jsonOf(status: NodeStatus): Readonly<Record<string, unknown>> {
+  const { device, cluster, quorum } = status;
+  return {
+    cluster: cluster.name,
+    configVersion: cluster.configVersion,
+    device: device ?? null,
+    nodes: nodeVotes(status),
+    quorum: {
+      quorate: quorum.quorate,
+      totalVotes: quorum.totalVotes,
+      expectedVotes: quorum.expectedVotes,
+      quorum: quorum.quorum,
+    },
+    warnings: warningsOf(status),
+  };
+}
+
+export function qdeviceText(status: NodeStatus): string {
+  const { device, cluster, quorum } = status;
+  const nodes = nodeVotes(status);
+  const lines =
+    device === undefined
+      ? [`Cluster "${cluster.name}" has no quorum device on this node.`]
+      : [
+          `Cluster "${cluster.name}": quorum device at ${device.host} port ${device.port}, ${device.algorithm}, ${device.votes} ${device.votes === 1 ? "vote" : "votes"}, ${device.tls.active ? "TLS" : "without TLS"}`,
+          ...(device.problem === "" ? [] : [`Problem: ${device.problem}`]),
+        ];
+  lines.push(`Quorum: ${quorum.meaning}`, "");
+  lines.push(
+    ...table(
+      [{ title: "NODEID", right: true }, { title: "NAME" }, { title: "DEVICE" }],
+      nodes.map((node) => [String(node.nodeid), node.name, voteWord(node)]),
+    ),
+  );
+  for (const warning of warningsOf(status)) lines.push("", `Warning: ${warning}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function voteWord({ isMember, hasDevice, hasVote }: NodeVote): string {
+  if (!isMember) return "offline";
+  if (!hasDevice) return "not running";
+  return hasVote ? "votes" : "runs, without the vote";
+}
+
+function warningsOf({ device, nodes }: NodeStatus): string[] {
+  const warning = device === undefined ? undefined : deviceWarning(nodes.length, device.votes);
+  return warning === undefined ? [] : [warning];
+}
+
+/** What the nodes need that did not start a device by themselves: as a rule those that run the original. */
+export function handText(nodes: readonly NodeVote[], hasCertificates: boolean): string {
+  const tree = "/etc/pve";
+  const lines = [
+    ...(hasCertificates
+      ? [
+          `corosync-qdevice-net-certutil -i -c ${tree}/${treeAuthority}`,
+          `corosync-qdevice-net-certutil -m -c ${tree}/${treeIdentity}`,
+        ]
+      : []),
+    "systemctl enable --now corosync-qdevice",
+  ].map((command) => `    ${command}\n`);
+  return (
+    `Warning: no vote yet on ${nodes.map(({ name }) => name).join(", ")}. Where corosync runs instead of quorate, install corosync-qdevice and run:\n` +
+    lines.join("") +
+    "Where quorate runs, see `quorate status` there.\n"
+  );
+}
+
+/** One sentence for all that stands in the way. */
+export function obstacleText(obstacle: Obstacle): string {
+  switch (obstacle.kind) {
+    case "offline":
+      return `node ${obstacle.node} is offline: all nodes must be online to take the device`;
+    case "configured":
+      return `a quorum device is configured already (${obstacle.host}): remove it first with \`quorate qdevice remove\``;
+    case "notConfigured":
+      return "no quorum device is configured";
+    case "odd":
+      return (
+        `this cluster has ${obstacle.nodes} nodes: an odd number needs no quorum device, and one makes the vote server a single point of failure. ` +
+        `With --force it gets ${obstacle.nodes - 1} votes (lms): then the last node with the server carries on, and without the server no node may be lost`
+      );
+    case "other":
+      return obstacle.reason;
+  }
+  return obstacle satisfies never;
+}
+
+function failOn(obstacles: readonly Obstacle[]): void {
+  if (obstacles.length === 0) return;
+  throw new CommandFailure(obstacles.map(obstacleText).join("; "));
+}
+
+function orFail<T>(outcome: Decoded<T>, what: string): T {
+  if (outcome.ok) return outcome.value;
+  throw new CommandFailure(`${what}: ${outcome.reason}`);
+}
+
+function tlsOf(word: string | undefined): Target["tls"] {
+  if (word === undefined) return "required";
+  if (word === "off" || word === "on" || word === "required") return word;
+  throw new CommandFailure(`--tls is off, on or required, not "${word}"`, exitUsage);
+}
+
+function portOf(word: string | undefined): number | undefined {
+  if (word === undefined) return undefined;
+  const port = /^\d{1,5}$/.test(word) ? Number(word) : 0;
+  if (port > 0 && port <= portMax) return port;
+  throw new CommandFailure(`--port is a number from 1 to ${portMax}, not "${word}"`, exitUsage);
+}
+
+function shortened(word: string): string {
+  return word.length > 24 ? `${word.slice(0, 24)}…` : word;
+}

@@ -1,0 +1,280 @@
+// `quorate qnetd invite CLUSTER`: a token with which one node of that cluster gets the cluster's certificate, once, without a login on
+// this host. The command writes an invitation beside the certificates; the running server reads it there when a node comes.
+import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { randomBytes, createHash } from "node:crypto";
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import {
+  addressesMax,
+  encodeToken,
+  isAddress,
+  isClusterName,
+  secretBytes,
+} from "../../qnetd/enrolment-token.ts";
+import { lifetimeMsDefault, lifetimeMsMax, type Invite } from "../../qnetd/enrolment.ts";
+import { hashOf, InviteStore, layoutOf } from "../../qnetd/enrolment-invites.ts";
+import type { AdvancedSettings } from "../../qnetd/configuration.ts";
+import { askTool } from "../../qnetd/tool-socket.ts";
+import { CertificateStore } from "../../qnetd/store.ts";
+import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { table } from "../table.ts";
+import type { QnetdStatus } from "./qnetd.ts";
+
+const portDefault = 5403;
+const portMax = 65_535;
+const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** Names of the store's files (store.ts). */
+const authorityKeyFile = "qnetd-ca.pem";
+const lockName = "quorate.lock";
+const serialFile = "serial.txt";
+
+export interface QnetdInviteOptions {
+  /** Of the certificates; /etc/corosync/qnetd/nssdb on a real machine. */
+  readonly directory: string;
+  /** What the running server serves; undefined: it does not answer. */
+  readonly server:
+    | {
+        readonly address: string;
+        readonly port: number;
+        readonly tls: string;
+        /** Whose process it is; undefined: unknown. */
+        readonly uid: number | undefined;
+      }
+    | undefined;
+  readonly verb:
+    | { readonly kind: "invite"; readonly cluster: string }
+    | { readonly kind: "list" }
+    | { readonly kind: "revoke"; readonly cluster: string };
+  /** Where nodes reach this host; none: the addresses of its interfaces. */
+  readonly addresses: readonly string[];
+  /** Undefined: the running server's, or 5403. */
+  readonly port: string | undefined;
+  /** "30m", "2h", "7d"; undefined: one hour. */
+  readonly lifetime: string | undefined;
+  /** The server's group may read the authority's key. */
+  readonly letServerSign: boolean;
+  readonly json: boolean;
+  readonly write: (text: string) => void;
+  /** Notes that are not for scripts. */
+  readonly note: (text: string) => void;
+  /** Wall clock, milliseconds. */
+  readonly now: () => number;
+}
+
+export async function inviteCommand(options: QnetdInviteOptions): Promise<number> {
+  switch (options.verb.kind) {
+    case "invite":
+      return invite(options, options.verb.cluster);
+    case "list":
+      return list(options);
+    case "revoke":
+      return revoke(options, options.verb.cluster);
+  }
+  return options.verb satisfies never;
+}
+
+function invite(options: QnetdInviteOptions, cluster: string): number {
+  if (!isClusterName(cluster)) {
+    throw new CommandFailure(
+      `"${cluster}" cannot be the name of a cluster (totem.cluster_name of its corosync.conf)`,
+      exitUsage,
+    );
+  }
+  const lifetimeMs = lifetimeOf(options.lifetime);
+  const authority = authorityOf(options);
+  const now = options.now();
+  const secret = new Uint8Array(randomBytes(secretBytes));
+  const made: Invite = {
+    cluster,
+    secretHash: hashOf(secret),
+    createdAt: now,
+    expiresAt: now + lifetimeMs,
+    used: undefined,
+  };
+  const addresses = options.addresses.length > 0 ? options.addresses : ownAddresses(options);
+  const wrong = addresses.find((address) => !isAddress(address));
+  if (wrong !== undefined) throw new CommandFailure(`"${wrong}" is no address`, exitUsage);
+  const port = portOf(options);
+  letServerSign(options);
+  const stored = new InviteStore(options.directory).add(made, now);
+  if (!stored.ok) throw new CommandFailure(`the invitation is not made: ${stored.reason}`);
+  const expiresAt = Math.floor(made.expiresAt / 1000);
+  const token = encodeToken({
+    cluster,
+    addresses,
+    port,
+    fingerprint: new Uint8Array(createHash("sha256").update(authority).digest()),
+    secret,
+    expiresAt,
+  });
+  const until = new Date(made.expiresAt).toISOString();
+  if (options.json) {
+    options.write(
+      `${JSON.stringify({ cluster, addresses, port, expiresAt: until, token }, undefined, 2)}\n`,
+    );
+    return exitOk;
+  }
+  options.note(
+    `Invitation for the cluster "${cluster}", to be used once, until ${until} (${addresses.join(", ")} port ${port}).\n` +
+      "Whoever has the token gets the cluster's certificate: keep it to yourself. Run on one node of the cluster:\n\n",
+  );
+  options.write(`quorate qdevice setup ${token}\n`);
+  return exitOk;
+}
+
+/** The authority's certificate, DER; without one no server serves TLS. */
+function authorityOf({ directory, server }: QnetdInviteOptions): Uint8Array {
+  if (server?.tls === "off") {
+    throw new CommandFailure(
+      "the vote server runs without TLS (off): then no certificates are needed and none can be handed out. " +
+        'Set the device up with "quorate qdevice setup ADDRESS --tls off", or start the server with TLS',
+    );
+  }
+  const store = new CertificateStore(directory);
+  switch (store.state()) {
+    case "none":
+      throw new CommandFailure(
+        `there are no certificates in ${directory}: start the vote server once ("quorate qnetd"), it makes them`,
+      );
+    case "nss":
+      throw new CommandFailure(
+        `${directory} holds an NSS database of an original vote server: take it over with "quorate qnetd certificates import"`,
+      );
+    case "ours": {
+      const authority = store.authority();
+      if (authority.ok) return authority.value.certificate;
+      throw new CommandFailure(
+        `the authority's key cannot be read, so nothing could be signed: ${authority.reason}`,
+      );
+    }
+  }
+}
+
+/**
+ * A server without root in a directory of root's, as Debian installs the original, cannot read the authority's key. It may do so as
+ * one of the directory's group, as the original's group may by default; but only if the operator says so.
+ */
+function letServerSign(options: QnetdInviteOptions): void {
+  const { directory, server, note } = options;
+  const { uid, gid, isSharedWithGroup } = layoutOf(directory);
+  if (server?.uid === undefined || server.uid === 0 || server.uid === uid) return;
+  const key = join(directory, authorityKeyFile);
+  if (isSharedWithGroup && (statSync(key).mode & 0o040) !== 0) return;
+  if (!options.letServerSign) {
+    throw new CommandFailure(
+      `the vote server runs without root's rights and may not read the authority's key in ${directory}, so it could not sign. ` +
+        "Repeat with --let-server-sign: then the group of the directory may read the key and write there, as with the original's default",
+    );
+  }
+  if (process.geteuid?.() !== 0) throw new CommandFailure("--let-server-sign needs root's rights");
+  for (const file of [authorityKeyFile, lockName, serialFile]) {
+    const path = join(directory, file);
+    closeSync(openSync(path, "a", 0o600));
+    chownSync(path, uid, gid);
+    chmodSync(path, file === authorityKeyFile ? 0o640 : 0o660);
+  }
+  chmodSync(directory, 0o770);
+  note(`The group of ${directory} may read the authority's key and write there now.\n`);
+}
+
+/** What a running server says of itself; undefined: none answers. */
+export async function runningServer({
+  localSocketFile,
+  lockFile,
+}: Pick<AdvancedSettings, "localSocketFile" | "lockFile">): Promise<QnetdInviteOptions["server"]> {
+  const answer = await askTool(localSocketFile, {
+    command: "snapshot",
+    isVerbose: false,
+    cluster: undefined,
+  });
+  if (answer.kind !== "ok") return undefined;
+  const { server }: QnetdStatus = JSON.parse(new TextDecoder().decode(answer.text));
+  return { address: server.address, port: server.port, tls: server.tls, uid: ownerOf(lockFile) };
+}
+
+/** Of the process whose number is in the file. */
+function ownerOf(lockFile: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(lockFile, "latin1"));
+    return pid > 0 ? statSync(`/proc/${pid}`).uid : undefined;
+  } catch {
+    return undefined; // Without /proc, or gone meanwhile: the server will say itself what it cannot read.
+  }
+}
+
+function portOf({ port, server, note }: QnetdInviteOptions): number {
+  if (port !== undefined) {
+    const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
+    if (number > 0 && number <= portMax) return number;
+    throw new CommandFailure(`--port is a number from 1 to ${portMax}, not "${port}"`, exitUsage);
+  }
+  if (server !== undefined) return server.port;
+  note(
+    `Warning: no vote server answers here; the token names port ${portDefault}. Start it with "quorate qnetd".\n`,
+  );
+  return portDefault;
+}
+
+function lifetimeOf(text: string | undefined): number {
+  if (text === undefined) return lifetimeMsDefault;
+  const [, digits = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const ms =
+    unit === "s" || unit === "m" || unit === "h" || unit === "d"
+      ? Number(digits) * unitsMs[unit]
+      : 0;
+  if (ms > 0 && ms <= lifetimeMsMax) return ms;
+  throw new CommandFailure(
+    `--expires is a time such as 30m, 2h or 7d, ${lifetimeMsMax / unitsMs.d}d at most, not "${text}"`,
+    exitUsage,
+  );
+}
+
+/** The server's own address if it serves one only; else those of all interfaces that others may reach. */
+function ownAddresses({ server }: QnetdInviteOptions): readonly string[] {
+  const served = server?.address ?? "*";
+  if (served !== "*") return [served];
+  const found = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, address }) => !internal && !/^fe80:/i.test(address))
+    .toSorted((a, b) => a.family.localeCompare(b.family))
+    .map(({ address }) => address)
+    .slice(0, addressesMax);
+  if (found.length > 0) return found;
+  throw new CommandFailure(
+    "this host has no address that others could reach: name one with --address",
+    exitUsage,
+  );
+}
+
+function list({ directory, json, write, note, now }: QnetdInviteOptions): number {
+  const invites = new InviteStore(directory)
+    .all((sentence) => note(`Warning: ${sentence}\n`))
+    .toSorted((a, b) => a.expiresAt - b.expiresAt)
+    .map(({ cluster, createdAt, expiresAt, used }) => ({
+      cluster,
+      state: used !== undefined ? "used" : expiresAt <= now() ? "expired" : "open",
+      createdAt: new Date(createdAt).toISOString(),
+      expiresAt: new Date(expiresAt).toISOString(),
+    }));
+  if (json) write(`${JSON.stringify(invites, undefined, 2)}\n`);
+  else if (invites.length === 0) write("There are no invitations.\n");
+  else {
+    const columns = ["CLUSTER", "STATE", "MADE", "EXPIRES"].map((title) => ({ title }));
+    const rows = invites.map(({ cluster, state, createdAt, expiresAt }) => [
+      cluster,
+      state,
+      createdAt,
+      expiresAt,
+    ]);
+    write(`${table(columns, rows).join("\n")}\n`);
+  }
+  return exitOk;
+}
+
+function revoke({ directory, write }: QnetdInviteOptions, cluster: string): number {
+  const revoked = new InviteStore(directory).revoke(cluster);
+  if (!revoked.ok) throw new CommandFailure(revoked.reason);
+  if (revoked.value === 0) throw new CommandFailure(`there is no invitation for "${cluster}"`);
+  write(`${revoked.value} invitation(s) for "${cluster}" revoked.\n`);
+  return exitOk;
+}
