@@ -2,7 +2,9 @@
 // nothing of the protocol.
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { tlsRecordByte } from "./enrolment-message.ts";
 import type { CertificateNames } from "./certificate-name.ts";
+import { ReadAllowance, type ReadLimits } from "./read-allowance.ts";
 import { peerNames, type TlsUpgrade } from "./tls.ts";
 
 /** From StartTLS to the end of the handshake. */
@@ -12,6 +14,8 @@ const lingerMsMax = 3000;
 
 export interface ConnectionEvents {
   received(connection: number, bytes: Uint8Array): void;
+  /** A connection begins with TLS, as no vote client does; true when the enrolment door has taken its socket over. */
+  enrolling(socket: Socket, first: Uint8Array): boolean;
   secured(connection: number): void;
   /** The client does not read: so many messages wait. */
   congested(connection: number, queued: number): void;
@@ -24,19 +28,23 @@ export class Connection {
   readonly #name: string;
   readonly #socket: Socket;
   readonly #events: ConnectionEvents;
+  readonly #allowance: ReadAllowance;
   #tls: TLSSocket | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  #pause: NodeJS.Timeout | undefined;
   #queued = 0;
   #isPeerAware = false;
+  #hasSpoken = false;
   #isClosing = false;
   #isOver = false;
   #why = "";
 
-  constructor(id: number, socket: Socket, events: ConnectionEvents) {
+  constructor(id: number, socket: Socket, events: ConnectionEvents, reading: ReadLimits) {
     this.#id = id;
     this.#name = `client ${socket.remoteAddress}:${socket.remotePort}`;
     this.#socket = socket;
     this.#events = events;
+    this.#allowance = new ReadAllowance(reading, performance.now());
     socket.on("data", (bytes: Uint8Array) => this.#received(bytes));
     socket.on("end", () => (this.#isPeerAware = true));
     socket.on("error", (error: NodeJS.ErrnoException) => this.#failed(error));
@@ -83,6 +91,9 @@ export class Connection {
     if (this.#isClosing) return;
     this.#isClosing = true;
     (this.#tls ?? this.#socket).end();
+    // What still comes is read and thrown away, so that the end of the other side is seen.
+    clearTimeout(this.#pause);
+    (this.#tls ?? this.#socket).resume();
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.destroy(), lingerMsMax);
   }
@@ -95,7 +106,28 @@ export class Connection {
   }
 
   #received(bytes: Uint8Array): void {
-    if (!this.#isClosing) this.#events.received(this.#id, bytes);
+    if (this.#isClosing) return;
+    const isFirst = !this.#hasSpoken;
+    this.#hasSpoken = true;
+    if (isFirst && bytes[0] === tlsRecordByte && this.#events.enrolling(this.#socket, bytes))
+      return;
+    const waitMs = this.#allowance.take(bytes.length, performance.now());
+    if (waitMs === undefined) {
+      this.#why = `${this.#name} sends more than any client would; its connection is closed`;
+      return this.destroy();
+    }
+    const stream = this.#tls ?? this.#socket;
+    this.#events.received(this.#id, bytes);
+    this.#slow(stream, waitMs);
+  }
+
+  /** A client that sends more than it may is not read for a while. */
+  #slow(stream: Socket, waitMs: number): void {
+    // A socket that has just been handed to TLS is paused and resumed by it.
+    if (waitMs === 0 || this.#isClosing || stream !== (this.#tls ?? this.#socket)) return;
+    stream.pause();
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => stream.resume(), waitMs);
   }
 
   #failed(error: NodeJS.ErrnoException): void {
@@ -110,6 +142,7 @@ export class Connection {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#deadline);
+    clearTimeout(this.#pause);
     this.destroy();
     this.#events.closed(this.#id, this.#isPeerAware, this.#why);
   }

@@ -6,11 +6,14 @@ import type { LogAction } from "../world.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import { Connection, type ConnectionEvents } from "./server-connection.ts";
 import type { VoteServerAction, VoteServerEvent, VoteServerTimer } from "./events.ts";
+import { type ReadLimits, readLimits } from "./read-allowance.ts";
 import { LogThrottle } from "./server-log.ts";
 import { VoteServer } from "./qnetd-core.ts";
-import type { ServerSnapshot } from "./snapshot.ts";
+import type { ServerCounters, ServerSnapshot } from "./snapshot.ts";
 import type { TlsUpgrade } from "./tls.ts";
 
+/** Connections that we have ended and that the other side has not: the oldest of more is cut off at once. */
+export const lingeringMax = 64;
 /** The longest wait of a timer of the runtime. */
 const timerMsMax = 2 ** 31 - 1;
 
@@ -28,7 +31,11 @@ export interface VoteServerHostOptions {
   readonly listen: ListenOptions;
   /** Undefined when TLS is off. */
   readonly tls: TlsUpgrade | undefined;
+  /** Takes over connections that begin with TLS; undefined: they are answered as any nonsense. */
+  readonly enrol?: (socket: Socket, first: Uint8Array) => void;
   readonly log: (line: LogAction) => void;
+  /** How much of one connection is read; undefined: more than an honest client ever sends. */
+  readonly reading?: ReadLimits;
   /** The listener broke; the process should end. */
   readonly onFatal: (reason: string) => void;
 }
@@ -40,6 +47,7 @@ export class VoteServerHost implements ConnectionEvents {
   readonly #timers = new Map<VoteServerTimer, { readonly at: number; handle: NodeJS.Timeout }>();
   readonly #throttle: LogThrottle;
   readonly #events: VoteServerEvent[] = [];
+  readonly #lingering = new Set<number>();
   #isStepping = false;
   #server: Server | undefined;
   #connectionCount = 0;
@@ -76,6 +84,11 @@ export class VoteServerHost implements ConnectionEvents {
     return this.#connections.size;
   }
 
+  /** What has happened since the start. */
+  get counters(): Readonly<ServerCounters> {
+    return this.#core.counters;
+  }
+
   snapshot(): ServerSnapshot {
     return this.#core.snapshot(performance.now());
   }
@@ -98,6 +111,10 @@ export class VoteServerHost implements ConnectionEvents {
   received(connection: number, bytes: Uint8Array): void {
     this.#tell({ kind: "received", connection, bytes });
   }
+  enrolling(socket: Socket, first: Uint8Array): boolean {
+    this.#options.enrol?.(socket, first);
+    return this.#options.enrol !== undefined;
+  }
   secured(connection: number): void {
     const certificate = this.#connections.get(connection)?.peerNames();
     this.#tell({ kind: "tlsDone", connection, certificate });
@@ -107,6 +124,7 @@ export class VoteServerHost implements ConnectionEvents {
   }
   closed(connection: number, isPeerAware: boolean, why: string): void {
     this.#connections.delete(connection);
+    this.#lingering.delete(connection);
     if (why !== "") this.#log("warning", why);
     this.#tell({ kind: "closed", connection, isPeerAware });
   }
@@ -146,7 +164,9 @@ export class VoteServerHost implements ConnectionEvents {
     if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
     this.#connectionCount += 1;
     const id = this.#connectionCount;
-    this.#connections.set(id, new Connection(id, socket, this));
+    const { configuration } = this.#options;
+    const reading = this.#options.reading ?? readLimits(configuration.receiveBytesMax);
+    this.#connections.set(id, new Connection(id, socket, this, reading));
     this.#tell({ kind: "connected", connection: id, address: remoteAddress, port: remotePort });
   }
 
@@ -175,7 +195,7 @@ export class VoteServerHost implements ConnectionEvents {
         this.#startTls(action.connection, action.rest);
         return;
       case "close":
-        this.#connections.get(action.connection)?.close();
+        this.#close(action.connection);
         return;
       case "arm":
         this.#arm(action.timer, action.at);
@@ -188,6 +208,18 @@ export class VoteServerHost implements ConnectionEvents {
         return;
     }
     action satisfies never;
+  }
+
+  /** Descriptors of closed connections are bounded too: strangers may keep their side open. */
+  #close(connection: number): void {
+    this.#connections.get(connection)?.close();
+    this.#lingering.add(connection);
+    if (this.#lingering.size <= lingeringMax) return;
+    for (const oldest of this.#lingering) {
+      this.#lingering.delete(oldest);
+      this.#connections.get(oldest)?.destroy();
+      return;
+    }
   }
 
   #startTls(connection: number, rest: Uint8Array): void {

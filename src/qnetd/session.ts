@@ -20,6 +20,7 @@ import {
   type Message,
   type Vote,
 } from "./message.ts";
+import type { ServerCounters } from "./snapshot.ts";
 
 /** Refusals that are logged for one connection; a client that goes on is answered in silence. */
 const complaintsMax = 8;
@@ -28,6 +29,7 @@ const complaintsMax = 8;
 export interface SessionCall extends ClusterCall {
   readonly out: VoteServerAction[];
   sendBytes(connection: number, bytes: Uint8Array): void;
+  readonly counters: ServerCounters;
   /** The cluster of this name (a byte string), made when it is not there. */
   cluster(name: string): Cluster;
 }
@@ -77,6 +79,12 @@ export class Session {
   }
   get cluster(): Cluster | undefined {
     return this.#cluster;
+  }
+  /** Nodes in the lists that are kept for this client. */
+  get listed(): number {
+    const client = this.#client;
+    if (client === undefined) return 0;
+    return client.configNodes.length + client.members.size + client.quorumNodes.length;
   }
   /** When the last whole message came. */
   get heardAt(): number {
@@ -156,6 +164,7 @@ export class Session {
   }
 
   #handle(frame: Frame, call: SessionCall): void {
+    call.counters.messages += 1;
     switch (frame.kind) {
       case "unknownType":
         return this.#refuse("unsupportedMessage", undefined, `unknown type ${frame.type}`, call);
@@ -348,6 +357,7 @@ export class Session {
   }
 
   #refuse(error: ErrorName, seq: number | undefined, what: string, call: SessionCall): void {
+    call.counters.faults += 1;
     call.send(this.connection, {
       kind: "serverError",
       ...(seq === undefined ? {} : { seq }),

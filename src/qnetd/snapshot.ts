@@ -16,6 +16,23 @@ export interface ServerSnapshot {
   readonly clusters: readonly ClusterSnapshot[];
 }
 
+/** What has happened since the start, for metrics. They only grow. */
+export interface ServerCounters {
+  /** Connections that were accepted, refused by a limit, and closed to make room for others. */
+  accepted: number;
+  refused: number;
+  evicted: number;
+  /** Whole messages, undecodable ones included; and those that were answered with an error. */
+  messages: number;
+  faults: number;
+  /** Votes in messages of any kind. */
+  votes: number;
+}
+
+export function newCounters(): ServerCounters {
+  return { accepted: 0, refused: 0, evicted: 0, messages: 0, faults: 0, votes: 0 };
+}
+
 export interface ClusterSnapshot {
   readonly name: string;
   readonly algorithm: AlgorithmName;
@@ -50,10 +67,47 @@ export interface NodeSnapshot {
   readonly isCertificateVerified: boolean;
   /** The last vote in any message. */
   readonly vote: Vote | undefined;
-  /** The vote that counts. */
+  /** What it has of the device's vote now. */
+  readonly standing: "yes" | "no" | "waiting";
+  /** The vote that counts in the original's tools. */
   readonly ackOrNack: "ack" | "nack" | undefined;
   /** Why, as a sentence for the operator. */
   readonly why: string;
+}
+
+/** A snapshot of which so many clusters are not told. */
+export interface LimitedSnapshot extends ServerSnapshot {
+  readonly clustersLeftOut: number;
+}
+
+/** What is told of a large server: so many nodes, entries of their lists, and characters of a name. */
+export const toldMax = { nodes: 4000, listed: 100_000, nameCharacters: 256 } as const;
+
+/**
+ * A snapshot of a bounded size: the first clusters that fit, with short names. The counts stay those of all. Strangers may make as
+ * many clusters as they have connections; those that were there before come first.
+ */
+export function limitedSnapshot(snapshot: ServerSnapshot): LimitedSnapshot {
+  let nodes = 0;
+  let listed = 0;
+  const clusters: ClusterSnapshot[] = [];
+  for (const cluster of snapshot.clusters) {
+    const nodesWith = nodes + cluster.nodes.length;
+    const listedWith = cluster.nodes.reduce(
+      (sum, { configured, members }) => sum + configured.length + members.length,
+      listed,
+    );
+    if (nodesWith > toldMax.nodes || listedWith > toldMax.listed) continue;
+    [nodes, listed] = [nodesWith, listedWith];
+    clusters.push({ ...cluster, name: shortName(cluster.name) });
+  }
+  const clustersLeftOut = snapshot.clusters.length - clusters.length;
+  return { ...snapshot, clusters, clustersLeftOut };
+}
+
+function shortName(name: string): string {
+  const { nameCharacters } = toldMax;
+  return name.length > nameCharacters ? `${name.slice(0, nameCharacters).toWellFormed()}…` : name;
 }
 
 export function serverSnapshot(
@@ -111,35 +165,51 @@ function nodeSnapshot(client: Client, session: Session, now: number): NodeSnapsh
     isCertificateVerified: session.isCertificateVerified,
     vote: client.lastVote,
     ackOrNack: client.lastAckNack,
+    standing: standingOf(client),
     why: sentence(client),
   };
 }
 
+/** One sentence that ends with the reason. Reasons that begin with "waits" say what is missing. */
 function sentence(client: Client): string {
-  return `Node ${client.nodeId} ${votePhrase(client)}: ${client.why}.`;
+  const phrase = votePhrase(client);
+  const node = `Node ${client.nodeId} ${phrase}`;
+  const until = /^waits (until .*)$/s.exec(client.why)?.[1];
+  if (until !== undefined) {
+    return phrase === waiting ? `${node} ${until}.` : `${node}: it waits ${until}.`;
+  }
+  return `${node}: ${client.why.replace(/^waits: /, "")}.`;
 }
+
+const having = "has the vote";
+const waiting = "is waiting for its vote";
 
 /** A vote that is being waited for is worth nothing, whatever was said before. */
 function votePhrase(client: Client): string {
-  if (client.lastVote === "waitForReply") return "is waiting for its vote";
+  if (client.lastVote === "waitForReply") return waiting;
   if (client.lastVote === "askLater") return "has to report more";
   // An ACK for an earlier membership counts no more.
-  if (client.lastAckNack === "ack") {
-    return client.mayHoldAck ? "has the vote" : "is waiting for its vote";
-  }
+  if (client.lastAckNack === "ack") return client.mayHoldAck ? having : waiting;
   return client.lastAckNack === "nack" ? "does not have the vote" : "has no answer yet";
 }
 
+function standingOf(client: Client): NodeSnapshot["standing"] {
+  if (votePhrase(client) === having) return "yes";
+  const { lastVote, lastAckNack } = client;
+  const isTold = lastVote !== "waitForReply" && lastVote !== "askLater" && lastAckNack === "nack";
+  return isTold ? "no" : "waiting";
+}
+
 function summaryOf(clients: readonly Client[]): string {
-  const ids = (which: (client: Client) => boolean): number[] =>
-    clients.filter(which).map(({ nodeId }) => nodeId);
-  const having = ids((client) => votePhrase(client) === "has the vote");
-  const waiting = ids((client) => votePhrase(client) === "is waiting for its vote");
+  const ids = (phrase: string): number[] =>
+    clients.filter((client) => votePhrase(client) === phrase).map(({ nodeId }) => nodeId);
+  const holders = ids(having);
+  const expectant = ids(waiting);
   const parts = [
-    having.length === 0
+    holders.length === 0
       ? "No connected node has the vote"
-      : `The vote is with ${nodesText(having)}`,
-    ...(waiting.length === 0 ? [] : [`${nodesText(waiting)} waiting`]),
+      : `The vote is with ${nodesText(holders)}`,
+    ...(expectant.length === 0 ? [] : [`${nodesText(expectant)} waiting`]),
   ];
   return `${parts.join("; ")}.`;
 }

@@ -116,12 +116,17 @@ function wordsOf(line: string): readonly string[] {
 /** Collects one request; what follows its line is ignored. */
 export class ToolRequestReader {
   readonly #bytesMax: number;
+  readonly #read: (line: string) => ToolRequest;
   #text = "";
   #isWhole = false;
 
   /** `bytesMax`: the longest request, its end included. */
-  constructor(options: { readonly bytesMax: number }) {
+  constructor(options: {
+    readonly bytesMax: number;
+    readonly read?: (line: string) => ToolRequest;
+  }) {
     this.#bytesMax = options.bytesMax;
+    this.#read = options.read ?? readToolRequest;
   }
 
   /** Adds received bytes: the request once it is whole, "tooLong", or undefined when more is needed. */
@@ -134,7 +139,7 @@ export class ToolRequestReader {
         this.#isWhole = true;
         // A NUL ends the text in the original too.
         const [line = ""] = this.#text.split("\0", 1);
-        return readToolRequest(line);
+        return this.#read(line);
       }
       this.#text += String.fromCharCode(byte);
     }

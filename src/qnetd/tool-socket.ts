@@ -30,8 +30,10 @@ export interface ToolSocketOptions {
   readonly clientsMax: number;
   readonly requestBytesMax: number;
   readonly answerBytesMax: number;
-  /** The answer's text (UTF-8); not asked for errors. */
-  readonly answer: (request: Exclude<ToolRequest, { kind: "error" }>) => string;
+  /** What a line asks for; default: as the vote server reads it. */
+  readonly read?: (line: string) => ToolRequest;
+  /** The answer's text (UTF-8); not asked for errors. What it throws or rejects with is the text of an error. */
+  readonly answer: (request: Exclude<ToolRequest, { kind: "error" }>) => string | Promise<string>;
   /** Called when the answer of a shutdown has left. */
   readonly shutdown: () => void;
   readonly onRefused: (reason: string) => void;
@@ -88,13 +90,16 @@ export class ToolSocket {
   }
 
   #accept(socket: Socket): void {
-    const { clientsMax, requestBytesMax, onRefused } = this.#options;
+    const { clientsMax, requestBytesMax, onRefused, read } = this.#options;
     if (clientsMax > 0 && this.#clients.size >= clientsMax) {
       onRefused("Maximum IPC clients reached. Not accepting connection");
       return void socket.destroy();
     }
     this.#clients.add(socket);
-    const reader = new ToolRequestReader({ bytesMax: requestBytesMax });
+    const reader = new ToolRequestReader({
+      bytesMax: requestBytesMax,
+      ...(read === undefined ? {} : { read }),
+    });
     const deadline = setTimeout(() => socket.destroy(), requestMsMax);
     socket.on("error", () => socket.destroy()); // The user at the other end is gone: nothing is lost.
     socket.on("close", () => {
@@ -117,12 +122,21 @@ export class ToolSocket {
     if (request.kind === "shutdown") {
       socket.once("close", () => this.#options.shutdown());
     }
-    socket.end(this.#answer(request), () => socket.destroySoon());
+    void this.#answer(request).then((answer) => socket.end(answer, () => socket.destroySoon()));
   }
 
-  #answer(request: ToolRequest): Uint8Array {
+  /** Never rejects. */
+  async #answer(request: ToolRequest): Promise<Uint8Array> {
     if (request.kind === "error") return bytesOf(`Error\n${request.reason}\n`);
-    const answer = new TextEncoder().encode(`OK\n${this.#options.answer(request)}`);
+    let text: string;
+    try {
+      text = await this.#options.answer(request);
+    } catch (error) {
+      return new TextEncoder().encode(
+        `Error\n${error instanceof Error ? error.message : String(error)}\n`,
+      );
+    }
+    const answer = new TextEncoder().encode(`OK\n${text}`);
     return answer.length <= this.#options.answerBytesMax
       ? answer
       : bytesOf("Error\nInternal IPC buffer too small\n");

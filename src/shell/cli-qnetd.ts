@@ -23,9 +23,19 @@ export function qnetdVerb(cli: CAC): void {
     .option("--port <port>", "TCP port (default: 5403)")
     .option("--tls <mode>", "off, on (a client may use it) or required", { default: "on" })
     .option("--no-client-cert", "Do not ask clients for the certificate of their cluster")
-    .option("--max-clients <n>", "Refuse further nodes; 0: as many as files can be open", {
-      default: 0,
-    })
+    .option(
+      "--max-clients <n>",
+      "Refuse further nodes; 0: as many as memory and open files allow, at most 8192",
+      { default: 0 },
+    )
+    .option(
+      "--connections-per-address <n>",
+      "At one time, from one address or IPv6 /64; 0: no limit (default: 2048)",
+    )
+    .option(
+      "--http <address>",
+      "Serve a status page, /v1/status and /metrics, as 127.0.0.1:5480; there is no password",
+    )
     .option("--set <name=value>", "Advanced setting of corosync-qnetd's -S; may be repeated")
     .option("--debug", "Log every decision")
     .option("--json", "For scripts (status, certificates)")
@@ -147,8 +157,18 @@ async function serve(options: Options): Promise<number> {
   if ("code" in words) {
     throw new CommandFailure(words.error.replace(/^corosync-qnetd: /, "").trimEnd(), exitUsage);
   }
+  const http = wordOf(options["http"]);
+  const perAddress = wordOf(options["connectionsPerAddress"]);
+  if (perAddress !== undefined && !/^\d{1,6}$/.test(perAddress)) {
+    throw new CommandFailure(
+      `--connections-per-address is a number of connections, not "${perAddress}"`,
+      exitUsage,
+    );
+  }
   return qnetdCommand({
     words,
+    ...(http === undefined ? {} : { http }),
+    ...(perAddress === undefined ? {} : { connectionsPerAddressMax: Number(perAddress) }),
     version: identity.version,
     log: logger({
       level: words.debug > 0 ? "debug" : "info",

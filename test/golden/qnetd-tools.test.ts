@@ -107,6 +107,7 @@ function nodeOf(text: string): NodeSnapshot {
     isCertificateVerified: field("TLS active")!.includes("verified"),
     vote: votes[vote?.[1] ?? ""],
     ackOrNack: votes[vote?.[2] ?? ""] as "ack" | "nack" | undefined,
+    standing: "no",
     why: "",
   };
 }

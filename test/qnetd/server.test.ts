@@ -12,7 +12,7 @@ import { encodeMessage } from "../../src/qnetd/message.ts";
 import { type Identity, pem } from "../../src/qnetd/pki.ts";
 import { createAuthority, createIdentity } from "../../src/qnetd/pki-issue.ts";
 import { VoteServerHost } from "../../src/qnetd/server.ts";
-import { LogThrottle } from "../../src/qnetd/server-log.ts";
+import { allBurst, kindBurst, LogThrottle } from "../../src/qnetd/server-log.ts";
 import { CertificateStore } from "../../src/qnetd/store.ts";
 import { TlsUpgrade } from "../../src/qnetd/tls.ts";
 import { askTool, ToolSocket, type ToolSocketOptions } from "../../src/qnetd/tool-socket.ts";
@@ -72,6 +72,7 @@ async function start(
     onFatal: (reason) => {
       throw new Error(reason);
     },
+    reading: { burstBytes: 1 << 30, bytesPerSecond: 1 << 30, overdraftBytes: 0 },
   });
   server = host;
   expect(await host.start()).toEqual({ ok: true, value: undefined });
@@ -182,11 +183,15 @@ describe("limits", () => {
   test("too many connections, in all and from one address: the rest is closed at once, those there are served", async () => {
     const host = await start({ tls: "off", connectionsMax: 3 });
     const served = [await open(host), await open(host), await open(host)];
+    for (const [at, client] of served.entries()) {
+      client.send(preinit(), init(at + 1));
+      expect([await client.next(), await client.next()]).toMatchObject([{}, { errorCode: 0 }]);
+    }
     const refused = await open(host);
     await refused.closed();
     for (const client of served) {
-      client.send(preinit());
-      expect(await client.next()).toMatchObject({ kind: "preinitReply" });
+      client.send({ kind: "echoRequest", seq: 9 });
+      expect(await client.next()).toMatchObject({ kind: "echoReply" });
     }
     served[0]!.end();
     await served[0]!.closed();
@@ -195,7 +200,9 @@ describe("limits", () => {
     expect(await next.next()).toMatchObject({ kind: "preinitReply" });
     await host.stop();
     const strict = await start({ tls: "off", connectionsPerAddressMax: 1 });
-    await open(strict);
+    const first = await open(strict);
+    first.send(preinit(), init(1));
+    expect([await first.next(), await first.next()]).toMatchObject([{}, { errorCode: 0 }]);
     const second = await open(strict);
     await second.closed();
     expect(logText()).toContain("1 clients of this address are connected, the allowed maximum");
@@ -225,15 +232,27 @@ describe("limits", () => {
     );
     const line = (text: string) =>
       throttle.log({ kind: "log", level: "error", subsystem: "X", text });
-    for (let i = 0; i < 1000; i += 1) line(String(i));
-    expect(lines.length).toBe(100);
-    now = 1000;
-    line("later");
-    expect(lines.slice(100)).toEqual(["900 more lines were left out", "later"]);
-    line("again");
-    line("too much");
+    for (let i = 0; i < 1000; i += 1) line(`client ${i} of "a" came`);
+    expect(lines.length).toBe(kindBurst);
+    line("another kind");
+    expect(lines.splice(0).at(-1)).toBe("another kind");
+    now = 60_000;
+    line('client 5 of "b" came');
+    line('client 6 of "c" came');
+    expect(lines.splice(0)).toEqual([
+      `${1000 - kindBurst} more lines were left out in 60 s, such as: client 0 of "a" came`,
+      'client 5 of "b" came',
+    ]);
     throttle.stop();
-    expect(lines.slice(102)).toEqual(["again", "1 more lines were left out"]);
+    expect(lines.splice(0)).toEqual([
+      '1 more line was left out in 1 s, such as: client 0 of "a" came',
+    ]);
+    // Names that are made to look like kinds of their own, and endless ones.
+    const letters = (i: number): string => i.toString(2).replace(/0/g, "x").replace(/1/g, "y");
+    for (let i = 0; i < 5000; i += 1) line(`cluster "a"${letters(i)}${"z".repeat(3000)}"`);
+    expect(lines.length).toBeLessThanOrEqual(allBurst);
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(600);
+    throttle.stop();
   });
 });
 

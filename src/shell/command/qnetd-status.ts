@@ -5,6 +5,7 @@ import { askTool } from "../../qnetd/tool-socket.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
+import { statusJson } from "../qnetd-status-json.ts";
 import { table } from "../table.ts";
 import type { QnetdStatus } from "./qnetd.ts";
 
@@ -24,7 +25,7 @@ export async function qnetdStatusCommand(options: QnetdStatusOptions): Promise<n
   for (;;) {
     const text = await askSnapshot(options.socket);
     const status: QnetdStatus = JSON.parse(text);
-    if (options.json) options.write(options.watch ? text : `${JSON.stringify(status, null, 2)}\n`);
+    if (options.json) options.write(options.watch ? text : statusJson(status));
     else options.write(`${options.watch ? clearScreen : ""}${qnetdStatusText(status)}`);
     if (!options.watch) return status.warnings.length === 0 ? exitOk : exitFailed;
     await wait(watchMs);
@@ -56,13 +57,14 @@ async function askSnapshot(socket: string): Promise<string> {
 }
 
 export function qnetdStatusText(status: QnetdStatus): string {
-  const { server, clusters, connections, warnings } = status;
+  const { server, clusters, clustersLeftOut, connections, warnings } = status;
   const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
   const lines = [
     `Vote server on ${server.address}:${server.port}, ${tls}, version ${status.version}`,
-    `${plural(clusters.length, "cluster")}, ${plural(status.clients, "node")}, ${plural(connections, "connection")}`,
+    `${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(status.clients, "node")}, ${plural(connections, "connection")}`,
     ...warnings.map((warning) => `Warning: ${warning}`),
     ...clusters.flatMap((cluster) => ["", ...clusterLines(cluster)]),
+    ...(clustersLeftOut > 0 ? ["", `${plural(clustersLeftOut, "more cluster")} not shown.`] : []),
   ];
   if (status.certificates.length > 0) lines.push("", ...certificateTable(status.certificates));
   return `${lines.join("\n")}\n`;
@@ -70,7 +72,7 @@ export function qnetdStatusText(status: QnetdStatus): string {
 
 function clusterLines(cluster: ClusterSnapshot): readonly string[] {
   return [
-    `Cluster ${JSON.stringify(cluster.name)}, ${cluster.algorithm}: ${cluster.summary}`,
+    `Cluster "${printable(cluster.name)}", ${cluster.algorithm}: ${cluster.summary}`,
     ...table(
       [
         { title: "NODE", right: true },
@@ -87,14 +89,13 @@ function clusterLines(cluster: ClusterSnapshot): readonly string[] {
 }
 
 function nodeRow(node: NodeSnapshot): string[] {
-  const isPending = node.vote === "waitForReply" || node.vote === "askLater";
   return [
     String(node.nodeId),
-    isPending ? "waiting" : node.ackOrNack === "ack" ? "yes" : "no",
+    node.standing,
     `${(node.heardMsAgo / 1000).toFixed(1)} s ago`,
     node.members.join(", ") || "-",
     node.isCertificateVerified ? "verified" : node.isTlsActive ? "yes" : "no",
-    `${node.address}:${node.port}`,
+    addressText(node),
   ];
 }
 
@@ -108,12 +109,23 @@ export function certificateTable(certificates: readonly CertificateState[]): rea
       { title: "UNTIL" },
     ],
     certificates.map(({ file, subject, serial, notAfterMs, daysLeft }) => [
-      file,
-      subject,
+      printable(file),
+      printable(subject),
       String(serial),
       `${new Date(notAfterMs).toISOString().slice(0, 10)} (${plural(daysLeft, "day")})`,
     ]),
   );
+}
+
+/** IPv4 clients come through an IPv6 socket. */
+function addressText({ address, port }: NodeSnapshot): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/, "");
+  return plain.includes(":") ? `[${plain}]:${port}` : `${plain}:${port}`;
+}
+
+/** Names come from the network and go to a terminal: nothing that steers it or turns the direction of writing. */
+function printable(name: string): string {
+  return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }
 
 function plural(count: number, what: string): string {

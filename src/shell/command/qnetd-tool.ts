@@ -6,7 +6,7 @@ import { getopt } from "./getopt.ts";
 
 const name = "corosync-qnetd-tool";
 const usage = `usage: ${name} [-Hhlsv] [-c cluster_name] [-p qnetd_ipc_socket_path]\n`;
-const exits = { done: 0, usage: 1, unreachable: 3, refused: 4 } as const;
+export const toolExits = { done: 0, usage: 1, unreachable: 3, refused: 4 } as const;
 
 export interface QnetdToolOptions {
   readonly args: readonly string[];
@@ -23,25 +23,25 @@ export async function qnetdTool(options: QnetdToolOptions): Promise<number> {
   if ("complaint" in words) {
     writeError(words.complaint);
     write(usage);
-    return exits.usage;
+    return toolExits.usage;
   }
   const answer = await askTool(words.socket, words.command);
   switch (answer.kind) {
     case "ok":
       if (answer.text.length > 0) write(answer.text);
-      return exits.done;
+      return toolExits.done;
     case "error":
       writeError("Error: ");
       writeError(answer.text);
-      return exits.refused;
+      return toolExits.refused;
     case "unreachable":
       writeError(
         `${name}: Can't connect to qnetd socket (is QNetd running?): ${errnoText(answer.errno)}\n`,
       );
-      return exits.unreachable;
+      return toolExits.unreachable;
     case "unknown":
       writeError(`${name}: ${answer.reason}\n`);
-      return exits.unreachable;
+      return toolExits.unreachable;
   }
   return answer satisfies never;
 }
@@ -75,7 +75,7 @@ export function toolWords(
 }
 
 /** The C library's words for what may happen at a local socket. */
-function errnoText(errno: string): string {
+export function errnoText(errno: string): string {
   const texts: Readonly<Record<string, string>> = {
     ENOENT: "No such file or directory",
     ECONNREFUSED: "Connection refused",

@@ -1,13 +1,22 @@
 // The vote server as a process (qnetd.md §5.1): `quorate qnetd`, `corosync-qnetd`. It puts the parts together in the order of the
 // original: lock, certificates, local socket, listener, READY; and takes them down in reverse. It must not load ring, tree or database.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import { dirname } from "node:path";
 import { textOfByteString } from "../../bytes.ts";
 import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
 import { ServiceManager } from "../../notify.ts";
+import { releaseStartupMemory } from "../../startup-memory.ts";
 import { configurationOf, defaultConfiguration } from "../../qnetd/configuration.ts";
-import { VoteServerHost } from "../../qnetd/server.ts";
-import type { ServerSnapshot } from "../../qnetd/snapshot.ts";
+import { EnrolmentDoor } from "../../qnetd/enrolment-door.ts";
+import { VoteServerHost, type VoteServerHostOptions } from "../../qnetd/server.ts";
+import {
+  limitedSnapshot,
+  type LimitedSnapshot,
+  newCounters,
+  type ServerCounters,
+  type ServerSnapshot,
+} from "../../qnetd/snapshot.ts";
 import { type CertificateState, CertificateStore, renewalDays } from "../../qnetd/store.ts";
 import { importNss } from "../../qnetd/store-nss.ts";
 import { TlsUpgrade } from "../../qnetd/tls.ts";
@@ -19,14 +28,22 @@ import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
 import type { QnetdWords } from "./qnetd-options.ts";
 
 const expiryCheckMs = 86_400_000;
-/** Descriptors that are not connections: listener, sockets, certificates, log. */
-const descriptorsKept = 64;
+/** Descriptors that are not connections of clients: listener, lingering ones, tools, status page, certificates, log. */
+const descriptorsKept = 192;
 const descriptorsUnknown = 1024;
+/** Without -m: so many connections, on a small machine fewer. Each may cost so much before we know what it is. */
+const connectionsDefault = 8192;
+const bytesPerConnection = 128 * 1024;
+const connectionsLeast = 32;
+/** From one address, where nothing else is said: 500 clusters of two nodes behind one router are 1000. */
+export const connectionsPerAddressDefault = 2048;
 
 export interface QnetdOptions {
   readonly words: QnetdWords;
-  /** From one address; 0: no limit. */
+  /** From one address (an IPv6 network of 64 bits); 0: no limit; undefined: connectionsPerAddressDefault. */
   readonly connectionsPerAddressMax?: number;
+  /** Where the status page is served, such as "127.0.0.1:5480"; undefined: nowhere. */
+  readonly http?: string;
   /** See VoteServerConfiguration; the original does not wait. */
   readonly isHoldingAfterStart?: boolean;
   readonly version: string;
@@ -34,13 +51,18 @@ export interface QnetdOptions {
 }
 
 /** What `snapshot` on the local socket answers, as JSON. */
-export interface QnetdStatus extends ServerSnapshot {
+export interface QnetdStatus extends LimitedSnapshot {
   readonly version: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly counters: Readonly<ServerCounters>;
   readonly server: ServerFacts;
   readonly certificates: readonly CertificateState[];
   /** What the operator should do, in sentences. */
   readonly warnings: readonly string[];
 }
+
+const nobody: ServerSnapshot = { connections: 0, clients: 0, clusters: [] };
 
 interface End {
   readonly code: number;
@@ -67,6 +89,7 @@ class RunningQnetd {
   /** What was started, to be stopped in reverse order. */
   readonly #undo: (() => Promise<void>)[] = [];
   readonly #facts: ServerFacts;
+  readonly #startedAt = new Date().toISOString();
   #host: VoteServerHost | undefined;
 
   constructor(options: QnetdOptions) {
@@ -96,12 +119,14 @@ class RunningQnetd {
     this.#lock();
     const tls = words.tls === "off" ? undefined : await this.#certificates();
     await this.#openToolSocket();
+    await this.#openPage();
     const host = new VoteServerHost({
       configuration: configurationOf(words.settings, {
         tls: words.tls,
         isClientCertificateRequired: words.isClientCertificateRequired,
         connectionsMax: words.clientsMax > 0 ? words.clientsMax : connectionsPossible(),
-        connectionsPerAddressMax: this.#options.connectionsPerAddressMax ?? 0,
+        connectionsPerAddressMax:
+          this.#options.connectionsPerAddressMax ?? connectionsPerAddressDefault,
         isHoldingAfterStart:
           this.#options.isHoldingAfterStart ?? defaultConfiguration.isHoldingAfterStart,
       }),
@@ -112,6 +137,7 @@ class RunningQnetd {
         backlog: words.settings.listenBacklog,
       },
       tls,
+      ...(tls === undefined ? {} : this.#enrolment(tls)),
       log: this.#options.log,
       onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
     });
@@ -125,6 +151,20 @@ class RunningQnetd {
       "notice",
       `vote server is running on ${this.#facts.address}:${host.port}, TLS ${words.tls}, version ${version}`,
     );
+    const kept = releaseStartupMemory();
+    if (kept !== undefined) this.#log("debug", `memory of the start is kept: ${kept}`);
+  }
+
+  /** Whoever has an invitation gets a certificate on the port where votes are served (§4.5 without root's ssh). */
+  #enrolment(tls: TlsUpgrade): Required<Pick<VoteServerHostOptions, "enrol">> {
+    const door = new EnrolmentDoor({
+      tls,
+      store: this.#store,
+      log: this.#options.log,
+      clock: () => Date.now(),
+      now: () => performance.now(),
+    });
+    return { enrol: (socket, first) => door.open(socket, first) };
   }
 
   async untilEnd(): Promise<number> {
@@ -256,8 +296,22 @@ class RunningQnetd {
     this.#undo.push(async () => socket.value.close());
   }
 
+  /** The page's code is loaded only where it is wanted. */
+  async #openPage(): Promise<void> {
+    const { http } = this.#options;
+    if (http === undefined) return;
+    const { startQnetdPage } = await import("../qnetd-page.ts");
+    const page = await startQnetdPage({
+      word: http,
+      status: () => this.#status(this.#host?.snapshot() ?? nobody),
+      log: (level, text) => this.#log(level, text),
+    });
+    if (!page.ok) throw new CommandFailure(page.reason);
+    this.#undo.push(() => page.value.close());
+  }
+
   #answer(request: Exclude<ToolRequest, { kind: "error" }>): string {
-    const snapshot = this.#host?.snapshot() ?? { connections: 0, clients: 0, clusters: [] };
+    const snapshot = this.#host?.snapshot() ?? nobody;
     switch (request.kind) {
       case "status":
         return statusText(this.#facts, snapshot, request.isVerbose);
@@ -283,7 +337,15 @@ class RunningQnetd {
         `There are no certificates in ${this.#store.directory}: no client can use TLS. Run "corosync-qnetd-certutil -i" there.`,
       );
     }
-    return { version, server: this.#facts, ...snapshot, certificates, warnings };
+    return {
+      version,
+      startedAt: this.#startedAt,
+      server: this.#facts,
+      counters: { ...(this.#host?.counters ?? newCounters()) },
+      ...limitedSnapshot(snapshot),
+      certificates,
+      warnings,
+    };
   }
 
   #feedWatchdog(): void {
@@ -298,7 +360,10 @@ class RunningQnetd {
   }
 }
 
-/** "No limit" means what the process may open: beyond it nobody could be refused any more. */
+/**
+ * "No limit" means what the machine can bear: without a free descriptor nobody could be refused any more (and the runtime would
+ * spin), and strangers' connections must not take all memory.
+ */
 function connectionsPossible(): number {
   let limits = "";
   try {
@@ -306,6 +371,9 @@ function connectionsPossible(): number {
   } catch {
     // Without /proc the least that systems give is taken.
   }
-  const soft = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? descriptorsUnknown);
-  return Math.max(descriptorsKept, soft - descriptorsKept);
+  const word = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
+  const soft = word === "unlimited" ? Number.POSITIVE_INFINITY : Number(word ?? descriptorsUnknown);
+  const bearable = Math.floor(totalmem() / bytesPerConnection);
+  const most = Math.min(soft - descriptorsKept, bearable, connectionsDefault);
+  return Math.max(connectionsLeast, most);
 }

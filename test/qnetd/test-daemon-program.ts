@@ -1,0 +1,34 @@
+// The vote server as a process for tests, without TLS and on a port of its own: bun test-daemon-program.ts ROOT [NAME=VALUE …] with
+// the options of qnetdCommand. Ends when its standard input does.
+import { logger } from "../../src/log.ts";
+import { qnetdCommand } from "../../src/shell/command/qnetd.ts";
+import { qnetdSettings } from "../../src/shell/command/qnetd-links.ts";
+import { qnetdWords } from "../../src/shell/command/qnetd-options.ts";
+import { CommandFailure } from "../../src/shell/exit.ts";
+
+const [root = "", ...rest] = process.argv.slice(2);
+const given = new Map(rest.map((word) => word.split("=", 2) as [string, string]));
+const http = given.get("http");
+const perAddress = given.get("connectionsPerAddressMax");
+const words = qnetdWords(["-f", "-s", "off"], "0-test", qnetdSettings(root));
+if ("code" in words) throw new Error(words.error);
+process.stdin.on("end", () => process.kill(process.pid, "SIGTERM")).resume();
+try {
+  process.exitCode = await qnetdCommand({
+    words: { ...words, port: Number(given.get("port") ?? 0) },
+    version: "0-test",
+    log: logger({
+      level: "info",
+      journal: false,
+      write: (text) => void process.stderr.write(text),
+      now: () => Date.now(),
+    }),
+    ...(http === undefined ? {} : { http }),
+    ...(perAddress === undefined ? {} : { connectionsPerAddressMax: Number(perAddress) }),
+  });
+} catch (error) {
+  if (!(error instanceof CommandFailure)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = error.code;
+}
+process.exit();
