@@ -27,7 +27,28 @@ const tests: readonly Suite[] = [
   { name: "tests across modules", args: ["test", ...testFolders()], form: "bun" },
   { name: "build and install tests", args: ["test", "./test/install", "./build"], form: "bun" },
 ];
-const interop: Suite = { name: "interop", args: ["test/interop/run.ts"], form: "line" };
+const interop: readonly Suite[] = [
+  line("interop", "test/interop/run.ts"),
+  line("reload with Debian's nodes", "test/interop/reload.ts"),
+  line("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
+  line("device client with both servers", "test/interop/device.ts", "--short"),
+];
+/** With the executables that the build has just made. */
+const voteServer: readonly Suite[] = [
+  line(
+    "vote server with Debian's clusters",
+    ...["test/interop/qnetd/run.ts", "--short", "--binary", "dist/quorate-linux-x64"],
+  ),
+  line(
+    "vote server on arm64 with Debian's clusters",
+    ...["test/interop/qnetd/run.ts", "--binary", "dist/quorate-linux-arm64"],
+    ...["--emulator", "qemu-aarch64-static"],
+  ),
+  line(
+    "pvecm qdevice setup over ssh",
+    ...["test/interop/qnetd/seventeen-steps.ts", "--quiet", "--binary", "dist/quorate-linux-x64"],
+  ),
+];
 
 /** Cheapest first. */
 const everything: readonly Suite[] = [
@@ -35,21 +56,26 @@ const everything: readonly Suite[] = [
   npm("types", "check"),
   npm("lint", "lint"),
   ...tests,
-  { name: "build of all targets", args: ["build/build.ts", "--twice"], form: "line" },
-  { name: "simulator", args: ["test/sim/run.ts", "--seeds", "200", "--from", "1"], form: "line" },
+  line("build of all targets", "build/build.ts", "--twice"),
+  line("simulator", "test/sim/run.ts", "--seeds", "200", "--from", "1"),
   npm("demo", "demo", "--check"),
   {
     name: "demo as an ordinary user",
     args: ["build/ordinary-user.ts", "npm", "run", "demo", "--", "--check"],
     form: "exit",
   },
-  interop,
+  ...interop,
+  ...voteServer,
 ];
 
 const plans: Readonly<Record<string, readonly Suite[]>> = {
-  test: [...tests, interop],
+  test: [...tests, ...interop],
   ci: everything,
 };
+
+function line(name: string, ...args: string[]): Suite {
+  return { name, args, form: "line" };
+}
 
 function npm(name: string, script: string, ...args: string[]): Suite {
   return { name, program: "npm", args: ["run", "--silent", script, "--", ...args], form: "exit" };
