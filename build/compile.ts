@@ -26,11 +26,14 @@ export async function compile(options: CompileOptions): Promise<void> {
       format: "esm",
       // Names are kept: a stack trace or a snapshot of a core must be readable.
       minify: { whitespace: true, syntax: true, identifiers: false },
-      bytecode: true,
+      // Bytecode would start a verb 8 ms sooner and make the file 4 MB larger.
+      bytecode: false,
       sourcemap: "linked",
-      // All entries in one folder, so that `new URL("./thread.ts", import.meta.url)` names the Worker's file from
+      // What a role does not import it does not load: the vote server carries neither ring nor tree in memory.
+      splitting: true,
+      // All files in one folder, so that `new URL("./thread.ts", import.meta.url)` names the Worker's file from
       // source and from inside the executable alike.
-      naming: { entry: "[name].[ext]" },
+      naming: { entry: "[name].[ext]", chunk: "[name]-[hash].[ext]" },
       define: {
         QUORATE_COMMIT: JSON.stringify(options.commit),
         QUORATE_TARGET: JSON.stringify(target.name),

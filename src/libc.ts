@@ -119,6 +119,7 @@ const LOCK_NB = 4;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const UNIX_PATH_BYTES_MAX = 107;
+const MADV_DONTNEED = 4;
 const IOVEC_BYTES = 16;
 const IOVECS_MAX = 16;
 
@@ -139,6 +140,7 @@ const signatures = {
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
+  madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
 } as const;
 
 function openLibc() {
@@ -356,6 +358,14 @@ export function mount(request: {
 /** umount2(2) with `unmountFlags`; 0 or the errno. */
 export function umount2(target: string, flags: number): number {
   return libc().umount2(cString(target), flags) < 0 ? lastErrno() : 0;
+}
+
+/**
+ * Gives the pages of a mapping back to the kernel, which reads them from their file again at the next use; 0 or the errno. For program
+ * code only: what a process has written into a private mapping would be lost.
+ */
+export function discardCodePages(address: number, bytes: number): number {
+  return libc().madvise(address, bytes, MADV_DONTNEED) < 0 ? lastErrno() : 0;
 }
 
 /** Sends one datagram to a Unix socket, never waiting; `path` beginning with "@" is in the abstract name space. 0 or the errno. */

@@ -10,16 +10,17 @@ const lineCountMax = 500;
 const testLineCountMax = 800;
 
 /** The ground that cores stand on. */
-const pureGround = ["bytes", "serial", "world", "assert", "conf"];
+const pureGround = ["bytes", "serial", "world", "assert", "conf", "der"];
 
 /** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
 const hosts: readonly string[] = [
-  "node/{node,thread,bridge,cluster,deadlines,load-settings,ring-file,ring-host}.ts",
+  "node/{node,thread,bridge,cluster,deadlines,load-settings,reloader,ring-file,ring-host}.ts",
   "node/link/{seal,socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,files,journal,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
   "qnetd/{server,server-connection,server-log,tls,tool-socket}.ts",
-  "qnetd/{certutil,pki,pki-issue,pkcs12,store,store-nss}.ts",
+  "qnetd/enrolment-{door,invites}.ts",
+  "qnetd/{certutil,pki,pki-issue,store,store-nss}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
 ];
@@ -160,7 +161,6 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^bun:ffi$/, files: /^libc\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
-  { packages: /^(?:pkijs|asn1js)$/, files: /^qnetd\/(?:pki-issue|pkcs12)\.ts$/ },
   { packages: /^bun:sqlite$/, files: /^$/ },
 ];
 

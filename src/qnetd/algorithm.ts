@@ -97,8 +97,8 @@ export interface AlgorithmCall {
   readonly clients: readonly Client[];
   /** Sends a vote info and returns its sequence number. */
   tell(client: Client, vote: "ack" | "nack", ring: RingId, why: string): number;
-  /** The client is asked for again after a quarter of its heartbeat. */
-  armRetry(client: Client): void;
+  /** The client is thought of again: `soon` after a quarter of its heartbeat, else after a whole one. */
+  armRetry(client: Client, isSoon: boolean): void;
   disarmRetry(client: Client): void;
   /**
    * A vote outside of `partition` that may still be in use by a node that is not connected any more; `hasUnknown`: configured
@@ -143,6 +143,17 @@ export function hasUnknownNodes(
   return config.ids.some(
     (nodeId) => !partition.has(nodeId) && !clients.some((client) => client.nodeId === nodeId),
   );
+}
+
+/** The last word on the vote was a NACK. */
+export function isRefused(client: Client): boolean {
+  const { lastVote, lastAckNack } = client;
+  return lastAckNack === "nack" && (lastVote === "nack" || lastVote === "noChange");
+}
+
+/** For a client whose ACK is held back: a node that may count on an ACK, or has a NACK already, is not left without a word. */
+export function waitOrNack(client: Client): "wait" | "nack" {
+  return client.mayHoldAck || isRefused(client) ? "nack" : "wait";
 }
 
 export function tieBreakerText(tieBreaker: TieBreaker): string {

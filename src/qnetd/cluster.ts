@@ -23,7 +23,7 @@ import { TwoNodeLms } from "./two-node-lms.ts";
 
 /** Clients of one cluster; a further one gets an internal error. corosync stops at 384 nodes. */
 export const clientsMax = 1024;
-/** lms asks itself again after this part of a heartbeat. */
+/** lms asks itself again after this part of a heartbeat while it waits. */
 const retriesPerHeartbeat = 4;
 
 /** What a cluster may do during one step. */
@@ -185,8 +185,8 @@ export class Cluster {
         call.send(client.connection, { kind: "voteInfo", seq, vote, ring });
         return seq;
       },
-      armRetry(client) {
-        const at = call.now + client.heartbeatMs / retriesPerHeartbeat;
+      armRetry(client, isSoon) {
+        const at = call.now + client.heartbeatMs / (isSoon ? retriesPerHeartbeat : 1);
         call.timer({ kind: "arm", timer: `retry:${client.connection}`, at });
       },
       disarmRetry: (client) => call.timer({ kind: "disarm", timer: `retry:${client.connection}` }),

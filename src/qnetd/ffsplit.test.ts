@@ -75,21 +75,21 @@ describe("two nodes", () => {
       n1.lab.server.snapshot(0).clusters[0]!.nodes.map((node) => node.why);
     bringUp(clients);
     expect(why()[0]).toBe(
-      "Node 1 has the vote: partition {1, 2} has the vote: it is the majority of 2 configured nodes.",
+      "Node 1 has the vote: partition {1, 2} is the majority of 2 configured nodes.",
     );
     n1.membership(ring(1, 11), [1]);
     n1.lab.settle();
     expect(why()[0]).toBe(
-      "Node 1 is waiting for its vote: waits: node 2 still reports ring 1.a, while node 1 is on ring 1.b.",
+      "Node 1 is waiting for its vote: node 2 still reports ring 1.a, while node 1 is on ring 1.b.",
     );
     n2.isHolding = true;
     n2.membership(ring(2, 11), [2]);
     n1.lab.settle();
-    expect(why()[0]).toContain("waits until node 2 confirmed to have lost the vote");
+    expect(why()[0]).toContain("vote until the loss of the vote is confirmed by node 2");
     n2.release();
     n1.lab.settle();
     const reason =
-      "partition {1} has the vote: of the halves of 2 configured nodes the tie-breaker (the lowest node id) chooses it";
+      "of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id";
     expect(why()).toEqual([
       `Node 1 has the vote: ${reason}.`,
       `Node 2 does not have the vote: ${reason}.`,

@@ -128,7 +128,7 @@ export class FfSplit implements Algorithm {
       const unconfirmed = this.#clientsWith("nack");
       if (unconfirmed.length > 0) {
         const nodes = nodesText(unconfirmed.map(({ nodeId }) => nodeId));
-        return this.#explain(`waits until ${nodes} confirmed to have lost the vote`);
+        return this.#explain(`waits until the loss of the vote is confirmed by ${nodes}`);
       }
       if (this.#clientsWith("ack").length > 0) {
         const unknown = hasUnknownNodes(this.#config, this.#chosen, call.clients);
@@ -150,9 +150,11 @@ export class FfSplit implements Algorithm {
     );
   }
 
-  /** Tells those whose ACK has not left yet what it waits for. */
+  /** Says of those whose ACK has not left yet what it waits for; one that has the vote of its ring already only gets it again. */
   #explain(why: string): void {
-    for (const client of this.#clientsWith("ack")) client.why = why;
+    for (const [client, pending] of this.#pending) {
+      if (pending.vote === "ack") client.why = client.mayHoldAck ? pending.why : why;
+    }
   }
 }
 
@@ -164,12 +166,13 @@ function viewOf(client: Client): View {
 /** The stability test: why no decision is possible yet, or undefined. Configured nodes must agree, then rings and members. */
 function instability(views: readonly View[]): string | undefined {
   const first = views[0];
+  // Alone it would get a NACK from the original, before it is ready to hear of any vote.
+  const silent = views.find(({ config }) => config.size === 0);
+  if (silent !== undefined) {
+    return `node ${silent.client.nodeId} has not sent its configured nodes yet`;
+  }
   for (const view of views) {
     if (first === undefined || view.config.equals(first.config)) continue;
-    const silent = [first, view].find(({ config }) => config.size === 0);
-    if (silent !== undefined) {
-      return `node ${silent.client.nodeId} has not sent its configured nodes yet`;
-    }
     return `nodes ${first.client.nodeId} and ${view.client.nodeId} have different configured nodes`;
   }
   // Equal member lists become one object, so that comparing each pair of a large cluster costs nothing.
@@ -234,24 +237,24 @@ function select(views: readonly View[], clients: readonly Client[], chosen: Node
 
 function reason(best: View, ground: Ground | undefined): string {
   const { members, config, client } = best;
-  const partition = `partition ${members.text} has the vote`;
+  const partition = `partition ${members.text}`;
   if (members.size > config.size / 2) {
-    return `${partition}: it is the majority of ${config.size} configured nodes`;
+    return `${partition} is the majority of ${config.size} configured nodes`;
   }
-  const half = `${partition}: of the halves of ${config.size} configured nodes`;
+  const half = `of the halves of ${config.size} configured nodes ${partition}`;
   switch (ground) {
     case "heuristics":
-      return `${half} it has more connected nodes whose heuristics pass`;
+      return `${half} has more connected nodes whose heuristics pass`;
     case "active":
-      return `${half} it has more connected nodes`;
+      return `${half} has more connected nodes`;
     case "keepActive":
-      return `${half} it had the vote before`;
+      return `${half} had the vote before`;
     case "tieBreaker":
-      return `${half} the tie-breaker (${tieBreakerText(client.tieBreaker)}) chooses it`;
+      return `${half} is chosen by the tie-breaker, ${tieBreakerText(client.tieBreaker)}`;
     case "majority":
     case "minority":
     case undefined:
-      return `${partition}: it is the only half of ${config.size} configured nodes`;
+      return `${partition} is the only half of ${config.size} configured nodes that reports`;
   }
   return ground satisfies never;
 }

@@ -1,9 +1,12 @@
 // Last man standing (qnetd.md §2.3): the best partition has the vote, down to a single node. Unlike the original it never gives a
-// second vote while a partition without any of these nodes may count on the first.
+// second vote while a partition without any of these nodes may count on the first, and who was refused the vote is thought of
+// again: in the original nobody is when the partition with the vote dies.
 import {
   hasUnknownNodes,
   holderApart,
+  isRefused,
   tieBreakerText,
+  waitOrNack,
   type Algorithm,
   type AlgorithmCall,
   type Answer,
@@ -36,10 +39,10 @@ export class Lms implements Algorithm {
         // Stored only: the next membership, quorum list or question decides with it.
         return { vote: "noChange" };
       case "membership":
-        return reply(this.#run(client, question.ring, question.members, call));
+        return reply(this.#run({ client, ring: question.ring, members: question.members }, call));
       case "quorum":
       case "vote":
-        return reply(this.#run(client, client.ring, client.members, call));
+        return reply(this.#run(storedOf(client), call));
     }
     return question satisfies never;
   }
@@ -53,10 +56,10 @@ export class Lms implements Algorithm {
   }
 
   retry(client: Client, call: AlgorithmCall): void {
-    const { vote, why } = this.#run(client, client.ring, client.members, call);
+    const { vote, why } = this.#run(storedOf(client), call);
     client.why = why;
-    // While another partition's vote is awaited the NACK has been said once: the retries go on in silence.
-    if (vote === "wait" || (vote === "nack" && client.lastVote === "nack")) return;
+    // A NACK that stands has been said once: the retries go on in silence.
+    if (vote === "wait" || (vote === "nack" && isRefused(client))) return;
     call.tell(client, vote, client.ring, why);
   }
 
@@ -64,29 +67,36 @@ export class Lms implements Algorithm {
     // The retries go on while a vote is held.
   }
 
-  #run(client: Client, ring: RingId, members: NodeSet, call: AlgorithmCall): Decision {
+  #run(seat: Seat, call: AlgorithmCall): Decision {
+    const { client } = seat;
     call.disarmRetry(client);
-    const decision = this.#decide(client, ring, call);
-    if (decision.vote === "wait") call.armRetry(client);
-    if (decision.vote !== "ack") return decision;
-    const apart = this.#apart(client, members.with(client.nodeId), call);
-    if (apart === undefined) {
-      this.#results.set(client, "ack");
+    const decision = this.#decide(client, seat.ring, call);
+    if (decision.vote !== "ack") {
+      call.armRetry(client, decision.vote === "wait");
       return decision;
     }
-    this.#results.set(client, "nack");
-    call.armRetry(client);
-    return { vote: "nack", why: apart };
+    const guarded = this.#guard(seat, call);
+    if (guarded !== undefined) {
+      call.armRetry(client, true);
+      return guarded;
+    }
+    this.#results.set(client, "ack");
+    return decision;
   }
 
-  /** Why the vote cannot be given to this partition yet: another one may still count on it. */
-  #apart(client: Client, partition: NodeSet, call: AlgorithmCall): string | undefined {
+  /** What is said instead of an ACK while another partition may still count on the vote; undefined: none does. */
+  #guard({ client, members }: Seat, call: AlgorithmCall): Decision | undefined {
+    const partition = members.with(client.nodeId);
     const holder = holderApart(client, partition, call.clients);
     if (holder !== undefined) {
-      return `waits until node ${holder.nodeId}, on its own side, has lost the vote`;
+      const why = `waits until node ${holder.nodeId}, on its own side, has lost the vote`;
+      return this.#note(client, "nack", why);
     }
     const unknown = hasUnknownNodes(client.config, partition, call.clients);
-    return call.held(partition, unknown)?.why;
+    const held = call.held(partition, unknown);
+    if (held === undefined) return undefined;
+    // That is over at a known time. A NACK would end the node's patience, and with wait_for_all its quorum for good.
+    return this.#note(client, waitOrNack(client), held.why);
   }
 
   /** Steps 2 to 9. The asking client stands in its stored ring, as in the original. */
@@ -122,6 +132,17 @@ export class Lms implements Algorithm {
     if (vote !== "ack") this.#results.set(client, vote);
     return { vote, why };
   }
+}
+
+/** Who asks, in the ring and with the members that are to be decided for. */
+interface Seat {
+  readonly client: Client;
+  readonly ring: RingId;
+  readonly members: NodeSet;
+}
+
+function storedOf(client: Client): Seat {
+  return { client, ring: client.ring, members: client.members };
 }
 
 function reply({ vote, why }: Decision): Answer {
@@ -171,16 +192,16 @@ function compare(
     if (first === undefined || others.length > 0) continue;
     const nodes = nodesText(first.clients.map(({ nodeId }) => nodeId));
     const vote = sameRing(first.ring, ring) ? "ack" : "nack";
-    return { vote, why: `the partition of ${nodes} has the vote: it has ${text}` };
+    return { vote, why: `of the partitions that of ${nodes} has ${text}` };
   }
   const preferred = preferredClient(client, clients);
-  const text = `the tie-breaker (${tieBreakerText(client.tieBreaker)})`;
+  const text = `the tie-breaker, ${tieBreakerText(client.tieBreaker)},`;
   if (preferred === undefined) {
     return { vote: "nack", why: `${text} is not connected and the partitions are equal` };
   }
   // The original gives the mates of a tie-breaker given by id a NACK; what it documents is that its partition wins (§2.3).
   const isWon = preferred === client || sameRing(preferred.ring, ring);
-  const why = `the partition of node ${preferred.nodeId} has the vote: ${text} chooses it`;
+  const why = `of equal partitions ${text} chooses that of node ${preferred.nodeId}`;
   return { vote: isWon ? "ack" : "nack", why };
 }
 

@@ -1,22 +1,36 @@
 // New keys, certificates and requests of the vote server (qnetd.md §4.1), as NSS on the nodes expects them: RSA 2048, SHA-256, no
-// extensions but the authority's own. ASN.1 is pkijs's, cryptography is the runtime's. Loaded when something is made only: a
-// serving daemon must not carry it.
-import { createPublicKey, generateKeyPair, sign, webcrypto, X509Certificate } from "node:crypto";
-import { promisify } from "node:util";
-import { BitString, Integer, Null, PrintableString, Utf8String } from "asn1js";
+// extensions but the authority's own. Loaded when something is made only: a serving daemon must not carry it.
 import {
-  AlgorithmIdentifier,
-  AttributeTypeAndValue,
-  BasicConstraints,
-  Certificate,
-  CertificationRequest,
-  Extension,
-  PublicKeyInfo,
-  RelativeDistinguishedNames,
-  Time,
-} from "pkijs";
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  sign,
+  verify,
+  X509Certificate,
+} from "node:crypto";
+import { promisify } from "node:util";
 import { assert } from "../assert.ts";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
+import {
+  at,
+  bits,
+  writeContext,
+  type Element,
+  writeElement,
+  integer,
+  objectIdentifier,
+  readElement,
+  writeSequence,
+  writeSet,
+  tags,
+  text,
+  writeBits,
+  writeInteger,
+  writeObjectIdentifier,
+  writeOctets,
+  writtenNull,
+  writtenTrue,
+} from "../der.ts";
 import { authorityName, derOf, type Identity, privateKeyOf } from "./pki.ts";
 
 /** What the original gives every certificate. */
@@ -30,11 +44,21 @@ export const requestBytesMax = 65_536;
 const commonNameCharactersMax = 255;
 const generalizedTimeFromYear = 2050;
 const signatureHash = "sha256";
+const certificateVersion3 = 2;
+const requestVersion1 = 0;
 const oids = {
   commonName: "2.5.4.3",
   basicConstraints: "2.5.29.19",
   sha256WithRsa: "1.2.840.113549.1.1.11",
 } as const;
+
+/** How a request may be signed: that proves only that its sender has the key. */
+const requestHashes: ReadonlyMap<string, string> = new Map([
+  ["1.2.840.113549.1.1.5", "sha1"],
+  [oids.sha256WithRsa, "sha256"],
+  ["1.2.840.113549.1.1.12", "sha384"],
+  ["1.2.840.113549.1.1.13", "sha512"],
+]);
 
 /** A verified request: its owner holds the private key. `subject` is the DER of the whole name. */
 export interface CertificateRequest {
@@ -45,9 +69,10 @@ export interface CertificateRequest {
 }
 
 interface Issue {
-  readonly subject: RelativeDistinguishedNames;
+  /** The DER of a name. */
+  readonly subject: Uint8Array;
   readonly publicKey: Uint8Array;
-  readonly issuer: RelativeDistinguishedNames;
+  readonly issuer: Uint8Array;
   readonly issuerKey: Uint8Array;
   readonly serial: number;
   readonly from: Date;
@@ -98,7 +123,7 @@ export function signRequest(options: {
   readonly from: Date;
 }): Uint8Array {
   return issue({
-    subject: RelativeDistinguishedNames.fromBER(options.request.subject),
+    subject: options.request.subject,
     publicKey: options.request.publicKey,
     issuer: subjectOf(options.authority.certificate),
     issuerKey: options.authority.key,
@@ -108,28 +133,50 @@ export function signRequest(options: {
   });
 }
 
-/** A PKCS#10 request, DER or PEM, whose signature is verified. The reason is a clause for the operator. */
+/** A PKCS#10 request, DER or PEM, whose signature is verified; never rejects. The reason is a clause for the operator. */
 export async function readRequest(bytes: Uint8Array): Promise<Decoded<CertificateRequest>> {
   if (bytes.length > requestBytesMax) {
     return malformed(`it has ${bytes.length} bytes, more than a certificate request can have`);
   }
   try {
-    const request = CertificationRequest.fromBER(derOf(bytes, /(?:NEW )?CERTIFICATE REQUEST/));
-    const publicKey = new Uint8Array(request.subjectPublicKeyInfo.toSchema().toBER());
-    const weakness = keyWeakness(publicKey);
-    if (weakness !== undefined) return malformed(weakness);
-    if (!(await request.verify())) return malformed("its signature is wrong");
-    const commonName = commonNameOf(request.subject);
-    if (commonName === undefined) return malformed("it does not carry exactly one common name");
-    return decoded({
-      commonName,
-      subject: new Uint8Array(request.subject.toSchema().toBER()),
-      publicKey,
-    });
+    return requestOf(derOf(bytes, /(?:NEW )?CERTIFICATE REQUEST/));
   } catch {
-    // The library's words for broken ASN.1 help nobody.
-    return malformed("it is no certificate request (PKCS#10, DER or PEM)");
+    return malformed(noRequest); // No PEM block of that name, or a key that the runtime refuses.
   }
+}
+
+const noRequest = "it is no certificate request (PKCS#10, DER or PEM)";
+
+/** CertificationRequest (RFC 2986 §4). Throws when the key is none. */
+function requestOf(bytes: Uint8Array): Decoded<CertificateRequest> {
+  const request = readElement(bytes, "der");
+  if (!request.ok) return malformed(noRequest);
+  const [info, subject, publicKey] = [
+    at(request.value, 0),
+    at(request.value, 0, 1),
+    at(request.value, 0, 2),
+  ];
+  const signature = bits(at(request.value, 2));
+  const isWhole =
+    request.value.tag === tags.sequence &&
+    info.tag === tags.sequence &&
+    integer(at(info, 0)) === requestVersion1 &&
+    subject.tag === tags.sequence &&
+    publicKey.tag === tags.sequence;
+  if (!isWhole || signature === undefined) return malformed(noRequest);
+  const key = createPublicKey({ key: Buffer.from(publicKey.bytes), format: "der", type: "spki" });
+  const weakness = keyWeakness(key);
+  if (weakness !== undefined) return malformed(weakness);
+  const hash = requestHashes.get(objectIdentifier(at(request.value, 1, 0)));
+  if (hash === undefined) return malformed("its signature is not one of RSA with SHA");
+  if (!verify(hash, info.bytes, key, signature)) return malformed("its signature is wrong");
+  const commonName = commonNameOf(subject);
+  if (commonName === undefined) return malformed("it does not carry exactly one common name");
+  return decoded({
+    commonName,
+    subject: subject.bytes.slice(),
+    publicKey: publicKey.bytes.slice(),
+  });
 }
 
 /** A request as `corosync-qdevice-net-certutil -r` makes it, DER; for nodes of ours. */
@@ -137,18 +184,15 @@ export async function createRequest(
   commonName: string,
 ): Promise<{ readonly key: Uint8Array; readonly request: Uint8Array }> {
   const pair = await newKeyPair();
-  const request = new CertificationRequest({ version: 0, subject: nameOf(commonName) });
-  request.subjectPublicKeyInfo = PublicKeyInfo.fromBER(pair.publicKey);
-  const key = await webcrypto.subtle.importKey(
-    "pkcs8",
-    new Uint8Array(pair.key),
-    { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
-    false,
-    ["sign"],
+  const noAttributes = writeContext(0);
+  const info = writeSequence(
+    writeInteger(requestVersion1),
+    nameOf(commonName),
+    pair.publicKey,
+    noAttributes,
   );
-  await request.sign(key, "SHA-256");
-  request.signatureAlgorithm = signatureAlgorithm();
-  return { key: pair.key, request: new Uint8Array(request.toSchema(true).toBER()) };
+  const mark = sign(signatureHash, info, privateKeyOf(pair.key));
+  return { key: pair.key, request: writeSequence(info, signatureAlgorithm(), writeBits(mark)) };
 }
 
 async function newKeyPair(): Promise<{
@@ -162,81 +206,82 @@ async function newKeyPair(): Promise<{
   };
 }
 
-/** RSA with SHA-256. The parameters must be there (RFC 4055 §5), which the library leaves out. */
-function signatureAlgorithm(): AlgorithmIdentifier {
-  return new AlgorithmIdentifier({ algorithmId: oids.sha256WithRsa, algorithmParams: new Null() });
+/** RSA with SHA-256; the parameters must be there (RFC 4055 §5). */
+function signatureAlgorithm(): Uint8Array {
+  return writeSequence(writeObjectIdentifier(oids.sha256WithRsa), writtenNull);
 }
 
+/** Certificate (RFC 5280 §4.1). */
 function issue(order: Issue): Uint8Array {
-  const certificate = new Certificate({
-    version: 2,
-    serialNumber: new Integer({ value: order.serial }),
-    issuer: order.issuer,
-    subject: order.subject,
-    notBefore: timeOf(order.from),
-    notAfter: timeOf(monthsAfter(order.from, validityMonths)),
-    subjectPublicKeyInfo: PublicKeyInfo.fromBER(new Uint8Array(order.publicKey)),
-  });
-  if (order.isAuthority) certificate.extensions = [authorityConstraints()];
-  certificate.signature = signatureAlgorithm();
-  certificate.signatureAlgorithm = signatureAlgorithm();
-  certificate.tbsView = new Uint8Array(certificate.encodeTBS().toBER());
+  const tbs = writeSequence(
+    writeContext(0, writeInteger(certificateVersion3)),
+    writeInteger(order.serial),
+    signatureAlgorithm(),
+    order.issuer,
+    writeSequence(timeOf(order.from), timeOf(monthsAfter(order.from, validityMonths))),
+    order.subject,
+    order.publicKey,
+    ...(order.isAuthority ? [writeContext(3, writeSequence(authorityConstraints()))] : []),
+  );
   const issuerKey = privateKeyOf(order.issuerKey);
-  const mark = sign(signatureHash, certificate.tbsView, issuerKey);
-  certificate.signatureValue = new BitString({ valueHex: new Uint8Array(mark).buffer });
-  const der = new Uint8Array(certificate.toSchema(true).toBER());
+  const mark = sign(signatureHash, tbs, issuerKey);
+  const der = writeSequence(tbs, signatureAlgorithm(), writeBits(mark));
   const isSigned = new X509Certificate(der).verify(createPublicKey(issuerKey));
   assert(isSigned, "a new certificate bears its issuer's mark");
   return der;
 }
 
-/** It signs leaves only (§4.1). */
-function authorityConstraints(): Extension {
-  const constraints = new BasicConstraints({ cA: true, pathLenConstraint: 0 });
-  return new Extension({
-    extnID: oids.basicConstraints,
-    critical: true,
-    extnValue: constraints.toSchema().toBER(),
-    parsedValue: constraints,
-  });
+/** It signs leaves only (§4.1): cA true, pathLenConstraint 0, critical. */
+function authorityConstraints(): Uint8Array {
+  const constraints = writeSequence(writtenTrue, writeInteger(0));
+  return writeSequence(
+    writeObjectIdentifier(oids.basicConstraints),
+    writtenTrue,
+    writeOctets(constraints),
+  );
 }
 
-function nameOf(commonName: string): RelativeDistinguishedNames {
+function nameOf(commonName: string): Uint8Array {
   // NSS writes printable names so; the original's CA and server certificates have this form.
   const isPrintable = /^[A-Za-z0-9 '()+,\-./:=?]*$/.test(commonName);
-  const value = isPrintable
-    ? new PrintableString({ value: commonName })
-    : new Utf8String({ value: commonName });
-  return new RelativeDistinguishedNames({
-    typesAndValues: [new AttributeTypeAndValue({ type: oids.commonName, value })],
-  });
+  const tag = isPrintable ? tags.printableString : tags.utf8String;
+  const value = writeElement(tag, new TextEncoder().encode(commonName));
+  return writeSequence(writeSet(writeSequence(writeObjectIdentifier(oids.commonName), value)));
 }
 
-function subjectOf(certificate: Uint8Array): RelativeDistinguishedNames {
-  return Certificate.fromBER(new Uint8Array(certificate)).subject;
+/** The subject of a certificate of our store, which the runtime has read before. */
+function subjectOf(certificate: Uint8Array): Uint8Array {
+  const read = readElement(certificate, "der");
+  const tbs = read.ok ? at(read.value, 0) : undefined;
+  // The version stands first unless it is 1.
+  const shift = tbs !== undefined && at(tbs, 0).tag === tags.context ? 1 : 0;
+  const subject = tbs === undefined ? undefined : at(tbs, 4 + shift);
+  if (subject?.tag === tags.sequence) return subject.bytes;
+  throw new Error("the authority's certificate has a form that it cannot sign with");
 }
 
-function commonNameOf(name: RelativeDistinguishedNames): string | undefined {
-  const [first, ...more] = name.typesAndValues.filter(({ type }) => type === oids.commonName);
-  const value: unknown = first?.value.valueBlock.value;
-  if (typeof value !== "string" || more.length > 0) return undefined;
+function commonNameOf(name: Element): string | undefined {
+  const all = name.children.flatMap((set) => set.children);
+  const [first, ...more] = all.filter((each) => objectIdentifier(at(each, 0)) === oids.commonName);
+  const value = first === undefined ? undefined : text(at(first, 1));
+  if (value === undefined || more.length > 0) return undefined;
   const isFit = value.length > 0 && value.length <= commonNameCharactersMax;
   return isFit && !value.includes("\0") ? value : undefined;
 }
 
-function keyWeakness(publicKey: Uint8Array): string | undefined {
-  const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
+function keyWeakness(key: KeyObject): string | undefined {
   if (key.asymmetricKeyType !== "rsa") return "its key is not an RSA key";
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (bits >= modulusBitsMin && bits <= modulusBitsMax) return undefined;
-  return `its RSA key has ${bits} bits; ${modulusBitsMin} to ${modulusBitsMax} are signed`;
+  const bitCount = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (bitCount >= modulusBitsMin && bitCount <= modulusBitsMax) return undefined;
+  return `its RSA key has ${bitCount} bits; ${modulusBitsMin} to ${modulusBitsMax} are signed`;
 }
 
-function timeOf(date: Date): Time {
+/** UTCTime before 2050, GeneralizedTime from then on (RFC 5280 §4.1.2.5). */
+function timeOf(date: Date): Uint8Array {
+  const digits = date.toISOString().replace(/\.\d+Z$|[-:T]/g, "");
   const isGeneralized = date.getUTCFullYear() >= generalizedTimeFromYear;
-  const value = new Date(date);
-  value.setUTCMilliseconds(0);
-  return new Time({ type: isGeneralized ? 1 : 0, value });
+  const content = new TextEncoder().encode(`${isGeneralized ? digits : digits.slice(2)}Z`);
+  return writeElement(isGeneralized ? tags.generalizedTime : tags.utcTime, content);
 }
 
 function monthsAfter(date: Date, months: number): Date {

@@ -12,6 +12,7 @@
 // nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a list of more than 1024
 // nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message.
 import type { Core, TimerAction } from "../world.ts";
+import { Admission, listedMax, newcomersMax } from "./admission.ts";
 import { Cluster } from "./cluster.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import {
@@ -23,14 +24,25 @@ import {
 import { heldUntil } from "./holds.ts";
 import { encodeMessage, type Message } from "./message.ts";
 import { Session, type SessionCall } from "./session.ts";
-import { serverSnapshot, type ServerSnapshot } from "./snapshot.ts";
+import {
+  newCounters,
+  type ServerCounters,
+  serverSnapshot,
+  type ServerSnapshot,
+} from "./snapshot.ts";
+
+/** Clusters without clients that are kept because votes of theirs may still be in use; of more the oldest is forgotten. */
+export const heldClustersMax = 1024;
 
 export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   readonly #configuration: VoteServerConfiguration;
   readonly #startedAt: number;
   readonly #sessions = new Map<number, Session>();
   readonly #clusters = new Map<string, Cluster>();
-  readonly #connectionsOf = new Map<string, number>();
+  /** Those without clients, the oldest first. */
+  readonly #held = new Set<Cluster>();
+  readonly #admission: Admission;
+  readonly #counters = newCounters();
   #clusterCount = 0;
 
   /** `startedAt`: when the server started, in the time of `step`'s `now`. */
@@ -40,6 +52,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   }) {
     this.#configuration = options.configuration;
     this.#startedAt = options.startedAt;
+    this.#admission = new Admission({ ...options.configuration, newcomersMax, listedMax });
   }
 
   step(event: VoteServerEvent, now: number, out: VoteServerAction[]): void {
@@ -49,7 +62,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         this.#connected(event, call);
         break;
       case "received":
-        this.#sessions.get(event.connection)?.received(event.bytes, call);
+        this.#received(event.connection, event.bytes, call);
         break;
       case "tlsDone":
         this.#sessions.get(event.connection)?.tlsDone(event.certificate, call);
@@ -71,7 +84,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       default:
         event satisfies never;
     }
-    this.#sweep(event);
+    this.#sweep(event, out);
   }
 
   /** What the server knows, for status; `now` as in `step`. */
@@ -82,25 +95,45 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     );
   }
 
+  /** What has happened since the start. */
+  get counters(): Readonly<ServerCounters> {
+    return this.#counters;
+  }
+
   #connected(event: VoteServerEvent & { readonly kind: "connected" }, call: SessionCall): void {
     const { connection, address, port } = event;
-    const { connectionsMax, connectionsPerAddressMax } = this.#configuration;
-    const fromThere = this.#connectionsOf.get(address) ?? 0;
-    const isFull = connectionsMax > 0 && this.#sessions.size >= connectionsMax;
-    const isFullThere = connectionsPerAddressMax > 0 && fromThere >= connectionsPerAddressMax;
-    if (isFull || isFullThere) {
-      const why = isFull
-        ? `${connectionsMax} clients are connected, the allowed maximum`
-        : `${fromThere} clients of this address are connected, the allowed maximum`;
+    const admitted = this.#admission.admit(connection, address);
+    if (admitted.kind === "refused") {
+      const { why } = admitted;
+      this.#counters.refused += 1;
       call.out.push(logAction("error", `Client ${address}:${port} is refused: ${why}`));
       call.out.push({ kind: "close", connection, why });
       return;
     }
+    if (admitted.evicted !== undefined) {
+      this.#evict(admitted.evicted, "has not said who it is, and others wait", call);
+    }
+    this.#counters.accepted += 1;
     const session = new Session(this.#configuration, { ...event, now: call.now });
     this.#sessions.set(connection, session);
-    this.#connectionsOf.set(address, fromThere + 1);
     call.out.push(logAction("debug", `Client ${address}:${port} connected`));
     session.begin(call);
+  }
+
+  #received(connection: number, bytes: Uint8Array, call: SessionCall): void {
+    const session = this.#sessions.get(connection);
+    if (session === undefined) return;
+    session.received(bytes, call);
+    if (session.isClosed) return;
+    const greediest = this.#admission.listed(connection, session.listed);
+    if (greediest === undefined) return;
+    this.#evict(greediest, "reports more nodes than there is room for", call);
+  }
+
+  #evict(connection: number, why: string, call: SessionCall): void {
+    this.#counters.evicted += 1;
+    this.#sessions.get(connection)?.close(why, call);
+    this.#forget(connection, call.out);
   }
 
   #closed(connection: number, isPeerAware: boolean, call: SessionCall): void {
@@ -128,7 +161,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         for (const cluster of this.#clusters.values()) {
           if (cluster.id !== id) continue;
           cluster.released(call);
-          if (cluster.isOver) this.#clusters.delete(cluster.name);
+          if (cluster.isOver) this.#drop(cluster);
           return;
         }
     }
@@ -136,6 +169,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
 
   #stop(out: VoteServerAction[]): void {
     for (const { connection } of this.#sessions.values()) {
+      this.#admission.left(connection);
       out.push({ kind: "disarm", timer: `dead:${connection}` });
       out.push({ kind: "disarm", timer: `retry:${connection}` });
       out.push({ kind: "close", connection, why: "the server stops" });
@@ -145,24 +179,40 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     }
     this.#sessions.clear();
     this.#clusters.clear();
-    this.#connectionsOf.clear();
+    this.#held.clear();
   }
 
-  /** Forgets what the step has closed. Only the event's own connection can close. */
-  #sweep(event: VoteServerEvent): void {
+  /** Forgets what the step has closed: only the event's own connection, for one that was evicted is forgotten at once. */
+  #sweep(event: VoteServerEvent, out: VoteServerAction[]): void {
     if (event.kind === "stopped") return;
     const connection =
       event.kind === "timedOut"
         ? Number(event.timer.slice(event.timer.indexOf(":") + 1))
         : event.connection;
     const session = this.#sessions.get(connection);
-    if (session === undefined || !session.isClosed) return;
+    if (session === undefined) return;
+    if (session.client !== undefined) this.#admission.introduced(connection);
+    if (session.cluster !== undefined) this.#held.delete(session.cluster);
+    if (session.isClosed) this.#forget(connection, out);
+  }
+
+  #forget(connection: number, out: VoteServerAction[]): void {
+    const cluster = this.#sessions.get(connection)?.cluster;
     this.#sessions.delete(connection);
-    const fromThere = (this.#connectionsOf.get(session.address) ?? 1) - 1;
-    if (fromThere > 0) this.#connectionsOf.set(session.address, fromThere);
-    else this.#connectionsOf.delete(session.address);
-    const { cluster } = session;
-    if (cluster?.isOver) this.#clusters.delete(cluster.name);
+    this.#admission.left(connection);
+    if (cluster === undefined || cluster.clients.length > 0) return;
+    if (cluster.isOver) return this.#drop(cluster);
+    this.#held.add(cluster);
+    const [oldest] = this.#held;
+    if (this.#held.size > heldClustersMax && oldest !== undefined) {
+      this.#drop(oldest);
+      out.push({ kind: "disarm", timer: `hold:${oldest.id}` });
+    }
+  }
+
+  #drop(cluster: Cluster): void {
+    this.#held.delete(cluster);
+    this.#clusters.delete(cluster.name);
   }
 
   #call(now: number, out: VoteServerAction[]): SessionCall {
@@ -173,7 +223,11 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       now,
       out,
       sendBytes,
-      send: (connection: number, message: Message) => sendBytes(connection, encodeMessage(message)),
+      send: (connection: number, message: Message) => {
+        if (message.vote !== undefined) this.#counters.votes += 1;
+        sendBytes(connection, encodeMessage(message));
+      },
+      counters: this.#counters,
       timer: (action: TimerAction<VoteServerTimer>) => out.push(action),
       cluster: (name) => this.#cluster(name),
     };

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Decoded, malformed } from "../bytes.ts";
 import { authorityName, type Identity, isPair, readCertificate, serverName } from "./pki.ts";
-import type { NamedDer } from "./pkcs12.ts";
+import type { NamedDer } from "../pkcs12.ts";
 import type { CertificateStore } from "./store.ts";
 
 const exportDeadlineMs = 60_000;
@@ -47,7 +47,7 @@ export async function importPkcs12(
   store: CertificateStore,
   options: { readonly files: readonly string[]; readonly password: string; readonly now: number },
 ): Promise<Decoded<void>> {
-  const { readPkcs12 } = await import("./pkcs12.ts");
+  const { readPkcs12 } = await import("../pkcs12.ts");
   const keys: NamedDer[] = [];
   const certificates: NamedDer[] = [];
   for (const file of options.files) {

@@ -1,37 +1,51 @@
 // Last man standing for two nodes (qnetd.md §2.4), a developers' algorithm: whoever asks first in a split may get the vote. Unlike
-// the original it never gives a second vote while the other node, on its own, may count on the first.
+// the original it never gives a second vote while the other node, on its own, may count on the first, and asks itself again for a
+// node that was refused.
 import {
-  holderApart,
   hasUnknownNodes,
+  holderApart,
+  isRefused,
   tieBreakerText,
+  waitOrNack,
   type Algorithm,
   type AlgorithmCall,
   type Answer,
   type Client,
   type Question,
 } from "./algorithm.ts";
-import { sameRing, type Heuristics } from "./message.ts";
+import { sameRing, type Heuristics, type RingId } from "./message.ts";
+import type { NodeSet } from "./node-set.ts";
 
-type Result = "ack" | "nack";
-interface Decision {
-  readonly vote: Result;
+interface Decision<Vote = "ack" | "nack" | "wait"> {
+  readonly vote: Vote;
   readonly why: string;
+}
+
+/** Who asks, with the values that are to be decided for. */
+interface Seat {
+  readonly client: Client;
+  readonly ring: RingId;
+  readonly members: NodeSet;
+  readonly heuristics: Heuristics | undefined;
 }
 
 const heuristicsRank = { fail: 0, none: 1, pass: 2 } as const;
 
 export class TwoNodeLms implements Algorithm {
-  readonly #results = new WeakMap<Client, Result>();
+  readonly #results = new WeakMap<Client, "ack" | "nack">();
 
   answer(question: Question, call: AlgorithmCall): Answer {
+    const { client } = question;
     switch (question.kind) {
       case "config":
         if (question.config.size !== 2) return { error: "unsupportedAlgorithm" };
         return { vote: "noChange" };
-      case "membership":
-        return this.#decide(question, call);
+      case "membership": {
+        const { vote, why } = this.#run(question, call);
+        return { vote: vote === "wait" ? "waitForReply" : vote, why };
+      }
       case "vote": {
-        const vote = this.#results.get(question.client);
+        const vote = this.#results.get(client);
         return vote === undefined
           ? { vote: "askLater", why: "it has not sent its membership yet" }
           : { vote };
@@ -43,15 +57,22 @@ export class TwoNodeLms implements Algorithm {
     return question satisfies never;
   }
 
-  #decide(question: Question & { readonly kind: "membership" }, call: AlgorithmCall): Decision {
-    const { client, ring, members } = question;
+  #run(seat: Seat, call: AlgorithmCall): Decision {
+    call.disarmRetry(seat.client);
+    const decision = this.#decide(seat, call);
+    if (decision.vote !== "ack") call.armRetry(seat.client, true);
+    return decision;
+  }
+
+  #decide(seat: Seat, call: AlgorithmCall): Decision {
+    const { client, ring, members } = seat;
     const elsewhere = call.clients.find(
       (other) => !sameRing(other.ring, ring) && this.#results.get(other) === "ack",
     );
     if (!this.#results.has(client) && elsewhere !== undefined) {
       return { vote: "nack", why: `node ${elsewhere.nodeId} already has the vote` };
     }
-    const decision = compare(question, call);
+    const decision = compare(seat, call);
     if (decision.vote === "ack") {
       const partition = members.with(client.nodeId);
       const holder = holderApart(client, partition, call.clients);
@@ -59,32 +80,34 @@ export class TwoNodeLms implements Algorithm {
         return { vote: "nack", why: `node ${holder.nodeId} may still count on the vote` };
       }
       const held = call.held(partition, hasUnknownNodes(client.config, partition, call.clients));
-      if (held !== undefined) return { vote: "nack", why: held.why };
+      if (held !== undefined) return { vote: waitOrNack(client), why: held.why };
     }
     this.#results.set(client, decision.vote);
     return decision;
   }
 
   confirmed(): void {
-    // Its votes are replies: nothing is confirmed.
+    // The cluster itself remembers which ACKs may be in use.
   }
-  leaving(): void {
-    // The other node keeps its vote until its own membership changes.
+  leaving(client: Client, call: AlgorithmCall): void {
+    call.disarmRetry(client);
   }
-  retry(): void {
-    // It never arms the timer.
+  /** Who was refused the vote is thought of again; one that has it keeps it until its own membership changes. */
+  retry(client: Client, call: AlgorithmCall): void {
+    const { ring, members, heuristics } = client;
+    const { vote, why } = this.#run({ client, ring, members, heuristics }, call);
+    client.why = why;
+    if (vote === "wait" || (vote === "nack" && isRefused(client))) return;
+    call.tell(client, vote, ring, why);
   }
   released(): void {
-    // The next membership decides.
+    // The retries go on while a vote is held.
   }
 }
 
 /** Steps 2 to 5: both there, last man, heuristics, tie-breaker. */
-function compare(
-  question: Question & { readonly kind: "membership" },
-  call: AlgorithmCall,
-): Decision {
-  const { client, members, heuristics } = question;
+function compare(seat: Seat, call: AlgorithmCall): Decision<"ack" | "nack"> {
+  const { client, members, heuristics } = seat;
   if (members.size === 2) return { vote: "ack", why: "both nodes are in its membership" };
   const other = call.clients.find((one) => one !== client);
   if (other === undefined) return { vote: "ack", why: "it is the only node that is connected" };

@@ -17,6 +17,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { writeSequence, writeBits } from "../../src/der.ts";
+import { makePkcs12, readPkcs12 } from "../../src/pkcs12.ts";
 import { certutil } from "../../src/qnetd/certutil.ts";
 import { type Identity, isPair, pem, readCertificate, readKey } from "../../src/qnetd/pki.ts";
 import {
@@ -25,7 +27,6 @@ import {
   createRequest,
   readRequest,
 } from "../../src/qnetd/pki-issue.ts";
-import { makePkcs12, readPkcs12 } from "../../src/qnetd/pkcs12.ts";
 import { CertificateStore } from "../../src/qnetd/store.ts";
 import { importPkcs12 } from "../../src/qnetd/store-nss.ts";
 
@@ -158,24 +159,91 @@ describe("requests", () => {
   });
 
   test("damaged ones never throw, and nothing that was signed can be changed", async () => {
-    const whole = await readRequest(cluster.request);
-    const damage = fc.tuple(fc.nat(cluster.request.length - 1), fc.integer({ min: 1, max: 255 }));
+    for (const request of [cluster.request, goldenBytes("nss-node.crq")]) {
+      const whole = await readRequest(request);
+      const damage = fc.tuple(fc.nat(request.length - 1), fc.integer({ min: 1, max: 255 }));
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(damage, { minLength: 1, maxLength: 4 }),
+          fc.nat(),
+          async (hits, cut) => {
+            const bytes = request.slice(0, cut % 3 === 0 ? cut % request.length : undefined);
+            for (const [at, bits] of hits) if (at < bytes.length) bytes[at]! ^= bits;
+            const read = await readRequest(bytes);
+            if (read.ok) expect({ ...read }).toEqual({ ...whole } as typeof read);
+          },
+        ),
+        { numRuns: 300 },
+      );
+    }
+  });
+
+  test("random bytes are none", async () => {
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(damage, { minLength: 1, maxLength: 4 }),
-        fc.nat(),
-        async (hits, cut) => {
-          const bytes = cluster.request.slice(
-            0,
-            cut % 3 === 0 ? cut % cluster.request.length : undefined,
-          );
-          for (const [at, bits] of hits) if (at < bytes.length) bytes[at]! ^= bits;
-          const read = await readRequest(bytes);
-          if (read.ok) expect({ ...read }).toEqual({ ...whole } as typeof read);
-        },
-      ),
+      fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), async (bytes) => {
+        expect((await readRequest(bytes)).ok).toBe(false);
+      }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("other programs", () => {
+  const run = (...words: string[]): string => {
+    const done = Bun.spawnSync(words, { cwd: dir, stdout: "pipe", stderr: "pipe" });
+    const output = `${done.stdout.toString()}${done.stderr.toString()}`;
+    if (done.exitCode !== 0) throw new Error(`${words.join(" ")}: ${output}`);
+    return output;
+  };
+  const hasNss = Bun.which("certutil") !== null;
+
+  test("openssl verifies the chain and our requests", async () => {
+    const store = await newStore();
+    await store.sign(cluster.request, "lab", now);
+    writeFileSync(
+      join(dir, "cluster.pem"),
+      pem("CERTIFICATE", new Uint8Array(readFileSync(join(store.directory, "cluster-lab.crt")))),
+    );
+    writeFileSync(join(dir, "server.pem"), pem("CERTIFICATE", server.certificate));
+    for (const file of ["cluster.pem", "server.pem"]) {
+      const words = ["-check_ss_sig", "-no_check_time", "-CAfile"];
+      expect(run("openssl", "verify", ...words, store.authorityPath, file)).toBe(`${file}: OK\n`);
+    }
+    writeFileSync(join(dir, "request.der"), cluster.request);
+    const words = "req -inform DER -in request.der -noout -verify -subject".split(" ");
+    expect(run("openssl", ...words)).toContain("verify OK");
+  });
+
+  test.skipIf(!hasNss)("NSS takes them for what they are, and its request is signed", async () => {
+    const store = await newStore();
+    const signed = await store.sign(goldenBytes("nss-node.crq"), "lab", now);
+    if (!signed.ok) throw new Error(signed.reason);
+    writeFileSync(join(dir, "empty"), "");
+    writeFileSync(join(dir, "server.der"), server.certificate);
+    run("certutil", "-N", "-d", dir, "-f", "empty");
+    const add = (name: string, trust: string, file: string): string =>
+      run("certutil", "-A", "-d", dir, "-f", "empty", "-n", name, "-t", trust, "-i", file);
+    add("QNet CA", "CT,c,c", store.authorityPath);
+    add("Cluster Cert", "u,u,u", signed.value.path);
+    add("QNetd Cert", "u,u,u", join(dir, "server.der"));
+    const valid = (name: string, usage: string): string =>
+      run(
+        "certutil",
+        "-V",
+        "-d",
+        dir,
+        "-f",
+        "empty",
+        "-n",
+        name,
+        "-u",
+        usage,
+        "-b",
+        "270101000000Z",
+      );
+    expect(valid("QNet CA", "L")).toContain("certificate is valid");
+    expect(valid("Cluster Cert", "C")).toContain("certificate is valid");
+    expect(valid("QNetd Cert", "V")).toContain("certificate is valid");
   });
 });
 
@@ -190,15 +258,10 @@ function weakRequest(): Uint8Array {
     spki,
     Buffer.from("a000", "hex"),
   ]);
-  const info = sequence(body);
+  const info = writeSequence(body);
   const signature = createSign("sha256").update(info).sign(pair.privateKey);
   const algorithm = Buffer.from("300d06092a864886f70d01010b0500", "hex");
-  const bits = Buffer.concat([Buffer.from([3, 0x81, signature.length + 1, 0]), signature]);
-  return new Uint8Array(sequence(Buffer.concat([info, algorithm, bits])));
-}
-
-function sequence(body: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from([0x30, 0x82, body.length >> 8, body.length & 255]), body]);
+  return writeSequence(info, algorithm, writeBits(signature));
 }
 
 describe("PKCS#12", () => {
