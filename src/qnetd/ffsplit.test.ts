@@ -68,6 +68,22 @@ describe("two nodes", () => {
     expect(votesOf(clients)).toBe("ack nack");
   });
 
+  test("a client that has sent no lists yet hears of no vote when the other one leaves", () => {
+    const lab = new Lab();
+    const [n1, n2] = [new TestClient(lab, 1), new TestClient(lab, 2)];
+    n1.join(ring(1, 10));
+    n2.join(ring(2, 10));
+    n2.receipts = [];
+    n1.close();
+    lab.settle();
+    // The original tells it NACK here, which its own client takes for a fault of the server.
+    expect(n2.receipts).toEqual([]);
+    n2.config([1, 2]);
+    n2.membership(ring(2, 10), [2]);
+    lab.settle();
+    expect(n2.vote).toBe("ack");
+  });
+
   test("the sentences say who has the vote and what is waited for", () => {
     const clients = cluster(2);
     const [n1, n2] = clients as [TestClient, TestClient];

@@ -84,6 +84,37 @@ describe("lms", () => {
     expect(votesOf(clients)).toBe("nack ack");
   });
 
+  test("who was refused is thought of again when the partition with the vote is gone", () => {
+    const clients = cluster(2);
+    const [n1, n2] = clients as [TestClient, TestClient];
+    bringUp(clients);
+    split(clients, [[1], [2]]);
+    expect(votesOf(clients)).toBe("ack nack");
+    n1.close();
+    n1.lab.sleep(heartbeatMs - 2);
+    expect(n2.vote).toBe("nack");
+    // The original leaves it at that until n2 says something by itself.
+    n1.lab.sleep(4);
+    expect(n2.vote).toBe("ack");
+  });
+
+  test("a vote that is over at a known time is waited for: a NACK would be the end with wait_for_all", () => {
+    const lab = new Lab({ isHoldingAfterStart: true });
+    const n1 = new TestClient(lab, 1, { algorithm: "lms", heartbeatMs });
+    n1.join(ring(1, 10));
+    n1.config([1, 2, 3]);
+    n1.membership(ring(1, 10), [1]);
+    lab.settle();
+    expect(n1.vote).toBe("waitForReply");
+    lab.sleep(heartbeatMs);
+    n1.send({ kind: "echoRequest" });
+    lab.sleep(heartbeatMs);
+    expect(n1.vote).toBe("waitForReply");
+    n1.send({ kind: "echoRequest" });
+    lab.sleep(heartbeatMs / 2);
+    expect(n1.vote).toBe("ack");
+  });
+
   test("the retries of a waiting partition are silent", () => {
     const clients = cluster(2);
     const [n1, n2] = clients as [TestClient, TestClient];
@@ -119,6 +150,33 @@ describe("2nodelms", () => {
     n1.membership(ring(1, 11), [1], "pass");
     n1.lab.settle();
     expect(votesOf(clients)).toBe("nack ack");
+  });
+
+  test("who was refused gets the vote when the other one is gone; the original leaves it without", () => {
+    const clients = cluster(2, options);
+    const [n1, n2] = clients as [TestClient, TestClient];
+    bringUp(clients);
+    split(clients, [[1], [2]]);
+    expect(votesOf(clients)).toBe("ack nack");
+    n1.close();
+    n1.lab.sleep(heartbeatMs / 4 + 1);
+    expect(n2.vote).toBe("ack");
+  });
+
+  test("a node that was refused because the server has just started gets the vote later", () => {
+    const lab = new Lab({ isHoldingAfterStart: true });
+    const n1 = new TestClient(lab, 1, { ...options, heartbeatMs });
+    n1.join(ring(1, 10));
+    n1.config([1, 2]);
+    n1.membership(ring(1, 10), [1]);
+    lab.settle();
+    expect(n1.vote).toBe("waitForReply");
+    for (let beat = 0; beat < 3; beat += 1) {
+      lab.sleep(heartbeatMs);
+      n1.send({ kind: "echoRequest" });
+    }
+    lab.settle();
+    expect(n1.vote).toBe("ack");
   });
 
   test("a question is answered with the last decision", () => {

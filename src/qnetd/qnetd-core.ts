@@ -10,7 +10,8 @@
 // 2nodelms: nor while a connected one may, and a NACK that takes a vote back is also sent as vote info, to be confirmed; (4) lms: all
 // of the partition of a tie-breaker node id wins, and any node id can be the lowest; (5) a second preinit or init changes
 // nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a list of more than 1024
-// nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message.
+// nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message;
+// (9) lms, 2nodelms: a node that was refused is thought of again by itself; (10) ffsplit: no vote for a client without lists.
 import type { Core, TimerAction } from "../world.ts";
 import { Admission, listedMax, newcomersMax } from "./admission.ts";
 import { Cluster } from "./cluster.ts";

@@ -9,6 +9,8 @@ interface Mutant {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
+  /** Seeds with a vote server and this algorithm; without: the ring's and the tree's. */
+  readonly votes?: "ffsplit" | "lms" | "2nodelms";
 }
 
 const mutants: readonly Mutant[] = [
@@ -36,17 +38,53 @@ const mutants: readonly Mutant[] = [
     find: "seq: options.storedRingSeq + 1",
     replace: "seq: 1",
   },
+  {
+    rule: "no ACK leaves before every NACK of the round is confirmed",
+    file: "src/qnetd/ffsplit.ts",
+    find: "if (unconfirmed.length > 0) {",
+    replace: "if (unconfirmed.length > 1000) {",
+    votes: "ffsplit",
+  },
+  {
+    rule: "a client has no vote without its server",
+    file: "src/node/device/client.ts",
+    find: "if (!this.#standsAlone() || !this.#voting.isSettled) this.#voting.refuse(now, out);",
+    replace: "if (!this.#voting.isSettled) this.#voting.refuse(now, out);",
+    votes: "ffsplit",
+  },
+  {
+    rule: "the vote of a node lost in silence is not given away before that node gives it up",
+    file: "src/qnetd/holds.ts",
+    find: "if (until <= now || !members.isDisjointFrom(partition)) continue;",
+    replace: "if (until >= 0 || members.isDisjointFrom(partition)) continue;",
+    votes: "lms",
+  },
+  {
+    rule: "a vote that is taken back is gone at once, not when the ring has heard of it",
+    file: "src/node/quorum/device.ts",
+    find: "if (!castsVote && (before & voterFlags.deviceCastVote) !== 0) call.recount();",
+    replace: "",
+    votes: "ffsplit",
+  },
 ];
 
 const seedsMax = 40;
+/** Of the smaller worlds with a vote server. */
+const voteSeedsMax = 60;
 const home = `${import.meta.dir}/../..`;
 
 /** Runs seeds 1, 2, … of the copy until one fails; the failure's line, or "" when all passed. */
-async function firstFailure(copy: string): Promise<string> {
+async function firstFailure(copy: string, votes: Mutant["votes"]): Promise<string> {
+  const max = votes === undefined ? seedsMax : voteSeedsMax;
+  const run =
+    votes === undefined
+      ? `runSeed({ seed, durationMs: 120_000 })`
+      : `runVoteSeed({ seed, faultsMs: 90_000, algorithm: "${votes}", isHoldingAfterStart: true })`;
   const script = `
     import { runSeed } from "${copy}/test/sim/world.ts";
-    for (let seed = 1; seed <= ${seedsMax}; seed += 1) {
-      const result = runSeed({ seed, durationMs: 120_000 });
+    import { runVoteSeed } from "${copy}/test/sim/vote-world.ts";
+    for (let seed = 1; seed <= ${max}; seed += 1) {
+      const result = ${run};
       if (!result.ok) {
         console.log(\`seed \${seed} \${result.failure.split("\\n")[0]}\`);
         break;
@@ -62,7 +100,7 @@ async function firstFailure(copy: string): Promise<string> {
   return output.trim();
 }
 
-for (const { rule, file, find, replace } of mutants) {
+for (const { rule, file, find, replace, votes } of mutants) {
   test(`flipped: ${rule}`, async () => {
     const copy = mkdtempSync(`${tmpdir()}/quorate-mutant-`);
     try {
@@ -74,7 +112,7 @@ for (const { rule, file, find, replace } of mutants) {
         `${copy}/${file}`,
         source.replace(find, () => replace),
       );
-      const failure = await firstFailure(copy);
+      const failure = await firstFailure(copy, votes);
       console.log(`    caught: ${failure.slice(0, 160)}`);
       expect(failure).toStartWith("seed ");
     } finally {

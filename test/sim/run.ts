@@ -1,7 +1,11 @@
 // `npm run sim -- [--seeds N] [--from S] [--seconds T] [--verbose]`: runs seeds on all cores; a failing seed prints what broke,
 // its last events and the command that replays it. One seed in 50 is run twice and must give the same fingerprint.
+// `--votes ffsplit|lms|2nodelms|any`: clusters that vote through a vote server instead, with T seconds of faults each; `--hold off`
+// lets the server give votes at once after its start, as corosync-qnetd does.
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { voteAlgorithms } from "./vote-cluster.ts";
+import { runVoteSeed, type VoteSeedOptions, type VoteSeedResult } from "./vote-world.ts";
 import { runSeed, type SeedResult } from "./world.ts";
 
 const { values } = parseArgs({
@@ -9,7 +13,9 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "20" },
     from: { type: "string", default: "1" },
-    seconds: { type: "string", default: "120" },
+    seconds: { type: "string" },
+    votes: { type: "string" },
+    hold: { type: "string", default: "on" },
     verbose: { type: "boolean", default: false },
     worker: { type: "boolean", default: false },
   },
@@ -17,8 +23,26 @@ const { values } = parseArgs({
 
 const count = positive(values.seeds, "seeds");
 const from = positive(values.from, "from");
-const seconds = positive(values.seconds, "seconds");
+const votes = readVotes(values.votes);
+const hold = readHold(values.hold);
+const seconds = positive(values.seconds ?? (votes === undefined ? "120" : "90"), "seconds");
 const twiceEvery = 50;
+
+type Result = SeedResult & Partial<VoteSeedResult>;
+
+function readVotes(word: string | undefined): VoteSeedOptions["algorithm"] | undefined {
+  if (word === undefined || word === "any") return word;
+  const found = voteAlgorithms.find((algorithm) => algorithm === word);
+  if (found !== undefined) return found;
+  console.error(`--votes takes any, ${voteAlgorithms.join(", ")}, not "${word}"`);
+  process.exit(2);
+}
+
+function readHold(word: string): boolean {
+  if (word === "on" || word === "off") return word === "on";
+  console.error(`--hold takes on or off, not "${word}"`);
+  process.exit(2);
+}
 
 function positive(text: string, name: string): number {
   const value = Number(text);
@@ -27,13 +51,17 @@ function positive(text: string, name: string): number {
   process.exit(2);
 }
 
-function run(seed: number): SeedResult {
-  const options = { seed, durationMs: seconds * 1000 };
-  const result = runSeed(
-    values.verbose ? { ...options, print: (line) => console.log(line) } : options,
-  );
+function runOnce(seed: number, print: ((line: string) => void) | undefined): Result {
+  const common = { seed, ...(print === undefined ? {} : { print }) };
+  const ms = seconds * 1000;
+  if (votes === undefined) return runSeed({ ...common, durationMs: ms });
+  return runVoteSeed({ ...common, faultsMs: ms, algorithm: votes, isHoldingAfterStart: hold });
+}
+
+function run(seed: number): Result {
+  const result = runOnce(seed, values.verbose ? (line) => console.log(line) : undefined);
   if (seed % twiceEvery !== 0 || !result.ok) return result;
-  const again = runSeed(options);
+  const again = runOnce(seed, undefined);
   if (again.fingerprint === result.fingerprint && again.steps === result.steps) return result;
   return {
     ...result,
@@ -43,13 +71,19 @@ function run(seed: number): SeedResult {
   };
 }
 
-function report(result: SeedResult): void {
+/** The options that say what is run, for another process. */
+function kindOfRun(): string[] {
+  const common = ["--seconds", String(seconds)];
+  if (votes === undefined) return common;
+  return [...common, "--votes", votes, ...(hold ? [] : ["--hold", "off"])];
+}
+
+function report(result: Result): void {
   if (result.ok) return;
   console.log(`seed ${result.seed} FAILED  ${result.invariant}: ${result.failure}`);
   for (const line of result.trace.slice(-60)) console.log(`    ${line}`);
-  console.log(
-    `  replay: npm run sim -- --seeds 1 --from ${result.seed} --seconds ${seconds} --verbose`,
-  );
+  const again = ["--seeds", "1", "--from", String(result.seed), ...kindOfRun(), "--verbose"];
+  console.log(`  replay: npm run sim -- ${again.join(" ")}`);
 }
 
 /** This process's share of the seeds; results go to the parent as lines of JSON. */
@@ -62,17 +96,9 @@ function work(first: number, step: number): void {
 async function runAll(): Promise<number> {
   const start = performance.now();
   const workers = Math.min(availableParallelism(), count);
-  const results: SeedResult[] = [];
+  const results: Result[] = [];
   const children = Array.from({ length: workers }, (_, at) => {
-    const args = [
-      "--worker",
-      "--seeds",
-      String(count),
-      "--from",
-      String(from),
-      "--seconds",
-      String(seconds),
-    ];
+    const args = ["--worker", "--seeds", String(count), "--from", String(from), ...kindOfRun()];
     return Bun.spawn([process.execPath, import.meta.path, ...args], {
       stdout: "pipe",
       stderr: "inherit",
@@ -87,7 +113,7 @@ async function runAll(): Promise<number> {
         const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) {
-          const result: SeedResult = JSON.parse(line);
+          const result: Result = JSON.parse(line);
           results.push(result);
           report(result);
         }
@@ -98,16 +124,32 @@ async function runAll(): Promise<number> {
   return summarise(results, (performance.now() - start) / 1000);
 }
 
-function summarise(results: readonly SeedResult[], elapsedS: number): number {
+function summarise(results: readonly Result[], elapsedS: number): number {
   const failed = count - results.filter((result) => result.ok).length;
-  const sum = (pick: (result: SeedResult) => number): number =>
+  const sum = (pick: (result: Result) => number): number =>
     results.reduce((total, result) => total + pick(result), 0);
+  const simulatedS = sum((result) => (result.durationMs ?? seconds * 1000) / 1000);
+  const work =
+    votes === undefined
+      ? `${sum((r) => r.deliveries)} deliveries, ${sum((r) => r.acknowledged)} acknowledged writes`
+      : `${sum((r) => r.votes ?? 0)} votes, quorate ${((100 * sum((r) => r.quorateShare ?? 0)) / Math.max(1, results.length)).toFixed(1)} % of the time of faults`;
   console.log(
-    `${results.length} seeds × ${seconds} s: ${sum((r) => r.steps)} events, ${sum((r) => r.deliveries)} deliveries, ` +
-      `${sum((r) => r.acknowledged)} acknowledged writes, ${((results.length * seconds) / elapsedS).toFixed(0)} × real time`,
+    `${results.length} seeds × ${seconds} s: ${sum((r) => r.steps)} events, ${work}, ${(simulatedS / elapsedS).toFixed(0)} × real time`,
   );
+  if (votes !== undefined) tellRecovery(results);
   console.log(`${count - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
+}
+
+/** How long it took after the last fault until the partition that the rules promise was quorate. */
+function tellRecovery(results: readonly Result[]): void {
+  const good = results.filter((result) => result.ok);
+  for (const [fault, group] of Map.groupBy(good, (result) => result.lastFault ?? "none")) {
+    const times = group.map((result) => (result.recoveryMs ?? 0) / 1000);
+    const mean = times.reduce((a, b) => a + b, 0) / times.length;
+    const numbers = `mean ${mean.toFixed(1)} s, most ${Math.max(...times).toFixed(1)} s`;
+    console.log(`  ${fault.padEnd(30)} ${String(group.length).padStart(4)} seeds  ${numbers}`);
+  }
 }
 
 if (values.worker) work(Number(process.env["SIM_FIRST"]), Number(process.env["SIM_STEP"]));

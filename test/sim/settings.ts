@@ -5,17 +5,18 @@ import type { NodeSettings } from "../../src/node/settings.ts";
 
 export const addressOf = (nodeid: number): string => `10.0.0.${nodeid}`;
 
-/** `totem` and `quorum` are extra lines of those sections. */
+/** `quorum` are extra lines of that section. */
 export function simulatedSettings(
   nodes: number,
   nodeid: number,
   quorum: readonly string[] = [],
+  clusterName = "sim",
 ): NodeSettings {
   const ids = Array.from({ length: nodes }, (_, at) => at + 1);
   const text = [
     "totem {",
     "version: 2",
-    "cluster_name: sim",
+    `cluster_name: ${clusterName}`,
     "config_version: 1",
     "}",
     "quorum {",

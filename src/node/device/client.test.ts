@@ -58,6 +58,18 @@ describe("voting", () => {
     expect(device.lastPoll).toMatchObject({ ring: next, castsVote: true });
   });
 
+  test("a vote before our lists are out is confirmed and does not count", () => {
+    const options = { "heuristics.mode": "on", "heuristics.exec_a": "/bin/a" };
+    const device = servedDevice({ ...two, options });
+    device.take();
+    device.hear(ack(1));
+    expect(device.take()).toEqual([{ kind: "voteInfoReply", seq: 1 }]);
+    expect(device.polls.filter(({ castsVote }) => castsVote)).toEqual([]);
+    device.heuristics("pass");
+    device.hear(ack(2));
+    expect(device.lastPoll).toMatchObject({ ring, castsVote: true });
+  });
+
   test("wait for reply stops the polls, no change does not", () => {
     const device = servedDevice(two);
     device.hear(ack(1));

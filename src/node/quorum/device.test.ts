@@ -49,6 +49,23 @@ describe("quorum device as votequorum sees it", () => {
     expect(bus.node(2).services.votes?.device.name).toBe("");
   });
 
+  test("a vote that is taken back is gone at once, before the ring has heard of it", () => {
+    const bus = withDevice();
+    kill(bus, [2, 3, 4], [1]);
+    const ring = bus.node(1).ring;
+    expect(use(bus, 1, (it, call) => it.poll("SvDev", true, ring, call))).toBe("ok");
+    expect(bus.node(1).quorum.quorate).toBe(true);
+    const seen: boolean[] = [];
+    bus.device(1, (node, out: ServiceAction[]) => {
+      const votes = present(node.services.votes, "the cluster has votes");
+      votes.device.poll("SvDev", false, ring, votes.deviceCall(bus.now, out));
+      for (const action of out) {
+        if (action.kind === "quorumChanged") seen.push(action.quorum.quorate);
+      }
+    });
+    expect(seen).toEqual([false]);
+  });
+
   test("an alive device holds the synchronisation until it polls with the new ring", () => {
     const bus = withDevice();
     const old = bus.node(1).ring;
