@@ -35,6 +35,7 @@ const interop: readonly Suite[] = [
 ];
 /** With the executables that the build has just made. */
 const voteServer: readonly Suite[] = [
+  line("vote server's load", "test/bench/run.ts", "votes", "--quick"),
   line(
     "vote server with Debian's clusters",
     ...["test/interop/qnetd/run.ts", "--short", "--binary", "dist/quorate-linux-x64"],
@@ -58,6 +59,10 @@ const everything: readonly Suite[] = [
   ...tests,
   line("build of all targets", "build/build.ts", "--twice"),
   line("simulator", "test/sim/run.ts", "--seeds", "200", "--from", "1"),
+  line(
+    "simulator with vote servers",
+    ...["test/sim/run.ts", "--votes", "any", "--seeds", "300", "--from", "1"],
+  ),
   npm("demo", "demo", "--check"),
   {
     name: "demo as an ordinary user",

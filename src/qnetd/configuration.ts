@@ -41,7 +41,7 @@ export const defaultConfiguration: VoteServerConfiguration = {
   hasDeadPeerDetection: true,
   deadPeerCoefficient: 1.5,
   keepActivePartition: false,
-  isHoldingAfterStart: false,
+  isHoldingAfterStart: true,
 };
 
 /** The advanced settings (`-S`), by the original's names. */

@@ -18,7 +18,12 @@ import {
 } from "./message.ts";
 import { VoteServer } from "./qnetd-core.ts";
 
-export const plainConfiguration: VoteServerConfiguration = { ...defaultConfiguration, tls: "off" };
+/** As the recorded original: without TLS, and it does not wait after its start. */
+export const plainConfiguration: VoteServerConfiguration = {
+  ...defaultConfiguration,
+  tls: "off",
+  isHoldingAfterStart: false,
+};
 
 export interface Line {
   /** Bytes for the client. */
