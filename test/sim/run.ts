@@ -129,12 +129,12 @@ function summarise(results: readonly Result[], elapsedS: number): number {
   const sum = (pick: (result: Result) => number): number =>
     results.reduce((total, result) => total + pick(result), 0);
   const simulatedS = sum((result) => (result.durationMs ?? seconds * 1000) / 1000);
-  const work =
+  const done =
     votes === undefined
       ? `${sum((r) => r.deliveries)} deliveries, ${sum((r) => r.acknowledged)} acknowledged writes`
       : `${sum((r) => r.votes ?? 0)} votes, quorate ${((100 * sum((r) => r.quorateShare ?? 0)) / Math.max(1, results.length)).toFixed(1)} % of the time of faults`;
   console.log(
-    `${results.length} seeds × ${seconds} s: ${sum((r) => r.steps)} events, ${work}, ${(simulatedS / elapsedS).toFixed(0)} × real time`,
+    `${results.length} seeds × ${seconds} s: ${sum((r) => r.steps)} events, ${done}, ${(simulatedS / elapsedS).toFixed(0)} × real time`,
   );
   if (votes !== undefined) tellRecovery(results);
   console.log(`${count - failed} passed, ${failed} failed`);
