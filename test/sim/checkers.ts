@@ -10,6 +10,25 @@ export class InvariantBroken extends Error {
   }
 }
 
+/** What a seed has found. An assertion of the cores is a finding as a broken invariant is. */
+export function findingOf(run: () => void): {
+  readonly ok: boolean;
+  readonly failure: string;
+  readonly invariant: string;
+} {
+  try {
+    run();
+  } catch (error) {
+    const failure = error instanceof Error ? error.message : String(error);
+    if (error instanceof InvariantBroken) {
+      return { ok: false, failure, invariant: error.invariant };
+    }
+    const stack = error instanceof Error ? `\n${error.stack}` : "";
+    return { ok: false, failure: failure + stack, invariant: "assertion" };
+  }
+  return { ok: true, failure: "", invariant: "" };
+}
+
 type Seen =
   | { readonly kind: "message"; readonly id: string }
   | {

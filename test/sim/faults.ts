@@ -4,6 +4,7 @@ import { calm, type Network, type Weather } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
 import { leavingMsMax } from "../../src/node/member.ts";
 import type { SimNode } from "./sim-node.ts";
+import { type FaultKind, scheduleKinds } from "./fault-kinds.ts";
 
 export interface FaultOptions {
   readonly agenda: Agenda;
@@ -15,33 +16,18 @@ export interface FaultOptions {
   readonly trace: (text: string) => void;
 }
 
-type Fault = (options: FaultOptions) => void;
+const kinds: readonly FaultKind<FaultOptions>[] = [
+  { name: "weather", meanMs: 15_000, begin: changeWeather },
+  { name: "partition", meanMs: 20_000, begin: partition },
+  { name: "one-way cut", meanMs: 40_000, begin: oneWayCut },
+  { name: "crash", meanMs: 25_000, begin: crash },
+  { name: "graceful stop", meanMs: 60_000, begin: gracefulStop },
+  { name: "all power off", meanMs: 120_000, begin: powerOff },
+];
 
-const kinds: readonly { readonly name: string; readonly meanMs: number; readonly begin: Fault }[] =
-  [
-    { name: "weather", meanMs: 15_000, begin: changeWeather },
-    { name: "partition", meanMs: 20_000, begin: partition },
-    { name: "one-way cut", meanMs: 40_000, begin: oneWayCut },
-    { name: "crash", meanMs: 25_000, begin: crash },
-    { name: "graceful stop", meanMs: 60_000, begin: gracefulStop },
-    { name: "all power off", meanMs: 120_000, begin: powerOff },
-  ];
-
-/** Schedules the faults of a run; each kind is off in one seed of four. */
+/** Schedules the faults of a run. */
 export function scheduleFaults(options: FaultOptions): void {
-  for (const kind of kinds) {
-    if (options.random.chance(0.25)) continue;
-    const next = (): void => {
-      const delay = options.random.exponential(kind.meanMs);
-      if (options.agenda.now + delay > options.endMs) return;
-      options.agenda.after(delay, () => {
-        options.trace(`fault: ${kind.name}`);
-        kind.begin(options);
-        next();
-      });
-    };
-    next();
-  }
+  scheduleKinds(options, kinds);
 }
 
 /** Calm weather, no cuts, everybody up. */

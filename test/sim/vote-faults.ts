@@ -6,6 +6,7 @@ import type { SimNode } from "./sim-node.ts";
 import type { SimServer } from "./sim-server.ts";
 import { calmStreams, type Streams } from "./streams.ts";
 import type { VoteCluster } from "./vote-cluster.ts";
+import { type FaultKind, scheduleKinds } from "./fault-kinds.ts";
 import { leavingMsMax } from "../../src/node/member.ts";
 
 export interface VoteFaultOptions {
@@ -19,39 +20,24 @@ export interface VoteFaultOptions {
   readonly trace: (text: string) => void;
 }
 
-type Fault = (options: VoteFaultOptions) => void;
+const kinds: readonly FaultKind<VoteFaultOptions>[] = [
+  { name: "weather", meanMs: 20_000, begin: changeWeather },
+  { name: "partition", meanMs: 15_000, begin: partition },
+  { name: "site cut off", meanMs: 30_000, begin: cutSite },
+  { name: "one-way cut of the ring", meanMs: 60_000, begin: oneWayCut },
+  { name: "crash", meanMs: 25_000, begin: crash },
+  { name: "graceful stop", meanMs: 90_000, begin: gracefulStop },
+  { name: "server not reached", meanMs: 15_000, begin: cutServer },
+  { name: "forgotten connection", meanMs: 25_000, begin: forget },
+  { name: "server restart", meanMs: 25_000, begin: restartServer },
+  { name: "server power", meanMs: 40_000, begin: powerServer },
+  { name: "server stands still", meanMs: 30_000, begin: pauseServer },
+  { name: "heuristics", meanMs: 12_000, begin: flipHeuristics },
+];
 
-const kinds: readonly { readonly name: string; readonly meanMs: number; readonly begin: Fault }[] =
-  [
-    { name: "weather", meanMs: 20_000, begin: changeWeather },
-    { name: "partition", meanMs: 15_000, begin: partition },
-    { name: "site cut off", meanMs: 30_000, begin: cutSite },
-    { name: "one-way cut of the ring", meanMs: 60_000, begin: oneWayCut },
-    { name: "crash", meanMs: 25_000, begin: crash },
-    { name: "graceful stop", meanMs: 90_000, begin: gracefulStop },
-    { name: "server not reached", meanMs: 15_000, begin: cutServer },
-    { name: "forgotten connection", meanMs: 25_000, begin: forget },
-    { name: "server restart", meanMs: 25_000, begin: restartServer },
-    { name: "server power", meanMs: 40_000, begin: powerServer },
-    { name: "server stands still", meanMs: 30_000, begin: pauseServer },
-    { name: "heuristics", meanMs: 12_000, begin: flipHeuristics },
-  ];
-
-/** Schedules the faults of a run; each kind is off in one seed of four. */
+/** Schedules the faults of a run. */
 export function scheduleVoteFaults(options: VoteFaultOptions): void {
-  for (const kind of kinds) {
-    if (options.random.chance(0.25)) continue;
-    const next = (): void => {
-      const delay = options.random.exponential(kind.meanMs);
-      if (options.agenda.now + delay > options.endMs) return;
-      options.agenda.after(delay, () => {
-        options.trace(`fault: ${kind.name}`);
-        kind.begin(options);
-        next();
-      });
-    };
-    next();
-  }
+  scheduleKinds(options, kinds);
 }
 
 /** Calm weather, no cuts, everything runs, and heuristics pass. Connections that a router forgot stay as they are. */

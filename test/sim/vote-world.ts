@@ -2,7 +2,7 @@
 // halves), then peace (all are quorate together), then one last fault (the one partition that the rules promise is quorate).
 import type { Message } from "../../src/qnetd/message.ts";
 import { Agenda } from "./agenda.ts";
-import { InvariantBroken } from "./checkers.ts";
+import { findingOf, InvariantBroken } from "./checkers.ts";
 import { SeededRandom } from "./random.ts";
 import { SimServer } from "./sim-server.ts";
 import { Streams } from "./streams.ts";
@@ -52,17 +52,8 @@ const traceMax = 300;
 
 export function runVoteSeed(options: VoteSeedOptions): VoteSeedResult {
   const world = new VoteWorld(options);
-  let failure = "";
-  let invariant = "";
-  try {
-    world.run();
-  } catch (error) {
-    failure = error instanceof Error ? error.message : String(error);
-    invariant = error instanceof InvariantBroken ? error.invariant : "assertion";
-    if (!(error instanceof InvariantBroken) && error instanceof Error)
-      failure += `\n${error.stack}`;
-  }
-  return { ...world.result(), seed: options.seed, ok: failure === "", failure, invariant };
+  const finding = findingOf(() => world.run());
+  return { ...world.result(), ...finding, seed: options.seed };
 }
 
 class VoteWorld {

@@ -1,7 +1,7 @@
 // One seed: some nodes, a load, faults for a while (safety: nothing wrong may ever happen), then peace (liveness: everything
 // must come right within a deadline). Same seed and same commit give the same fingerprint.
 import { Agenda } from "./agenda.ts";
-import { InvariantBroken, RingChecker } from "./checkers.ts";
+import { findingOf, InvariantBroken, RingChecker } from "./checkers.ts";
 import { healAll, scheduleFaults, type FaultOptions } from "./faults.ts";
 import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
@@ -36,18 +36,8 @@ const peaceMs = livenessMs + 3000;
 
 export function runSeed(options: SeedOptions): SeedResult {
   const world = new World(options);
-  let failure = "";
-  let invariant = "";
-  try {
-    world.run();
-  } catch (error) {
-    // A broken invariant, or an assertion of the cores: both are findings of this seed.
-    failure = error instanceof Error ? error.message : String(error);
-    invariant = error instanceof InvariantBroken ? error.invariant : "assertion";
-    if (!(error instanceof InvariantBroken) && error instanceof Error)
-      failure += `\n${error.stack}`;
-  }
-  return { ...world.result(), seed: options.seed, ok: failure === "", failure, invariant };
+  const finding = findingOf(() => world.run());
+  return { ...world.result(), ...finding, seed: options.seed };
 }
 
 class World {
