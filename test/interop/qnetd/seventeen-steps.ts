@@ -5,7 +5,7 @@
 // its own. Then a second cluster, a setup after a remove, and what goes wrong. The last line is "N passed, N failed".
 import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Subprocess } from "bun";
 import { type Finished, Lab, type LabNode, runLabs } from "../lab.ts";
@@ -358,7 +358,7 @@ async function main(): Promise<number> {
   }
   const print: Print = quiet ? () => undefined : (line) => console.log(line);
   let passed = 0;
-  for (const story of stories) if (await tell(story, binary, print)) passed += 1;
+  for (const story of stories) if (await tell(story, resolve(binary), print)) passed += 1;
   console.log(`${passed} passed, ${stories.length - passed} failed`);
   return passed === stories.length ? 0 : 1;
 }
