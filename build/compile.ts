@@ -2,6 +2,7 @@
 // Same source, same Bun, same bytes: nothing here may depend on the time, the machine or where the checkout lies.
 import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { version } from "../package.json" with { type: "json" };
 import { runtimeFile } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
 
@@ -11,6 +12,12 @@ export interface CompileOptions {
   readonly entrypoints: readonly string[];
   readonly outfile: string;
   readonly commit: string;
+  /** Default: package.json's. */
+  readonly version?: string;
+  /** Default: true. */
+  readonly isDevelopment?: boolean;
+  /** Public release keys that the program trusts, base64; default: none. */
+  readonly keys?: readonly string[];
 }
 
 /** Writes `outfile`, replacing one that may be running. Throws an Error with a sentence when the bundle fails. */
@@ -37,6 +44,9 @@ export async function compile(options: CompileOptions): Promise<void> {
       define: {
         QUORATE_COMMIT: JSON.stringify(options.commit),
         QUORATE_TARGET: JSON.stringify(target.name),
+        QUORATE_VERSION: JSON.stringify(options.version ?? version),
+        QUORATE_DEVELOPMENT: JSON.stringify(options.isDevelopment ?? true),
+        QUORATE_RELEASE_KEYS: JSON.stringify(options.keys ?? []),
       },
       plugins: [addonPlugin(runtimeFile(target.addon))],
       throw: false,

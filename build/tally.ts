@@ -17,7 +17,12 @@ interface Suite {
   readonly program?: string;
   /** How it counts: as bun test, by a closing line "N passed, N failed", or only by its exit code. */
   readonly form: "bun" | "line" | "exit";
+  /** It waits for clusters in namespaces of its own more than it works: another such may run beside it. */
+  readonly isPatient?: boolean;
 }
+
+/** So many patient suites at a time. */
+const lanes = 2;
 
 const root = join(import.meta.dir, "..");
 const isCi = process.env["QUORATE_CI"] === "1";
@@ -28,27 +33,27 @@ const tests: readonly Suite[] = [
   { name: "build and install tests", args: ["test", "./test/install", "./build"], form: "bun" },
 ];
 const interop: readonly Suite[] = [
-  line("interop", "test/interop/run.ts"),
-  line("reload with Debian's nodes", "test/interop/reload.ts"),
-  line("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
-  line("device client with both servers", "test/interop/device.ts", "--short"),
+  patient("interop", "test/interop/run.ts"),
+  patient("reload with Debian's nodes", "test/interop/reload.ts"),
+  patient("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
+  patient("device client with both servers", "test/interop/device.ts", "--short"),
 ];
+const x64 = ["--binary", "dist/quorate-linux-x64"];
 /** With the executables that the build has just made. */
-const voteServer: readonly Suite[] = [
-  line("vote server's load", "test/bench/run.ts", "votes", "--quick"),
-  line(
-    "vote server with Debian's clusters",
-    ...["test/interop/qnetd/run.ts", "--short", "--binary", "dist/quorate-linux-x64"],
-  ),
-  line(
+const services: readonly Suite[] = [
+  patient("vote server with Debian's clusters", "test/interop/qnetd/run.ts", "--short", ...x64),
+  patient(
     "vote server on arm64 with Debian's clusters",
     ...["test/interop/qnetd/run.ts", "--binary", "dist/quorate-linux-arm64"],
     ...["--emulator", "qemu-aarch64-static"],
   ),
-  line(
+  patient(
     "pvecm qdevice setup over ssh",
-    ...["test/interop/qnetd/seventeen-steps.ts", "--quiet", "--binary", "dist/quorate-linux-x64"],
+    ...["test/interop/qnetd/seventeen-steps.ts", "--quiet", ...x64],
   ),
+  patient("upgrades of running services", "test/interop/upgrade.ts", "--short"),
+  patient("upgrade on arm64", "test/interop/upgrade-arm64.ts"),
+  patient("installer in throw-away machines", "test/install/roots.ts"),
 ];
 
 /** Cheapest first. */
@@ -69,8 +74,10 @@ const everything: readonly Suite[] = [
     args: ["build/ordinary-user.ts", "npm", "run", "demo", "--", "--check"],
     form: "exit",
   },
+  line("release, full compression", "build/release.ts", "--only", "linux-x64"),
+  line("vote server's load", "test/bench/run.ts", "votes", "--quick"),
   ...interop,
-  ...voteServer,
+  ...services,
 ];
 
 const plans: Readonly<Record<string, readonly Suite[]>> = {
@@ -80,6 +87,10 @@ const plans: Readonly<Record<string, readonly Suite[]>> = {
 
 function line(name: string, ...args: string[]): Suite {
   return { name, args, form: "line" };
+}
+
+function patient(name: string, ...args: string[]): Suite {
+  return { name, args, form: "line", isPatient: true };
 }
 
 function npm(name: string, script: string, ...args: string[]): Suite {
@@ -128,9 +139,9 @@ function lineCount(output: string): Count | undefined {
     : { passed: Number(match[1]), failed: Number(match[2]), skipped: 0 };
 }
 
-async function runSuite(suite: Suite): Promise<Count> {
+async function runSuite(suite: Suite, show: (text: string) => void): Promise<Count> {
   const started = performance.now();
-  process.stdout.write(`\n=== ${suite.name}\n`);
+  show(`\n=== ${suite.name}\n`);
   const child = Bun.spawn([suite.program ?? process.execPath, ...suite.args], {
     cwd: root,
     stdin: "ignore",
@@ -139,29 +150,53 @@ async function runSuite(suite: Suite): Promise<Count> {
   });
   // Own runners close on stdout, bun test on stderr.
   const [out, err, code] = await Promise.all([
-    pass(child.stdout, process.stdout),
-    pass(child.stderr, process.stderr),
+    pass(child.stdout, show),
+    pass(child.stderr, show),
     child.exited,
   ]);
   const count = countOf(suite.form, suite.form === "bun" ? `${out}\n${err}` : out, code);
   if (isCi && count.skipped > 0) {
-    process.stdout.write(`${count.skipped} skipped, where nothing may be\n`);
+    show(`${count.skipped} skipped, where nothing may be\n`);
     count.failed += count.skipped;
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  process.stdout.write(`--- ${suite.name}: ${words(count)} in ${seconds} s\n`);
+  show(`--- ${suite.name}: ${words(count)} in ${seconds} s\n`);
   return count;
 }
 
 /** Hands everything on as it comes and keeps it. */
-async function pass(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+async function pass(
+  from: ReadableStream<Uint8Array>,
+  show: (text: string) => void,
+): Promise<string> {
   const decoder = new TextDecoder();
-  let text = "";
+  let all = "";
   for await (const chunk of from) {
-    to.write(chunk);
-    text += decoder.decode(chunk, { stream: true });
+    const text = decoder.decode(chunk, { stream: true });
+    show(text);
+    all += text;
   }
-  return text + decoder.decode();
+  return all + decoder.decode();
+}
+
+/** One after another; patient ones in lanes, and each of those is shown whole when it has ended. */
+async function runAll(
+  suites: readonly Suite[],
+  done: (suite: Suite, count: Count) => void,
+): Promise<void> {
+  const write = (text: string): void => void process.stdout.write(text);
+  for (const suite of suites)
+    if (suite.isPatient !== true) done(suite, await runSuite(suite, write));
+  const waiting = suites.filter((suite) => suite.isPatient === true);
+  const lane = async (): Promise<void> => {
+    for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift()) {
+      const shown: string[] = [];
+      const count = await runSuite(suite, (text) => shown.push(text));
+      write(shown.join(""));
+      done(suite, count);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
 }
 
 function words(count: Count): string {
@@ -180,11 +215,10 @@ async function main(plan: string): Promise<number> {
   );
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const lines: string[] = [];
-  for (const suite of suites) {
-    const count = await runSuite(suite);
-    lines.push(`${suite.name.padEnd(26)} ${words(count)}`);
+  await runAll(suites, (suite, count) => {
+    lines.push(`${suite.name.padEnd(44)} ${words(count)}`);
     for (const key of ["passed", "failed", "skipped"] as const) total[key] += count[key];
-  }
+  });
   process.stdout.write(`\n${lines.join("\n")}\n\n${total.passed} passed, ${total.failed} failed\n`);
   return total.failed === 0 ? 0 : 1;
 }

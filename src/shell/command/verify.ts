@@ -1,0 +1,92 @@
+// `quorate verify`: does a release's signature hold, and are these files its files? install.sh asks this of a binary whose
+// hash it knows, on machines without openssl 3 and minisign (engineering.md §13 I8); a person may ask it of anything.
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { digestOf } from "../release/digest.ts";
+import { type Digest, type Manifest, manifestBytesMax } from "../release/manifest.ts";
+import { readPublicKey, signatureBytesMax } from "../release/minisign.ts";
+import { verifyRelease } from "../release/verify.ts";
+
+/** As install.sh's: the signature or a hash does not hold. */
+export const exitVerification = 4;
+const keyFileBytesMax = 4096;
+
+export interface VerifyOptions {
+  readonly manifest: string;
+  readonly signature: string;
+  /** Executables, or their .gz or .zst, under any name. */
+  readonly files: readonly string[];
+  /** Public keys to trust instead of the compiled-in ones: base64, or the name of a .pub file. */
+  readonly keys: readonly string[];
+  /** The compiled-in ones. */
+  readonly releaseKeys: readonly string[];
+  readonly write: (text: string) => void;
+}
+
+/** Exit code 0 when all holds; else CommandFailure with code 4 and one sentence. */
+export function verifyCommand(options: VerifyOptions): number {
+  const keys = options.keys.length > 0 ? options.keys.map(keyText) : options.releaseKeys;
+  const manifest = verifyRelease(
+    contentOf(options.manifest, manifestBytesMax),
+    contentOf(options.signature, signatureBytesMax),
+    keys,
+  );
+  if (!manifest.ok) {
+    throw new CommandFailure(
+      `${options.manifest} is not to be trusted: ${manifest.reason}`,
+      exitVerification,
+    );
+  }
+  const { version, commit, development } = manifest.value;
+  const kind = development ? "development release" : "release";
+  options.write(`signature good: quorate ${version}, ${kind} of commit ${commit}\n`);
+  for (const file of options.files)
+    options.write(`${file}: ${nameOf(file, manifest.value)} of that release, unaltered\n`);
+  return exitOk;
+}
+
+/** What the release calls a file of this content. */
+function nameOf(file: string, manifest: Manifest): string {
+  const digest = attempt(file, () => digestOf(file));
+  const isSame = (other: Digest): boolean =>
+    other.bytes === digest.bytes && other.sha256 === digest.sha256;
+  for (const entry of manifest.files) {
+    if (isSame(entry)) return entry.name;
+    if (isSame(entry.gz)) return `${entry.name}.gz`;
+    if (isSame(entry.zst)) return `${entry.name}.zst`;
+  }
+  throw new CommandFailure(
+    `${file} is no file of quorate ${manifest.version}: it was altered or cut, or is of another version ` +
+      `(SHA-256 ${digest.sha256}); fetch ${basename(file)} again`,
+    exitVerification,
+  );
+}
+
+/** One byte more than allowed is enough for the reader to refuse it. */
+function contentOf(file: string, bytesMax: number): Uint8Array {
+  return attempt(file, () => {
+    const { size } = statSync(file);
+    return size > bytesMax ? new Uint8Array(bytesMax + 1) : readFileSync(file);
+  });
+}
+
+function keyText(word: string): string {
+  if (readPublicKey(word).ok) return word;
+  if (!existsSync(word)) {
+    throw new CommandFailure(
+      `--key takes a minisign public key or the name of its file; "${word}" is neither`,
+      exitUsage,
+    );
+  }
+  return Buffer.from(contentOf(word, keyFileBytesMax)).toString("utf8");
+}
+
+function attempt<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(`cannot read ${file}: ${why}`, exitVerification);
+  }
+}

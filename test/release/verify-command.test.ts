@@ -1,0 +1,103 @@
+// `quorate verify` through its table: what it says and how it ends for a good release and for each kind of bad one.
+import { afterAll, describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cac } from "cac";
+import { newSeed, readSigner } from "../../build/signer.ts";
+import { verifyVerb } from "../../src/shell/cli-release.ts";
+import { verifyCommand, type VerifyOptions } from "../../src/shell/command/verify.ts";
+import { CommandFailure } from "../../src/shell/exit.ts";
+import { makeSmallRelease } from "./signed-release.ts";
+
+const base = mkdtempSync(join(tmpdir(), "quorate-verify-"));
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+const { directory, signer } = await makeSmallRelease(base);
+const manifest = join(directory, "manifest.json");
+const signature = `${manifest}.minisig`;
+const executable = join(base, "executables", "quorate-linux-arm64");
+
+function verify(change: Partial<VerifyOptions> = {}): { code: number; said: string } {
+  let said = "";
+  try {
+    const code = verifyCommand({
+      ...{ manifest, signature, files: [], keys: [], releaseKeys: [signer.publicKey] },
+      write: (text) => (said += text),
+      ...change,
+    });
+    return { code, said };
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    return { code: error.code, said: error.message };
+  }
+}
+
+function place(name: string, content: string | Uint8Array): string {
+  writeFileSync(join(base, name), content);
+  return join(base, name);
+}
+
+describe("quorate verify", () => {
+  test("says what a good release is, and which of its files a file is", () => {
+    const renamed = join(base, "download");
+    copyFileSync(join(directory, "quorate-linux-arm64.zst"), renamed);
+    const files = [executable, join(directory, "quorate-linux-x64.gz"), renamed];
+    expect(verify({ files })).toEqual({
+      code: 0,
+      said:
+        "signature good: quorate 0.1.0, release of commit 0123456789ab\n" +
+        `${files[0]}: quorate-linux-arm64 of that release, unaltered\n` +
+        `${files[1]}: quorate-linux-x64.gz of that release, unaltered\n` +
+        `${files[2]}: quorate-linux-arm64.zst of that release, unaltered\n`,
+    });
+  });
+
+  test("takes another key, as text or as file", () => {
+    const pub = place("own.pub", `untrusted comment: key\n${signer.publicKey}\n`);
+    for (const key of [signer.publicKey, pub])
+      expect(verify({ keys: [key], releaseKeys: [] }).code).toBe(0);
+    expect(verify({ keys: ["no-such-file"] })).toEqual({
+      code: 2,
+      said: expect.stringContaining("neither"),
+    });
+  });
+
+  const stranger = readSigner(newSeed());
+  const altered = readFileSync(executable);
+  altered[100]! ^= 1;
+  const cases: Readonly<Record<string, readonly [Partial<VerifyOptions>, string]>> = {
+    "a stranger's key": [{ releaseKeys: [stranger.publicKey] }, "is signed by key"],
+    "no key": [{ releaseKeys: [] }, "built without a release key"],
+    "a stranger's signature": [
+      { signature: place("stranger", stranger.sign(readFileSync(manifest), "x")) },
+      "is signed by key",
+    ],
+    "a missing signature": [{ signature: join(base, "none") }, "cannot read"],
+    "an empty signature": [{ signature: place("empty", "") }, "four lines"],
+    "an endless signature": [{ signature: place("endless", Buffer.alloc(1 << 20)) }, "at most"],
+    "a missing manifest": [{ manifest: join(base, "none") }, "cannot read"],
+    "an endless manifest": [{ manifest: place("long", Buffer.alloc(1 << 20)) }, "at most"],
+    "another manifest": [{ manifest: place("other", "{}") }, "it was altered"],
+    "an altered file": [{ files: [place("flipped", altered)] }, "is no file of quorate 0.1.0"],
+    "a cut file": [{ files: [place("cut", altered.subarray(0, 100))] }, "is no file of quorate"],
+    "a missing file": [{ files: [join(base, "none")] }, "cannot read"],
+  };
+  test.each(Object.entries(cases))("ends with 4 at %s", (_what, [change, words]) => {
+    expect(verify(change)).toEqual({ code: 4, said: expect.stringContaining(words) });
+  });
+
+  test("is in the table: options, their defaults, files", async () => {
+    const run = (...args: string[]): Promise<unknown> => {
+      const cli = cac("quorate");
+      verifyVerb(cli);
+      cli.parse(["", "quorate", "verify", ...args], { run: false });
+      return Promise.resolve(cli.runMatchedCommand());
+    };
+    const key = ["--key", signer.publicKey];
+    expect(await run("--manifest", manifest, ...key, executable)).toBe(0);
+    const wrong = run("--manifest", manifest, "--key", stranger.publicKey);
+    expect(await wrong.catch((error: unknown) => error)).toMatchObject({ code: 4 });
+    const both = run("--manifest", manifest, "--key", stranger.publicKey, ...key);
+    expect(await both).toBe(0);
+  });
+});
