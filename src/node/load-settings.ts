@@ -145,7 +145,7 @@ async function readKey(
   } catch (error) {
     return {
       ok: false,
-      reason: `Could not open ${path}: ${errorText(error)}. Copy the key from another node of the cluster, or make one with corosync-keygen`,
+      reason: `Could not open ${path}: ${errorText(error)}. Copy the key from another node of the cluster; for a new cluster make one: (umask 077; head -c 256 /dev/urandom > ${path})`,
     };
   }
 }

@@ -47,6 +47,11 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterResu
   return reason === "" ? { ok: true, value: thread } : { ok: false, reason };
 }
 
+/** A ring thread that waits for its orders. The Worker's file is beside this one, from source and in the executable. */
+export function newRingThread(): Worker {
+  return new Worker(new URL("./thread.ts", import.meta.url).href);
+}
+
 /** A ring thread that may be asked to join groups before it is started: requests wait until then. */
 export class RingThreadClient implements Cluster {
   readonly groups: GroupPort;
@@ -102,7 +107,7 @@ export class RingThreadClient implements Cluster {
   /** "" once the sockets are bound, otherwise why not. `settings` may be newer than those of the constructor. */
   start(settings: NodeSettings): Promise<string> {
     this.#settings = settings;
-    const worker = new Worker(new URL("./thread.ts", import.meta.url).href);
+    const worker = newRingThread();
     this.#worker = worker;
     worker.addEventListener("message", (event: MessageEvent<FromRing>) =>
       this.#received(event.data),

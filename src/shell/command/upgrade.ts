@@ -1,0 +1,309 @@
+// `quorate upgrade`: brings a verified file beside the installed one, lets it test itself, and hands the rest to the old file's rescuer,
+// which swaps, restarts, watches, and keeps or rolls back (U1–U6, U10, U11, U13). It never writes to the installed file.
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
+import { CommandFailure } from "../exit.ts";
+import {
+  fetchExecutable,
+  findRelease,
+  localSource,
+  type Release,
+  remoteSource,
+} from "../upgrade/candidate.ts";
+import { say } from "../upgrade/driver.ts";
+import {
+  defaultPatience,
+  type Facts,
+  type Patience,
+  type UpgradeEvent,
+} from "../upgrade/events.ts";
+import { type Progress, stderrProgress } from "../progress.ts";
+import { upgradeExits } from "../upgrade/exits.ts";
+import { followUpgrade } from "../upgrade/follow.ts";
+import { nodeRefusal, serverRefusal } from "../upgrade/health.ts";
+import { fileHash, UpgradeMachine } from "../upgrade/machine.ts";
+import { packageOwner } from "../upgrade/package-owner.ts";
+import { upgradePlaces } from "../upgrade/places.ts";
+import { runningNode, runningServer, socketsBelow } from "../upgrade/running.ts";
+import { detectManager, type ManagerKind, servicesOf } from "../upgrade/services.ts";
+import { testStaged } from "../upgrade/staged.ts";
+import { compareVersions } from "../release/manifest.ts";
+
+const keyFileBytesMax = 4096;
+
+export interface UpgradeOptions {
+  readonly root: string;
+  /** The installed file; undefined: `self`. */
+  readonly bin: string | undefined;
+  /** The file that runs. */
+  readonly self: string;
+  readonly check: boolean;
+  readonly from: string | undefined;
+  readonly url: string | undefined;
+  readonly to: string | undefined;
+  readonly downgrade: boolean;
+  readonly force: boolean;
+  readonly isRestarting: boolean;
+  readonly isWaiting: boolean;
+  readonly healthySeconds: number | undefined;
+  readonly patienceSeconds: number | undefined;
+  /** Instead of the compiled-in ones: minisign public keys, or names of their files. */
+  readonly keys: readonly string[];
+  readonly releaseKeys: readonly string[];
+  /** Of the file that runs. */
+  readonly version: string;
+  readonly target: string;
+  readonly manager: ManagerKind | undefined;
+  readonly write: (text: string) => void;
+  readonly note: (text: string) => void;
+}
+
+/** The exit code is one of `upgradeExits`; refusals and faults are CommandFailures with one. */
+export async function upgradeCommand(options: UpgradeOptions): Promise<number> {
+  const bin = installedFile(options);
+  const machine = new UpgradeMachine(upgradePlaces(options.root, bin));
+  if (options.check) return check(options, machine);
+  prepare(machine);
+  const before = machine.events().length;
+  const manager = await stage(options, machine);
+  if (manager === undefined) return upgradeExits.done;
+  return followUpgrade({ ...options, machine, manager, before });
+}
+
+function prepare(machine: UpgradeMachine): void {
+  let fault: string | undefined;
+  try {
+    fault = machine.prepareState();
+  } catch (error) {
+    fault = `${machine.places.state} cannot be used (${messageOf(error)}): run as root, or name the service's directory with --root`;
+  }
+  if (fault !== undefined) throw new CommandFailure(fault, upgradeExits.usage);
+}
+
+/** The program that is upgraded must be the one that runs: it becomes the rescuer. */
+function installedFile({ bin, self, target }: UpgradeOptions): string {
+  const path = bin === undefined ? self : resolve(bin);
+  if (!existsSync(path)) throw new CommandFailure(`there is no ${path}`, upgradeExits.usage);
+  const real = realpathSync(path);
+  const [one, other] = [statSync(real), statSync(self)];
+  if (target === "source" || one.ino !== other.ino || one.dev !== other.dev) {
+    throw new CommandFailure(
+      `a file is upgraded by itself, as it becomes its own rescuer: run "${real} upgrade"`,
+      upgradeExits.usage,
+    );
+  }
+  return real;
+}
+
+async function check(options: UpgradeOptions, machine: UpgradeMachine): Promise<number> {
+  const { write, version } = options;
+  write(`${machine.places.bin} is quorate ${version}\n`);
+  const last = machine.events().at(-1);
+  if (last !== undefined) write(`last event: ${last.at} ${last.event}: ${last.text}\n`);
+  const record = machine.record();
+  if (record.ok && record.value !== undefined) {
+    write(`an upgrade to ${record.value.to.version} is under way (${record.value.phase})\n`);
+  }
+  if (options.from === undefined && (options.url ?? "") === "") return upgradeExits.done;
+  const { manifest, file } = await find(options);
+  const order = compareVersions(manifest.version, version);
+  const isSame = file.sha256 === fileHash(machine.places.bin);
+  const isBad = machine.badBuilds().find(({ sha256 }) => sha256 === file.sha256);
+  const verdict = isSame
+    ? "the same file; nothing to do"
+    : order < 0
+      ? "earlier than this one; --downgrade would take it"
+      : "it can be installed";
+  write(
+    `available: quorate ${manifest.version}${manifest.development ? " (development)" : ""}: ${verdict}\n`,
+  );
+  if (isBad !== undefined) write(`it was rolled back here on ${isBad.at}: ${isBad.reason}\n`);
+  return upgradeExits.done;
+}
+
+function find(options: UpgradeOptions): Promise<Release> {
+  const { from, url = "" } = options;
+  if (from === undefined && url === "") {
+    throw new CommandFailure(
+      "say where the release is: --from DIRECTORY, or --url ADDRESS (or set QUORATE_MIRROR)",
+      upgradeExits.usage,
+    );
+  }
+  return findRelease({
+    source: from === undefined ? remoteSource(url) : localSource(from),
+    version: options.to,
+    target: options.target,
+    keys: options.keys.length > 0 ? options.keys.map(keyText) : options.releaseKeys,
+  });
+}
+
+/** Under the lock, up to the record on disk. Undefined: there was nothing to do. */
+async function stage(
+  options: UpgradeOptions,
+  machine: UpgradeMachine,
+): Promise<ManagerKind | undefined> {
+  const { places } = machine;
+  const lock = lockFile(places.lock);
+  if (!lock.ok) {
+    throw new CommandFailure(
+      lock.errno === errnos.EAGAIN
+        ? `another upgrade is under way; "${places.bin} upgrade --check" says how it is`
+        : `${places.lock} cannot be opened (${errnoName(lock.errno)}): run as root`,
+      upgradeExits.usage,
+    );
+  }
+  try {
+    return await stageLocked(options, machine);
+  } catch (error) {
+    if (error instanceof CommandFailure) throw error;
+    // The installed file was not touched; a record is only there when it was written as a whole.
+    throw new CommandFailure(
+      `the upgrade could not be prepared: ${messageOf(error)}; nothing was changed`,
+      upgradeExits.download,
+    );
+  } finally {
+    closeFd(lock.fd);
+  }
+}
+
+async function stageLocked(
+  options: UpgradeOptions,
+  machine: UpgradeMachine,
+): Promise<ManagerKind | undefined> {
+  const { note, version } = options;
+  const { places } = machine;
+  const interrupted = machine.record();
+  if (!interrupted.ok) throw new CommandFailure(interrupted.reason, upgradeExits.usage);
+  if (interrupted.value !== undefined) {
+    const { before, to } = interrupted.value;
+    note(`quorate: an upgrade to ${to.version} was interrupted: going on with it\n`);
+    return (
+      options.manager ??
+      detectManager(
+        places,
+        before.map(({ role }) => role),
+      )
+    );
+  }
+  const owner = await packageOwner(places);
+  if (owner !== undefined) throw new CommandFailure(owner, upgradeExits.usage);
+  const release = await find(options);
+  const { manifest, file } = release;
+  const current = fileHash(places.bin) ?? "";
+  if (file.sha256 === current) {
+    note(`quorate: nothing to do: ${places.bin} is quorate ${manifest.version} already\n`);
+    return undefined;
+  }
+  judgeVersion(options, machine, release);
+  const { before, manager } = await services(options, machine);
+  await fetchExecutable({ release, target: places.next, onProgress: showProgress(file.name) });
+  machine.flushNext();
+  const fault = await testStaged(
+    places,
+    manifest.version,
+    before.map(({ role }) => role),
+  );
+  if (fault !== undefined) {
+    machine.forget();
+    throw new CommandFailure(
+      `quorate ${manifest.version} was not installed: ${fault}`,
+      upgradeExits.machine,
+    );
+  }
+  say(
+    { machine, tell: (event, text) => note(`${eventLine(event, text)}\n`) },
+    "staged",
+    `${manifest.version} is verified and passed its self-test; ${version} runs`,
+  );
+  machine.keepPrevious();
+  machine.persist({
+    format: 1,
+    from: { version, sha256: current },
+    to: { version: manifest.version, sha256: file.sha256 },
+    phase: "staged",
+    before: options.isRestarting ? before : [],
+    isRestarted: false,
+    attempts: 0,
+    reason: "",
+    patience: patienceOf(options),
+  });
+  return manager;
+}
+
+function judgeVersion(options: UpgradeOptions, machine: UpgradeMachine, release: Release): void {
+  const { manifest, file } = release;
+  if (compareVersions(manifest.version, options.version) < 0 && !options.downgrade) {
+    throw new CommandFailure(
+      `quorate ${manifest.version} is earlier than ${options.version}, which runs: use --downgrade to go back`,
+      upgradeExits.usage,
+    );
+  }
+  const bad = machine.badBuilds().find(({ sha256 }) => sha256 === file.sha256);
+  if (bad !== undefined && !options.force) {
+    throw new CommandFailure(
+      `this file of quorate ${bad.version} was rolled back here on ${bad.at}: ${bad.reason}. Use --force to try it again`,
+      upgradeExits.usage,
+    );
+  }
+}
+
+/** What runs, how it is, and who restarts it; refuses what would cost others their quorum. */
+async function services(
+  { root, force, isRestarting, manager: wanted }: UpgradeOptions,
+  { places }: UpgradeMachine,
+): Promise<{ readonly before: readonly Facts[]; readonly manager: ManagerKind }> {
+  const sockets = socketsBelow(root);
+  const node = await runningNode(sockets.node);
+  const server = await runningServer(sockets.qnetd);
+  const before: Facts[] = [node?.facts, server?.facts].filter((facts) => facts !== undefined);
+  const names = before.map(({ role }) => role);
+  const manager = wanted ?? detectManager(places, names);
+  if (!isRestarting || before.length === 0) return { before, manager };
+  const refusal =
+    (node === undefined ? undefined : nodeRefusal(node.votes)) ??
+    (server === undefined ? undefined : serverRefusal(server.clusters));
+  if (refusal !== undefined && !force) throw new CommandFailure(refusal, upgradeExits.service);
+  const managed = servicesOf(manager, places);
+  for (const role of names) {
+    const state = await managed.state(role);
+    if (state === "running" || state === "starting") continue;
+    throw new CommandFailure(
+      `quorate ${role} runs here, but not as service quorate-${role} of ${manager === "none" ? "any service manager" : manager}, so nobody could restart it: ` +
+        "make it a service (`quorate unit`), or use --no-restart and restart it yourself",
+      upgradeExits.service,
+    );
+  }
+  return { before, manager };
+}
+
+function patienceOf({ healthySeconds, patienceSeconds }: UpgradeOptions): Patience {
+  const healthyMs =
+    healthySeconds === undefined ? defaultPatience.healthyMs : healthySeconds * 1000;
+  const unhealthyMsMax =
+    patienceSeconds === undefined ? defaultPatience.unhealthyMsMax : patienceSeconds * 1000;
+  const silentMsMax = Math.min(defaultPatience.silentMsMax, unhealthyMsMax);
+  return { healthyMs, silentMsMax, unhealthyMsMax };
+}
+
+function keyText(word: string): string {
+  if (!existsSync(word) || statSync(word).size > keyFileBytesMax) return word;
+  return readFileSync(word, "utf8");
+}
+
+function showProgress(name: string): (bytes: number, total: number) => void {
+  let progress: Progress | undefined;
+  return (bytes, total) => {
+    progress ??= stderrProgress(name, total);
+    progress.update(bytes);
+    if (bytes === total) progress.end("done");
+  };
+}
+
+function eventLine(event: UpgradeEvent, text: string): string {
+  return `quorate: ${event}: ${text}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,38 @@
+// One captured message of each protocol, as real daemons sent them (test/golden): what `quorate doctor --self` must read and write byte
+// for byte. Small, because they are part of every executable.
+
+/** corosync 3.1.7 with libknet 1.25 (NSS), aes256 and sha256: a ring token in a knet packet, sealed. */
+export const sealedToken = {
+  sealed:
+    "d5f2d95b9b41cfd34f3160aaaf83bc13a0dfad2c7ee4279411d3d196b98060bafe2511994351d60ece2f96e59f860ab40721e58b91cc27febe6f3bec0b3dd72edec323ab5bed5b31686a7242c397e891482a335b27404ed2242aa7305e14e56986ddfaff90b46000d9d019402d19f9437d81ce50a42f17dd7a3f1f982e63d64a",
+  clear:
+    "010000010000000400000001000070c003000001000000020000000000000000000000ffffffff0100000001000000090000000000000000000000000000000000000000000000",
+  /** Byte i of the 256 of the key. */
+  keyByte: (i: number): number => (7 * i + 3) % 256,
+  ivBytes: 16,
+} as const;
+
+/** corosync-qdevice 3.0.3: init of node 1. */
+export const qnetdInit =
+  "0003000000930000000400000002000400240000000100020003000400050006000700080009000a000b000c000d000e000f00100011000500300000000100020003000400050006000700080009000a000b000c000d000e000f001000110012001300140015001600170009000400000001000b00020001000c000400001f40001500050100000000000d000c000000010000000000000009";
+
+/** pmxcfs 9.1: "hello" is written to golden-b. */
+export const treeWrite =
+  "000001000100000066f9006b0000000003000000000000000500000000000000090000000000000000000000676f6c64656e2d620068656c6c6f";
+
+/** RFC 8032 §7.1, test 2. */
+export const ed25519 = {
+  key: "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+  message: "72",
+  signature:
+    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+} as const;
+
+/** FIPS 180-4 and RFC 7693: of "abc". */
+export const digests: readonly (readonly [name: string, hex: string])[] = [
+  ["sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"],
+  [
+    "blake2b512",
+    "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d17d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923",
+  ],
+];

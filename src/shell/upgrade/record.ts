@@ -1,0 +1,89 @@
+// What an upgrade remembers on disk (`upgrade.json`), the versions that were rolled back (`upgrade-bad.json`) and the events (`upgrade.log`,
+// one JSON object a line). Read by programs of two versions: fields are only added, `format` changes when that is not enough.
+import * as v from "valibot";
+import { type Decoded, decoded, malformed } from "../../bytes.ts";
+import type { UpgradeRecord } from "./events.ts";
+
+export const recordBytesMax = 16 * 1024 * 1024;
+export const badBuildsMax = 16;
+
+const idsMax = 2048;
+const clustersMax = 16_384;
+const text = v.pipe(v.string(), v.maxLength(4096));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const ids = v.pipe(v.array(count), v.maxLength(idsMax));
+const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const build = v.object({ version: text, sha256: hash });
+
+const nodeFacts = v.object({
+  role: v.literal("node"),
+  version: text,
+  ringState: text,
+  isSynchronising: v.boolean(),
+  members: ids,
+  isQuorate: v.boolean(),
+  treeMode: text,
+  treeVersion: count,
+  treeMembers: ids,
+});
+const serverFacts = v.object({
+  role: v.literal("qnetd"),
+  version: text,
+  clusters: v.pipe(v.array(v.object({ name: text, nodes: ids })), v.maxLength(clustersMax)),
+});
+
+const recordSchema = v.object({
+  format: v.literal(1),
+  from: build,
+  to: build,
+  phase: v.picklist(["staged", "probation", "rollingBack"]),
+  before: v.pipe(v.array(v.variant("role", [nodeFacts, serverFacts])), v.maxLength(2)),
+  isRestarted: v.boolean(),
+  attempts: count,
+  reason: text,
+  patience: v.object({ healthyMs: count, silentMsMax: count, unhealthyMsMax: count }),
+});
+
+const badSchema = v.pipe(
+  v.array(v.object({ version: text, sha256: hash, reason: text, at: text })),
+  v.maxLength(badBuildsMax),
+);
+export type BadBuild = v.InferOutput<typeof badSchema>[number];
+
+const lineSchema = v.object({ at: text, event: text, text });
+export type EventLine = v.InferOutput<typeof lineSchema>;
+
+export function encodeRecord(record: UpgradeRecord): string {
+  return `${JSON.stringify(record, null, 2)}\n`;
+}
+
+export function decodeRecord(content: string): Decoded<UpgradeRecord> {
+  return decodeBy(recordSchema, content);
+}
+
+export function decodeBadBuilds(content: string): Decoded<readonly BadBuild[]> {
+  return decodeBy(badSchema, content);
+}
+
+export function decodeEventLine(content: string): Decoded<EventLine> {
+  return decodeBy(lineSchema, content);
+}
+
+function decodeBy<T>(schema: v.GenericSchema<unknown, T>, content: string): Decoded<T> {
+  if (content.length > recordBytesMax) return malformed("it is too long");
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch (error) {
+    return malformed(error instanceof Error ? error.message : String(error));
+  }
+  const read = v.safeParse(schema, value);
+  return read.success
+    ? decoded(read.output)
+    : malformed(
+        read.issues
+          .slice(0, 3)
+          .map((issue) => `${v.getDotPath(issue) ?? "it"}: ${issue.message}`)
+          .join("; "),
+      );
+}

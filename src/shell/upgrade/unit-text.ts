@@ -1,0 +1,269 @@
+// The files that make a service of quorate, as text (engineering.md §13): printed by the binary, so that they change with it. systemd
+// units, OpenRC scripts, and a plain script with a loop of its own. Nothing is written here.
+import type { Role } from "./events.ts";
+import { runtimeHooks } from "./runtime-hooks.ts";
+import { plainScript } from "./unit-script.ts";
+
+export type UnitForm = "systemd" | "openrc" | "rc";
+
+export interface UnitOptions {
+  readonly service: Role | "rescue";
+  readonly form: UnitForm;
+  /** Absolute path of the installed file. */
+  readonly bin: string;
+  /** "/" or an absolute path. */
+  readonly root: string;
+  /** A unit of the user's own systemd, without root. */
+  readonly isUser: boolean;
+}
+
+/** The user of the vote server: the original's own, so that a certificate directory that was taken over keeps its owner. */
+export const serverUser = "coroqnetd";
+
+/** The text; or why there is none, as a sentence. */
+export function unitText(
+  options: UnitOptions,
+): { readonly text: string } | { readonly reason: string } {
+  const { service, form, isUser } = options;
+  for (const path of [options.bin, options.root]) {
+    if (!/^\/[\w@+,./:-]*$/.test(path)) {
+      return {
+        reason: `a unit cannot name "${path}": a path is absolute, of letters, digits and ._-+@:,`,
+      };
+    }
+  }
+  if (isUser && form !== "systemd") return { reason: "--user is for systemd only" };
+  if (isUser && service === "node") return { reason: "a node mounts a file system and needs root" };
+  if (service === "rescue") {
+    if (form === "systemd") return { text: rescueUnit(options) };
+    return {
+      reason: "the rescuer is a unit of systemd only; elsewhere `quorate upgrade` starts it",
+    };
+  }
+  switch (form) {
+    case "systemd":
+      return { text: service === "node" ? nodeUnit(options) : serverUnit(options) };
+    case "openrc":
+      return { text: openrcScript({ ...options, service }) };
+    case "rc":
+      return { text: plainScript({ ...options, service }) };
+  }
+  return form satisfies never;
+}
+
+const heads = {
+  node: "quorate cluster node (corosync ring, quorum and /etc/pve)",
+  qnetd: "quorate vote server (corosync-qnetd)",
+} as const;
+
+function command({ bin, root }: UnitOptions, ...words: readonly string[]): string {
+  return [bin, ...words, ...(root === "/" ? [] : ["--root", root])].join(" ");
+}
+
+function state({ root }: UnitOptions): string {
+  return `${root === "/" ? "" : root}/var/lib/quorate`;
+}
+
+/**
+ * Both: three starts that fail within a minute are given up, and the rescuer looks whether an upgrade is to blame. A wrong command line
+ * or configuration does not become right by another start.
+ */
+function head(options: UnitOptions, role: Role): readonly string[] {
+  return [
+    "[Unit]",
+    `Description=${heads[role]}`,
+    "Documentation=man:quorate(8)",
+    ...(options.isUser ? [] : ["Wants=network-online.target", "After=network-online.target"]),
+    // While an upgrade is on probation, also after a reboot, the old file watches. Without one these do nothing.
+    `Wants=quorate-rescue@${role}.service`,
+    `OnFailure=quorate-rescue@${role}.service`,
+    "StartLimitIntervalSec=60",
+    "StartLimitBurst=3",
+  ];
+}
+
+const running: readonly string[] = [
+  "Type=notify",
+  "NotifyAccess=main",
+  "WatchdogSec=30",
+  "Restart=on-failure",
+  "RestartSec=1",
+  "RestartPreventExitStatus=2 8",
+  "TimeoutStartSec=60",
+  `UnsetEnvironment=${runtimeHooks.join(" ")}`,
+];
+
+function nodeUnit(options: UnitOptions): string {
+  const mount = `${options.root === "/" ? "" : options.root}/etc/pve`;
+  return lines(
+    ...head(options, "node"),
+    "",
+    "[Service]",
+    `ExecStart=${command(options, "node")}`,
+    ...running,
+    "TimeoutStopSec=60",
+    // What a killed node leaves mounted would answer nobody.
+    `ExecStopPost=-/bin/umount -l ${mount}`,
+    `Environment=TMPDIR=${state(options)}/tmp`,
+    "StateDirectory=quorate quorate/tmp",
+    "LimitMEMLOCK=infinity",
+    "LimitRTPRIO=99",
+    "LimitNOFILE=65536",
+    "OOMScoreAdjust=-900",
+    // The mount must reach the host: no mount namespace, so none of the Protect and Private settings that make one.
+    "NoNewPrivileges=yes",
+    "LockPersonality=yes",
+    "RestrictSUIDSGID=yes",
+    "",
+    "[Install]",
+    "WantedBy=multi-user.target",
+  );
+}
+
+function serverUnit(options: UnitOptions): string {
+  const base = options.root === "/" ? "" : options.root;
+  const certificates = `${base}/etc/corosync/qnetd`;
+  const places =
+    options.root === "/"
+      ? [
+          "RuntimeDirectory=corosync-qnetd",
+          "RuntimeDirectoryMode=0770",
+          // Of its own: what lies in /var/lib/quorate itself decides which program root runs.
+          "StateDirectory=quorate/qnetd quorate/qnetd/tmp",
+          "Environment=TMPDIR=/var/lib/quorate/qnetd/tmp",
+          `ExecStartPre=+/bin/mkdir -p -m 0770 ${certificates}`,
+          `ExecStartPre=+/bin/chown ${serverUser}:${serverUser} ${certificates}`,
+          `ReadWritePaths=-${certificates}`,
+        ]
+      : otherPlaces(options);
+  return lines(
+    ...head(options, "qnetd"),
+    "",
+    "[Service]",
+    `ExecStart=${command(options, "qnetd")}`,
+    ...running,
+    "TimeoutStopSec=30",
+    ...(options.isUser ? [] : [`User=${serverUser}`, `Group=${serverUser}`]),
+    ...places,
+    "MemoryMax=128M",
+    "LimitNOFILE=16384",
+    "NoNewPrivileges=yes",
+    ...(options.isUser ? [] : hardening),
+    // Somebody who keeps the files in a home directory wants them found there.
+    ...(options.isUser || options.root !== "/" ? [] : ["ProtectHome=yes"]),
+    "",
+    "[Install]",
+    `WantedBy=${options.isUser ? "default.target" : "multi-user.target"}`,
+  );
+}
+
+/** Below another root only what the server writes is its own: /var/lib/quorate decides which program root runs. */
+function otherPlaces({ root, isUser }: UnitOptions): readonly string[] {
+  const own = [`${root}/etc/corosync/qnetd`, `${root}/var/run/corosync-qnetd`].join(" ");
+  if (isUser) return [`ExecStartPre=/bin/mkdir -p ${own}`];
+  return [
+    `ExecStartPre=+/bin/mkdir -p ${own}`,
+    `ExecStartPre=+/bin/chown -R ${serverUser}:${serverUser} ${own}`,
+    ...own.split(" ").map((path) => `ReadWritePaths=-${path}`),
+  ];
+}
+
+/** MemoryDenyWriteExecute must stay off: the runtime compiles as it runs. */
+const hardening: readonly string[] = [
+  "ProtectSystem=strict",
+  "PrivateTmp=yes",
+  "PrivateDevices=yes",
+  "ProtectClock=yes",
+  "ProtectControlGroups=yes",
+  "ProtectHostname=yes",
+  "ProtectKernelLogs=yes",
+  "ProtectKernelModules=yes",
+  "ProtectKernelTunables=yes",
+  "CapabilityBoundingSet=",
+  "AmbientCapabilities=",
+  "LockPersonality=yes",
+  "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+  "RestrictNamespaces=yes",
+  "RestrictRealtime=yes",
+  "RestrictSUIDSGID=yes",
+  "SystemCallArchitectures=native",
+  "UMask=0027",
+];
+
+/** `quorate upgrade` starts it; so do a service that failed, and a service that starts while an upgrade is on probation. */
+function rescueUnit(options: UnitOptions): string {
+  return lines(
+    "[Unit]",
+    "Description=quorate watches its upgrade (%i)",
+    "Documentation=man:quorate(8)",
+    `ConditionPathExists=${state(options)}/upgrade.json`,
+    "StartLimitIntervalSec=0",
+    "",
+    "[Service]",
+    "Type=exec",
+    `ExecStart=${command({ ...options, bin: `${options.bin}.prev` }, "rescue")} --bin ${options.bin}`,
+    "Restart=on-failure",
+    "RestartSec=1",
+    "RestartPreventExitStatus=1 2",
+    `UnsetEnvironment=${runtimeHooks.join(" ")}`,
+  );
+}
+
+function openrcScript(options: UnitOptions & { readonly service: Role }): string {
+  const { service, bin, root } = options;
+  const words = [service, ...(root === "/" ? [] : ["--root", root])].join(" ");
+  const temporary = service === "node" ? `${state(options)}/tmp` : `${state(options)}/qnetd/tmp`;
+  const base = root === "/" ? "" : root;
+  const owned = [`${base}/etc/corosync/qnetd`, `${base}/var/run/corosync-qnetd`];
+  const own =
+    service === "node"
+      ? [`	checkpath -d -m 0700 -o root:root ${temporary}`]
+      : [...owned, `${state(options)}/qnetd`, temporary].flatMap((path) => [
+          `	mkdir -p ${path}`,
+          `	checkpath -d -m 0770 -o ${serverUser}:${serverUser} ${path}`,
+        ]);
+  return lines(
+    "#!/sbin/openrc-run",
+    `# Made by \`quorate unit ${service} --openrc\`.`,
+    "",
+    `description="${heads[service]}"`,
+    "supervisor=supervise-daemon",
+    `command="${bin}"`,
+    `command_args="${words}"`,
+    ...(service === "qnetd" ? [`command_user="${serverUser}:${serverUser}"`] : []),
+    "respawn_delay=1",
+    "respawn_max=3",
+    "respawn_period=60",
+    `output_log="/var/log/quorate-${service}.log"`,
+    `error_log="/var/log/quorate-${service}.log"`,
+    'retry="TERM/60/KILL/5"',
+    ...(service === "node"
+      ? ['rc_ulimit="-l unlimited -r 99 -n 65536"']
+      : ['rc_ulimit="-n 16384"']),
+    "",
+    `unset ${runtimeHooks.join(" ")}`,
+    `export TMPDIR=${temporary}`,
+    "",
+    "depend() {",
+    "	need net",
+    "	after firewall",
+    "}",
+    "",
+    "start_pre() {",
+    `	mkdir -p ${state(options)}`,
+    ...own,
+    `	checkpath -f -m 0640 -o ${service === "node" ? "root:root" : `${serverUser}:${serverUser}`} /var/log/quorate-${service}.log`,
+    "	# An upgrade that a reboot interrupted is watched again by the old file.",
+    `	if [ -e ${state(options)}/upgrade.json ] && [ -x ${bin}.prev ]; then`,
+    `		start-stop-daemon --start --background --exec ${bin}.prev -- rescue --bin ${bin}${root === "/" ? "" : ` --root ${root}`}`,
+    "	fi",
+    "}",
+    ...(service === "node"
+      ? ["", "stop_post() {", `	umount -l ${base}/etc/pve 2>/dev/null || true`, "}"]
+      : []),
+  );
+}
+
+function lines(...all: readonly string[]): string {
+  return `${all.join("\n")}\n`;
+}
