@@ -1,24 +1,32 @@
-// install.sh in every shell it may meet: what it chooses, what it refuses, and that a failure leaves nothing behind.
-// The files it installs here are small scripts; that the real ones run is build.test.ts's and the builder's business.
+// install.sh in every shell it may meet: what it chooses, what it refuses, and that a failure leaves nothing behind. The programs it
+// installs here are small scripts in a real release; real ones in whole machines are roots.ts's business.
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { serveMirror } from "../../build/mirror.ts";
 import { fileName, targets } from "../../build/targets.ts";
+import {
+  execute,
+  type Outcome,
+  plainTools,
+  program,
+  put,
+  type ReleaseWords,
+  shells,
+  sourceScript,
+  testRelease,
+} from "./release-lab.ts";
 
-const script = join(import.meta.dir, "..", "..", "install.sh");
 const base = mkdtempSync(join(tmpdir(), "quorate-install-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 
@@ -26,75 +34,26 @@ const usage = 1;
 const unsupported = 2;
 const downloadFailed = 3;
 const verificationFailed = 4;
+const serviceFailed = 5;
 /** Two pauses of a second between the three tries of a download. */
-const retryMsMax = 20_000;
+const retryMsMax = 30_000;
+const isCi = process.env["QUORATE_CI"] === "1";
 
 let count = 0;
 let home = "";
 let dist = "";
 let bin = "";
-beforeEach(() => {
+beforeEach(async () => {
   count += 1;
   home = join(base, String(count));
-  dist = join(home, "dist");
+  dist = join(home, "release");
   bin = join(home, "bin");
   mkdirSync(bin, { recursive: true });
-  release("1.0.0");
+  await release();
 });
 
-/** A program that answers --version, for each target, and their sums. */
-function release(version: string): void {
-  mkdirSync(dist, { recursive: true });
-  for (const target of targets) {
-    writeFileSync(
-      join(dist, fileName(target)),
-      `#!/bin/sh\necho quorate ${version} ${target.name}\n`,
-    );
-  }
-  sums();
-}
-
-function sums(): void {
-  const lines = targets
-    .filter((target) => existsSync(join(dist, fileName(target))))
-    .map((target) => `${sha256(join(dist, fileName(target)))}  ${fileName(target)}\n`);
-  writeFileSync(join(dist, "SHA256SUMS"), lines.join(""));
-}
-
-function sha256(file: string): string {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
-}
-
-function put(file: string, text: string, mode = 0o644): string {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, text);
-  chmodSync(file, mode);
-  return file;
-}
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function execute(
-  command: readonly string[],
-  options: { env?: Record<string, string>; stdin?: string } = {},
-): Promise<Outcome> {
-  const child = Bun.spawn([...command], {
-    env: { PATH: process.env["PATH"] ?? "", HOME: home, ...options.env },
-    stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { code, out, err };
-}
+const release = (words: ReleaseWords = {}) => testRelease(dist, words);
+const script = (): string => join(dist, "install.sh");
 
 /** PATH with `programs` in front of everything: a machine that answers differently. */
 function pretend(programs: Readonly<Record<string, string>>): Record<string, string> {
@@ -109,6 +68,18 @@ function processor(name: string): Record<string, string> {
   return pretend({ uname: `if [ "$1" = -m ]; then echo ${name}; else echo Linux; fi` });
 }
 
+/** PATH with nothing but these: a machine that lacks the others. */
+function only(...names: readonly string[]): Record<string, string> {
+  const directory = join(home, "tools");
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
+  for (const name of names) {
+    const place = Bun.which(name);
+    if (place !== null) symlinkSync(place, join(directory, name));
+  }
+  return { PATH: directory };
+}
+
 /** An image with the given files, for --root. */
 function image(files: Readonly<Record<string, string>>): string {
   const directory = join(home, "image");
@@ -116,352 +87,642 @@ function image(files: Readonly<Record<string, string>>): string {
   return directory;
 }
 
-function leftovers(directory: string): string[] {
-  return readdirSync(directory).filter((name) => name.startsWith("."));
-}
-
-/** What a machine that ran a complete script would have: `quorate` and perhaps links. */
+/** What a machine that ran a complete script would have. */
 function installed(): string {
   return existsSync(join(bin, "quorate")) ? readFileSync(join(bin, "quorate"), "utf8") : "";
 }
 
-function serve(
-  answer: (name: string) => Response | Promise<Response>,
-): Disposable & { url: string } {
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: (request) => answer(new URL(request.url).pathname.slice(1)),
-  });
-  return { url: `http://127.0.0.1:${server.port}`, [Symbol.dispose]: () => void server.stop(true) };
+function sha256(file: string): string {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
-const shells = [["dash"], ["bash"], ["busybox", "ash"]].filter(
-  ([program]) => process.env["QUORATE_CI"] === "1" || Bun.which(program!) !== null,
-);
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  put(file, bytes);
+}
 
-describe.each(shells.map((command) => ({ name: command.join(" "), command })))(
-  "$name",
-  ({ command }) => {
-    const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> =>
-      execute([...command, script, ...args], { env });
-    const fromDist = (env: Record<string, string> = {}, ...more: string[]): Promise<Outcome> =>
-      run(["--from", dist, "--bin-dir", bin, ...more], env);
+describe.each([...shells])("$name", ({ command }) => {
+  const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> =>
+    execute([...command, script(), ...args], { env: { HOME: home, ...env } });
+  const fromDist = (env: Record<string, string> = {}, ...more: string[]): Promise<Outcome> =>
+    run(["qnetd", "--from", dist, "--bin-dir", bin, ...more], env);
 
-    test("installs the file for this machine and its names", async () => {
-      const result = await fromDist();
-      expect(result).toMatchObject({ code: 0, err: "" });
-      const version = /quorate 1\.0\.0 (linux-\S+)/.exec(result.out);
-      expect(version?.[1]).toStartWith(`linux-${process.arch}`);
-      expect(result.out).toContain("next: ");
-      expect(sha256(join(bin, "quorate"))).toBe(sha256(join(dist, `quorate-${version?.[1]}`)));
-      expect(readlinkSync(join(bin, "pvecm"))).toBe("quorate");
-      expect(leftovers(bin)).toEqual([]);
+  test("installs the program for this machine and lets it set up the rest", async () => {
+    const result = await fromDist();
+    expect(result).toMatchObject({ code: 0, err: "" });
+    expect(result.out).toEndWith(`called: install qnetd --bin ${join(bin, "quorate")}\n`);
+    expect(installed()).toMatch(new RegExp(`quorate 1\\.0\\.0 linux-${process.arch}`));
+    expect(readdirSync(bin)).toEqual(["quorate"]);
+  });
+
+  test("says what is there already; replaces another version and keeps that", async () => {
+    await fromDist();
+    expect(await fromDist()).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("is this version already"),
     });
+    expect(readdirSync(bin)).toEqual(["quorate"]);
+    await release({ version: "1.1.0" });
+    expect(await fromDist()).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("--replaced"),
+    });
+    expect(readFileSync(join(bin, "quorate.prev"), "utf8")).toContain("1.0.0");
+    expect(installed()).toContain("1.1.0");
+  });
 
-    test("says that there is nothing to do, and keeps the one before when there is", async () => {
+  test("passes its words on", async () => {
+    const result = await run([
+      "--from",
+      dist,
+      "--bin-dir",
+      join(bin, "new"),
+      "--no-service",
+      "--no-links",
+    ]);
+    expect(result.out).toEndWith(
+      `called: install --bin ${bin}/new/quorate --no-service --no-links --made ${bin}/new/\n\n`,
+    );
+    const removal = await run([
+      "--uninstall",
+      "--purge",
+      "--force",
+      "--yes",
+      "--bin-dir",
+      join(bin, "new"),
+    ]);
+    expect(removal).toEqual({
+      code: 0,
+      out: "called: uninstall --purge --force --yes\n",
+      err: "",
+    });
+    const refused = await run(["--uninstall", "--bin-dir", join(bin, "new")], {
+      FAKE_UNINSTALL: "1",
+    });
+    expect(refused.code).toBe(serviceFailed);
+    expect(await run(["--uninstall", "--bin-dir", bin])).toMatchObject({
+      code: serviceFailed,
+      out: "",
+    });
+  });
+
+  test("changes nothing when the program says that it cannot be a service here", async () => {
+    expect(await fromDist({ FAKE_CHECK: "5" })).toMatchObject({ code: serviceFailed });
+    expect(readdirSync(bin)).toEqual([]);
+    const inside = join(bin, "a/b");
+    await run(["qnetd", "--from", dist, "--bin-dir", inside], { FAKE_CHECK: "5" });
+    expect(readdirSync(bin)).toEqual([]);
+  });
+
+  test("--dry-run checks everything and changes nothing", async () => {
+    const result = await fromDist({}, "--dry-run");
+    expect(result).toMatchObject({ code: 0, err: "" });
+    expect(result.out).toContain(`would make quorate-linux-${process.arch}`);
+    expect(result.out).toEndWith(`called: install qnetd --bin ${join(bin, "quorate")} --dry-run\n`);
+    expect(readdirSync(bin)).toEqual([]);
+    flip(join(dist, "manifest.json"), 20);
+    expect(await fromDist({}, "--dry-run")).toMatchObject({ code: verificationFailed });
+  });
+
+  test("takes a tar file", async () => {
+    const tar = join(home, "release.tar");
+    expect((await execute(["tar", "-cf", tar, "-C", home, "release"])).code).toBe(0);
+    expect(await run(["qnetd", "--from", tar, "--bin-dir", bin])).toMatchObject({
+      code: 0,
+      err: "",
+    });
+    expect(installed()).toContain("1.0.0");
+  });
+
+  test("from the source tree: what `npm run build` made, and a release for damage only", async () => {
+    const files = targets.map((target) => join(home, "executables", fileName(target)));
+    const sums = files.map((file) => `${sha256(file)}  ${file.slice(file.lastIndexOf("/") + 1)}\n`);
+    put(join(home, "executables/SHA256SUMS"), sums.join(""));
+    const source = (from: string): Promise<Outcome> =>
+      execute([...command, sourceScript, "--no-service", "--from", from, "--bin-dir", bin], {
+        env: { HOME: home },
+      });
+    expect(await source(join(home, "executables"))).toMatchObject({ code: 0, err: "" });
+    expect(installed()).toContain("1.0.0");
+    await release({ version: "1.1.0" });
+    expect(await source(dist)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("damage only"),
+    });
+    expect(installed()).toContain("1.1.0");
+    put(files[0]!, "#!/bin/sh\necho evil\n");
+    put(files[1]!, "#!/bin/sh\necho evil\n");
+    if (process.arch === "x64")
+      expect(await source(join(home, "executables"))).toMatchObject({ code: verificationFailed });
+    const online = await execute([
+      ...command,
+      sourceScript,
+      "--no-service",
+      "--url",
+      "http://127.0.0.1:1",
+    ]);
+    expect(online).toMatchObject({ code: usage, err: expect.stringContaining("--from DIR") });
+  });
+
+  test.each(["armv7l", "i686", "riscv64"])("refuses %s", async (name) => {
+    const result = await fromDist(processor(name));
+    expect(result).toMatchObject({
+      code: unsupported,
+      out: "",
+      err: expect.stringContaining(name),
+    });
+    expect(readdirSync(bin)).toEqual([]);
+  });
+
+  test("refuses another system, an old libc and a 32-bit system on a 64-bit kernel", async () => {
+    const refused = (words: string) => ({
+      code: unsupported,
+      err: expect.stringContaining(words),
+    });
+    expect(await fromDist(pretend({ od: "echo '   1'" }))).toMatchObject(refused("32 bit"));
+    rmSync(join(home, "fake"), { recursive: true });
+    for (const old of ["2.16", "2.9", "2.12.2"]) {
+      const getconf = pretend({ getconf: `echo glibc ${old}` });
+      expect(await fromDist(getconf)).toMatchObject(refused(`this is glibc ${old}`));
+    }
+    expect((await fromDist(pretend({ getconf: "echo glibc 2.17" }))).code).toBe(0);
+    expect(await fromDist(pretend({ uname: "echo FreeBSD" }))).toMatchObject(refused("FreeBSD"));
+  });
+
+  test("does not replace a working program by one that cannot start", async () => {
+    await fromDist();
+    await release({
+      version: "1.1.0",
+      program: () => "#!/bin/sh\necho no libfoo >&2; exit 127\n",
+    });
+    expect(await fromDist()).toMatchObject({
+      code: unsupported,
+      err: expect.stringContaining("no libfoo"),
+    });
+    expect(installed()).toContain("1.0.0");
+    expect(readdirSync(bin)).toEqual(["quorate"]);
+  });
+
+  test("a script that was cut off does nothing", async () => {
+    const text = readFileSync(script(), "utf8").trimEnd();
+    const cuts = new Set<number>();
+    for (let length = 0; length < text.length; length += 100) cuts.add(length);
+    for (let length = text.length - 60; length < text.length; length += 1) cuts.add(length);
+    const args = ["-s", "--", "qnetd", "--from", dist, "--bin-dir", bin];
+    for (const length of cuts) {
+      await execute([...command, ...args], { stdin: text.slice(0, length), env: { HOME: home } });
+      expect([length, readdirSync(bin)]).toEqual([length, []]);
+    }
+    const whole = await execute([...command, ...args], { stdin: text, env: { HOME: home } });
+    expect(whole.code).toBe(0);
+    expect(installed()).not.toBe("");
+  }, 60_000);
+
+  test("takes usage errors apart", async () => {
+    for (const args of [
+      ["qnetd", "--from"],
+      ["--from", ""],
+      ["server"],
+      ["qnetd", "--url", "ftp://127.0.0.1/"],
+    ]) {
+      expect([args, (await run(args)).code]).toEqual([args, usage]);
+    }
+    const plain = await run(["qnetd", "--url", "http://quorate.invalid/"]);
+    expect(plain).toMatchObject({ code: usage, err: expect.stringContaining("not https") });
+    const file = put(join(home, "file"), "");
+    const unwritable = await run(["qnetd", "--from", dist, "--bin-dir", file]);
+    expect(unwritable).toMatchObject({ code: usage, err: expect.stringContaining("--bin-dir") });
+    const help = await run(["--help"]);
+    expect(help).toMatchObject({ code: 0, out: expect.stringContaining("usage:") });
+  });
+
+  test("without a role and a terminal it shows its usage; with one it asks there", async () => {
+    const apart = ["setsid", ...command, script(), "--from", dist, "--bin-dir", bin];
+    expect(await execute(apart, { env: { HOME: home } })).toMatchObject({
+      code: usage,
+      err: expect.stringContaining("usage:"),
+    });
+    const line = [...command, script(), "--from", dist, "--bin-dir", bin].join(" ");
+    const onTerminal = (answer: string) =>
+      execute(["script", "-qec", line, "/dev/null"], { env: { HOME: home }, stdin: answer });
+    expect(await onTerminal("3\n")).toMatchObject({ code: usage });
+    expect(readdirSync(bin)).toEqual([]);
+    expect(await onTerminal("1\n")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("install qnetd"),
+    });
+  });
+
+  test("without root it installs below the home directory, and no node", async () => {
+    const user = pretend({ id: "echo 1000" });
+    expect(await run(["qnetd", "--from", dist], user)).toMatchObject({ code: 0, err: "" });
+    expect(existsSync(join(home, ".local/bin/quorate"))).toBe(true);
+    const node = await run(["node", "--from", dist], user);
+    expect(node).toMatchObject({ code: usage, err: expect.stringContaining("needs root") });
+  });
+
+  test("one at a time; what a killed one left is cleaned", async () => {
+    put(join(bin, ".quorate-install/pid"), `${process.pid}\n`);
+    expect(await fromDist()).toMatchObject({
+      code: usage,
+      err: expect.stringContaining(`${process.pid}`),
+    });
+    expect(existsSync(join(bin, ".quorate-install/pid"))).toBe(true);
+    const gone = Bun.spawnSync(["true"]).pid;
+    put(join(bin, ".quorate-install/pid"), `${gone}\n`);
+    put(join(bin, ".quorate-install/program"), "half");
+    expect(await fromDist()).toMatchObject({ code: 0 });
+    expect(readdirSync(bin)).toEqual(["quorate"]);
+  });
+
+  // Each word of a step, and when the script is killed: before it is done, or right after.
+  const steps = ["sync", "ln", "mv"].flatMap((step) => [
+    { step, when: "before", body: "kill -9 $PPID" },
+    { step, when: "after", body: `PATH=/usr/bin:/bin; ${step} "$@"; kill -9 $PPID` },
+  ]);
+  test.each(steps)(
+    "killed $when $step it leaves a whole program, and the next run ends it",
+    async ({ step, body }) => {
       await fromDist();
-      expect(await fromDist()).toMatchObject({
-        code: 0,
-        out: expect.stringContaining("nothing to do"),
-      });
-      expect(existsSync(join(bin, "quorate.prev"))).toBe(false);
-      release("1.1.0");
-      expect(await fromDist()).toMatchObject({
-        code: 0,
-        out: expect.stringContaining("quorate 1.1.0"),
-      });
-      expect(readFileSync(join(bin, "quorate.prev"), "utf8")).toContain("1.0.0");
-      expect(installed()).toContain("1.1.0");
-    });
-
-    test("downloads from a server", async () => {
-      using server = serve((name) => new Response(Bun.file(join(dist, name))));
-      const result = await run(["--bin-dir", bin], { QUORATE_MIRROR: `${server.url}/` });
-      expect(result).toMatchObject({ code: 0, err: "" });
-      expect(installed()).toContain("1.0.0");
-    });
-
-    test("refuses a file with another hash, and leaves the old one", async () => {
-      await fromDist();
-      release("1.1.0");
-      for (const target of targets) put(join(dist, fileName(target)), "#!/bin/sh\necho evil\n");
-      const result = await fromDist();
-      expect(result.code).toBe(verificationFailed);
-      expect(result.err).toContain("is not what SHA256SUMS says");
-      expect(installed()).toContain("1.0.0");
-      expect(leftovers(bin)).toEqual([]);
-    });
-
-    test("refuses damaged sums", async () => {
-      const text = readFileSync(join(dist, "SHA256SUMS"), "utf8");
-      put(join(dist, "SHA256SUMS"), text.replaceAll(/^.{10}/gm, "zzzzzzzzzz"));
-      expect(await fromDist()).toMatchObject({ code: verificationFailed });
-      expect(installed()).toBe("");
-    });
-
-    test.each(["armv7l", "i686", "riscv64"])("refuses %s", async (name) => {
-      const result = await fromDist(processor(name));
-      expect(result).toMatchObject({
-        code: unsupported,
-        out: "",
-        err: expect.stringContaining(name),
-      });
-      expect(readdirSync(bin)).toEqual([]);
-    });
-
-    test("refuses another system and a source without a file for this machine", async () => {
-      const other = await fromDist(pretend({ uname: "echo FreeBSD" }));
-      expect(other).toMatchObject({ code: unsupported, err: expect.stringContaining("FreeBSD") });
+      await release({ version: "1.1.0" });
+      expect((await fromDist(pretend({ [step]: body }))).code).not.toBe(0);
+      expect(installed()).toMatch(/quorate 1\.[01]\.0 .*\n(?:.*\n)*esac\n$/);
+      expect((await execute([join(bin, "quorate"), "--version"])).code).toBe(0);
       rmSync(join(home, "fake"), { recursive: true });
-      for (const target of targets)
-        if (target.arch === process.arch) rmSync(join(dist, fileName(target)));
-      sums();
-      expect(await fromDist()).toMatchObject({
-        code: unsupported,
-        err: expect.stringContaining("no build"),
-      });
-      expect(readdirSync(bin)).toEqual([]);
+      expect(await fromDist()).toMatchObject({ code: 0, err: "" });
+      expect(installed()).toContain("1.1.0");
+      expect(readdirSync(bin).toSorted()).toEqual(["quorate", "quorate.prev"]);
+    },
+  );
+
+  const glibc = { "lib64/ld-linux-x86-64.so.2": "" };
+  const musl = { "lib/ld-musl-x86_64.so.1": "" };
+  test.each([
+    {
+      name: "glibc with AVX2",
+      files: { ...glibc, "proc/cpuinfo": "flags : fpu avx avx2\n" },
+      takes: "linux-x64",
+    },
+    {
+      name: "glibc without AVX2",
+      files: { ...glibc, "proc/cpuinfo": "flags : fpu avx\n" },
+      takes: "linux-x64-baseline",
+    },
+    { name: "glibc and musl", files: { ...glibc, ...musl }, takes: "linux-x64-baseline" },
+    { name: "musl", files: { ...musl, "usr/lib/libstdc++.so.6": "" }, takes: "linux-x64-musl" },
+    { name: "musl without C++ library", files: musl, says: "apk add libstdc++" },
+    { name: "no C library", files: { "lib/other": "" }, says: "neither glibc" },
+  ])("chooses for an x64 image: $name", async ({ files, takes, says }) => {
+    const root = image(files);
+    const result = await run(["--from", dist, "--root", root], processor("x86_64"));
+    if (says !== undefined)
+      expect(result).toMatchObject({ code: unsupported, err: expect.stringContaining(says) });
+    else {
+      expect(result).toMatchObject({ code: 0, err: "" });
+      expect(readFileSync(join(root, "usr/local/bin/quorate"), "utf8")).toContain(` ${takes}"`);
+    }
+  });
+
+  test.each([
+    { name: "glibc", files: { "lib/ld-linux-aarch64.so.1": "" }, takes: "linux-arm64" },
+    {
+      name: "musl",
+      files: { "lib/ld-musl-aarch64.so.1": "", "usr/lib/libstdc++.so.6": "" },
+      takes: "linux-arm64-musl",
+    },
+  ])("chooses for an arm64 image: $name", async ({ files, takes }) => {
+    const root = image(files);
+    const result = await run(["--from", dist, "--root", root], processor("aarch64"));
+    expect(result).toMatchObject({ code: 0 });
+    expect(readFileSync(join(root, "usr/local/bin/quorate"), "utf8")).toContain(` ${takes}"`);
+  });
+
+  const names = ["manifest.json", "manifest.json.minisig", "the file"] as const;
+  test.each(names)("a flipped bit in %s ends with 4 and changes nothing", async (name) => {
+    await fromDist();
+    await release({ version: "1.1.0" });
+    const file =
+      name === "the file" ? readdirSync(dist).filter((each) => /(?:gz|zst)$/.test(each)) : [name];
+    for (const each of file) {
+      const length = readFileSync(join(dist, each)).length;
+      // In the signature file: not in the first comment, which nobody signed.
+      flip(join(dist, each), name.endsWith("minisig") ? 90 : Math.floor(length / 2));
+    }
+    expect(await fromDist()).toMatchObject({ code: verificationFailed });
+    expect(installed()).toContain("1.0.0");
+    expect(readdirSync(bin)).toEqual(["quorate"]);
+  });
+
+  test("a wrong key, no key and no signature end with 4", async () => {
+    const other = await testRelease(join(home, "other", "release"));
+    const refused = {
+      code: verificationFailed,
+      err: expect.stringContaining("not signed by a release key"),
+    };
+    await release({ keys: [other.signer.publicKey] });
+    expect(await fromDist()).toMatchObject(refused);
+    await release({ keys: [] });
+    expect(await fromDist()).toMatchObject(refused);
+    await release();
+    rmSync(join(dist, "manifest.json.minisig"));
+    expect(await fromDist()).toMatchObject({
+      code: verificationFailed,
+      err: expect.stringContaining("no manifest.json.minisig"),
     });
+    expect(readdirSync(bin)).toEqual([]);
+  });
 
-    test("refuses a 32-bit system on a 64-bit kernel", async () => {
-      const result = await fromDist(pretend({ od: "echo '   1'" }));
-      expect(result).toMatchObject({ code: unsupported, err: expect.stringContaining("32 bit") });
+  test("either of two keys does", async () => {
+    const other = await testRelease(join(home, "other", "release"));
+    const { signer } = other;
+    await release();
+    const text = readFileSync(script(), "utf8");
+    const own = /^keys='(.*)'$/m.exec(text)![1]!;
+    put(script(), text.replace(`keys='${own}'`, `keys='${signer.publicKey} ${own}'`));
+    expect(await fromDist()).toMatchObject({ code: 0, err: "" });
+  });
+
+  test("where nothing can check the signature, the program does that before it is installed", async () => {
+    const tools = only(...plainTools);
+    expect(await fromDist({ ...tools, FAKE_VERIFY: "4" })).toMatchObject({
+      code: verificationFailed,
+      err: expect.stringContaining("not signed"),
     });
-
-    test("does not replace a working program by one that cannot start", async () => {
-      await fromDist();
-      for (const target of targets)
-        put(join(dist, fileName(target)), "#!/bin/sh\necho no libfoo >&2; exit 127\n");
-      sums();
-      expect(await fromDist()).toMatchObject({
-        code: unsupported,
-        err: expect.stringContaining("no libfoo"),
-      });
-      expect(installed()).toContain("1.0.0");
+    expect(readdirSync(bin)).toEqual([]);
+    expect(await fromDist(tools)).toMatchObject({ code: 0, err: "" });
+    // Its own hash is only pinned for the version of the script.
+    const other = await fromDist({ ...tools, QUORATE_VERSION: "1.0.0" });
+    expect(other).toMatchObject({
+      code: verificationFailed,
+      err: expect.stringContaining("openssl 3 or minisign"),
     });
+  });
 
-    test("leaves other programs' names alone", async () => {
-      put(join(bin, "pvecm"), "somebody else's");
-      symlinkSync("/nowhere", join(bin, "corosync-keygen"));
-      const result = await fromDist();
-      expect(result).toMatchObject({
-        code: 0,
-        out: expect.stringMatching(/left alone.* pvecm .*corosync-keygen/),
-      });
-      expect(readFileSync(join(bin, "pvecm"), "utf8")).toBe("somebody else's");
-      expect(readlinkSync(join(bin, "corosync-keygen"))).toBe("/nowhere");
-      rmSync(join(bin, "pvecm"));
-      await fromDist({}, "--no-links");
-      expect(existsSync(join(bin, "pvecm"))).toBe(false);
+  test.skipIf(!isCi && Bun.which("minisign") === null)("minisign(1) does for openssl", async () => {
+    const tools = only(...plainTools, "minisign");
+    expect(await fromDist({ ...tools, FAKE_VERIFY: "4" })).toMatchObject({ code: 0, err: "" });
+    await release({
+      version: "1.1.0",
+      keys: [(await testRelease(join(home, "other", "release"))).signer.publicKey],
     });
-
-    test("a script that was cut off does nothing", async () => {
-      const text = readFileSync(script, "utf8").trimEnd();
-      const cuts = new Set<number>();
-      for (let length = 0; length < text.length; length += 100) cuts.add(length);
-      for (let length = text.length - 60; length < text.length; length += 1) cuts.add(length);
-      for (const length of cuts) {
-        await execute([...command, "-s", "--", "--from", dist, "--bin-dir", bin], {
-          stdin: text.slice(0, length),
-        });
-        expect([length, readdirSync(bin)]).toEqual([length, []]);
-      }
-      const whole = await execute([...command, "-s", "--", "--from", dist, "--bin-dir", bin], {
-        stdin: text,
-      });
-      expect(whole.code).toBe(0);
-      expect(installed()).not.toBe("");
-    }, 30_000);
-
-    test("takes usage errors apart", async () => {
-      for (const args of [
-        [],
-        ["--from"],
-        ["--from", ""],
-        ["node"],
-        ["--url", "ftp://127.0.0.1/"],
-      ]) {
-        expect([args, (await run(args)).code]).toEqual([args, usage]);
-      }
-      const plain = await run(["--url", "http://quorate.invalid/"]);
-      expect(plain).toMatchObject({ code: usage, err: expect.stringContaining("not https") });
-      const file = put(join(home, "file"), "");
-      const unwritable = await run(["--from", dist, "--bin-dir", file]);
-      expect(unwritable).toMatchObject({ code: usage, err: expect.stringContaining("--bin-dir") });
-      expect(await run(["--help"])).toMatchObject({
-        code: 0,
-        out: expect.stringContaining("usage:"),
-      });
-    });
-
-    test("without root it installs below the home directory", async () => {
-      const result = await run(["--from", dist], pretend({ id: "echo 1000" }));
-      expect(result).toMatchObject({ code: 0, out: expect.stringContaining("not in your PATH") });
-      expect(existsSync(join(home, ".local/bin/quorate"))).toBe(true);
-    });
-
-    const glibc = { "lib64/ld-linux-x86-64.so.2": "" };
-    const musl = { "lib/ld-musl-x86_64.so.1": "" };
-    test.each([
-      {
-        name: "glibc with AVX2",
-        files: { ...glibc, "proc/cpuinfo": "flags : fpu avx avx2\n" },
-        takes: "linux-x64",
-      },
-      {
-        name: "glibc without AVX2",
-        files: { ...glibc, "proc/cpuinfo": "flags : fpu avx\n" },
-        takes: "linux-x64-baseline",
-      },
-      { name: "glibc and musl", files: { ...glibc, ...musl }, takes: "linux-x64-baseline" },
-      { name: "musl", files: { ...musl, "usr/lib/libstdc++.so.6": "" }, takes: "linux-x64-musl" },
-      { name: "musl without C++ library", files: musl, says: "apk add libstdc++" },
-      { name: "no C library", files: { "lib/other": "" }, says: "neither glibc" },
-    ])("chooses for an x64 image: $name", async ({ files, takes, says }) => {
-      const root = image(files);
-      const result = await run(["--from", dist, "--root", root], processor("x86_64"));
-      if (says !== undefined)
-        expect(result).toMatchObject({ code: unsupported, err: expect.stringContaining(says) });
-      else {
-        expect(result).toMatchObject({ code: 0, err: "" });
-        expect(readFileSync(join(root, "usr/local/bin/quorate"), "utf8")).toEndWith(` ${takes}\n`);
-      }
-    });
-
-    test.each([
-      { name: "glibc", files: { "lib/ld-linux-aarch64.so.1": "" }, takes: "linux-arm64" },
-      {
-        name: "musl",
-        files: { "lib/ld-musl-aarch64.so.1": "", "usr/lib/libstdc++.so.6": "" },
-        takes: "linux-arm64-musl",
-      },
-    ])("chooses for an arm64 image: $name", async ({ files, takes }) => {
-      const root = image(files);
-      expect(await run(["--from", dist, "--root", root], processor("aarch64"))).toMatchObject({
-        code: 0,
-      });
-      expect(readFileSync(join(root, "usr/local/bin/quorate"), "utf8")).toEndWith(` ${takes}\n`);
-    });
-  },
-);
-
-describe("a bad server", () => {
-  const run = (url: string, env: Record<string, string> = {}): Promise<Outcome> =>
-    execute(["sh", script, "--url", url, "--bin-dir", bin], { env });
+    expect(await fromDist(tools)).toMatchObject({ code: verificationFailed });
+    expect(installed()).toContain("1.0.0");
+  });
 
   test(
-    "that has not the file is asked three times",
+    "QUORATE_VERSION takes another release of the same key, by its signature alone",
     async () => {
-      let asked = 0;
-      using server = serve((name) => {
-        if (name === "SHA256SUMS") return new Response(Bun.file(join(dist, name)));
-        asked += 1;
-        return new Response("gone", { status: 404 });
+      using mirror = served();
+      const older = readFileSync(script(), "utf8");
+      const key = /^keys='(.*)'$/m.exec(older)![1]!;
+      const newer = await release({ version: "1.1.0" });
+      const named = (version: string, keys: string) => {
+        put(join(home, "old.sh"), older.replace(`keys='${key}'`, `keys='${keys}'`));
+        return execute([...command, join(home, "old.sh"), "qnetd", "--bin-dir", bin], {
+          env: { HOME: home, QUORATE_MIRROR: mirror.url, QUORATE_VERSION: version },
+        });
+      };
+      expect(await named("1.1.0", key)).toMatchObject({ code: verificationFailed });
+      expect(await named("1.2.0", newer.signer.publicKey)).toMatchObject({
+        code: downloadFailed,
       });
-      expect(await run(server.url)).toMatchObject({ code: downloadFailed });
-      expect(asked).toBe(3);
+      expect(await named("../x", newer.signer.publicKey)).toMatchObject({ code: usage });
       expect(readdirSync(bin)).toEqual([]);
+      expect(await named("1.1.0", newer.signer.publicKey)).toMatchObject({ code: 0, err: "" });
+      expect(installed()).toContain("1.1.0");
+    },
+    retryMsMax,
+  );
+
+  test("downloads from a mirror", async () => {
+    using mirror = served();
+    const result = await run(["qnetd", "--bin-dir", bin], { QUORATE_MIRROR: `${mirror.url}/` });
+    expect(result).toMatchObject({ code: 0, err: "" });
+    expect(installed()).toContain("1.0.0");
+  });
+});
+
+function served(): Disposable & { url: string } {
+  const mirror = serveMirror(dist);
+  return { url: mirror.url, [Symbol.dispose]: () => void mirror.stop() };
+}
+
+describe("a bad server", () => {
+  const run = (url: string, env: Record<string, string> = {}, place = bin): Promise<Outcome> =>
+    execute(["sh", script(), "qnetd", "--url", url, "--bin-dir", place], {
+      env: { HOME: home, ...env },
+    });
+
+  /** Promises a whole file by its length, and ends where `cut(name, request)` says. */
+  function server(
+    cut: (name: string, request: number) => number | undefined,
+    knowsRanges = true,
+  ): Disposable & { url: string; asked: string[] } {
+    const asked: string[] = [];
+    const listener = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket, request) {
+          const text = request.toString();
+          const name = /^GET \/(\S*)/.exec(text)?.[1] ?? "";
+          const wanted = Number(/^range: bytes=(\d+)-/im.exec(text)?.[1] ?? 0);
+          asked.push(`${name} ${wanted}`);
+          const from = knowsRanges ? wanted : 0;
+          const all = readFileSync(join(dist, name));
+          const range = `Content-Range: bytes ${from}-${all.length - 1}/${all.length}`;
+          const status = from === 0 ? "200 OK" : `206 Partial Content\r\n${range}`;
+          const head = `HTTP/1.1 ${status}\r\nContent-Length: ${all.length - from}\r\nConnection: close\r\n\r\n`;
+          const requests = asked.filter((each) => each.startsWith(`${name} `)).length;
+          const to = Math.max(from, cut(name, requests) ?? all.length);
+          socket.end(Buffer.concat([Buffer.from(head), all.subarray(from, to)]));
+        },
+      },
+    });
+    return {
+      url: `http://127.0.0.1:${listener.port}`,
+      asked,
+      [Symbol.dispose]: () => listener.stop(true),
+    };
+  }
+
+  test("that has not the file is asked once", async () => {
+    using mirror = served();
+    for (const name of readdirSync(dist)) if (/(?:gz|zst)$/.test(name)) rmSync(join(dist, name));
+    const result = await run(mirror.url);
+    expect(result).toMatchObject({
+      code: downloadFailed,
+      err: expect.stringContaining("there is no quorate-linux-"),
+    });
+    expect(readdirSync(bin)).toEqual([]);
+  });
+
+  test("that has no signature ends with 4", async () => {
+    using mirror = served();
+    rmSync(join(dist, "manifest.json.minisig"));
+    expect(await run(mirror.url)).toMatchObject({ code: verificationFailed });
+    expect(readdirSync(bin)).toEqual([]);
+  });
+
+  test(
+    "a download cut at each of 20 places changes nothing, and ends with 3",
+    async () => {
+      const file = readdirSync(dist).find((name) =>
+        name.startsWith(`quorate-linux-${process.arch}`),
+      )!;
+      const places = ["manifest.json", "manifest.json.minisig", file].flatMap((name, at) =>
+        Array.from({ length: at === 2 ? 8 : 6 }, (_, index) => ({
+          name,
+          share: index / (at === 2 ? 8 : 6),
+        })),
+      );
+      expect(places).toHaveLength(20);
+      const outcomes = await Promise.all(
+        places.map(async ({ name, share }, index) => {
+          const kind =
+            name === file ? /(?:gz|zst)$/ : new RegExp(`^${name.replaceAll(".", "\\.")}$`);
+          const length = readFileSync(join(dist, name)).length;
+          using broken = server((asked) =>
+            kind.test(asked) ? Math.floor(length * share * 0.9) : undefined,
+          );
+          const place = join(bin, String(index));
+          mkdirSync(place);
+          // Each of its three tries ends there: a resumed one gets nothing more.
+          const { code } = await run(broken.url, {}, place);
+          return { code, left: readdirSync(place) };
+        }),
+      );
+      expect(
+        outcomes.filter(({ code, left }) => code !== downloadFailed || left.length > 0),
+      ).toEqual([]);
+    },
+    retryMsMax * 4,
+  );
+
+  test(
+    "that breaks off is asked for the rest, and believed when it brings it",
+    async () => {
+      using broken = server((name, request) =>
+        /(?:gz|zst)$/.test(name) && request === 1 ? 20 : undefined,
+      );
+      expect(await run(broken.url)).toMatchObject({ code: 0 });
+      expect(broken.asked.at(-1)).toMatch(/ 20$/);
+      expect(installed()).toContain("1.0.0");
     },
     retryMsMax,
   );
 
   test(
-    "that breaks off is asked again, and believed when it brings the whole",
+    "that cannot go on in the middle is asked from the start",
     async () => {
-      let asked = 0;
-      using listener = breakingServer(() => (asked += 1) <= 2);
-      expect(await run(listener.url)).toMatchObject({ code: 0 });
-      expect(asked).toBe(3);
+      const isCut = (name: string, request: number): boolean =>
+        /(?:gz|zst)$/.test(name) && request === 1;
+      using broken = server((name, request) => (isCut(name, request) ? 20 : undefined), false);
+      expect(await run(broken.url)).toMatchObject({ code: 0 });
+      expect(broken.asked.slice(-2)).toEqual([
+        expect.stringMatching(/ 20$/),
+        expect.stringMatching(/ 0$/),
+      ]);
       expect(installed()).toContain("1.0.0");
     },
     retryMsMax,
   );
 
   test("that ends early without a word is caught by the hash", async () => {
-    using server = serve((name) => {
-      const whole = readFileSync(join(dist, name));
-      return new Response(name === "SHA256SUMS" ? whole : whole.subarray(0, 10));
-    });
-    expect(await run(server.url)).toMatchObject({ code: verificationFailed });
+    for (const name of readdirSync(dist)) {
+      if (/(?:gz|zst)$/.test(name))
+        put(join(dist, name), readFileSync(join(dist, name)).subarray(0, 30));
+    }
+    using mirror = served();
+    expect(await run(mirror.url)).toMatchObject({ code: verificationFailed });
     expect(readdirSync(bin)).toEqual([]);
   });
 
   test("is not needed: wget does where curl is missing", async () => {
-    using server = serve((name) => new Response(Bun.file(join(dist, name))));
-    const tools = join(home, "tools");
-    mkdirSync(tools);
-    for (const tool of [
-      ...[
-        "sh",
-        "uname",
-        "od",
-        "tr",
-        "getconf",
-        "grep",
-        "id",
-        "mkdir",
-        "mktemp",
-        "awk",
-        "cut",
-        "cp",
-      ],
-      ...[
-        "rm",
-        "chmod",
-        "mv",
-        "ln",
-        "sync",
-        "readlink",
-        "sha256sum",
-        "cat",
-        "head",
-        "sleep",
-        "wget",
-      ],
-    ]) {
-      const place = Bun.which(tool);
-      if (place !== null) symlinkSync(place, join(tools, tool));
-    }
-    expect(await run(server.url, { PATH: tools })).toMatchObject({ code: 0 });
+    using mirror = served();
+    expect(await run(mirror.url, only(...plainTools, "openssl", "wget"))).toMatchObject({
+      code: 0,
+    });
     expect(installed()).toContain("1.0.0");
-    if (Bun.which("busybox") === null && process.env["QUORATE_CI"] !== "1") return;
-    rmSync(join(tools, "wget"));
+    if (Bun.which("busybox") === null && !isCi) return;
     rmSync(join(bin, "quorate"));
-    symlinkSync(Bun.which("busybox")!, join(tools, "wget"));
-    expect(await run(server.url, { PATH: tools })).toMatchObject({ code: 0 });
+    const tools = only(...plainTools);
+    symlinkSync(Bun.which("busybox")!, join(home, "tools/wget"));
+    expect(await run(mirror.url, tools)).toMatchObject({ code: 0 });
+    expect(installed()).toContain("1.0.0");
+  });
+});
+
+/** In a mount namespace of its own, where `place` is a file system with these options. */
+function mounted(
+  place: string,
+  options: string,
+  command: readonly string[],
+  env: Record<string, string>,
+): Promise<Outcome> {
+  const inside =
+    'mount -t tmpfs -o "$1" none "$2" && shift 2 && "$@"; code=$?; ls -A "$PLACE" >&2; exit $code';
+  const words = ["sh", "-c", inside, "sh", options, place, ...command];
+  return execute(["unshare", "--mount", ...words], { env: { HOME: home, PLACE: place, ...env } });
+}
+
+describe.skipIf(process.getuid?.() !== 0 && !isCi)("a bad disk", () => {
+  const install = (place: string, env: Record<string, string>, options: string): Promise<Outcome> =>
+    mounted(place, options, ["sh", script(), "qnetd", "--from", dist, "--bin-dir", place], env);
+
+  test("too small: refused before anything is loaded", async () => {
+    const result = await install(bin, {}, "size=8m");
+    expect(result.code).toBe(unsupported);
+    expect(result.err).toMatch(/ MB free in .*needs 64 MB for a moment\n$/);
+  });
+
+  test("full in the middle: ends with 3 and leaves nothing", async () => {
+    const big = (target: string, version: string) =>
+      `${program(target, version)}# ${createHash("sha512").update(target).digest("hex").repeat(4000)}\n`;
+    await release({ version: "1.2.0", program: big });
+    const lying = pretend({ df: "echo; echo - - - 9999999" });
+    const result = await install(bin, lying, "size=100k");
+    expect(result.code).toBe(downloadFailed);
+    expect(result.err).toContain("is there space");
+    expect(result.err.trimEnd().split("\n").at(-1)).toContain("is there space");
+  });
+
+  test("noexec: refused, and another place is asked for", async () => {
+    const result = await install(bin, {}, "noexec,size=200m");
+    expect(result).toMatchObject({ code: unsupported, err: expect.stringContaining("noexec") });
+  });
+
+  test("noexec for temporary files does not matter", async () => {
+    const place = join(home, "tmp");
+    mkdirSync(place);
+    const command = ["sh", script(), "qnetd", "--from", dist, "--bin-dir", bin];
+    const result = await mounted(place, "noexec,size=1m", command, { TMPDIR: place });
+    expect(result).toMatchObject({ code: 0, err: "" });
     expect(installed()).toContain("1.0.0");
   });
 
-  /** Promises a whole file by its length; while `breaks` says so it closes the connection half way. */
-  function breakingServer(breaks: () => boolean): Disposable & { url: string } {
-    const server = Bun.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      socket: {
-        data(socket, request) {
-          const name = /^GET \/(\S*)/.exec(request.toString())?.[1] ?? "";
-          const body = readFileSync(join(dist, name));
-          const half = name !== "SHA256SUMS" && breaks();
-          const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
-          socket.end(Buffer.concat([Buffer.from(head), half ? body.subarray(0, 20) : body]));
-        },
-      },
+  test("no network at all: a release in a directory needs none", async () => {
+    const words = ["sh", script(), "qnetd", "--from", dist, "--bin-dir", bin];
+    expect(await execute(["unshare", "--net", ...words], { env: { HOME: home } })).toMatchObject({
+      code: 0,
+      err: "",
     });
-    return { url: `http://127.0.0.1:${server.port}`, [Symbol.dispose]: () => server.stop(true) };
-  }
+  });
 });
 
 test("is plain shell: shellcheck finds nothing, and it stays readable aloud", async () => {
-  const lines = readFileSync(script, "utf8").split("\n").length;
+  const lines = readFileSync(sourceScript, "utf8").trimEnd().split("\n").length;
   expect(lines).toBeLessThanOrEqual(400);
-  if (Bun.which("shellcheck") === null && process.env["QUORATE_CI"] !== "1") {
+  if (Bun.which("shellcheck") === null && !isCi) {
     console.log("not checked: shellcheck is not installed");
     return;
   }
-  expect(await execute(["shellcheck", "--shell=sh", script])).toEqual({
-    code: 0,
-    out: "",
-    err: "",
-  });
+  for (const file of [sourceScript, script()]) {
+    expect(await execute(["shellcheck", "--shell=sh", file])).toEqual({
+      code: 0,
+      out: "",
+      err: "",
+    });
+  }
 });

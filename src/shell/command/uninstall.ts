@@ -1,0 +1,179 @@
+// `quorate uninstall`: stops what was installed and removes what was written down then, and nothing else; with --purge, after asking,
+// also keys, certificates and the tree (engineering.md §13 I16). A node whose leaving would cost its cluster the quorum is not stopped.
+import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { userInfo } from "node:os";
+import { dirname } from "node:path";
+import { NodeClient } from "../client.ts";
+import { CommandFailure, exitFailed, exitNotRunning, exitOk, exitUsage } from "../exit.ts";
+import { dataOf, managerOf, tracesOf } from "../install/service-manager.ts";
+import {
+  type Installed,
+  type InstallPlaces,
+  installPlaces,
+  readInstalled,
+} from "../install/record.ts";
+import { isThere, linkTarget, Steps } from "../install/steps.ts";
+import { linkNames } from "../link-names.ts";
+import { nodePaths } from "../paths.ts";
+import type { NodeStatus } from "../status.ts";
+import { run } from "../upgrade/services.ts";
+
+const askMsMax = 15_000;
+const answerBytesMax = 64;
+
+export interface UninstallOptions {
+  /** Data as well. */
+  readonly isPurge: boolean;
+  /** Do not ask. */
+  readonly isYes: boolean;
+  /** Even if the cluster loses its quorum. */
+  readonly isForce: boolean;
+  readonly isDry: boolean;
+  readonly write: (text: string) => void;
+}
+
+export async function uninstallCommand(options: UninstallOptions): Promise<number> {
+  const isRoot = process.getuid?.() === 0;
+  const home = process.env["HOME"] ?? userInfo().homedir;
+  const places = installPlaces(isRoot, home);
+  if (!existsSync(places.record)) {
+    throw new CommandFailure(
+      `nothing is written down as installed (${places.record} does not exist)${isRoot ? "" : "; what root installed only root removes"}`,
+    );
+  }
+  const installed = readInstalled(readFileSync(places.record, "utf8"));
+  const data = options.isPurge ? dataThere(installed, places) : [];
+  if (!options.isForce) await checkQuorum(installed);
+  if (data.length > 0 && !options.isYes && !options.isDry) askForData(data);
+
+  const steps = new Steps(options);
+  await stopServices(installed, home, steps);
+  await unmount(installed, steps);
+  removeFiles(installed, steps);
+  for (const { manager } of installed.services) {
+    for (const words of managerOf(manager, home)?.forget ?? []) await steps.tryCommand(words);
+  }
+  for (const { role } of installed.services) {
+    for (const path of tracesOf(role, places)) steps.remove(path);
+  }
+  await removeUsers(installed, steps);
+  for (const path of data) {
+    if (installed.directories.includes(path)) steps.remove(path);
+    else steps.empty(path);
+  }
+  steps.remove(places.state);
+  for (const path of installed.directories.toReversed()) steps.removeEmpty(path);
+  for (const line of installed.foreign)
+    steps.say(`left alone, as quorate does not make such things: ${line}`);
+  const kept = options.isPurge ? [] : dataThere(installed, places);
+  if (kept.length > 0) steps.say(`kept: ${kept.join(" ")} (--purge would have removed them)`);
+  steps.say(options.isDry ? "nothing was changed" : "uninstalled");
+  return exitOk;
+}
+
+function dataThere({ services }: Installed, places: InstallPlaces): readonly string[] {
+  return services.flatMap(({ role }) => dataOf(role, places)).filter(isThere);
+}
+
+/** A stopped or broken node costs nobody anything. */
+async function checkQuorum({ services }: Installed): Promise<void> {
+  if (!services.some(({ role }) => role === "node")) return;
+  let status: NodeStatus;
+  try {
+    status = await new NodeClient(nodePaths("/").socket).status();
+  } catch (error) {
+    if (error instanceof CommandFailure && error.code === exitNotRunning) return;
+    if (!(error instanceof CommandFailure)) throw error;
+    throw new CommandFailure(
+      `whether the cluster can do without this node is unknown: ${error.message}. --force removes it all the same`,
+      exitFailed,
+    );
+  }
+  const reason = whyNeeded(status);
+  if (reason === undefined) return;
+  throw new CommandFailure(
+    `${reason}. Start another node first, or remove this one from the cluster (pvecm delnode); --force removes it all the same`,
+    exitFailed,
+  );
+}
+
+/** Undefined when the cluster keeps its quorum without this node, has none to lose, or is nobody but this node. */
+export function whyNeeded(status: Pick<NodeStatus, "quorum" | "nodes">): string | undefined {
+  const { quorate, totalVotes, quorum, members } = status.quorum;
+  const own = status.nodes.find(({ local }) => local)?.votes ?? 0;
+  if (!quorate || members.length < 2 || totalVotes - own >= quorum) return undefined;
+  return (
+    `without this node the others would have ${totalVotes - own} of ${quorum} votes needed: ` +
+    "they would lose their quorum, and the tree there would be read-only"
+  );
+}
+
+/** Throws unless the operator says yes on the terminal; stdin may be a script. */
+function askForData(data: readonly string[]): void {
+  let terminal: number;
+  try {
+    terminal = openSync("/dev/tty", "r+");
+  } catch {
+    throw new CommandFailure("there is no terminal to ask on: --purge needs --yes here", exitUsage);
+  }
+  try {
+    writeSync(
+      terminal,
+      `This removes keys, certificates and configuration for good:\n${data.map((path) => `  ${path}\n`).join("")}Type "yes" to go on: `,
+    );
+    const answer = Buffer.alloc(answerBytesMax);
+    const length = readSync(terminal, answer);
+    if (answer.toString("utf8", 0, length).trim() === "yes") return;
+  } finally {
+    closeSync(terminal);
+  }
+  throw new CommandFailure("nothing was removed", exitFailed);
+}
+
+async function stopServices({ services }: Installed, home: string, steps: Steps): Promise<void> {
+  for (const { manager: kind, role } of services) {
+    const manager = managerOf(kind, home);
+    if (manager === undefined) continue;
+    // A unit that is gone cannot be stopped, and a script that is gone cannot stop.
+    const isInstalled = manager.units(role).some(({ path }) => existsSync(path));
+    if (isInstalled) for (const words of manager.stop(role)) await steps.tryCommand(words);
+  }
+}
+
+/** What a killed node left mounted. */
+async function unmount({ services }: Installed, steps: Steps): Promise<void> {
+  if (!services.some(({ role }) => role === "node")) return;
+  const { mount } = nodePaths("/");
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  const isOurs = mounts.some(
+    (line) => line.split(" ")[1] === mount && line.split(" ")[2]?.startsWith("fuse") === true,
+  );
+  if (isOurs) await steps.tryCommand(["umount", "-l", mount]);
+}
+
+/** The program last: until then this can be run again. */
+function removeFiles({ files }: Installed, steps: Steps): void {
+  const programs = files.filter(
+    (path) => path.endsWith("/quorate") && !path.includes("/bash-completion/"),
+  );
+  for (const path of files) {
+    const isLinkName = linkNames.some((name) => path.endsWith(`/${name}`));
+    if (programs.includes(path) || (isLinkName && linkTarget(path) === undefined)) continue;
+    steps.remove(path);
+  }
+  for (const path of programs) {
+    for (const name of [`${path}.prev`, `${path}.next`, `${dirname(path)}/.quorate-install`, path])
+      steps.remove(name);
+  }
+}
+
+async function removeUsers({ users }: Installed, steps: Steps): Promise<void> {
+  for (const user of users) {
+    const [program] = ["userdel", "deluser"].filter((name) => Bun.which(name) !== null);
+    if (program !== undefined) await steps.tryCommand([program, user]);
+    // Some take the group of the same name along.
+    const hasGroup = (await run(["grep", "-q", `^${user}:`, "/etc/group"], askMsMax)).code === 0;
+    const [group] = ["groupdel", "delgroup"].filter((name) => Bun.which(name) !== null);
+    if (hasGroup && group !== undefined) await steps.tryCommand([group, user]);
+  }
+}
