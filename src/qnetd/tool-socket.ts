@@ -152,7 +152,11 @@ export type ToolAnswer =
   | { readonly kind: "unknown"; readonly reason: string };
 
 /** Sends one request to a daemon, ours or the original, and waits for the whole answer. Never throws. */
-export function askTool(path: string, command: ToolCommand): Promise<ToolAnswer> {
+export function askTool(
+  path: string,
+  command: ToolCommand,
+  patienceMs: number = answerMsMax,
+): Promise<ToolAnswer> {
   const { promise, resolve } = Promise.withResolvers<ToolAnswer>();
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -164,9 +168,8 @@ export function askTool(path: string, command: ToolCommand): Promise<ToolAnswer>
     resolve(answer);
   };
   const deadline = setTimeout(
-    () =>
-      end({ kind: "unknown", reason: `No whole answer of the IPC server in ${answerMsMax} ms` }),
-    answerMsMax,
+    () => end({ kind: "unknown", reason: `No whole answer of the IPC server in ${patienceMs} ms` }),
+    patienceMs,
   );
   socket.on("connect", () => {
     isConnected = true;

@@ -13,7 +13,7 @@ export const qdeviceUsage = [
 export function qdeviceVerb(cli: CAC): void {
   rootOption(cli.command("qdevice <verb> [...args]", "The cluster's vote server: set up, remove"))
     .option("--force", "Also for an odd number of nodes, where it is a single point of failure")
-    .option("--tls <mode>", "off, on or required (setup)")
+    .option("--tls <off|on|required>", "Of the connection to the vote server (setup)")
     .option("--port <port>", "Of the vote server (setup ADDRESS)")
     .option("--p12 <file>", "Key, certificate and authority in one file (setup ADDRESS)")
     .option("--password <text>", "Of the PKCS#12 file", { default: "" })

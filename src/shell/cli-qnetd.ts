@@ -11,8 +11,8 @@ import { note, rootOption, textOf, wordOf, write } from "./cli-words.ts";
 export const qnetdUsage = [
   "(none)        run the vote server in the foreground",
   "status        clusters, nodes, and why each vote is what it is",
-  "invite        CLUSTER [--address A] [--expires 1h]: a token for `quorate qdevice setup`; --list, --revoke CLUSTER",
-  "certificates  list | renew | import [FILE.p12 …] [--password TEXT]",
+  "invite [CLUSTER]  a token for `quorate qdevice setup`; with --list or --revoke CLUSTER those that are open",
+  "certificates [list|renew|import] [FILE.p12…]  its own, or those of an original server",
 ].join("\n");
 
 type Options = Readonly<Record<string, unknown>>;
@@ -21,7 +21,7 @@ export function qnetdVerb(cli: CAC): void {
   rootOption(cli.command("qnetd [verb] [...args]", "Vote server for clusters (corosync-qnetd)"))
     .option("--listen <address>", "Serve on this address only (default: all)")
     .option("--port <port>", "TCP port (default: 5403)")
-    .option("--tls <mode>", "off, on (a client may use it) or required", { default: "on" })
+    .option("--tls <off|on|required>", "on: a client may use it", { default: "on" })
     .option("--no-client-cert", "Do not ask clients for the certificate of their cluster")
     .option(
       "--max-clients <n>",

@@ -59,9 +59,12 @@ const statusSchema = v.looseObject({
 
 export class NodeClient {
   readonly #socket: string;
+  readonly #patienceMs: number;
 
-  constructor(socket: string) {
+  /** `patienceMs`: how long one answer may take. */
+  constructor(socket: string, patienceMs: number = requestMsMax) {
     this.#socket = socket;
+    this.#patienceMs = patienceMs;
   }
 
   async status(): Promise<NodeStatus> {
@@ -123,7 +126,7 @@ export class NodeClient {
       response = await fetch(`http://localhost${path}`, {
         method,
         unix: this.#socket,
-        signal: AbortSignal.timeout(requestMsMax),
+        signal: AbortSignal.timeout(this.#patienceMs),
         ...(body === undefined
           ? {}
           : { body: typeof body === "string" ? body : new Uint8Array(body) }),
@@ -131,7 +134,12 @@ export class NodeClient {
     } catch (error) {
       if (error instanceof Error && error.name === "TimeoutError") {
         throw new CommandFailure(
-          `the node at ${this.#socket} gave no answer in ${requestMsMax / 1000} s; see its log`,
+          `the node at ${this.#socket} gave no answer in ${this.#patienceMs / 1000} s; see its log`,
+        );
+      }
+      if (error instanceof Error && "code" in error && error.code === "EACCES") {
+        throw new CommandFailure(
+          `you may not ask the node at ${this.#socket}: repeat as root or as the user it runs as`,
         );
       }
       throw new CommandFailure(

@@ -36,7 +36,7 @@ export async function enrol(token: InviteToken, request: Uint8Array): Promise<De
     failures.push(`${address}: ${outcome.reason}`);
   }
   return malformed(
-    `no vote server could be reached at port ${token.port} (${failures.join("; ")})`,
+    `no vote server could be reached at port ${token.port} (${failures.join("; ")}): is it running, and is that TCP port open on the way?`,
   );
 }
 

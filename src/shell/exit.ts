@@ -10,6 +10,15 @@ export const exitNotRunning = 3;
 /** corosync.conf, the key or the database is wrong or missing (corosync's own status for a bad configuration is 8). */
 export const exitConfiguration = 8;
 
+/** What they mean, for the manual page. */
+export const exitTexts: readonly (readonly [number, string])[] = [
+  [exitOk, "done"],
+  [exitFailed, "could not be done, or not all is well; the text says why"],
+  [exitUsage, "the command line is wrong"],
+  [exitNotRunning, "no node or no vote server answers here"],
+  [exitConfiguration, "configuration, key or database missing or wrong"],
+];
+
 /** Ends a verb: `reason` is one clear sentence for stderr. */
 export class CommandFailure extends Error {
   readonly code: number;

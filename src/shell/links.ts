@@ -23,14 +23,25 @@ export async function runLink(name: string, args: readonly string[]): Promise<nu
         const { pvecmQdevice } = await import("./command/pvecm-qdevice.ts");
         return pvecmQdevice({ root: "/", args: args.slice(1), write, writeError: note });
       }
-      note(
-        `quorate: of pvecm only "pvecm qdevice setup|remove" is part of quorate ${identity.version} yet; see \`quorate --help\`.\n`,
-      );
-      return exitUsage;
+      return notYet(name);
     default:
-      note(
-        `quorate: ${name} is not part of quorate ${identity.version} yet; see \`quorate --help\`.\n`,
-      );
-      return exitUsage;
+      return notYet(name);
   }
+}
+
+/** What quorate has in place of a program that it does not answer for yet. */
+const instead: Readonly<Record<string, string>> = {
+  pvecm:
+    'only "pvecm qdevice setup ADDRESS" and "pvecm qdevice remove" work under this name; for "pvecm status" and "pvecm nodes" use "quorate status"',
+  "corosync-quorumtool": 'use "quorate status": votes, quorum and nodes',
+  "corosync-cfgtool": 'use "quorate status" for the links (-s) and "quorate reload" for -R',
+  "corosync-cmapctl": 'use "quorate status --json"',
+  "corosync-keygen":
+    "make the key of a new cluster with: (umask 077; head -c 256 /dev/urandom > /etc/corosync/authkey)",
+};
+
+function notYet(name: string): number {
+  const hint = instead[name] ?? "see `quorate --help`";
+  note(`quorate: ${name} is not a part of quorate ${identity.version} yet; ${hint}\n`);
+  return exitUsage;
 }

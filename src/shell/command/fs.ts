@@ -46,7 +46,7 @@ export async function fsCommand(options: FsOptions): Promise<number> {
       return dump(options, await client.dump());
     default:
       throw new CommandFailure(
-        `unknown verb "fs ${options.verb}". The verbs are:\n${fsUsage}`,
+        `\`quorate fs\` has no verb "${options.verb}"; see \`quorate fs --help\``,
         exitUsage,
       );
   }
@@ -55,8 +55,10 @@ export async function fsCommand(options: FsOptions): Promise<number> {
 function expectArgs(options: FsOptions, min: number, max: number): void {
   const count = options.args.length;
   if (count < min || count > max) {
+    const line = fsUsage.split("\n").find((each) => each.startsWith(`${options.verb} `)) ?? "";
+    const [form = options.verb] = line.split(/\s{2,}/);
     throw new CommandFailure(
-      `"fs ${options.verb}" was given ${count} arguments. The verbs are:\n${fsUsage}`,
+      `it is \`quorate fs ${form}\`; ${count === 0 ? "no argument was" : count === 1 ? "1 argument was" : `${count} arguments were`} given`,
       exitUsage,
     );
   }
@@ -67,7 +69,10 @@ function required(options: FsOptions, path: string | undefined): string {
   const most = options.verb === "put" || options.verb === "mv" ? 2 : 1;
   expectArgs(options, 1, most);
   if (path === undefined || path === "") {
-    throw new CommandFailure(`"fs ${options.verb}" needs a path inside the tree`, exitUsage);
+    throw new CommandFailure(
+      `\`quorate fs ${options.verb}\` needs a path inside the tree`,
+      exitUsage,
+    );
   }
   return path;
 }

@@ -274,7 +274,11 @@ function list({ directory, json, write, note, now }: QnetdInviteOptions): number
 function revoke({ directory, write }: QnetdInviteOptions, cluster: string): number {
   const revoked = new InviteStore(directory).revoke(cluster);
   if (!revoked.ok) throw new CommandFailure(revoked.reason);
-  if (revoked.value === 0) throw new CommandFailure(`there is no invitation for "${cluster}"`);
+  if (revoked.value === 0) {
+    throw new CommandFailure(
+      `there is no invitation for "${cluster}"; \`quorate qnetd invite --list\` shows those that are open`,
+    );
+  }
   write(`${revoked.value} invitation(s) for "${cluster}" revoked.\n`);
   return exitOk;
 }

@@ -46,6 +46,11 @@ async function askSnapshot(socket: string): Promise<string> {
         `the vote server at ${socket} is not quorate's; ask it with "corosync-qnetd-tool -l -v"`,
       );
     case "unreachable":
+      if (answer.errno === "EACCES") {
+        throw new CommandFailure(
+          `you may not ask the vote server at ${socket}: repeat as root or as the user it runs as`,
+        );
+      }
       throw new CommandFailure(
         `no vote server answers at ${socket} (${answer.errno}): start it with "quorate qnetd"`,
         exitNotRunning,

@@ -195,7 +195,7 @@ class RunningQnetd {
       mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
     } catch (error) {
       throw new CommandFailure(
-        `the directory of the lock file cannot be made: ${String(error)}; name another with -S lock_file=PATH,local_socket_file=PATH`,
+        `the directory of the lock file cannot be made: ${String(error)}; name another with -S lock_file=PATH,local_socket_file=PATH (quorate qnetd: --root DIR, or --set)`,
       );
     }
     const lock = lockFile(path);
@@ -204,7 +204,7 @@ class RunningQnetd {
         throw new CommandFailure(`Another instance is running (it holds ${path})`);
       }
       throw new CommandFailure(
-        `the lock file ${path} cannot be opened (${errnoName(lock.errno)}); name another with -S lock_file=PATH`,
+        `the lock file ${path} cannot be opened (${errnoName(lock.errno)}); name another with -S lock_file=PATH (quorate qnetd: --root DIR, or --set)`,
       );
     }
     this.#undo.push(async () => void closeFd(lock.fd));
