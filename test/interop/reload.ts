@@ -7,6 +7,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeStatus } from "../../src/shell/status.ts";
 import { runLabs, Lab, type LabNode, type NodeKind } from "./lab.ts";
+import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";
 import { ringConf } from "./ring-conf.ts";
 import { parseMap, parseQuorumStatus } from "./tools.ts";
@@ -345,13 +346,6 @@ async function build(kinds: readonly NodeKind[], binary: string | undefined): Pr
 }
 
 /** Why nothing can be run here; undefined when all is there. */
-function obstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
-  const tools = ["corosync", "nft", "ip", "unshare", "nsenter", "setpriv"];
-  const missing = tools.find((tool) => Bun.which(tool) === null);
-  return missing === undefined ? undefined : `${missing} not installed`;
-}
-
 function lastLines({ lab }: Trial): string {
   return lab.nodes
     .flatMap((node) => {
@@ -362,11 +356,8 @@ function lastLines({ lab }: Trial): string {
 }
 
 async function main(): Promise<number> {
-  const missing = obstacle();
-  if (missing !== undefined) {
-    console.log(`skipped: ${missing}`);
-    return process.env["QUORATE_CI"] === "1" ? 1 : 0;
-  }
+  const obstacle = obstacleTo(["corosync"]);
+  if (obstacle !== undefined) return skipped(obstacle);
   const kinds = (after("--kinds") ?? "quorate,corosync")
     .split(",")
     .map((kind) => (kind === "corosync" ? kind : "quorate"));

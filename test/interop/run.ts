@@ -2,6 +2,7 @@
 //   bun test/interop/run.ts [--long] [--only NAME] [--shape 1+2] [--crypto none|aes] [--binary FILE] [--seed N]
 // Without root or without Debian's corosync it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
 import { runLabs, Lab, type NodeKind } from "./lab.ts";
+import { obstacleTo, skipped } from "./needs.ts";
 import { quorateProgram } from "./quorate.ts";
 import type { Crypto } from "./ring-conf.ts";
 import {
@@ -80,15 +81,6 @@ function choose(words: readonly string[]): Choice | string {
 }
 
 /** Why nothing can be run here; undefined when all is there. */
-function obstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
-  if (Bun.which("corosync") === null) return "corosync not installed";
-  for (const tool of ["nft", "ip", "unshare", "nsenter", "setpriv"]) {
-    if (Bun.which(tool) === null) return `${tool} not installed`;
-  }
-  return undefined;
-}
-
 interface Tally {
   passed: number;
   failed: number;
@@ -154,13 +146,8 @@ async function main(): Promise<number> {
     console.error(choice);
     return 2;
   }
-  const missing = obstacle();
-  if (missing !== undefined) {
-    console.log(`skipped: ${missing}`);
-    if (process.env["QUORATE_CI"] !== "1") return 0;
-    console.log("0 passed, 1 failed");
-    return 1;
-  }
+  const obstacle = obstacleTo(["corosync"]);
+  if (obstacle !== undefined) return skipped(obstacle);
   const tally: Tally = { passed: 0, failed: 0 };
   for (const shape of shapes) {
     if (choice.shape !== undefined && shape.name !== choice.shape) continue;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { thisMachine } from "../../build/executable.ts";
 import { NodeClient } from "../../src/shell/client.ts";
 import { Lab, runLabs } from "./lab.ts";
+import { obstacleTo, skipped } from "./needs.ts";
 import { sourceProgram } from "./qnetd/server-program.ts";
 import { VoteLab } from "./qnetd/vote-lab.ts";
 import {
@@ -262,22 +263,6 @@ function serviceLog({ machine }: InstalledMachine, role: string): string {
 
 const scenarios = { "vote-server": voteServer, node: nodeOfThree } as const;
 
-function obstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
-  const needed = [
-    "corosync",
-    "corosync-qdevice",
-    "corosync-qnetd-tool",
-    "nft",
-    "ip",
-    "unshare",
-    "nsenter",
-    "setpriv",
-  ];
-  const missing = needed.find((tool) => Bun.which(tool) === null);
-  return missing === undefined ? undefined : `${missing} not installed`;
-}
-
 async function main(): Promise<number> {
   const words = process.argv.slice(2);
   const isShort = words.includes("--short");
@@ -287,13 +272,8 @@ async function main(): Promise<number> {
     console.error("usage: upgrade.ts [--only vote-server|node] [--short]");
     return 2;
   }
-  const missing = obstacle();
-  if (missing !== undefined) {
-    console.log(`skipped: ${missing}`);
-    if (process.env["QUORATE_CI"] !== "1") return 0;
-    console.log("0 passed, 1 failed");
-    return 1;
-  }
+  const obstacle = obstacleTo(["corosync", "corosync-qdevice", "corosync-qnetd-tool"]);
+  if (obstacle !== undefined) return skipped(obstacle);
   const directory = mkdtempSync(join(tmpdir(), "quorate-releases-"));
   try {
     const releases = await makeReleases(directory, thisMachine());

@@ -3,6 +3,7 @@
 //   bun test/interop/qnetd/run.ts [--short] [--only NAME] [--binary FILE [--emulator FILE [--libraries DIR]]]
 // Without root or Debian's programs it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
 import { runLabs } from "../lab.ts";
+import { obstacleTo, skipped } from "../needs.ts";
 import { emulatedScenarios, type Scenario, scenarios } from "./scenarios.ts";
 import {
   binaryProgram,
@@ -20,11 +21,6 @@ const needed = [
   "corosync-qnetd",
   "corosync-qnetd-tool",
   "certutil",
-  "nft",
-  "ip",
-  "unshare",
-  "nsenter",
-  "setpriv",
 ];
 const takeoverName = "takeover";
 /** Where Debian's libc6-arm64-cross puts it. */
@@ -82,12 +78,6 @@ function programOf(
   return emulatedProgram(binary, emulator, libraries);
 }
 
-function obstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
-  const missing = needed.find((tool) => Bun.which(tool) === null);
-  return missing === undefined ? undefined : `${missing} not installed`;
-}
-
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1).padStart(5)} s`;
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -117,13 +107,8 @@ async function main(): Promise<number> {
     console.error(choice);
     return 2;
   }
-  const missing = obstacle();
-  if (missing !== undefined) {
-    console.log(`skipped: ${missing}`);
-    if (process.env["QUORATE_CI"] !== "1") return 0;
-    console.log("0 passed, 1 failed");
-    return 1;
-  }
+  const obstacle = obstacleTo(needed);
+  if (obstacle !== undefined) return skipped(obstacle);
   const { program, chosen, isTakingOver } = choice;
   console.log(`vote server: ${program.what}`);
   const results: boolean[] = [];
