@@ -34,6 +34,8 @@ const descriptorsUnknown = 1024;
 /** Without -m: so many connections, on a small machine fewer. Each may cost so much before we know what it is. */
 const connectionsDefault = 8192;
 const bytesPerConnection = 128 * 1024;
+/** Of the process without any. */
+const bytesKept = 48 * 1024 * 1024;
 const connectionsLeast = 32;
 /** From one address, where nothing else is said: 500 clusters of two nodes behind one router are 1000. */
 export const connectionsPerAddressDefault = 2048;
@@ -373,7 +375,9 @@ function connectionsPossible(): number {
   }
   const word = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
   const soft = word === "unlimited" ? Number.POSITIVE_INFINITY : Number(word ?? descriptorsUnknown);
-  const bearable = Math.floor(totalmem() / bytesPerConnection);
+  // A service manager may allow less than the machine has, and would end us beyond it.
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  const bearable = Math.floor((memory - bytesKept) / bytesPerConnection);
   const most = Math.min(soft - descriptorsKept, bearable, connectionsDefault);
   return Math.max(connectionsLeast, most);
 }

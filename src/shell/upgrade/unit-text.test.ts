@@ -90,7 +90,7 @@ describe("systemd", () => {
       "NoNewPrivileges=yes",
       "PrivateTmp=yes",
       "CapabilityBoundingSet=",
-      "MemoryMax=128M",
+      "MemoryMax=256M",
     ]) {
       expect(lines).toContain(line);
     }
