@@ -288,8 +288,15 @@ export const shutdown: Scenario = {
     if (done.code !== 0) throw new Error(`corosync-qdevice-tool -H: ${done.stderr}`);
     const count = lab.nodes.length;
     await lab.untilSees(node, { quorate: true, members: count, votes: count }, "has no device");
-    const again = await node.exec(["corosync-qdevice-tool", "-s", "-p", path]);
-    if (again.code !== 3) throw new Error(`the socket still answers: ${again.stdout}`);
+    await until(
+      async () => {
+        const again = await node.exec(["corosync-qdevice-tool", "-s", "-p", path]);
+        return again.code === 3 ? ready(undefined) : pending(`exit code ${again.code}`);
+      },
+      settleMsMax,
+      "nobody answers at the device's socket",
+      askToolsAgainMs,
+    );
     const status = await lab.status(node);
     if (typeof status === "string" || status.deviceFault?.includes("was stopped") !== true) {
       throw new Error(JSON.stringify(status));
