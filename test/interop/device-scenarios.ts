@@ -20,18 +20,41 @@ export const connect: Scenario = {
   name: "connect",
   async run(lab) {
     await lab.whole();
-    const list = await lab.list();
-    const active = lab.plan.tls === "required" ? "Yes (client certificate verified)" : "No";
-    for (const node of lab.nodes) {
-      const block = list.split("    Node ID ").find((part) => part.startsWith(`${node.nodeid}:`));
-      if (block?.includes(`TLS active:\t\t${active}\n`) !== true) throw new Error(list);
-    }
-    const [first, ...others] = await Promise.all(lab.nodes.map((node) => lab.sight(node)));
-    for (const other of others) same("the nodes' votes", first, other);
-    for (const node of lab.nodes) await deviceShown(lab, node);
+    await eventually("everybody shows the device", async () => {
+      await serverLists(lab);
+      const [first, ...others] = await Promise.all(lab.nodes.map((node) => lab.sight(node)));
+      for (const other of others) same("the nodes' votes", first, other);
+      for (const node of lab.nodes) await deviceShown(lab, node);
+    });
     return `the server lists ${lab.nodes.length} nodes, all see the same votes`;
   },
 };
+
+async function serverLists(lab: DeviceLab): Promise<void> {
+  const list = await lab.list();
+  const active = lab.plan.tls === "required" ? "Yes (client certificate verified)" : "No";
+  for (const node of lab.nodes) {
+    const block = list.split("    Node ID ").find((part) => part.startsWith(`${node.nodeid}:`));
+    if (block?.includes(`TLS active:\t\t${active}\n`) !== true) throw new Error(list);
+  }
+}
+
+/** What several programs say at different moments agrees once all have heard of the last change. */
+async function eventually(what: string, check: () => Promise<void>): Promise<void> {
+  await until(
+    async () => {
+      try {
+        await check();
+        return ready(undefined);
+      } catch (error) {
+        return pending(error instanceof Error ? error.message : String(error));
+      }
+    },
+    settleMsMax,
+    what,
+    askToolsAgainMs,
+  );
+}
 
 /** The original's quorumtool shows the device's row and flags; our status says the same in its own words. */
 async function deviceShown(lab: DeviceLab, node: LabNode): Promise<void> {
@@ -55,24 +78,23 @@ export const tools: Scenario = {
   name: "tools",
   async run(lab) {
     await lab.whole();
-    const texts = new Map<string, string>();
-    for (const node of lab.nodes) {
-      for (const args of [["-s"], ["-s", "-v"]]) {
-        const theirs = await askTheirs(lab, node, args);
-        same(`corosync-qdevice-tool ${args.join(" ")}`, theirs, await askOurs(lab, node, args));
-        if (args.length === 1) texts.set(`${node.kind} ${node.name}`, comparable(theirs));
-        else texts.set(`${node.kind} ${node.name} verbose`, comparable(theirs));
-      }
-    }
-    for (const ending of ["", " verbose"]) {
-      const [first, ...others] = lab.nodes.map((node) =>
-        texts.get(`${node.kind} ${node.name}${ending}`),
-      );
-      for (const other of others) same("what the nodes' tools say", first, other);
-    }
+    await eventually("the tools say the same", () => sameOfTools(lab));
     return "their tool and ours say the same of every node";
   },
 };
+
+async function sameOfTools(lab: DeviceLab): Promise<void> {
+  for (const args of [["-s"], ["-s", "-v"]]) {
+    const texts: string[] = [];
+    for (const node of lab.nodes) {
+      const theirs = await askTheirs(lab, node, args);
+      same(`corosync-qdevice-tool ${args.join(" ")}`, theirs, await askOurs(lab, node, args));
+      texts.push(comparable(theirs));
+    }
+    const [first, ...others] = texts;
+    for (const other of others) same("what the nodes' tools say", first, other);
+  }
+}
 
 async function askTheirs(lab: DeviceLab, node: LabNode, args: readonly string[]): Promise<string> {
   const path = lab.socket(node);
