@@ -1,6 +1,7 @@
 // How many may stand at the enrolment door, and who must wait: few at once, and nobody who failed often lately. Pure; it must never
 // remember more addresses than its limit, and never let the failures of one network keep out another.
 import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { originOf } from "./admission.ts";
 
 export const gateLimits = {
   atOnceMax: 8,
@@ -20,7 +21,7 @@ export class EnrolmentGate {
 
   /** Lets one in, who must `leave`, or says why not. `now`: monotonic milliseconds. */
   enter(address: string, now: number): Decoded<void> {
-    const network = networkOf(address);
+    const network = originOf(address);
     const failed = this.#failures.get(network);
     if (failed !== undefined && now - failed.at >= gateLimits.memoryMs) {
       this.#failures.delete(network);
@@ -39,7 +40,7 @@ export class EnrolmentGate {
   }
 
   leave(address: string): void {
-    const network = networkOf(address);
+    const network = originOf(address);
     const there = (this.#inside.get(network) ?? 0) - 1;
     if (there > 0) this.#inside.set(network, there);
     else this.#inside.delete(network);
@@ -47,7 +48,7 @@ export class EnrolmentGate {
   }
 
   failed(address: string, now: number): void {
-    const network = networkOf(address);
+    const network = originOf(address);
     const before = this.#failures.get(network);
     const isFresh = before !== undefined && now - before.at < gateLimits.memoryMs;
     this.#failures.delete(network);
@@ -66,19 +67,4 @@ export class EnrolmentGate {
   get inside(): number {
     return this.#insideCount;
   }
-}
-
-/** IPv4 addresses stand for themselves; of IPv6 whoever has one has its 64-bit network. */
-export function networkOf(address: string): string {
-  const [bare = ""] = address.split("%");
-  if (bare.includes(".")) return bare.slice(bare.lastIndexOf(":") + 1);
-  const [head = "", tail] = bare.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const behind = tail === undefined || tail === "" ? [] : tail.split(":");
-  const middle = tail === undefined ? 0 : Math.max(0, 8 - groups.length - behind.length);
-  const all = [...groups, ...Array.from({ length: middle }, () => "0"), ...behind];
-  return `${all
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ""))
-    .join(":")}::/64`;
 }

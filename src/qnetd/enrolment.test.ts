@@ -9,7 +9,8 @@ import {
   type Invite,
   judgeRequest,
 } from "./enrolment.ts";
-import { EnrolmentGate, gateLimits, networkOf } from "./enrolment-gate.ts";
+import { originOf } from "./admission.ts";
+import { EnrolmentGate, gateLimits } from "./enrolment-gate.ts";
 import {
   decodeAnswer,
   decodeOffer,
@@ -219,11 +220,11 @@ describe("the gate", () => {
   });
 
   test("networks of addresses", () => {
-    expect(networkOf("192.0.2.7")).toBe("192.0.2.7");
-    expect(networkOf("::ffff:192.0.2.7")).toBe("192.0.2.7");
-    expect(networkOf("::1")).toBe("0:0:0:0::/64");
-    expect(networkOf("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
-    expect(networkOf("2001:db8:0:5:6:7:8:9")).toBe("2001:db8:0:5::/64");
-    expect(networkOf("2001:db8::5:6")).toBe("2001:db8:0:0::/64");
+    expect(originOf("192.0.2.7")).toBe("192.0.2.7");
+    expect(originOf("::ffff:192.0.2.7")).toBe("192.0.2.7");
+    expect(originOf("::1")).toBe("0:0:0:0::/64");
+    expect(originOf("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
+    expect(originOf("2001:db8:0:5:6:7:8:9")).toBe("2001:db8:0:5::/64");
+    expect(originOf("2001:db8::5:6")).toBe("2001:db8:0:0::/64");
   });
 });
