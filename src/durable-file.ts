@@ -1,28 +1,57 @@
 // Replaces a file as a whole and durably: a reader, and a restart after a power cut, sees the old content or the new one.
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
-/** Writes beside the file, flushes, renames, flushes the directory. `mode` holds whatever the umask. Throws what the disk says. */
-export function replaceDurably(path: string, content: Uint8Array, mode: number): void {
-  const temporary = `${path}.${process.pid}.tmp`;
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Writes beside the file, flushes, renames, flushes the directory. `mode` holds whatever the umask; `owner`: undefined is who writes.
+ * Others may write in the directory: the draft is never opened through a link of theirs. Throws what the disk says.
+ */
+export function replaceDurably(
+  path: string,
+  content: Uint8Array,
+  mode: number,
+  owner?: FileOwner,
+): void {
+  const draft = `${path}.${process.pid}.tmp`;
+  rmSync(draft, { force: true });
+  const fd = openSync(draft, "wx", mode);
   try {
-    const fd = openSync(temporary, "w", mode);
     try {
       for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
+      if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
       fchmodSync(fd, mode);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
-    renameSync(temporary, path);
-    const directory = openSync(dirname(path), "r");
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
+    renameSync(draft, path);
+    flushDirectory(dirname(path));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    rmSync(draft, { force: true });
     throw error;
+  }
+}
+
+/** The name of a file is durable only with its directory. */
+export function flushDirectory(directory: string): void {
+  const fd = openSync(directory, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

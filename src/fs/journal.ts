@@ -1,15 +1,7 @@
 // The tree on disk: pmxcfs's own SQLite database `config.db`, so that a real one opens as it is and can go back. Spec:
 // pmxcfs.md §1; design.md decisions 2 and 3. The only importer of the database packages; loaded by the node role alone.
 // One transaction a batch; a commit that has resolved is durable. It never removes or empties an existing file.
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  statSync,
-} from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Client, createClient } from "@libsql/client/sqlite3";
@@ -19,6 +11,7 @@ import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { drizzle } from "drizzle-orm/libsql/sqlite3";
 import { blob, customType, integer, sqliteTable } from "drizzle-orm/sqlite-core";
 import { byteString, bytesOf, type Decoded, decoded, malformed } from "../bytes.ts";
+import { flushDirectory } from "../durable-file.ts";
 import { closeFd, lockFile } from "../libc.ts";
 import type { JournalChange } from "./commit-queue.ts";
 import { directoryType, fileType, type TreeEntry } from "./entry.ts";
@@ -323,20 +316,10 @@ function prepareFile(path: string): boolean {
   const created = !existsSync(path) || statSync(path).size === 0;
   if (!existsSync(path)) {
     closeSync(openSync(path, "ax", fileMode));
-    syncDirectory(join(path, ".."));
+    flushDirectory(join(path, ".."));
   }
   chmodSync(path, fileMode);
   return created;
-}
-
-/** The name of a new file is durable only with its directory. */
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Why the database belongs to something else, or undefined. Runs before anything is written to the file. */

@@ -1,7 +1,7 @@
 // Invitations on disk, one file each beside the certificates: made by the operator's command, read and used up by the daemon, each in
 // a process of its own. Every file is written whole and durably. A host. It must never store a secret.
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { replaceDurably } from "../durable-file.ts";
@@ -102,11 +102,10 @@ export class InviteStore {
     const path = join(this.#directory, `invite-${invite.secretHash.slice(0, 16)}.json`);
     try {
       const layout = layoutOf(this.#directory);
-      replaceDurably(path, new TextEncoder().encode(encodeInvite(invite)), 0o600);
-      if (process.geteuid?.() === 0) {
-        chownSync(path, layout.uid, layout.gid);
-        if (layout.isSharedWithGroup) chmodSync(path, 0o640);
-      }
+      // Only root can give files away; anybody else is the owner anyhow.
+      const owner = process.geteuid?.() === 0 ? layout : undefined;
+      const mode = owner?.isSharedWithGroup === true ? 0o640 : 0o600;
+      replaceDurably(path, new TextEncoder().encode(encodeInvite(invite)), mode, owner);
       return decoded(undefined);
     } catch (error) {
       return malformed(sentence(error));

@@ -5,20 +5,15 @@ import {
   chmodSync,
   chownSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
-  closeSync,
   readFileSync,
   readdirSync,
-  renameSync,
   statSync,
-  unlinkSync,
-  writeSync,
 } from "node:fs";
-import { randomBytes, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { dirname, join } from "node:path";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { replaceDurably } from "../durable-file.ts";
 import { closeFd, errnoName, errnos, lockFile } from "../libc.ts";
 import { type Identity, isPair, pem, readCertificate, readKey, serverName } from "./pki.ts";
 
@@ -293,27 +288,9 @@ export class CertificateStore {
 
   /** Whole or not at all, with its final mode and owner from the start. */
   #write(file: string, content: string | Uint8Array, mode: number): void {
-    const path = join(this.directory, file);
-    const draft = join(this.directory, `.${file}.${randomBytes(6).toString("hex")}`);
-    const fd = openSync(draft, "wx", 0o600);
-    try {
-      const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    try {
-      this.#own(draft, statSync(this.directory));
-      chmodSync(draft, mode);
-      renameSync(draft, path);
-    } catch (error) {
-      unlinkSync(draft);
-      throw error;
-    }
-    const directory = openSync(this.directory, "r");
-    fsyncSync(directory);
-    closeSync(directory);
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    const owner = process.geteuid?.() === 0 ? statSync(this.directory) : undefined;
+    replaceDurably(join(this.directory, file), bytes, mode, owner);
   }
 
   /** Only root can give files away; anybody else is the owner anyhow. */

@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { type Decoded, decoded, malformed } from "../../bytes.ts";
-import { replaceDurably } from "../../durable-file.ts";
+import { flushDirectory, replaceDurably } from "../../durable-file.ts";
 import { digestOf } from "../release/digest.ts";
 import type { Build, Disk, UpgradeRecord } from "./events.ts";
 import type { UpgradePlaces } from "./places.ts";
@@ -90,7 +90,7 @@ export class UpgradeMachine {
   swapIn(): void {
     const { bin, next } = this.places;
     renameSync(next, bin);
-    flushDirectory(bin);
+    flushDirectory(dirname(bin));
   }
 
   swapBack(): void {
@@ -101,7 +101,7 @@ export class UpgradeMachine {
   forget(): void {
     rmSync(this.places.next, { force: true });
     rmSync(this.places.record, { force: true });
-    flushDirectory(this.places.record);
+    flushDirectory(dirname(this.places.record));
   }
 
   /** What cannot be read counts as no entry: it only keeps people from trying the same file twice. */
@@ -141,7 +141,7 @@ export class UpgradeMachine {
   flushNext(): void {
     chmodSync(this.places.next, 0o755);
     flushFile(this.places.next);
-    flushDirectory(this.places.next);
+    flushDirectory(dirname(this.places.next));
   }
 }
 
@@ -159,20 +159,11 @@ function linkOver(source: string, target: string): void {
   renameSync(temporary, target);
   // Two names of one file: rename(2) then does nothing and leaves the temporary one.
   rmSync(temporary, { force: true });
-  flushDirectory(target);
+  flushDirectory(dirname(target));
 }
 
 function flushFile(path: string): void {
   const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function flushDirectory(path: string): void {
-  const fd = openSync(dirname(path), "r");
   try {
     fsyncSync(fd);
   } finally {
