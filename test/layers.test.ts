@@ -10,7 +10,7 @@ const lineCountMax = 500;
 const testLineCountMax = 800;
 
 /** The ground that cores stand on. */
-const pureGround = ["bytes", "serial", "world", "assert", "conf", "der"];
+const pureGround = ["bytes", "serial", "world", "assert", "conf", "der", "dash-s"];
 
 /** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
 const hosts: readonly string[] = [

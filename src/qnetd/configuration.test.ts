@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { onOff } from "../dash-s.ts";
 import {
   configurationOf,
   defaultAdvancedSettings,
   defaultConfiguration,
-  onOff,
   tlsMode,
   withAdvancedSetting,
 } from "./configuration.ts";

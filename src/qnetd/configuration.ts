@@ -1,6 +1,7 @@
 // What an operator may set on the vote server (qnetd.md §1.8, §5.1): TLS, limits, heartbeats, and the advanced settings of
 // `corosync-qnetd -S`. Words come in here; the cores see numbers only.
 import { decoded, malformed, type Decoded } from "../bytes.ts";
+import { groupOf, onOff, umaskOf } from "../dash-s.ts";
 
 export interface VoteServerConfiguration {
   readonly tls: "off" | "on" | "required";
@@ -94,7 +95,6 @@ export const defaultAdvancedSettings: AdvancedSettings = {
 
 const numberMax = 0x7fff_ffff;
 const coefficientMax = 1000;
-const umaskMax = 0o777;
 
 type Numeric = {
   [K in keyof AdvancedSettings]: AdvancedSettings[K] extends number ? K : never;
@@ -162,25 +162,14 @@ export function withAdvancedSetting(
       return decoded({ ...settings, dpdIntervalCoefficient: number });
     }
     case "local_socket_umask": {
-      if (value === "") return decoded({ ...settings, localSocketUmask: undefined });
-      const umask = /^[0-7]{1,4}$/.test(value) ? Number.parseInt(value, 8) : umaskMax + 1;
-      return umask > umaskMax ? invalid : decoded({ ...settings, localSocketUmask: umask });
+      const umask = umaskOf(value);
+      return umask === "invalid" ? invalid : decoded({ ...settings, localSocketUmask: umask });
     }
-    case "local_socket_gid": {
-      const isUnchanged = value === "" || value === "-1";
-      return decoded({ ...settings, localSocketGid: isUnchanged ? undefined : value });
-    }
+    case "local_socket_gid":
+      return decoded({ ...settings, localSocketGid: groupOf(value) });
     default:
       return malformed(`Unknown option '${name}'`);
   }
-}
-
-/** The words for yes and no of the original's options; undefined: none of them. */
-export function onOff(word: string): boolean | undefined {
-  const lower = word.toLowerCase();
-  if (lower === "on" || lower === "yes" || lower === "1") return true;
-  if (lower === "off" || lower === "no" || lower === "0") return false;
-  return undefined;
 }
 
 /** The word of `-s`; the manual says "required", the original wants "req": both are taken. */

@@ -1,6 +1,7 @@
 // The advanced settings of corosync-qdevice, `-S name=value,…` (qnetd.md §3.8), and the file in which a service unit of the
 // original has them. Pure: words in, values out. What has no counterpart in quorate is accepted and said, never silently dropped.
 import { decoded, malformed, type Decoded } from "../../bytes.ts";
+import { groupOf, onOff, umaskOf } from "../../dash-s.ts";
 import { splitCommand } from "./command-line.ts";
 
 export interface AdvancedSettings {
@@ -80,7 +81,6 @@ type KeyOf<T> = {
 
 /** The largest value; timers take no more, and nobody has use for more bytes. */
 const wholeMax = 0x7fff_ffff;
-const umaskMax = 0o777;
 /** votequorum's, with its end. */
 const deviceNameBytesMax = 255;
 
@@ -176,14 +176,11 @@ function withAdvanced(
     case "local_socket_file":
       return decoded({ ...settings, localSocketFile: value === "" ? undefined : value });
     case "local_socket_umask": {
-      if (value === "") return decoded({ ...settings, localSocketUmask: undefined });
-      const umask = /^[0-7]{1,4}$/.test(value) ? Number.parseInt(value, 8) : umaskMax + 1;
-      return umask > umaskMax ? invalid : decoded({ ...settings, localSocketUmask: umask });
+      const umask = umaskOf(value);
+      return umask === "invalid" ? invalid : decoded({ ...settings, localSocketUmask: umask });
     }
-    case "local_socket_gid": {
-      const isUnchanged = value === "" || value === "-1";
-      return decoded({ ...settings, localSocketGid: isUnchanged ? undefined : value });
-    }
+    case "local_socket_gid":
+      return decoded({ ...settings, localSocketGid: groupOf(value) });
     case "votequorum_device_name":
       if (value === "" || value.length >= deviceNameBytesMax) return invalid;
       return decoded({ ...settings, votequorumDeviceName: value });
@@ -192,13 +189,6 @@ function withAdvanced(
     default:
       return malformed(`Unknown option '${name}'`);
   }
-}
-
-/** Case does not matter, unlike in corosync.conf. */
-function onOff(word: string): boolean | undefined {
-  const lower = word.toLowerCase();
-  if (["on", "yes", "1"].includes(lower)) return true;
-  return ["off", "no", "0"].includes(lower) ? false : undefined;
 }
 
 function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {

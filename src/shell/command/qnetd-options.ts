@@ -1,8 +1,8 @@
 // The command line of `corosync-qnetd` (qnetd.md §5.1): options, complaints and exit codes of the original.
+import { onOff } from "../../dash-s.ts";
 import {
   type AdvancedSettings,
   defaultAdvancedSettings,
-  onOff,
   tlsMode,
   type VoteServerConfiguration,
   withAdvancedSetting,
