@@ -5,6 +5,7 @@ import { html, raw } from "hono/html";
 import type { ClusterSnapshot, NodeSnapshot } from "../qnetd/snapshot.ts";
 import type { CertificateState } from "../qnetd/store.ts";
 import type { QnetdStatus } from "./command/qnetd.ts";
+import { plural } from "./table.ts";
 
 const refreshSeconds = 5;
 const clustersShownMax = 200;
@@ -136,8 +137,4 @@ function plainAddress(address: string): string {
 /** Without characters that are not seen or turn the direction of writing. */
 function printable(name: string): string {
   return name === "" ? "(no name)" : name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
-}
-
-function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

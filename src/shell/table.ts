@@ -1,4 +1,4 @@
-// Aligned columns for people: numbers to the right, text to the left, nothing after the last column.
+// Text for people: aligned columns (numbers to the right, text to the left, nothing after the last column), counted things.
 
 export interface Column {
   readonly title: string;
@@ -21,4 +21,9 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
       .join("  ")
       .trimEnd();
   return [line(columns.map((column) => column.title)), ...rows.map(line)];
+}
+
+/** "1 node", "2 nodes": for words whose plural is made with an s. */
+export function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

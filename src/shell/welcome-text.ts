@@ -1,5 +1,6 @@
 // What `quorate` alone says: what it is, what runs here, and the three commands that are likely next, from facts alone (pure).
 import type { Identity } from "../version.ts";
+import { plural } from "./table.ts";
 import type { MachineFacts } from "./welcome-facts.ts";
 
 export interface NextStep {
@@ -206,8 +207,4 @@ function clusterText(name: string): string {
 /** A name comes from a file or a network and goes to a terminal: nothing that steers it. */
 function printable(name: string): string {
   return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
-}
-
-function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

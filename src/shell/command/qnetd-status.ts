@@ -6,7 +6,7 @@ import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { statusJson } from "../qnetd-status-json.ts";
-import { table } from "../table.ts";
+import { plural, table } from "../table.ts";
 import type { QnetdStatus } from "./qnetd.ts";
 
 const watchMs = 1000;
@@ -131,8 +131,4 @@ function addressText({ address, port }: NodeSnapshot): string {
 /** Names come from the network and go to a terminal: nothing that steers it or turns the direction of writing. */
 function printable(name: string): string {
   return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
-}
-
-function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
