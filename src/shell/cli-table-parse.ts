@@ -41,9 +41,9 @@ async function run(program: Program, given: readonly string[]): Promise<number> 
   // `quorate help fs` is what many type first.
   const args = given[0] === "help" ? [...given.slice(1), "--help"] : given;
   const written = writtenOptions(args);
-  // cac would take dots for paths inside its objects.
-  const dotted = written.find(({ name }) => name.includes("."));
-  if (dotted !== undefined) throw unknownOption(dotted.name, table.options, undefined);
+  // cac would take dots for paths inside its objects, and "_" for its own list of the other words.
+  const misread = written.find(({ name }) => /[._]/.test(name));
+  if (misread !== undefined) throw unknownOption(misread.name, table.options, undefined);
   parse(cli, args);
   const command = table.commands.find(({ name }) => name === cli.matchedCommand?.name);
   if (cli.options["version"] === true) {

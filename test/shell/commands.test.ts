@@ -212,7 +212,21 @@ test("no line of words does more than run one verb or complain in one line", asy
   const word = fc.oneof(
     fc.constantFrom(...known),
     fc.constantFrom(...known).map((each) => `${each}=1`),
-    fc.constantFrom("--", "-", "---", "=", "--=", "--no-", "-=", "--no-root", "0", "\0"),
+    fc.constantFrom(
+      "--",
+      "-",
+      "---",
+      "=",
+      "--=",
+      "--no-",
+      "-=",
+      "--no-root",
+      "0",
+      "\0",
+      "-_",
+      "--_=1",
+      "--__proto__",
+    ),
     fc.string({ maxLength: 6 }),
   );
   await fc.assert(
