@@ -9,6 +9,8 @@ describe("comparable", () => {
       "Ring ID:          1.9",
       "Last poll call:\t\t2026-11-21T01:48:26 (cast vote)",
       "Echo reply received:\t2026-11-21T01:48:24",
+      "Expected votes:\t\t2",
+      "Expected votes:   3",
       "        Client address:\t\t::ffff:10.95.1.1:57862",
       "        Ring ID:\t\t1.a2",
       "        Vote:\t\t\tNo change (ACK)",
@@ -20,6 +22,8 @@ describe("comparable", () => {
         "Date: (then)",
         "Ring ID:          (ring)",
         "Last poll call:\t\t(then) (cast vote)",
+        "Expected votes:\t\t(its last)",
+        "Expected votes:   3",
         "        Client address:\t\t::ffff:10.95.1.1:(port)",
         "        Ring ID:\t\t(ring)",
         "        Vote:\t\t\t(ACK)",
@@ -44,7 +48,7 @@ describe("difference", () => {
     const one = new Map([["tool", "a"]]);
     expect(difference(one, new Map([["tool", "a"]]))).toBeUndefined();
     expect(difference(one, new Map([["tool", "b"]]))).toBe(
-      "tool\n--- with our server\na\n--- with the original\nb",
+      "tool\nours: a\noriginal: b\n--- with our server\na\n--- with the original\nb",
     );
     expect(difference(one, new Map())).toContain("not asked");
   });

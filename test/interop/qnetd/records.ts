@@ -30,14 +30,32 @@ export async function textsOf(votes: VoteLab): Promise<TextRecord> {
   );
 }
 
-/** The first text in which two records differ, both versions; undefined when they are the same. */
+/** The first text in which two records differ, with the lines that only one has, then both versions; undefined: they are the same. */
 export function difference(ours: TextRecord, theirs: TextRecord): string | undefined {
   for (const title of new Set([...ours.keys(), ...theirs.keys()])) {
     const [mine, other] = [ours.get(title), theirs.get(title)];
     if (mine === other) continue;
-    return `${title}\n--- with our server\n${mine ?? "not asked"}\n--- with the original\n${other ?? "not asked"}`;
+    const versions = `--- with our server\n${mine ?? "not asked"}\n--- with the original\n${other ?? "not asked"}`;
+    return [
+      title,
+      ...onlyIn(mine, other, "ours"),
+      ...onlyIn(other, mine, "original"),
+      versions,
+    ].join("\n");
   }
   return undefined;
+}
+
+function onlyIn(
+  text: string | undefined,
+  other: string | undefined,
+  whose: string,
+): readonly string[] {
+  const known = new Set(other?.split("\n"));
+  return (text ?? "")
+    .split("\n")
+    .filter((line) => !known.has(line))
+    .map((line) => `${whose}: ${line}`);
 }
 
 /** Times, ring ids and ports are another one in every laboratory. */
@@ -49,8 +67,15 @@ export function comparable(text: string): string {
     .replaceAll(/^(Connected since:\s+).*$/gm, "$1(then)")
     .replaceAll(/^Echo reply received:.*\n/gm, "") // Missing until the first heartbeat.
     .replaceAll(/^(\s+Client address:\s+\S+):\d+$/gm, "$1:(port)")
+    .replaceAll(deviceExpectedVotes, "$1(its last)")
     .replaceAll(lastVote, "$1$2");
 }
+
+/**
+ * corosync-qdevice shows what votequorum last told it, and on a node that has just come back that is 2 or 3 by chance, with either
+ * server. What votequorum itself expects is in the text of corosync-quorumtool and stays.
+ */
+const deviceExpectedVotes = /^(Expected votes:\t\t)\d+$/gm;
 
 /**
  * The last message's vote is a matter of which node's list came last; the one in parentheses counts (qnetd.md §5.2). Two runs of
