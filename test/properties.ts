@@ -1,0 +1,10 @@
+// Before every test file (bunfig.toml): in CI, property tests draw from one seed, so that a change is judged by what it changed. Elsewhere
+// each run draws anew and finds what CI has not seen; QUORATE_SEED=N draws as another run did.
+import fc from "fast-check";
+
+const ciSeed = 1;
+
+const given = process.env["QUORATE_SEED"];
+const seed = given === undefined ? ciSeed : Number(given);
+if (!Number.isSafeInteger(seed)) throw new Error(`QUORATE_SEED is a whole number, not "${given}"`);
+if (given !== undefined || process.env["QUORATE_CI"] === "1") fc.configureGlobal({ seed });
