@@ -3,6 +3,8 @@ import type { GroupEvent, GroupRequest, LogAction, TimerAction } from "../world.
 
 export const rejoinMsMin = 6000;
 export const verifyIntervalMs = 3_600_000;
+/** So long after each state exchange the trees are compared once more: what a newcomer makes of changes is seen soon, not in an hour. */
+export const verifySoonMs = 10_000;
 
 /**
  * start: not in the group (or joining) · startSync: states are exchanged · update: the leader fills us up · synced ·
@@ -47,6 +49,8 @@ export type DfsmAction =
       readonly reason: string;
     }
   | { readonly kind: "modeChanged"; readonly mode: Mode }
+  /** Our store was compared with that of the member with the lowest nodeid. */
+  | { readonly kind: "verified"; readonly isEqual: boolean }
   /** Final: this process cannot be a member any more. */
   | { readonly kind: "fatal"; readonly reason: string }
   | TimerAction<DfsmTimer>

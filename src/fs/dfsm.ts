@@ -10,6 +10,7 @@ import {
   type Mode,
   rejoinMsMin,
   verifyIntervalMs,
+  verifySoonMs,
 } from "./dfsm-events.ts";
 import { Membership, sameMember } from "./membership.ts";
 import { MessageQueue, type QueuedMessage } from "./message-queue.ts";
@@ -79,7 +80,6 @@ export class Dfsm<Action> {
     const turn = { timeS: event.timeS, now, out };
     switch (event.kind) {
       case "started":
-        turn.out.push({ kind: "arm", timer: "verify", at: turn.now + verifyIntervalMs });
         return this.#join(turn);
       case "groupEvent":
         if (event.event.group !== this.#replica.group) return;
@@ -358,6 +358,7 @@ export class Dfsm<Action> {
 
   #enterSynced(turn: Turn<Action>): void {
     this.#setMode("synced", turn);
+    turn.out.push({ kind: "arm", timer: "verify", at: turn.now + verifySoonMs });
     for (const body of this.#replica.becameSynced()) this.#send(body, undefined, turn);
   }
 
@@ -417,6 +418,7 @@ export class Dfsm<Action> {
   #compareChecksum(message: StateMessage & { kind: "verify" }, turn: Turn<Action>): void {
     const verdict = this.#verification.compare(message);
     if (verdict.kind === "skipped") return;
+    turn.out.push({ kind: "verified", isEqual: verdict.kind === "equal" });
     if (verdict.kind === "equal") return this.#log("info", "data verification successful", turn);
     const checksums = `${verdict.own} != ${hex(message.checksum)}`;
     this.#leave(`wrong checksum ${checksums}: this node's data differ and are fetched again`, turn);

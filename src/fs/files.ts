@@ -82,4 +82,6 @@ export interface TreeStatus {
   readonly writes: number;
   /** nodeids in the dcdb group. */
   readonly members: readonly number[];
+  /** The last comparison with the tree of the lowest nodeid, Unix seconds: soon after each state exchange, then hourly. Absent: none yet. */
+  readonly verified?: { readonly at: number; readonly equal: boolean };
 }

@@ -72,6 +72,7 @@ export class TreeStore {
   #token = 0;
   #writes = 0;
   #mode: Mode = "start";
+  #verified: TreeStatus["verified"];
   #quorate = false;
   #quorumReason = "the node has just started and does not know its quorum yet";
   #fatal: string | undefined;
@@ -184,6 +185,7 @@ export class TreeStore {
       bytes: this.tree.totalBytes,
       writes: this.#writes,
       members: this.#dfsm?.members.map(({ nodeid }) => nodeid) ?? [],
+      ...(this.#verified === undefined ? {} : { verified: this.#verified }),
     };
   }
 
@@ -230,6 +232,9 @@ export class TreeStore {
       case "modeChanged":
         this.#mode = action.mode;
         return this.#acknowledgements.synced(action.mode === "synced");
+      case "verified":
+        this.#verified = { at: this.#options.wallS(), equal: action.isEqual };
+        return;
       case "fatal":
         return this.#end(action.reason);
       case "log":

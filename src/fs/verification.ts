@@ -1,5 +1,5 @@
-// Comparing the whole store between synced members once an hour. Spec: pmxcfs.md §4.11. Keeps which request is under way and
-// what our own store hashed to at the moment the request was delivered.
+// Comparing the whole store between synced members, soon after each state exchange and then once an hour. Spec: pmxcfs.md §4.11.
+// Keeps which request is under way and what our own store hashed to at the moment the request was delivered.
 import { equalBytes } from "../bytes.ts";
 import { type Epoch, sameEpoch } from "./message.ts";
 

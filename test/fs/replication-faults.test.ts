@@ -2,7 +2,7 @@
 // §4.11, §4.12.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { DfsmAction } from "../../src/fs/dfsm-events.ts";
+import { type DfsmAction, verifyIntervalMs, verifySoonMs } from "../../src/fs/dfsm-events.ts";
 import {
   dcdbProtocol,
   decodeMessage,
@@ -14,16 +14,15 @@ import { indexHex, treeOfVersion, TreeGroup, type TreeNode } from "./tree-group.
 import { kinds, trio } from "./trio.ts";
 
 describe("verification", () => {
-  test("each hour by the lowest node; equal trees stay", () => {
+  test("soon after a state exchange, then each hour, by the lowest node; equal trees stay", () => {
     const { group, nodes } = trio();
     const before = group.bus.sent.length;
-    group.bus.advance(3_600_000 * 2);
-    expect(kinds(group).slice(before)).toEqual([
-      "verifyRequest",
-      "verify",
-      "verifyRequest",
-      "verify",
-    ]);
+    group.bus.advance(verifySoonMs);
+    expect(kinds(group).slice(before)).toEqual(["verifyRequest", "verify"]);
+    group.bus.advance(verifyIntervalMs - 1);
+    expect(group.bus.sent).toHaveLength(before + 2);
+    group.bus.advance(1);
+    expect(kinds(group).slice(before + 2)).toEqual(["verifyRequest", "verify"]);
     for (const node of nodes) expect(node.logged()).toContain("data verification successful");
     group.expectEqual(nodes);
   });

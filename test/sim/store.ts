@@ -155,6 +155,9 @@ export class SimStore {
         return this.#options.acknowledged(action.token, false);
       case "fatal":
         return this.#options.failed(action.reason);
+      case "verified":
+        if (!action.isEqual) throw new Error("this tree differs from that of the lowest nodeid");
+        return;
       case "modeChanged":
         return this.#acknowledgements.synced(action.mode === "synced");
       case "corosyncConfChanged":
