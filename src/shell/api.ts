@@ -5,6 +5,7 @@ import * as v from "valibot";
 import { byteStringOfText, textOfByteString } from "../bytes.ts";
 import type { Errno, Files, Outcome } from "../fs/files.ts";
 import type { ReloadOutcome } from "../node/reloader.ts";
+import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
 
@@ -18,6 +19,8 @@ export interface ApiSource {
     votes: number,
   ) => Promise<{ readonly ok: boolean; readonly reason: string }>;
   readonly cancelWaitForAll: () => Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /** A line for the cluster log of all nodes. */
+  readonly logToCluster: (line: ClusterLogLine) => void;
   /** All nodes read corosync.conf again; the answer is this node's. */
   readonly reload: () => Promise<ReloadOutcome>;
 }
@@ -61,6 +64,16 @@ const votesBody = v.object({
   votes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
 });
 
+const noNul = v.check((text: string) => !text.includes("\0"), "text has no NUL");
+const logBody = v.object({
+  tag: v.pipe(
+    v.string(),
+    v.regex(/^[a-z0-9-]{1,32}$/, "a tag has 1 to 32 letters, digits or dashes"),
+  ),
+  priority: v.picklist([0, 1, 2, 3, 4, 5, 6, 7]),
+  message: v.pipe(v.string(), v.minLength(1), v.maxLength(clusterLogTextMax), noNul),
+});
+
 class Refusal extends Error {
   readonly fault: ApiFault;
   readonly status: 400 | 403 | 404 | 409 | 413 | 500 | 503;
@@ -98,6 +111,10 @@ export function buildApi(source: ApiSource): Hono {
     ),
   );
   app.get("/v1/status", async (c) => c.json(await source.status()));
+  app.post("/v1/log", async (c) => {
+    source.logToCluster(checked(logBody, await c.req.json().catch(() => undefined)));
+    return c.body(null, 204);
+  });
   quorumRoutes(app, source);
   readRoutes(app, source.files);
   changeRoutes(app, source.files);

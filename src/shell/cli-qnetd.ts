@@ -167,6 +167,7 @@ async function serve(options: Options): Promise<number> {
   }
   return qnetdCommand({
     words,
+    root: rootPrefix(options),
     ...(http === undefined ? {} : { http }),
     ...(perAddress === undefined ? {} : { connectionsPerAddressMax: Number(perAddress) }),
     version: identity.version,

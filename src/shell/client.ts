@@ -1,5 +1,6 @@
 // A typed client of a running node's local API. Every failure is a CommandFailure with one sentence.
 import * as v from "valibot";
+import type { ClusterLogLine } from "./cluster-log-line.ts";
 import type { DumpEntry } from "./tree-dump.ts";
 import { CommandFailure, exitNotRunning } from "./exit.ts";
 import type { NodeStatus } from "./status.ts";
@@ -112,6 +113,11 @@ export class NodeClient {
 
   async setExpectedVotes(votes: number): Promise<void> {
     await this.#request("POST", "/v1/quorum/expected", JSON.stringify({ votes }));
+  }
+
+  /** A line for the cluster log of all nodes. */
+  async log(line: ClusterLogLine): Promise<void> {
+    await this.#request("POST", "/v1/log", JSON.stringify(line));
   }
 
   /** Asks all nodes to read corosync.conf again; the answer is this node's. */

@@ -6,6 +6,7 @@ import type { ClusterSnapshot, NodeSnapshot } from "../qnetd/snapshot.ts";
 import type { CertificateState } from "../qnetd/store.ts";
 import type { QnetdStatus } from "./command/qnetd.ts";
 import { plural } from "./table.ts";
+import { upgradeEventText } from "./upgrade/last-event.ts";
 
 const refreshSeconds = 5;
 const clustersShownMax = 200;
@@ -55,6 +56,7 @@ export function statusHtml(status: QnetdStatus): Html {
             ${status.startedAt.slice(0, 16).replace("T", " ")} UTC<br />
             ${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(clients, "node")},
             ${plural(connections, "connection")}
+            ${status.upgrade === undefined ? "" : html`<br />Upgrade ${upgradeEventText(status.upgrade)}`}
           </p>
         </header>
         <main>

@@ -58,6 +58,8 @@ export interface NodeStatus {
   /** Why a configured quorum device has no client here; absent when it has, or none is configured. */
   readonly deviceFault?: string;
   readonly tree: TreeStatus;
+  /** The last event of an upgrade of this machine; absent: there was none. `at`: ISO 8601. */
+  readonly upgrade?: { readonly at: string; readonly event: string; readonly text: string };
   /** Where the tree is mounted; "" when it is not, with the reason beside it. */
   readonly mount: { readonly target: string; readonly reason: string };
 }
@@ -70,6 +72,7 @@ export interface StatusSource {
   readonly version: string;
   readonly cluster: Cluster;
   readonly tree: () => TreeStatus;
+  readonly upgrade: () => NodeStatus["upgrade"];
   readonly mount: () => { readonly target: string; readonly reason: string };
   readonly pid: number;
   readonly startedAt: number;
@@ -77,6 +80,7 @@ export interface StatusSource {
 
 export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { settings, lastReload } = source.cluster;
+  const upgrade = source.upgrade();
   const { member, links, reachable, rotationUs, packetsDropped, device } =
     await source.cluster.snapshot();
   return {
@@ -117,6 +121,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
     links,
     ...(device === undefined ? deviceFault(settings) : { device }),
     tree: source.tree(),
+    ...(upgrade === undefined ? {} : { upgrade }),
     mount: source.mount(),
   };
 }

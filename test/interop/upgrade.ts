@@ -212,6 +212,20 @@ async function nodeOfThree(releases: Releases, isShort: boolean): Promise<void> 
       "three nodes, one tree",
       askToolsAgainMs,
     );
+  /** The last event is in the own status and in the log that all nodes keep. */
+  const told = (event: string): Promise<string> =>
+    until(
+      async () => {
+        const { upgrade } = await client(1).status();
+        const log = new TextDecoder().decode(await client(2).read(".clusterlog"));
+        const line = new RegExp(`"msg": "(upgrade ${event}: [^"]*)"`).exec(log)?.[1];
+        if (upgrade?.event === event && line !== undefined) return ready(line);
+        return pending(`${JSON.stringify(upgrade)}\n${log}`);
+      },
+      startMsMax,
+      `n2's cluster log has "upgrade ${event}"`,
+      askToolsAgainMs,
+    );
   try {
     if ((await service.service("start")) !== 0) throw new Error("the service does not start");
     for (const other of others) other.start();
@@ -237,7 +251,11 @@ async function nodeOfThree(releases: Releases, isShort: boolean): Promise<void> 
       return undefined;
     });
     await thereAndBack("node", service, releases, whole);
-    if (!isShort) await rolledBack("node", service, releases, whole);
+    await step("node: the others read of it in the cluster log", () => told("kept"));
+    if (!isShort) {
+      await rolledBack("node", service, releases, whole);
+      await step("node: and of the way back", () => told("rolled back"));
+    }
     await step("node: nobody lost quorum", async () => `${await watch.end()}, ${writes} writes`);
     await step("node: all trees are equal at the end", async () => {
       await whole();

@@ -60,9 +60,11 @@ describe("the page", () => {
     const warnings = [
       "The server's certificate expires in 3 days: renew it; nodes notice nothing.",
     ];
-    const response = await pageOf(statusOf(split(), { warnings })).fetch(at("/"));
+    const upgrade = { at: "2026-11-21T00:00:00.000Z", event: "kept", text: "<2>" };
+    const response = await pageOf(statusOf(split(), { warnings, upgrade })).fetch(at("/"));
     expect(response.status).toBe(200);
     const text = await response.text();
+    expect(text).toContain("<br />Upgrade kept at 2026-11-21T00:00:00.000Z: &lt;2&gt;");
     expect(text).toContain("The vote is with node 1.");
     expect(text).toContain(
       `<span class="vote yes">has it</span> Node 1 has the vote: of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id.`,

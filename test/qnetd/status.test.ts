@@ -1,6 +1,6 @@
 // `quorate qnetd status` as an operator reads it, and the sentence of each vote for every algorithm, from real decisions of the core.
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -294,9 +294,11 @@ describe("the command", () => {
       isServer: true,
       warning: "Soon.",
     };
-    const status = statusOf(one.lab, { certificates: [certificate], warnings: ["Soon."] });
+    const upgrade = { at: "2026-11-21T00:00:00.000Z", event: "rolled back", text: "1 is in place" };
+    const status = statusOf(one.lab, { certificates: [certificate], upgrade, warnings: ["Soon."] });
     expect(qnetdStatusText(status)).toBe(`Vote server on *:5403, TLS required, version 1.2.3
 1 cluster, 2 nodes, 2 connections
+Upgrade rolled back at 2026-11-21T00:00:00.000Z: 1 is in place
 Warning: Soon.
 
 Cluster "rack ?[2J?a", ffsplit: The vote is with node 1.
@@ -348,8 +350,12 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
       expect(await ask(socket)).toBe(0);
       expect(text).toContain("without TLS, version 0-test\n0 clusters, 0 nodes, 0 connections\n");
       text = "";
+      const upgrade = { at: "2026-11-21T00:00:00.000Z", event: "kept", text: "2" };
+      mkdirSync(join(dir, "var/lib/quorate"), { recursive: true });
+      writeFileSync(join(dir, "var/lib/quorate/upgrade.log"), `${JSON.stringify(upgrade)}\n`);
       expect(await ask(socket, true)).toBe(0);
       expect(JSON.parse(text)).toMatchObject({ clusters: [], clustersLeftOut: 0, warnings: [] });
+      expect(JSON.parse(text)).toMatchObject({ upgrade });
       expect(port).toBeGreaterThan(0);
       expect(await daemon.stop()).toBe(0);
     } finally {

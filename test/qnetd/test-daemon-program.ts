@@ -15,6 +15,7 @@ if ("code" in words) throw new Error(words.error);
 process.stdin.on("end", () => process.kill(process.pid, "SIGTERM")).resume();
 try {
   process.exitCode = await qnetdCommand({
+    root,
     words: { ...words, port: Number(given.get("port") ?? 0) },
     version: "0-test",
     log: logger({

@@ -33,6 +33,7 @@ function facts(): NodeFacts | undefined {
     treeMode: "synced",
     treeVersion: 1,
     treeMembers: [1],
+    isTreeDifferent: false,
   };
 }
 

@@ -35,6 +35,7 @@ const facts: NodeFacts = {
   treeMode: "synced",
   treeVersion: 1,
   treeMembers: [1],
+  isTreeDifferent: false,
 };
 
 class Machine {

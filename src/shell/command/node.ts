@@ -16,6 +16,8 @@ import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.t
 import type { NodePaths } from "../paths.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeStatus, quorumMeaning } from "../status.ts";
+import { lastUpgradeEvent } from "../upgrade/last-event.ts";
+import { upgradePlaces } from "../upgrade/places.ts";
 
 export interface NodeOptions {
   readonly paths: NodePaths;
@@ -32,6 +34,9 @@ export interface NodeOptions {
 const reloadAfterMs = 1000;
 /** How long a node waits for that reload before it helps itself. */
 const catchUpAfterMs = 10_000;
+
+/** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
+const operator = "root@pam";
 
 /** Why a running node ends. */
 interface End {
@@ -227,6 +232,7 @@ class RunningNode {
 
   #serveApi(tree: ConfigurationTree): void {
     const { paths, version } = this.#options;
+    const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
     const socket = listen(
       buildApi({
         files: tree,
@@ -235,6 +241,7 @@ class RunningNode {
             version,
             cluster: this.#cluster,
             tree: () => tree.status(),
+            upgrade: () => lastUpgradeEvent(upgradeLog),
             mount: () => ({ target: this.#mount?.target ?? "", reason: this.#mountReason }),
             pid: process.pid,
             startedAt: this.#startedAt,
@@ -242,6 +249,13 @@ class RunningNode {
         setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
         cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
         reload: () => this.#cluster.reload(),
+        logToCluster: ({ tag, priority, message }) =>
+          tree.statusStore.log({
+            ident: operator,
+            tag,
+            priority,
+            message: new TextEncoder().encode(message),
+          }),
       }),
       paths.socket,
     );

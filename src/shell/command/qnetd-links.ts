@@ -82,7 +82,7 @@ export async function runQnetdLink(
 async function qnetd(
   args: readonly string[],
   settings: AdvancedSettings,
-  { version, again = [process.execPath] }: QnetdLinkOptions,
+  { version, root = "", again = [process.execPath] }: QnetdLinkOptions,
 ): Promise<number> {
   const words = qnetdWords(args, version, settings);
   if ("code" in words) {
@@ -96,6 +96,7 @@ async function qnetd(
     }
     return await qnetdCommand({
       words,
+      root,
       version,
       log: logTo(process.env, words.debug > 0),
     });

@@ -7,6 +7,7 @@ import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { statusJson } from "../qnetd-status-json.ts";
 import { plural, table } from "../table.ts";
+import { upgradeEventText } from "../upgrade/last-event.ts";
 import type { QnetdStatus } from "./qnetd.ts";
 
 const watchMs = 1000;
@@ -67,6 +68,7 @@ export function qnetdStatusText(status: QnetdStatus): string {
   const lines = [
     `Vote server on ${server.address}:${server.port}, ${tls}, version ${status.version}`,
     `${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(status.clients, "node")}, ${plural(connections, "connection")}`,
+    ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
     ...warnings.map((warning) => `Warning: ${warning}`),
     ...clusters.flatMap((cluster) => ["", ...clusterLines(cluster)]),
     ...(clustersLeftOut > 0 ? ["", `${plural(clustersLeftOut, "more cluster")} not shown.`] : []),

@@ -25,6 +25,9 @@ import type { ToolRequest } from "../../qnetd/tool-socket-request.ts";
 import { listText, type ServerFacts, statusText } from "../../qnetd/tool-socket-text.ts";
 import type { Level, LogAction } from "../../world.ts";
 import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
+import { lastUpgradeEvent } from "../upgrade/last-event.ts";
+import { upgradePlaces } from "../upgrade/places.ts";
+import type { EventLine } from "../upgrade/record.ts";
 import type { QnetdWords } from "./qnetd-options.ts";
 
 const expiryCheckMs = 86_400_000;
@@ -49,6 +52,8 @@ export interface QnetdOptions {
   /** See VoteServerConfiguration; the original does not wait. */
   readonly isHoldingAfterStart?: boolean;
   readonly version: string;
+  /** What the places of the machine are below; "" for its own. */
+  readonly root: string;
   readonly log: (line: LogAction) => void;
 }
 
@@ -60,6 +65,8 @@ export interface QnetdStatus extends LimitedSnapshot {
   readonly counters: Readonly<ServerCounters>;
   readonly server: ServerFacts;
   readonly certificates: readonly CertificateState[];
+  /** The last event of an upgrade of this machine; absent: there was none. `at`: ISO 8601. */
+  readonly upgrade?: EventLine;
   /** What the operator should do, in sentences. */
   readonly warnings: readonly string[];
 }
@@ -92,10 +99,12 @@ class RunningQnetd {
   readonly #undo: (() => Promise<void>)[] = [];
   readonly #facts: ServerFacts;
   readonly #startedAt = new Date().toISOString();
+  readonly #upgradeLog: string;
   #host: VoteServerHost | undefined;
 
   constructor(options: QnetdOptions) {
     this.#options = options;
+    this.#upgradeLog = upgradePlaces(options.root || "/", process.execPath).log;
     const { words } = options;
     this.#store = new CertificateStore(words.settings.nssDbDir);
     this.#manager = new ServiceManager({
@@ -339,6 +348,7 @@ class RunningQnetd {
         `There are no certificates in ${this.#store.directory}: no client can use TLS. Run "corosync-qnetd-certutil -i" there.`,
       );
     }
+    const upgrade = lastUpgradeEvent(this.#upgradeLog);
     return {
       version,
       startedAt: this.#startedAt,
@@ -346,6 +356,7 @@ class RunningQnetd {
       counters: { ...(this.#host?.counters ?? newCounters()) },
       ...limitedSnapshot(snapshot),
       certificates,
+      ...(upgrade === undefined ? {} : { upgrade }),
       warnings,
     };
   }

@@ -4,6 +4,7 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { LogAction } from "../../world.ts";
 import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
+import { ClusterTeller } from "../upgrade/cluster-teller.ts";
 import { drive } from "../upgrade/driver.ts";
 import type { UpgradeEvent } from "../upgrade/events.ts";
 import { UpgradeMachine } from "../upgrade/machine.ts";
@@ -26,12 +27,20 @@ export async function rescueCommand(options: RescueOptions): Promise<number> {
   const services = record.ok ? (record.value?.before.map(({ role }) => role) ?? []) : [];
   const manager = options.manager ?? detectManager(places, services);
   const sockets = socketsBelow(options.root);
+  const cluster = new ClusterTeller({
+    socket: sockets.node,
+    note: (text) => options.log({ kind: "log", level: "warning", subsystem: "UPGRAD", text }),
+  });
   const end = await drive({
     machine,
     services: servicesOf(manager, places),
     facts: (role) => factsOf(role, sockets),
-    tell: (event, text) => options.log(upgradeLine(event, text)),
+    tell: (event, text) => {
+      options.log(upgradeLine(event, text));
+      if (services.includes("node")) cluster.tell(event, text);
+    },
   });
+  await cluster.end();
   switch (end.kind) {
     case "nothing":
     case "busy":

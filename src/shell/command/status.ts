@@ -5,6 +5,7 @@ import { exitFailed, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import type { NodeStatus } from "../status.ts";
 import { table } from "../table.ts";
+import { upgradeEventText } from "../upgrade/last-event.ts";
 
 const watchMs = 1000;
 
@@ -44,12 +45,21 @@ export function statusText(status: NodeStatus): string {
     `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
     ...(tree.writable ? [] : [`        ${tree.reason}`]),
-    `        digest ${tree.digest.slice(0, 16)}`,
+    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree.verified)}`,
+    ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
     `Mount   ${status.mount.target === "" ? `not mounted: ${status.mount.reason}` : status.mount.target}`,
     "",
     ...nodeTable(status),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function comparedText(verified: NodeStatus["tree"]["verified"]): string {
+  if (verified === undefined) return "";
+  const when = new Date(verified.at * 1000).toISOString();
+  return verified.equal
+    ? `, the same as the others' at ${when}`
+    : `, DIFFERED from that of the lowest node id at ${when}: fetched anew`;
 }
 
 /** Only what an operator must do something about. */

@@ -11,6 +11,7 @@ import {
   type Release,
   remoteSource,
 } from "../upgrade/candidate.ts";
+import { ClusterTeller } from "../upgrade/cluster-teller.ts";
 import { say } from "../upgrade/driver.ts";
 import {
   defaultPatience,
@@ -211,11 +212,18 @@ async function stageLocked(
       upgradeExits.machine,
     );
   }
-  say(
-    { machine, tell: (event, text) => note(`${eventLine(event, text)}\n`) },
-    "staged",
-    `${manifest.version} is verified and passed its self-test; ${version} runs`,
-  );
+  const cluster = new ClusterTeller({
+    socket: socketsBelow(options.root).node,
+    patienceMs: 0,
+    note: (sentence) => note(`quorate: ${sentence}\n`),
+  });
+  const tell = (event: UpgradeEvent, text: string): void => {
+    note(`${eventLine(event, text)}\n`);
+    if (before.some(({ role }) => role === "node")) cluster.tell(event, text);
+  };
+  const staged = `${manifest.version} is verified and passed its self-test; ${version} runs`;
+  say({ machine, tell }, "staged", staged);
+  await cluster.end();
   machine.keepPrevious();
   machine.persist({
     format: 1,

@@ -15,6 +15,8 @@ export interface NodeFacts {
   readonly treeMode: string;
   readonly treeVersion: number;
   readonly treeMembers: readonly number[];
+  /** Its tree was compared with another node's and differed, the last time. */
+  readonly isTreeDifferent: boolean;
 }
 
 /** A vote server as its status tells it. */

@@ -12,6 +12,7 @@ const node: NodeFacts = {
   treeMode: "synced",
   treeVersion: 50,
   treeMembers: [1, 2, 3],
+  isTreeDifferent: false,
 };
 
 const ill = (before: Facts, facts: Facts | undefined) =>
@@ -34,6 +35,7 @@ describe("a node", () => {
     [{ isQuorate: false }, "it is not quorate and was before"],
     [{ treeMode: "synchronising" }, "its tree is synchronising"],
     [{ treeMembers: [1] }, "its tree is not shared with nodes 2, 3"],
+    [{ isTreeDifferent: true }, "its tree differed from that of the lowest node id"],
     [{ treeVersion: 49 }, "its tree has version 49 and had 50 before"],
   ])("%p is an illness", (change, sentence) => {
     expect(ill(node, { ...after, ...change })).toBe(sentence);

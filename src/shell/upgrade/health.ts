@@ -26,9 +26,11 @@ function nodeIllness(before: NodeFacts, now: NodeFacts): string | undefined {
   const lost = without(before.members, now.members);
   if (lost.length > 0) return `it does not see ${nodesText(lost)}, which it saw before`;
   if (before.isQuorate && !now.isQuorate) return "it is not quorate and was before";
-  // Members whose trees are equal are "synced": the state exchange compares them entry by entry (pmxcfs.md §4).
+  // Members whose trees are equal are "synced": the state exchange compares them entry by entry (pmxcfs.md §4.6). What this version
+  // makes of the changes after it is compared soon after (§4.11).
   if (now.treeMode !== "synced" && now.treeMode !== before.treeMode)
     return `its tree is ${now.treeMode}`;
+  if (now.isTreeDifferent) return "its tree differed from that of the lowest node id";
   const strangers = without(before.treeMembers, now.treeMembers);
   if (strangers.length > 0) return `its tree is not shared with ${nodesText(strangers)}`;
   if (now.treeVersion < before.treeVersion) {

@@ -23,6 +23,7 @@ const records: fc.Arbitrary<UpgradeRecord> = fc.record({
         treeMode: short,
         treeVersion: fc.maxSafeNat(),
         treeMembers: ids,
+        isTreeDifferent: fc.boolean(),
       }),
       fc.record({
         role: fc.constant("qnetd" as const),

@@ -25,6 +25,7 @@ const nodeFacts = v.object({
   treeMode: text,
   treeVersion: count,
   treeMembers: ids,
+  isTreeDifferent: v.boolean(),
 });
 const serverFacts = v.object({
   role: v.literal("qnetd"),

@@ -57,6 +57,7 @@ export async function runningNode(socket: string): Promise<RunningNode | undefin
       treeMode: tree.mode,
       treeVersion: tree.version,
       treeMembers: tree.members,
+      isTreeDifferent: tree.verified?.equal === false,
     },
     votes: {
       isQuorate: quorum.quorate,

@@ -26,6 +26,7 @@ function nodeFacts(version: string): NodeFacts {
     treeMode: "synced",
     treeVersion: 7,
     treeMembers: [1, 2, 3],
+    isTreeDifferent: false,
   };
 }
 

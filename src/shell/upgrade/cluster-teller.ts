@@ -1,0 +1,70 @@
+// Tells the cluster what an upgrade does (U6, U13): lines for the cluster log that all nodes keep, through the node on this machine, which
+// may be restarting just then. An upgrade never waits for it.
+import { setTimeout as wait } from "node:timers/promises";
+import { NodeClient } from "../client.ts";
+import { type ClusterLogLine, clusterLogTextMax } from "../cluster-log-line.ts";
+import type { UpgradeEvent } from "./events.ts";
+
+const requestMsMax = 2000;
+const retryMs = 500;
+/** A node that restarts answers in a few seconds. */
+const patienceMsDefault = 30_000;
+
+/** As syslog has them. */
+const [error, warning, information] = [3, 4, 6] as const;
+const priorities: Readonly<Record<UpgradeEvent, ClusterLogLine["priority"]>> = {
+  staged: information,
+  swapped: information,
+  probation: information,
+  kept: information,
+  "rolled back": error,
+  abandoned: warning,
+  failed: error,
+};
+
+export interface ClusterTellerOptions {
+  /** Of the node on this machine. */
+  readonly socket: string;
+  readonly patienceMs?: number;
+  /** For what could not be told. */
+  readonly note: (sentence: string) => void;
+}
+
+export class ClusterTeller {
+  readonly #options: ClusterTellerOptions;
+  readonly #client: NodeClient;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: ClusterTellerOptions) {
+    this.#options = options;
+    this.#client = new NodeClient(options.socket, requestMsMax);
+  }
+
+  /** Lines arrive in the order in which they are told. */
+  tell(event: UpgradeEvent, text: string): void {
+    const until = performance.now() + (this.#options.patienceMs ?? patienceMsDefault);
+    this.#last = this.#last.then(() => this.#send(event, text, until));
+  }
+
+  /** Resolves when everything was told or given up. */
+  async end(): Promise<void> {
+    await this.#last;
+  }
+
+  async #send(event: UpgradeEvent, text: string, until: number): Promise<void> {
+    const message = `upgrade ${event}: ${text}`.slice(0, clusterLogTextMax);
+    const line = { tag: "quorate", priority: priorities[event], message };
+    for (;;) {
+      try {
+        return await this.#client.log(line);
+      } catch (fault) {
+        if (performance.now() < until) {
+          await wait(retryMs);
+          continue;
+        }
+        const reason = fault instanceof Error ? fault.message : String(fault);
+        return this.#options.note(`the cluster's log does not have "${event}": ${reason}`);
+      }
+    }
+  }
+}
