@@ -1,6 +1,7 @@
 // Last man standing (qnetd.md §2.3): the best partition has the vote, down to a single node. Unlike the original it never gives a
 // second vote while a partition without any of these nodes may count on the first, and who was refused the vote is thought of
-// again: in the original nobody is when the partition with the vote dies.
+// again: in the original nobody is when the partition with the vote dies. The asking node is judged by its new values everywhere,
+// where the original still counts it in its old ring and may refuse it the vote for a moment: with wait_for_all that is for good.
 import {
   hasUnknownNodes,
   holderApart,
@@ -13,7 +14,7 @@ import {
   type Client,
   type Question,
 } from "./algorithm.ts";
-import { ringsText, sameRing, type RingId } from "./message.ts";
+import { ringsText, sameRing, type Heuristics, type RingId, type TieBreaker } from "./message.ts";
 import { NodeSet, nodesText } from "./node-set.ts";
 
 type Result = "ack" | "nack" | "wait";
@@ -24,7 +25,7 @@ interface Decision {
 
 interface Partition {
   readonly ring: RingId;
-  readonly clients: Client[];
+  readonly seats: Seat[];
   score: number;
 }
 
@@ -39,7 +40,7 @@ export class Lms implements Algorithm {
         // Stored only: the next membership, quorum list or question decides with it.
         return { vote: "noChange" };
       case "membership":
-        return reply(this.#run({ client, ring: question.ring, members: question.members }, call));
+        return reply(this.#run(question, call));
       case "quorum":
       case "vote":
         return reply(this.#run(storedOf(client), call));
@@ -70,7 +71,7 @@ export class Lms implements Algorithm {
   #run(seat: Seat, call: AlgorithmCall): Decision {
     const { client } = seat;
     call.disarmRetry(client);
-    const decision = this.#decide(client, seat.ring, call);
+    const decision = this.#decide(seat, call);
     if (decision.vote !== "ack") {
       call.armRetry(client, decision.vote === "wait");
       return decision;
@@ -99,19 +100,16 @@ export class Lms implements Algorithm {
     return this.#note(client, waitOrNack(client), held.why);
   }
 
-  /** Steps 2 to 9. The asking client stands in its stored ring, as in the original. */
-  #decide(client: Client, ring: RingId, call: AlgorithmCall): Decision {
-    const behind = call.clients.find(
-      (other) =>
-        other !== client &&
-        (client.members.has(other.nodeId) || other.members.has(client.nodeId)) &&
-        !sameRing(other.ring, ring),
-    );
+  /** Steps 2 to 9. */
+  #decide(seat: Seat, call: AlgorithmCall): Decision {
+    const { client, ring } = seat;
+    const behind = call.clients.find((other) => isMate(seat, other) && !sameRing(other.ring, ring));
     if (behind !== undefined) {
       const why = `waits: ${ringsText({ nodeId: client.nodeId, ring }, behind)}`;
       return this.#note(client, "wait", why);
     }
-    const partitions = partitionsOf(call.clients);
+    const seats = call.clients.map((other) => (other === client ? seat : storedOf(other)));
+    const partitions = partitionsOf(seats);
     if (partitions.length === 0) return this.#note(client, "wait", "waits: no ring is known");
     if (partitions.length === 1) {
       return this.#note(client, "ack", "all connected nodes are on one ring");
@@ -123,7 +121,7 @@ export class Lms implements Algorithm {
       // A newcomer does not take the vote; it stays one until it is decided on.
       return { vote: "nack", why: `it is new, and node ${elsewhere.nodeId} has the vote` };
     }
-    const { vote, why } = compare(partitions, { client, ring, clients: call.clients });
+    const { vote, why } = compare(partitions, seat, seats);
     return this.#note(client, vote, why);
   }
 
@@ -134,32 +132,41 @@ export class Lms implements Algorithm {
   }
 }
 
-/** Who asks, in the ring and with the members that are to be decided for. */
+/** A client and what is to be decided for: what is stored, or for the one that asks what its message says. */
 interface Seat {
   readonly client: Client;
   readonly ring: RingId;
   readonly members: NodeSet;
+  readonly heuristics: Heuristics | undefined;
 }
 
 function storedOf(client: Client): Seat {
-  return { client, ring: client.ring, members: client.members };
+  const { ring, members, heuristics } = client;
+  return { client, ring, members, heuristics };
+}
+
+/** Both are, or just were, in one partition. */
+function isMate({ client, members }: Seat, other: Client): boolean {
+  if (other === client) return false;
+  const { nodeId } = other;
+  return members.has(nodeId) || client.members.has(nodeId) || other.members.has(client.nodeId);
 }
 
 function reply({ vote, why }: Decision): Answer {
   return { vote: vote === "wait" ? "waitForReply" : vote, why };
 }
 
-/** Clients by stored ring, in order of first appearance; without those that have no ring yet (§2.3, step 3). */
-function partitionsOf(clients: readonly Client[]): Partition[] {
+/** By ring, in order of first appearance; without those that have no ring yet (§2.3, step 3). */
+function partitionsOf(seats: readonly Seat[]): Partition[] {
   const partitions: Partition[] = [];
-  for (const client of clients) {
-    if (client.ring.seq === 0) continue;
-    const points = client.heuristics === undefined ? 1 : client.heuristics === "pass" ? 2 : 0;
-    const partition = partitions.find(({ ring }) => sameRing(ring, client.ring));
+  for (const seat of seats) {
+    if (seat.ring.seq === 0) continue;
+    const points = seat.heuristics === undefined ? 1 : seat.heuristics === "pass" ? 2 : 0;
+    const partition = partitions.find(({ ring }) => sameRing(ring, seat.ring));
     if (partition === undefined) {
-      partitions.push({ ring: client.ring, clients: [client], score: points });
+      partitions.push({ ring: seat.ring, seats: [seat], score: points });
     } else {
-      partition.clients.push(client);
+      partition.seats.push(seat);
       partition.score += points;
     }
   }
@@ -169,13 +176,9 @@ function partitionsOf(clients: readonly Client[]): Partition[] {
 /** Steps 7 to 9: the highest score, the largest partition, the tie-breaker. */
 function compare(
   partitions: readonly Partition[],
-  asking: {
-    readonly client: Client;
-    readonly ring: RingId;
-    readonly clients: readonly Client[];
-  },
+  asking: Seat,
+  seats: readonly Seat[],
 ): Decision {
-  const { client, ring, clients } = asking;
   const grounds = [
     {
       text: "the most connected nodes, heuristics counted",
@@ -183,37 +186,41 @@ function compare(
     },
     {
       text: "the most connected nodes",
-      of: (partition: Partition): number => partition.clients.length,
+      of: (partition: Partition): number => partition.seats.length,
     },
   ];
   for (const { text, of } of grounds) {
     const most = Math.max(...partitions.map(of));
     const [first, ...others] = partitions.filter((partition) => of(partition) === most);
     if (first === undefined || others.length > 0) continue;
-    const nodes = nodesText(first.clients.map(({ nodeId }) => nodeId));
-    const vote = sameRing(first.ring, ring) ? "ack" : "nack";
+    const nodes = nodesText(first.seats.map(({ client }) => client.nodeId));
+    const vote = sameRing(first.ring, asking.ring) ? "ack" : "nack";
     return { vote, why: `of the partitions that of ${nodes} has ${text}` };
   }
-  const preferred = preferredClient(client, clients);
-  const text = `the tie-breaker, ${tieBreakerText(client.tieBreaker)},`;
+  const { tieBreaker } = asking.client;
+  const preferred = preferredSeat(tieBreaker, seats);
+  const text = `the tie-breaker, ${tieBreakerText(tieBreaker)},`;
   if (preferred === undefined) {
-    return { vote: "nack", why: `${text} is not connected and the partitions are equal` };
+    return { vote: "nack", why: `${text} is in none of the partitions, which are equal` };
   }
   // The original gives the mates of a tie-breaker given by id a NACK; what it documents is that its partition wins (§2.3).
-  const isWon = preferred === client || sameRing(preferred.ring, ring);
-  const why = `of equal partitions ${text} chooses that of node ${preferred.nodeId}`;
-  return { vote: isWon ? "ack" : "nack", why };
+  const why = `of equal partitions ${text} chooses that of node ${preferred.client.nodeId}`;
+  return { vote: sameRing(preferred.ring, asking.ring) ? "ack" : "nack", why };
 }
 
-function preferredClient(client: Client, clients: readonly Client[]): Client | undefined {
-  const { tieBreaker } = client;
+function preferredSeat(tieBreaker: TieBreaker, seats: readonly Seat[]): Seat | undefined {
   switch (tieBreaker.mode) {
     case "lowest":
-      return clients[0];
+      return seats[0];
     case "highest":
-      return clients.at(-1);
-    case "nodeId":
-      return clients.find(({ nodeId }) => nodeId === tieBreaker.nodeId);
+      return seats.at(-1);
+    case "nodeId": {
+      const { nodeId } = tieBreaker;
+      const own = seats.find(({ client }) => client.nodeId === nodeId);
+      // Its partition wins also when it is not connected itself. Of several rings that name it, it has left all but the newest.
+      const mates = seats.filter(({ members }) => members.has(nodeId));
+      return own ?? mates.toSorted((a, b) => b.ring.seq - a.ring.seq)[0];
+    }
   }
   return tieBreaker satisfies never;
 }

@@ -60,6 +60,7 @@ export function qnetdVerb(cli: CAC): void {
             socket: (await settingsOf(options)).localSocketFile,
             json: options["json"] === true,
             watch: options["watch"] === true,
+            isTerminal: process.stdout.isTTY,
             write,
           });
         }

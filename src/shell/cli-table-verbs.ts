@@ -106,6 +106,7 @@ function statusVerb(cli: CAC): void {
         root: String(options["root"]),
         json: options["json"] === true,
         watch: options["watch"] === true,
+        isTerminal: process.stdout.isTTY,
         write,
       });
     });

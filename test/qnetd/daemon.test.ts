@@ -74,7 +74,7 @@ describe("corosync-qnetd", () => {
     });
     let text = "";
     const write = (piece: string): void => void (text += piece);
-    const asked = { socket: socket(), watch: false, write };
+    const asked = { socket: socket(), watch: false, isTerminal: false, write };
     expect(await qnetdStatusCommand({ ...asked, json: false })).toBe(0);
     expect(text).toStartWith(
       `Vote server on *:${port}, TLS on, version 0-test\n0 clusters, 0 nodes, 0 connections\n\nCERTIFICATE `,

@@ -328,7 +328,10 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
     try {
       let text = "";
       const ask = (socket: string, json = false) =>
-        qnetdStatusCommand({ socket, json, watch: false, write: (piece) => void (text += piece) });
+        qnetdStatusCommand({
+          ...{ socket, json, watch: false, isTerminal: false },
+          write: (piece) => void (text += piece),
+        });
       const failure = await ask(join(dir, "none.sock")).catch((error: unknown) => error);
       expect(failure).toMatchObject({
         code: 3,

@@ -106,10 +106,11 @@ export function unkept(arrangement: Arrangement): string | undefined {
 }
 
 /**
- * With wait_for_all a partition that was inquorate for a moment waits for everybody (services.md §4.7): nothing is promised when
- * nodes or the server's knowledge of them come and go while the cluster splits.
+ * With wait_for_all a node that was inquorate for a moment waits for everybody (services.md §4.7). Nothing is promised when the
+ * server was away too: a node whose ring changes before it is connected again casts no vote for it (qnetd.md §3.5), and the server
+ * judges by those that came back first (§2.3). Either is such a moment.
  */
 function isPromised({ cluster, fault, parts }: Arrangement): boolean {
   if (!cluster.rules.waitsForAll || parts[0]?.length === cluster.nodes.length) return true;
-  return fault === "split" || fault === "power loss";
+  return !fault.endsWith("server restart") && !fault.endsWith("server power");
 }

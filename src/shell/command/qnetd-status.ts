@@ -1,6 +1,5 @@
 // `quorate qnetd status`: clusters, nodes, votes, who was last heard when, and why each vote is what it is, in a sentence (issue 3);
 // certificates and what they need. Asks the daemon's local socket; an original daemon can only be asked with corosync-qnetd-tool.
-import { setTimeout as wait } from "node:timers/promises";
 import { askTool } from "../../qnetd/tool-socket.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
@@ -8,29 +7,25 @@ import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { statusJson } from "../qnetd-status-json.ts";
 import { plural, table } from "../table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
+import { watched, type WatchOptions } from "../watch.ts";
 import type { QnetdStatus } from "./qnetd.ts";
 
-const watchMs = 1000;
-const clearScreen = "\u001b[H\u001b[2J";
-
-export interface QnetdStatusOptions {
+export interface QnetdStatusOptions extends WatchOptions {
   /** The daemon's local socket. */
   readonly socket: string;
-  readonly json: boolean;
-  readonly watch: boolean;
-  readonly write: (text: string) => void;
 }
 
 /** Exit code 0 when nothing is to be done, 1 when there are warnings. */
-export async function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number> {
-  for (;;) {
-    const text = await askSnapshot(options.socket);
-    const status: QnetdStatus = JSON.parse(text);
-    if (options.json) options.write(options.watch ? text : statusJson(status));
-    else options.write(`${options.watch ? clearScreen : ""}${qnetdStatusText(status)}`);
-    if (!options.watch) return status.warnings.length === 0 ? exitOk : exitFailed;
-    await wait(watchMs);
-  }
+export function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number> {
+  return watched(async () => {
+    const json = await askSnapshot(options.socket);
+    const status: QnetdStatus = JSON.parse(json);
+    const formatted = options.watch ? json : statusJson(status);
+    return {
+      text: options.json ? formatted : qnetdStatusText(status),
+      code: status.warnings.length === 0 ? exitOk : exitFailed,
+    };
+  }, options);
 }
 
 async function askSnapshot(socket: string): Promise<string> {

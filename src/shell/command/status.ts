@@ -1,35 +1,29 @@
 // `quorate status`: the node, its votes, its ring and its tree on one screen; --json for scripts, --watch to follow.
-import { setTimeout as wait } from "node:timers/promises";
 import { NodeClient } from "../client.ts";
 import { exitFailed, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import type { NodeStatus } from "../status.ts";
 import { table } from "../table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
+import { watched, type WatchOptions } from "../watch.ts";
 
-const watchMs = 1000;
-
-export interface StatusOptions {
+export interface StatusOptions extends WatchOptions {
   readonly root: string;
-  readonly json: boolean;
-  readonly watch: boolean;
-  readonly write: (text: string) => void;
 }
 
 /** Exit code 0 when the node is quorate and its tree writable, 1 when it runs but is not. */
-export async function statusCommand(options: StatusOptions): Promise<number> {
+export function statusCommand(options: StatusOptions): Promise<number> {
   const client = new NodeClient(nodePaths(options.root).socket);
-  for (;;) {
+  return watched(async () => {
     const status = await client.status();
-    if (options.json)
-      options.write(`${JSON.stringify(status, undefined, options.watch ? 0 : 2)}\n`);
-    else options.write(`${options.watch ? clearScreen : ""}${statusText(status)}`);
-    if (!options.watch) return status.quorum.quorate && status.tree.writable ? exitOk : exitFailed;
-    await wait(watchMs);
-  }
+    return {
+      text: options.json
+        ? `${JSON.stringify(status, undefined, options.watch ? 0 : 2)}\n`
+        : statusText(status),
+      code: status.quorum.quorate && status.tree.writable ? exitOk : exitFailed,
+    };
+  }, options);
 }
-
-const clearScreen = "\u001b[H\u001b[2J";
 
 export function statusText(status: NodeStatus): string {
   const { node, cluster, quorum, ring, tree } = status;
