@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../package.json" with { type: "json" };
+import { reasonOf } from "../src/reason.ts";
 import { commitId, makeExecutable, root, targetsOf, thisMachine } from "./executable.ts";
 import { publishedKeys } from "./release-keys.ts";
 import { fileHash } from "./runtimes.ts";
@@ -39,6 +40,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   // What is thrown above is a sentence for the person who builds; anything else shows its place.
-  process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`build: ${reasonOf(error)}\n`);
   process.exitCode = 1;
 }

@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version as packageVersion } from "../package.json" with { type: "json" };
+import { reasonOf } from "../src/reason.ts";
 import type { Digest, ReleaseFile } from "../src/shell/release/manifest.ts";
 import { type Count, commitId, makeExecutable, root, type Stamp, targetsOf } from "./executable.ts";
 import { type Mirror, serveMirror } from "./mirror.ts";
@@ -174,6 +175,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   // What is thrown above is a sentence for the person who releases; anything else shows its place.
-  process.stderr.write(`release: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`release: ${reasonOf(error)}\n`);
   process.exitCode = 1;
 }

@@ -3,6 +3,7 @@
 // importing this file costs nothing. It never decides policy: what an errno means is said by the caller.
 import { dlopen, FFIType, ptr, read, type Pointer } from "bun:ffi";
 import { readFileSync } from "node:fs";
+import { reasonOf } from "./reason.ts";
 
 /** Linux numbers, the same on x64 and arm64. */
 export const errnos = {
@@ -153,7 +154,7 @@ function openLibc() {
       if (location === null) throw new Error("__errno_location gave no address");
       return { symbols, errnoAt: location };
     } catch (error) {
-      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      failures.push(`${name}: ${reasonOf(error)}`);
     }
   }
   throw new Error(`no C library could be opened (${failures.join("; ")})`);

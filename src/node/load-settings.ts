@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { sectionsOf, parseConf, type Conf } from "../conf.ts";
+import { reasonOf } from "../reason.ts";
 import { keyBytesMax, keySource, readSettings, type SettingsResult } from "./read-settings.ts";
 import { textAt } from "./conf-value.ts";
 import { advancedOfDefaults } from "./device/advanced.ts";
@@ -80,13 +81,10 @@ async function readText(
   } catch (error) {
     return {
       ok: false,
-      reason: `Can't read ${path}: ${errorText(error)}. Create a cluster first, or give the directory that holds etc/corosync with --root`,
+      reason: `Can't read ${path}: ${reasonOf(error)}. Create a cluster first, or give the directory that holds etc/corosync with --root`,
     };
   }
 }
-
-const errorText = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
 
 /** The host name and its forms with the domain cut off label by label, as corosync looks for the local node. */
 function hostNames(): string[] {
@@ -145,7 +143,7 @@ async function readKey(
   } catch (error) {
     return {
       ok: false,
-      reason: `Could not open ${path}: ${errorText(error)}. Copy the key from another node of the cluster; for a new cluster make one: (umask 077; head -c 256 /dev/urandom > ${path})`,
+      reason: `Could not open ${path}: ${reasonOf(error)}. Copy the key from another node of the cluster; for a new cluster make one: (umask 077; head -c 256 /dev/urandom > ${path})`,
     };
   }
 }

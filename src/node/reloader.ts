@@ -1,5 +1,6 @@
 // Reloads of a running node (services.md §5.4): reads corosync.conf again, has it judged, and puts it in force, one reload after
 // the other. Host code of the main thread. A file that cannot be used changes nothing; why is logged and kept for the operator.
+import { reasonOf } from "../reason.ts";
 import type { Level, LogAction } from "../world.ts";
 import { judgeReload } from "./reload-rules.ts";
 import type { SettingsResult } from "./read-settings.ts";
@@ -59,7 +60,7 @@ export class Reloader {
     try {
       return await this.#read(nodeid);
     } catch (error) {
-      return this.refused(error instanceof Error ? error.message : String(error));
+      return this.refused(reasonOf(error));
     }
   }
 

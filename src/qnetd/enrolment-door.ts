@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { readFileSync } from "node:fs";
 import { X509Certificate } from "node:crypto";
+import { reasonOf } from "../reason.ts";
 import type { LogAction } from "../world.ts";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { findInvite, judgeRequest, refusal, type EnrolmentVerdict } from "./enrolment.ts";
@@ -119,7 +120,7 @@ export class EnrolmentDoor {
       return answer;
     } catch (error) {
       // Of the runtime, while keys or files are handled: it must not end a server that others vote with.
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       this.#log("error", `enrolment of ${address} failed: ${reason}`);
       return refusal("server", "the vote server met an error; its log says which");
     } finally {
@@ -175,7 +176,7 @@ export class EnrolmentDoor {
     try {
       return decoded(new Uint8Array(new X509Certificate(readFileSync(signed.value.path)).raw));
     } catch (error) {
-      return malformed(error instanceof Error ? error.message : String(error));
+      return malformed(reasonOf(error));
     }
   }
 

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { replaceDurably } from "../durable-file.ts";
+import { reasonOf } from "../reason.ts";
 import {
   decodeInvite,
   encodeInvite,
@@ -71,7 +72,7 @@ export class InviteStore {
         count += 1;
       }
     } catch (error) {
-      return malformed(sentence(error));
+      return malformed(reasonOf(error));
     }
     return decoded(count);
   }
@@ -94,7 +95,7 @@ export class InviteStore {
       const invite = decodeInvite(readFileSync(path, "utf8"));
       return invite.ok ? invite : malformed(`${path}: ${invite.reason}`);
     } catch (error) {
-      return malformed(sentence(error));
+      return malformed(reasonOf(error));
     }
   }
 
@@ -108,7 +109,7 @@ export class InviteStore {
       replaceDurably(path, new TextEncoder().encode(encodeInvite(invite)), mode, owner);
       return decoded(undefined);
     } catch (error) {
-      return malformed(sentence(error));
+      return malformed(reasonOf(error));
     }
   }
 }
@@ -126,8 +127,4 @@ export function layoutOf(directory: string): {
 } {
   const { uid, gid, mode } = statSync(directory);
   return { uid, gid, isSharedWithGroup: uid === 0 && gid !== 0 && (mode & 0o070) === 0o070 };
-}
-
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

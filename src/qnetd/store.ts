@@ -15,6 +15,7 @@ import { dirname, join } from "node:path";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { replaceDurably } from "../durable-file.ts";
 import { closeFd, errnoName, errnos, lockFile } from "../libc.ts";
+import { reasonOf } from "../reason.ts";
 import { type Identity, isPair, pem, readCertificate, readKey, serverName } from "./pki.ts";
 
 /** The certificate that nodes import; the name is the original's, and `pvecm` fetches it from here. */
@@ -308,7 +309,7 @@ export class CertificateStore {
           const own = this.#try(() => this.#own(path, statSync(this.directory)));
           return own.ok ? await change() : own;
         } catch (error) {
-          return malformed(sentence(error));
+          return malformed(reasonOf(error));
         } finally {
           closeFd(lock.fd);
         }
@@ -325,14 +326,9 @@ export class CertificateStore {
     try {
       return decoded(act());
     } catch (error) {
-      return malformed(sentence(error));
+      return malformed(reasonOf(error));
     }
   }
-}
-
-/** File system errors name the call and the path themselves. */
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Others than ours may have longer ones: those are far from any that we give. */

@@ -4,6 +4,7 @@ import { constants } from "node:crypto";
 import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { reasonOf } from "../reason.ts";
 import type { CertificateNames } from "./certificate-name.ts";
 import type { CertificateStore } from "./store.ts";
 
@@ -60,7 +61,7 @@ export class TlsUpgrade {
         }),
       );
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       return malformed(`the certificates in ${this.#store.directory} do not serve: ${reason}`);
     }
   }

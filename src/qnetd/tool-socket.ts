@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { bytesOf, type Decoded, decoded, joinBytes, malformed } from "../bytes.ts";
 import { groupId } from "../libc.ts";
+import { reasonOf } from "../reason.ts";
 import {
   encodeToolCommand,
   readToolReply,
@@ -64,7 +65,7 @@ export class ToolSocket {
       return decoded(socket);
     } catch (error) {
       socket.#server.close();
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       return malformed(`the local socket ${options.path} cannot be made: ${reason}`);
     } finally {
       process.umask(before);
@@ -132,9 +133,7 @@ export class ToolSocket {
     try {
       text = await this.#options.answer(request);
     } catch (error) {
-      return new TextEncoder().encode(
-        `Error\n${error instanceof Error ? error.message : String(error)}\n`,
-      );
+      return new TextEncoder().encode(`Error\n${reasonOf(error)}\n`);
     }
     const answer = new TextEncoder().encode(`OK\n${text}`);
     return answer.length <= this.#options.answerBytesMax

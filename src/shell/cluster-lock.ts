@@ -1,6 +1,7 @@
 // The cluster-wide lock of Proxmox's tools for corosync.conf (pmxcfs.md §6.2, pvecm.md §1.0): a directory in the tree. Taken, the work
 // done within its time, given back whatever happened. A lock that its holder abandoned is freed by asking, as the tools do.
 import { setTimeout as wait } from "node:timers/promises";
+import { reasonOf } from "../reason.ts";
 import type { NodeClient } from "./client.ts";
 import { CommandFailure } from "./exit.ts";
 
@@ -31,7 +32,7 @@ export async function withClusterLock<T>(
   } finally {
     await client.remove(path).catch((error: unknown) => {
       note(
-        `Warning: the lock ${path} could not be given back (${text(error)}); it ends by itself within two minutes.\n`,
+        `Warning: the lock ${path} could not be given back (${reasonOf(error)}); it ends by itself within two minutes.\n`,
       );
     });
   }
@@ -56,7 +57,7 @@ async function acquire({ client, name, note }: LockOptions, path: string): Promi
     await client.mkdir(parent).catch(() => undefined);
     const refused = await client.mkdir(path).then(
       () => undefined,
-      (error: unknown) => text(error),
+      (error: unknown) => reasonOf(error),
     );
     if (refused === undefined) return;
     const now = performance.now();
@@ -72,8 +73,4 @@ async function acquire({ client, name, note }: LockOptions, path: string): Promi
     await client.setMtime(path, 0).catch(() => undefined);
     await wait(retryMs);
   }
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

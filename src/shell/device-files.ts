@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { equalBytes } from "../bytes.ts";
 import { replaceDurably } from "../durable-file.ts";
 import type { Files, TreeStatus } from "../fs/files.ts";
+import { reasonOf } from "../reason.ts";
 import type { LogAction } from "../world.ts";
 import { treeIdentity } from "./device-identity.ts";
 
@@ -44,7 +45,7 @@ export class DeviceFiles {
       this.#follow(path);
       this.#failure = "";
     } catch (error) {
-      const failure = error instanceof Error ? error.message : String(error);
+      const failure = reasonOf(error);
       if (failure === this.#failure) return;
       this.#failure = failure;
       this.#log(

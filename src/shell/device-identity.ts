@@ -5,6 +5,7 @@ import { readFileSync, statSync } from "node:fs";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { makePkcs12, readPkcs12 } from "../pkcs12.ts";
 import { isPair, readCertificate, readKey } from "../qnetd/pki.ts";
+import { reasonOf } from "../reason.ts";
 
 /** In the tree: replicated, root's alone. An original node imports these two (qnetd.md §4.4). */
 export const treeDirectory = "priv/qdevice";
@@ -127,6 +128,6 @@ function fromFile<T>(path: string, read: (bytes: Uint8Array) => Decoded<T>): Dec
     const value = read(new Uint8Array(readFileSync(path)));
     return value.ok ? value : malformed(`${path}: ${value.reason}`);
   } catch (error) {
-    return malformed(error instanceof Error ? error.message : String(error));
+    return malformed(reasonOf(error));
   }
 }

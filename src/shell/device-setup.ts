@@ -6,6 +6,7 @@ import type { Decoded } from "../bytes.ts";
 import { deviceAdvice } from "../node/device/advice.ts";
 import { voterFlags } from "../node/quorum/message.ts";
 import { pem } from "../qnetd/pki.ts";
+import { reasonOf } from "../reason.ts";
 import { checkLock, corosyncConfLock, withClusterLock } from "./cluster-lock.ts";
 import type { NodeClient } from "./client.ts";
 import {
@@ -161,7 +162,7 @@ export async function takeBack(
       return `corosync.conf is as before again, without the device (version ${version})`;
     });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     return `corosync.conf could not be set back (${reason}): it still has the device; remove it with \`quorate qdevice remove\``;
   }
 }

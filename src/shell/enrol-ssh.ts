@@ -3,6 +3,7 @@
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { createRequest } from "../qnetd/pki-issue.ts";
 import { readCertificate } from "../qnetd/pki.ts";
+import { reasonOf } from "../reason.ts";
 import type { ClusterIdentity } from "./device-identity.ts";
 
 const serverDirectory = "/etc/corosync/qnetd/nssdb";
@@ -90,7 +91,7 @@ async function run(
       `command '${text}' failed: ${said === "" ? "" : `${said}; `}exit code ${code}`,
     );
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     return malformed(`command '${text}' failed: ${reason}`);
   }
 }

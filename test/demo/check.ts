@@ -1,4 +1,5 @@
 // The demo's transcript (`npm run demo -- --check`): each step is awaited with a deadline and checked on real nodes.
+import { reasonOf } from "../../src/reason.ts";
 import type { NodeStatus } from "../../src/shell/status.ts";
 import { databaseDigest, until, type DemoNode } from "./cluster.ts";
 
@@ -168,7 +169,7 @@ async function refused(node: DemoNode, mounted: boolean): Promise<string> {
   try {
     await node.client.put(vmPath, new TextEncoder().encode("x"));
   } catch (error) {
-    const sentence = error instanceof Error ? error.message : String(error);
+    const sentence = reasonOf(error);
     if (!/missing/.test(sentence) || !/EACCES/.test(sentence)) {
       throw new Error(`the refusal does not name the missing votes: ${sentence}`, { cause: error });
     }

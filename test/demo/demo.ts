@@ -2,6 +2,7 @@
 // exits 0 only if every step holds.
 import { accessSync, constants, existsSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
+import { reasonOf } from "../../src/reason.ts";
 import type { NodeStatus } from "../../src/shell/status.ts";
 import { checkTranscript } from "./check.ts";
 import { prepare, until, type ClusterOptions, type DemoNode } from "./cluster.ts";
@@ -51,7 +52,7 @@ async function main(): Promise<number> {
     await follow(nodes, options, () => interrupted);
     return 0;
   } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
+    console.error(reasonOf(error));
     for (const node of nodes) console.error(`--- log of ${node.name}\n${node.logTail()}`);
     return 1;
   } finally {

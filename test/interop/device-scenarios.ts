@@ -2,6 +2,7 @@
 // whole cluster and answers a remark.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { reasonOf } from "../../src/reason.ts";
 import { qdeviceTool } from "../../src/shell/command/qdevice-tool.ts";
 import { type DeviceLab, heartbeatMs, settleMsMax } from "./device-lab.ts";
 import type { LabNode } from "./lab.ts";
@@ -47,7 +48,7 @@ async function eventually(what: string, check: () => Promise<void>): Promise<voi
         await check();
         return ready(undefined);
       } catch (error) {
-        return pending(error instanceof Error ? error.message : String(error));
+        return pending(reasonOf(error));
       }
     },
     settleMsMax,

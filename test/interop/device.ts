@@ -3,6 +3,7 @@
 //   bun test/interop/device.ts [--short] [--only WORD] [--binary FILE]
 // --only: the chapters or scenarios whose line has the word. Without root or Debian's programs it says "skipped: …" and exits 0;
 // with QUORATE_CI=1 that is a failure.
+import { reasonOf } from "../../src/reason.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { DeviceLab, type DevicePlan } from "./device-lab.ts";
 import {
@@ -132,7 +133,7 @@ class Run {
         console.log(`ok    ${label} ${spent()}  ${remark}`);
       } catch (error) {
         this.failed += 1;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         console.log(`FAIL  ${label} ${spent()}  ${reason}\n${lab?.logs() ?? ""}`);
         await lab?.close();
         lab = undefined;

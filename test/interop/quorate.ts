@@ -2,6 +2,7 @@
 // asked for its view, and written to. Change it here only.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { reasonOf } from "../../src/reason.ts";
 import { NodeClient } from "../../src/shell/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import type { NodeStatus } from "../../src/shell/status.ts";
@@ -41,7 +42,7 @@ export async function quorateView(root: string): Promise<View | string> {
   try {
     return viewOf(await nodeClient(root).status());
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { reasonOf } from "../../src/reason.ts";
 import type { NodeStatus } from "../../src/shell/status.ts";
 import { runLabs, Lab, type LabNode, type NodeKind } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
@@ -94,7 +95,7 @@ async function ask(node: LabNode): Promise<string> {
     await nodeClient(node.root).reload();
     return "";
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 
@@ -381,7 +382,7 @@ async function main(): Promise<number> {
       console.log(`ok    ${label} ${spent()}  ${remark}`);
     } catch (error) {
       failed += 1;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       console.log(`FAIL  ${label} ${spent()}  ${reason}`);
       if (trial !== undefined) console.log(lastLines(trial));
       await trial?.lab.close();

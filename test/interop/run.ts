@@ -1,6 +1,7 @@
 // Runs the interop scenarios: every shape with every crypto setting, one line each, a closing line "N passed, N failed".
 //   bun test/interop/run.ts [--long] [--only NAME] [--shape 1+2] [--crypto none|aes] [--binary FILE] [--seed N]
 // Without root or without Debian's corosync it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
+import { reasonOf } from "../../src/reason.ts";
 import { runLabs, Lab, type NodeKind } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { quorateProgram } from "./quorate.ts";
@@ -101,7 +102,7 @@ async function runShape(shape: Shape, crypto: Crypto, choice: Choice, tally: Tal
       console.log(`ok    ${label} ${spent()}  ${remark}`);
     } catch (error) {
       tally.failed += 1;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       console.log(`FAIL  ${label} ${spent()}  ${reason}`);
       if (lab !== undefined) console.log(lastLines(lab));
       await lab?.close();

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { thisMachine } from "../../build/executable.ts";
+import { reasonOf } from "../../src/reason.ts";
 import { NodeClient } from "../../src/shell/client.ts";
 import { Lab, runLabs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
@@ -300,7 +301,7 @@ async function main(): Promise<number> {
         await scenario(releases, isShort);
       } catch (error) {
         failed += 1;
-        console.log(`FAIL  ${name}: ${error instanceof Error ? error.message : String(error)}`);
+        console.log(`FAIL  ${name}: ${reasonOf(error)}`);
       }
     }
   } finally {

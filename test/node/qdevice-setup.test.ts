@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:tes
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes } from "../../src/bytes.ts";
+import { reasonOf } from "../../src/reason.ts";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { qdeviceCommand, type QdeviceOptions } from "../../src/shell/command/qdevice.ts";
 import { localIdentity } from "../../src/shell/device-files.ts";
@@ -75,7 +76,7 @@ async function run(
 const failure = async (promise: Promise<number>): Promise<string> =>
   promise.then(
     (code) => `no failure, code ${code}: ${output}${notes}`,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    (error: unknown) => reasonOf(error),
   );
 
 const conf = async (nodeid: number): Promise<string> =>

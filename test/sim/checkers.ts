@@ -1,6 +1,7 @@
 // The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V5, V8).
 // An incarnation is one life of a process; a crash ends it.
 import type { RingId } from "../../src/node/ring/events.ts";
+import { reasonOf } from "../../src/reason.ts";
 
 export class InvariantBroken extends Error {
   readonly invariant: string;
@@ -19,7 +20,7 @@ export function findingOf(run: () => void): {
   try {
     run();
   } catch (error) {
-    const failure = error instanceof Error ? error.message : String(error);
+    const failure = reasonOf(error);
     if (error instanceof InvariantBroken) {
       return { ok: false, failure, invariant: error.invariant };
     }

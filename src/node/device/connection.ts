@@ -4,6 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { reasonOf } from "../../reason.ts";
 import type { Credentials, CredentialsResult } from "./credentials.ts";
 import type { DeviceAction, DeviceEvent } from "./events.ts";
 
@@ -161,7 +162,7 @@ export class Connection {
       this.#watch(secure);
       secure.once("secureConnect", () => this.#secured(secure, credentials.value));
     } catch (error) {
-      this.#fail(`the certificate cannot be used: ${errorText(error)}`, false);
+      this.#fail(`the certificate cannot be used: ${reasonOf(error)}`, false);
     }
   }
 
@@ -283,15 +284,11 @@ function lossText(error: NodeJS.ErrnoException): string {
     case "EHOSTUNREACH":
       return `the vote server can no longer be reached (${error.code})`;
     default:
-      return errorText(error);
+      return reasonOf(error);
   }
 }
 
 function errorCode(error: unknown): string {
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" && code !== "" ? code : errorText(error);
-}
-
-function errorText(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return typeof code === "string" && code !== "" ? code : reasonOf(error);
 }

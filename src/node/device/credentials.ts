@@ -2,6 +2,7 @@
 // file that the original's set-up leaves on a node. No NSS database is read. A host: it reads files.
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
+import { reasonOf } from "../../reason.ts";
 import { readPkcs12 } from "./pkcs12.ts";
 
 const fileBytesMax = 256 * 1024;
@@ -60,7 +61,7 @@ export class CredentialStore {
       if (p12 !== undefined)
         return await this.#unseal(p12, options[keys.password] ?? "", authorities);
     } catch (error) {
-      return refused(error instanceof Error ? error.message : String(error));
+      return refused(reasonOf(error));
     }
     return refused(
       `no certificate for TLS: name a PKCS#12 file in quorum.device.${keys.p12}, or PEM files in ${keys.cert}, ${keys.key} and ${keys.ca}, or put the file exported by corosync-qdevice-net-certutil at ${exported}`,

@@ -1,6 +1,7 @@
 // A ring member that is fed spoiled copies of its own ring's frames: right ring ids, right sequence numbers, wrong everything
 // else. Nothing may break an invariant, and when it is over all nodes must find together again.
 import { expect, test } from "bun:test";
+import { reasonOf } from "../../reason.ts";
 import { decodeMessage, encodeMessage, nodesMax, type TotemMessage } from "./message.ts";
 import { windowMax } from "./queue.ts";
 import { defaultTuning, TestNetwork, type SeededRandom } from "./test-network.ts";
@@ -106,7 +107,7 @@ test(`spoiled frames break nothing (${seeds} seeds)`, () => {
     try {
       attack(seed);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       throw new Error(`seed ${seed}: ${why}`, { cause: error });
     }
   }

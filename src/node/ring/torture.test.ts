@@ -1,6 +1,7 @@
 // Rings under random faults: kills, restarts, partitions, loss and load, then the promises of extended virtual synchrony are
 // checked on what every node saw. QUORATE_TORTURE=N runs N seeds.
 import { expect, test } from "bun:test";
+import { reasonOf } from "../../reason.ts";
 import {
   defaultTuning,
   TestNetwork,
@@ -209,7 +210,7 @@ test(`promises hold under random faults (${seeds} seeds)`, () => {
     try {
       torture(seed);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       throw new Error(`seed ${seed}: ${why}`, { cause: error });
     }
   }

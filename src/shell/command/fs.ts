@@ -1,5 +1,6 @@
 // `quorate fs …`: the tree without a mount. Changes are answered once the cluster has agreed and this node has stored them.
 import { readFile } from "node:fs/promises";
+import { reasonOf } from "../../reason.ts";
 import { NodeClient, type ListedEntry } from "../client.ts";
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
 import { fsUsage } from "./fs-usage.ts";
@@ -91,9 +92,7 @@ async function readInput(file: string): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(file));
   } catch (error) {
-    throw new CommandFailure(
-      `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new CommandFailure(`cannot read ${file}: ${reasonOf(error)}`);
   }
 }
 

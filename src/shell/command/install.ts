@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import { networkInterfaces, userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { reasonOf } from "../../reason.ts";
 import { isAnswered } from "../api-socket.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { directoriesOf, findManager, type Manager } from "../install/service-manager.ts";
@@ -183,7 +184,7 @@ class Installation {
         this.#steps.file(this.#record, path, text, 0o644);
       }
     } catch (error) {
-      this.#steps.say(`no manual pages: ${error instanceof Error ? error.message : String(error)}`);
+      this.#steps.say(`no manual pages: ${reasonOf(error)}`);
     }
   }
 
@@ -365,7 +366,7 @@ function checkRunnable(directory: string): void {
   try {
     spot = mkdtempSync(join(place, ".quorate-probe-"));
   } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
+    return fail(reasonOf(error));
   }
   try {
     const script = join(spot, "try");
@@ -374,7 +375,7 @@ function checkRunnable(directory: string): void {
     if (Bun.spawnSync([script]).exitCode !== 0) fail("a program there does not run");
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
-    fail(error instanceof Error ? error.message : String(error));
+    fail(reasonOf(error));
   } finally {
     rmSync(spot, { recursive: true, force: true });
   }

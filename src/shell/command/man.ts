@@ -2,6 +2,7 @@
 // the same bytes: there is no date in them.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { reasonOf } from "../../reason.ts";
 import type { CommandTable, ExitText, TableCommand, TableOption } from "../cli-table.ts";
 import { commandHelpText, helpText, oneLine, optionText, verbHead } from "../cli-table-help.ts";
 import { CommandFailure, exitFailed, exitOk, exitTexts, exitUsage } from "../exit.ts";
@@ -75,7 +76,7 @@ function writeAll({ table, version, write }: ManOptions, directory: string): num
     }
   } catch (error) {
     throw new CommandFailure(
-      `the manual pages could not be written to ${directory}: ${error instanceof Error ? error.message : String(error)}`,
+      `the manual pages could not be written to ${directory}: ${reasonOf(error)}`,
       exitFailed,
     );
   }

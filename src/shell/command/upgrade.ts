@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
+import { reasonOf } from "../../reason.ts";
 import { CommandFailure } from "../exit.ts";
 import {
   fetchExecutable,
@@ -77,7 +78,7 @@ function prepare(machine: UpgradeMachine): void {
   try {
     fault = machine.prepareState();
   } catch (error) {
-    fault = `${machine.places.state} cannot be used (${messageOf(error)}): run as root, or name the service's directory with --root`;
+    fault = `${machine.places.state} cannot be used (${reasonOf(error)}): run as root, or name the service's directory with --root`;
   }
   if (fault !== undefined) throw new CommandFailure(fault, upgradeExits.usage);
 }
@@ -160,7 +161,7 @@ async function stage(
     if (error instanceof CommandFailure) throw error;
     // The installed file was not touched; a record is only there when it was written as a whole.
     throw new CommandFailure(
-      `the upgrade could not be prepared: ${messageOf(error)}; nothing was changed`,
+      `the upgrade could not be prepared: ${reasonOf(error)}; nothing was changed`,
       upgradeExits.download,
     );
   } finally {
@@ -310,8 +311,4 @@ function showProgress(name: string): (bytes: number, total: number) => void {
 
 function eventLine(event: UpgradeEvent, text: string): string {
   return `quorate: ${event}: ${text}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

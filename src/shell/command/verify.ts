@@ -2,6 +2,7 @@
 // hash it knows, on machines without openssl 3 and minisign (engineering.md §13 I8); a person may ask it of anything.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
+import { reasonOf } from "../../reason.ts";
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
 import { digestOf } from "../release/digest.ts";
 import { type Digest, type Manifest, manifestBytesMax } from "../release/manifest.ts";
@@ -86,7 +87,7 @@ function attempt<T>(file: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new CommandFailure(`cannot read ${file}: ${why}`, exitVerification);
   }
 }

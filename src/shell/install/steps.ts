@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { reasonOf } from "../../reason.ts";
 import { CommandFailure } from "../exit.ts";
 import { run } from "../upgrade/services.ts";
 import { type InstallRecord, missingDirectories } from "./record.ts";
@@ -119,7 +120,7 @@ export class Steps {
     try {
       step();
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       throw new CommandFailure(`cannot ${what}: ${why}`, installExits.service);
     }
   }

@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FromRing } from "../../node/bridge.ts";
+import { reasonOf } from "../../reason.ts";
 import { nodePaths } from "../paths.ts";
 import { digests, ed25519, qnetdInit, sealedToken, treeWrite } from "./vectors.ts";
 
@@ -38,7 +39,7 @@ export async function runCheck(check: SelfCheck, root: string): Promise<string |
   try {
     return await check.run(root);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 

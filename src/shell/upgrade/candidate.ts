@@ -15,6 +15,7 @@ import { dirname, join } from "node:path";
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { reasonOf } from "../../reason.ts";
 import { CommandFailure } from "../exit.ts";
 import {
   type Digest,
@@ -148,7 +149,7 @@ async function fetchOnce(options: FetchOptions): Promise<CommandFailure | undefi
     return undefined;
   } catch (error) {
     if (error instanceof CommandFailure) return error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     return new CommandFailure(
       `${release.file.name} could not be brought from ${nameOf(release.source)}: ${why}`,
       upgradeExits.download,
@@ -205,7 +206,7 @@ async function request(address: string): Promise<Response> {
   try {
     response = await fetch(address, { signal: patience.signal });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new CommandFailure(`cannot load ${address}: ${why}`, upgradeExits.download);
   } finally {
     clearTimeout(timer);

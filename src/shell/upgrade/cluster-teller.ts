@@ -1,6 +1,7 @@
 // Tells the cluster what an upgrade does (U6, U13): lines for the cluster log that all nodes keep, through the node on this machine, which
 // may be restarting just then. An upgrade never waits for it.
 import { setTimeout as wait } from "node:timers/promises";
+import { reasonOf } from "../../reason.ts";
 import { NodeClient } from "../client.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "../cluster-log-line.ts";
 import type { UpgradeEvent } from "./events.ts";
@@ -62,7 +63,7 @@ export class ClusterTeller {
           await wait(retryMs);
           continue;
         }
-        const reason = fault instanceof Error ? fault.message : String(fault);
+        const reason = reasonOf(fault);
         return this.#options.note(`the cluster's log does not have "${event}": ${reason}`);
       }
     }

@@ -2,6 +2,7 @@
 // old file that does this (`quorate.prev rescue`), so it works however broken the new one is. Killed, it is simply run again.
 import { setTimeout as wait } from "node:timers/promises";
 import { closeFd, type Descriptor, errnoName, errnos, lockFile } from "../../libc.ts";
+import { reasonOf } from "../../reason.ts";
 import type {
   Action,
   Event,
@@ -140,7 +141,7 @@ async function carryOut(
     }
     return action satisfies never;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 
@@ -154,7 +155,7 @@ export function say(
   try {
     machine.tell({ at: new Date().toISOString(), event, text });
   } catch (error) {
-    suffix = ` (not written to ${machine.places.log}: ${error instanceof Error ? error.message : String(error)})`;
+    suffix = ` (not written to ${machine.places.log}: ${reasonOf(error)})`;
   }
   tell(event, `${text}${suffix}`);
 }

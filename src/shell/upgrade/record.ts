@@ -2,6 +2,7 @@
 // one JSON object a line). Read by programs of two versions: fields are only added, `format` changes when that is not enough.
 import * as v from "valibot";
 import { type Decoded, decoded, malformed } from "../../bytes.ts";
+import { reasonOf } from "../../reason.ts";
 import type { UpgradeRecord } from "./events.ts";
 
 export const recordBytesMax = 16 * 1024 * 1024;
@@ -76,7 +77,7 @@ function decodeBy<T>(schema: v.GenericSchema<unknown, T>, content: string): Deco
   try {
     value = JSON.parse(content);
   } catch (error) {
-    return malformed(error instanceof Error ? error.message : String(error));
+    return malformed(reasonOf(error));
   }
   const read = v.safeParse(schema, value);
   return read.success

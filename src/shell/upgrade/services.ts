@@ -1,6 +1,7 @@
 // The service manager of this machine, as an upgrade needs it: restart a service, say how it is, start the rescuer apart from whoever
 // asked for the upgrade. systemd, the user's systemd, OpenRC, and plain scripts in init.d or rc.d. Every call has a deadline.
 import { existsSync } from "node:fs";
+import { reasonOf } from "../../reason.ts";
 import type { UpgradePlaces } from "./places.ts";
 import type { Role, ServiceState } from "./events.ts";
 
@@ -178,7 +179,7 @@ export async function run(command: readonly string[], deadlineMs: number): Promi
     const said = `${out}${err}`.trim().slice(0, wordsMax);
     return { code, words: said === "" ? `exit code ${code}` : said };
   } catch (error) {
-    return { code: 127, words: error instanceof Error ? error.message : String(error) };
+    return { code: 127, words: reasonOf(error) };
   }
 }
 

@@ -1,5 +1,6 @@
 // The new file, verified and beside the old one, proves that it works here before it gets the name (U2).
 import { mkdirSync } from "node:fs";
+import { reasonOf } from "../../reason.ts";
 import type { Role } from "./events.ts";
 import type { UpgradePlaces } from "./places.ts";
 import { withoutHooks } from "./runtime-hooks.ts";
@@ -48,6 +49,6 @@ async function output(
     if (code === 0) return { text };
     return `${text}${error}`.trim().slice(-wordsMax) || `exit code ${code}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }

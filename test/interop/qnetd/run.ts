@@ -2,6 +2,7 @@
 // votes and the same texts of all tools after every step. One line a step, a closing line "N passed, N failed".
 //   bun test/interop/qnetd/run.ts [--short] [--only NAME] [--binary FILE [--emulator FILE [--libraries DIR]]]
 // Without root or Debian's programs it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
+import { reasonOf } from "../../../src/reason.ts";
 import { runLabs } from "../lab.ts";
 import { obstacleTo, skipped } from "../needs.ts";
 import { emulatedScenarios, type Scenario, scenarios } from "./scenarios.ts";
@@ -93,7 +94,7 @@ async function run(scenario: Scenario, program: ServerProgram): Promise<boolean>
       console.log(`      resident: ${megabytes(ours)}, original ${megabytes(original)}`);
       return true;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       const isOriginals = error instanceof OriginalFailure && attempt < attemptsMax;
       console.log(`${isOriginals ? "again" : "FAIL "} ${scenario.name}: ${reason}`);
       if (!isOriginals) return false;

@@ -8,6 +8,7 @@ import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Subprocess } from "bun";
+import { reasonOf } from "../../../src/reason.ts";
 import { type Finished, Lab, type LabNode, runLabs } from "../lab.ts";
 import { obstacleTo, skipped } from "../needs.ts";
 import { ringConf } from "../ring-conf.ts";
@@ -246,7 +247,7 @@ async function operatorFirst(world: World, print: Print): Promise<void> {
   print("--- a setup without a remove");
   const refusal = await world.setup(0, print).then(
     () => "it went through",
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    (error: unknown) => reasonOf(error),
   );
   same("again", refusal, "QDevice certificate store already initialised, set force to delete!");
   print("--- remove, and set up again");
@@ -322,7 +323,7 @@ async function tell(
     console.log(`ok    ${name}  ${((performance.now() - begun) / 1000).toFixed(1)} s`);
     return true;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     console.log(`FAIL  ${name}: ${reason}\n${await logsOf(world)}`);
     return false;
   } finally {

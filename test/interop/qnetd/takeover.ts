@@ -1,4 +1,5 @@
 // A running cluster of Debian's vote server, taken over with its certificates by ours: the nodes are told nothing, and every text stays.
+import { reasonOf } from "../../../src/reason.ts";
 import { pending, ready, until } from "../wait.ts";
 import { difference, textsOf } from "./records.ts";
 import { originalProgram, type ServerProgram } from "./server-program.ts";
@@ -51,7 +52,7 @@ export async function takeover(program: ServerProgram): Promise<boolean> {
     console.log(`ok    takeover     of an original server with its certificates  ${seconds} s`);
     return true;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     console.log(`FAIL  takeover: ${reason}\n${votes.logs()}`);
     return false;
   } finally {

@@ -1,5 +1,6 @@
 // Two laboratories that live through the same scenario at the same time, one with our vote server, one with the original. After each
 // step every node of both must show the votes that the scenario names, and all of the original's tools must print the same in both.
+import { reasonOf } from "../../../src/reason.ts";
 import { holds, pending, type Progress, ready, until } from "../wait.ts";
 import { difference, textsOf } from "./records.ts";
 import type { Scenario, Step, Totals } from "./scenarios.ts";
@@ -29,7 +30,7 @@ export async function runTwins(
 ): Promise<{ readonly ours: number; readonly original: number }> {
   const labs: VoteLab[] = [];
   const failed = (error: unknown, votes: VoteLab): Error => {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     const message = `with ${votes.program.what}: ${reason}\n${votes.logs()}`;
     return votes.program === originalProgram ? new OriginalFailure(message) : new Error(message);
   };
@@ -64,7 +65,7 @@ export async function runTwins(
         const asked = name === "connect" ? everyQuestion : program.isSlow ? [] : longQuestions;
         for (const votes of labs) await sameTools(votes, program, asked);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         const logs = labs.map((votes) => votes.logs()).join("\n");
         throw new Error(`"${name}": ${reason}\n${logs}`, { cause: error });
       }
