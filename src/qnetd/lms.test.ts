@@ -42,6 +42,59 @@ describe("lms", () => {
     expect(votesOf(clients)).toBe("nack nack ack ack");
   });
 
+  test("the partition of the tie-breaker node has the vote also without a connection of that node", () => {
+    const clients = cluster(3, { tieBreaker: { mode: "nodeId", nodeId: 2 } });
+    const [n1, n2, n3] = clients as [TestClient, TestClient, TestClient];
+    bringUp(clients);
+    n2.close();
+    // The original gives nobody the vote here.
+    split([n1, n3], [[1, 2], [3]]);
+    expect(votesOf([n1, n3])).toBe("ack nack");
+    // Two rings name node 2, for n1 has not noticed yet that it left: it is in the newest.
+    n3.membership(ring(2, 12), [2, 3]);
+    n3.lab.settle();
+    expect(n3.vote).toBe("ack");
+    n1.membership(ring(1, 12), [1]);
+    n1.lab.sleep(heartbeatMs / 4 + 1);
+    expect(votesOf([n1, n3])).toBe("nack ack");
+  });
+
+  // A NACK that is corrected a moment later ends the quorum for good with wait_for_all; the original gives one in both cases.
+  test("the last node to report a new ring counts in it, not in its old one", () => {
+    const clients = cluster(3, { tieBreaker: { mode: "nodeId", nodeId: 3 } });
+    const [n1, n2, n3] = clients as [TestClient, TestClient, TestClient];
+    bringUp(clients);
+    n3.close();
+    n2.membership(ring(1, 11), [1, 2]);
+    n2.lab.settle();
+    expect(n2.vote).toBe("waitForReply");
+    n1.membership(ring(1, 11), [1, 2]);
+    n1.lab.settle();
+    expect(n1.vote).toBe("ack");
+    n1.lab.sleep(heartbeatMs / 4);
+    expect(votesOf([n1, n2])).toBe("ack ack");
+  });
+
+  test("the first node to report a ring with a new member waits for that member", () => {
+    const clients = cluster(3, { tieBreaker: { mode: "nodeId", nodeId: 3 } });
+    const [n1, n2, n3] = clients as [TestClient, TestClient, TestClient];
+    bringUp(clients);
+    n2.close();
+    n3.close();
+    n1.membership(ring(1, 11), [1]);
+    n2.join(ring(2, 11));
+    n2.config([1, 2, 3]);
+    n2.membership(ring(2, 11), [2]);
+    n2.lab.settle();
+    expect(votesOf([n1, n2])).toBe("ack nack");
+    n1.membership(ring(1, 12), [1, 2]);
+    n1.lab.settle();
+    expect(n1.vote).toBe("waitForReply");
+    n2.membership(ring(1, 12), [1, 2]);
+    n1.lab.sleep(heartbeatMs / 4);
+    expect(votesOf([n1, n2])).toBe("ack ack");
+  });
+
   test("node ids above 2^31 take part in the tie-break (the original never finds one lowest)", () => {
     const lab = new Lab();
     const ids = [0x8000_0001, 0x8000_0002];

@@ -174,11 +174,7 @@ function partitionsOf(seats: readonly Seat[]): Partition[] {
 }
 
 /** Steps 7 to 9: the highest score, the largest partition, the tie-breaker. */
-function compare(
-  partitions: readonly Partition[],
-  asking: Seat,
-  seats: readonly Seat[],
-): Decision {
+function compare(partitions: readonly Partition[], asking: Seat, seats: readonly Seat[]): Decision {
   const grounds = [
     {
       text: "the most connected nodes, heuristics counted",

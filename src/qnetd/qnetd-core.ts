@@ -5,13 +5,14 @@
 // `lms.ts`, `two-node-lms.ts`, `test-algorithm.ts`) for votes; `holds.ts` remembers votes that may outlive their connection.
 // Nothing is stored: after a restart the clients tell everything again.
 //
-// Where it differs from corosync-qnetd, each with a test: (1) ffsplit: a late vote info reply never cancels an unsent vote;
-// (2) ffsplit, lms, 2nodelms: no vote for one partition while a client lost in silence may count on it in another; (3) lms and
-// 2nodelms: nor while a connected one may, and a NACK that takes a vote back is also sent as vote info, to be confirmed; (4) lms: all
-// of the partition of a tie-breaker node id wins, and any node id can be the lowest; (5) a second preinit or init changes
-// nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a list of more than 1024
-// nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message;
-// (9) lms, 2nodelms: a node that was refused is thought of again by itself; (10) ffsplit: no vote for a client without lists.
+// Where it differs from corosync-qnetd, each with a test: (1) ffsplit: a late vote info reply never cancels an unsent vote; (2)
+// ffsplit, lms, 2nodelms: no vote for one partition while a client lost in silence may count on it in another; (3) lms and 2nodelms:
+// nor while a connected one may, and a NACK that takes a vote back is also sent as vote info, to be confirmed; (4) lms: all of the
+// partition of a tie-breaker node id wins, also when that node itself is not connected, and any node id can be the lowest; (5) a
+// second preinit or init changes nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a
+// list of more than 1024 nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message; (9)
+// lms, 2nodelms: a node that was refused is thought of again by itself; (10) ffsplit: no vote for a client without lists; (11) lms:
+// the asking node is judged by what it says now, not by its old ring, so that it waits where the original refuses for a moment.
 import type { Core, TimerAction } from "../world.ts";
 import { Admission, listedMax, newcomersMax } from "./admission.ts";
 import { Cluster } from "./cluster.ts";

@@ -1,0 +1,36 @@
+// Every seed that ever failed is run with each change (engineering.md, "The simulator").
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { present } from "../../src/assert.ts";
+import { voteAlgorithms } from "./vote-cluster.ts";
+import { runVoteSeed } from "./vote-world.ts";
+import { runSeed } from "./world.ts";
+
+const ringMs = 120_000;
+const votesMs = 90_000;
+
+const lines = readFileSync(`${import.meta.dir}/seeds.txt`, "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"));
+
+test("there are some", () => expect(lines.length).toBeGreaterThan(0));
+
+test.each(lines)("%s", (line) => {
+  const [kind, ...words] = line.split(/\s+/);
+  const word = kind === "votes" ? words.shift() : undefined;
+  const seed = Number(words.shift());
+  expect(Number.isSafeInteger(seed)).toBe(true);
+  const result =
+    kind === "votes"
+      ? runVoteSeed({
+          seed,
+          faultsMs: votesMs,
+          algorithm: present(
+            voteAlgorithms.find((algorithm) => algorithm === word),
+            `"${word}" is an algorithm`,
+          ),
+          isHoldingAfterStart: true,
+        })
+      : runSeed({ seed, durationMs: ringMs });
+  expect(result).toMatchObject({ ok: true, failure: "" });
+});
