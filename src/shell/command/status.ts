@@ -39,7 +39,7 @@ export function statusText(status: NodeStatus): string {
     `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
     ...(tree.writable ? [] : [`        ${tree.reason}`]),
-    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree.verified)}`,
+    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree)}`,
     ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
     `Mount   ${status.mount.target === "" ? `not mounted: ${status.mount.reason}` : status.mount.target}`,
     "",
@@ -48,8 +48,8 @@ export function statusText(status: NodeStatus): string {
   return `${lines.join("\n")}\n`;
 }
 
-function comparedText(verified: NodeStatus["tree"]["verified"]): string {
-  if (verified === undefined) return "";
+function comparedText({ verified, members }: NodeStatus["tree"]): string {
+  if (verified === undefined || members.length < 2) return "";
   const when = new Date(verified.at * 1000).toISOString();
   return verified.equal
     ? `, the same as the others' at ${when}`
