@@ -5,7 +5,7 @@ import { html, raw } from "hono/html";
 import type { ClusterSnapshot, NodeSnapshot } from "../qnetd/snapshot.ts";
 import type { CertificateState } from "../qnetd/store.ts";
 import type { QnetdStatus } from "./command/qnetd.ts";
-import { plural } from "./table.ts";
+import { plainAddress, plural, printable } from "./table.ts";
 import { upgradeEventText } from "./upgrade/last-event.ts";
 
 const refreshSeconds = 5;
@@ -73,7 +73,7 @@ export function statusHtml(status: QnetdStatus): Html {
 
 function clusterHtml(cluster: ClusterSnapshot): Html {
   return html`<section>
-    <h2><bdi>${printable(cluster.name)}</bdi></h2>
+    <h2><bdi>${nameText(cluster.name)}</bdi></h2>
     <p>${cluster.summary}</p>
     <p class="soft">Algorithm ${cluster.algorithm}, tie-breaker ${tieBreakerText(cluster)}</p>
     <ul>
@@ -122,8 +122,8 @@ function certificatesHtml(certificates: readonly CertificateState[]): Html {
       ${certificates.map(
         ({ file, subject, notAfterMs, daysLeft }) =>
           html`<tr>
-            <td><bdi>${printable(subject)}</bdi></td>
-            <td><bdi>${printable(file)}</bdi></td>
+            <td><bdi>${nameText(subject)}</bdi></td>
+            <td><bdi>${nameText(file)}</bdi></td>
             <td>${new Date(notAfterMs).toISOString().slice(0, 10)} (${plural(daysLeft, "day")})</td>
           </tr>`,
       )}
@@ -131,12 +131,6 @@ function certificatesHtml(certificates: readonly CertificateState[]): Html {
   </section> `;
 }
 
-/** IPv4 clients come through an IPv6 socket. */
-function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, "");
-}
-
-/** Without characters that are not seen or turn the direction of writing. */
-function printable(name: string): string {
-  return name === "" ? "(no name)" : name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
+function nameText(name: string): string {
+  return name === "" ? "(no name)" : printable(name, "\u{fffd}");
 }

@@ -1,4 +1,5 @@
-// Text for people: aligned columns (numbers to the right, text to the left, nothing after the last column), counted things.
+// Text for people: aligned columns (numbers to the right, text to the left, nothing after the last column), counted
+// things, names and addresses of strangers.
 
 export interface Column {
   readonly title: string;
@@ -26,4 +27,14 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
 /** "1 node", "2 nodes": for words whose plural is made with an s. */
 export function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** A foreign name on its way to people: nothing in it that steers a terminal or turns the direction of writing. */
+export function printable(name: string, instead = "?"): string {
+  return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, instead);
+}
+
+/** IPv4 peers of an IPv6 socket as people know them. */
+export function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, "");
 }

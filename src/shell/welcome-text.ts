@@ -1,6 +1,6 @@
 // What `quorate` alone says: what it is, what runs here, and the three commands that are likely next, from facts alone (pure).
 import type { Identity } from "../version.ts";
-import { plural } from "./table.ts";
+import { plural, printable } from "./table.ts";
 import type { MachineFacts } from "./welcome-facts.ts";
 
 export interface NextStep {
@@ -202,9 +202,4 @@ function startCommand({ manager, services }: MachineFacts, role: "node" | "qnetd
 
 function clusterText(name: string): string {
   return name === "" ? "a cluster without a name" : `cluster "${printable(name)}"`;
-}
-
-/** A name comes from a file or a network and goes to a terminal: nothing that steers it. */
-function printable(name: string): string {
-  return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }

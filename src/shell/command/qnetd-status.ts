@@ -5,7 +5,7 @@ import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { statusJson } from "../qnetd-status-json.ts";
-import { plural, table } from "../table.ts";
+import { plainAddress, plural, printable, table } from "../table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
 import { watched, type WatchOptions } from "../watch.ts";
 import type { QnetdStatus } from "./qnetd.ts";
@@ -119,13 +119,7 @@ export function certificateTable(certificates: readonly CertificateState[]): rea
   );
 }
 
-/** IPv4 clients come through an IPv6 socket. */
 function addressText({ address, port }: NodeSnapshot): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/, "");
+  const plain = plainAddress(address);
   return plain.includes(":") ? `[${plain}]:${port}` : `${plain}:${port}`;
-}
-
-/** Names come from the network and go to a terminal: nothing that steers it or turns the direction of writing. */
-function printable(name: string): string {
-  return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }

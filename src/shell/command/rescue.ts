@@ -6,11 +6,11 @@ import type { LogAction } from "../../world.ts";
 import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
 import { ClusterTeller } from "../upgrade/cluster-teller.ts";
 import { drive } from "../upgrade/driver.ts";
-import type { UpgradeEvent } from "../upgrade/events.ts";
 import { UpgradeMachine } from "../upgrade/machine.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import { factsOf, socketsBelow } from "../upgrade/running.ts";
 import { detectManager, type ManagerKind, servicesOf } from "../upgrade/services.ts";
+import { upgradeLine } from "../upgrade/upgrade-line.ts";
 
 export interface RescueOptions {
   readonly root: string;
@@ -59,24 +59,4 @@ function binOf(word: string | undefined): string {
   if (word !== undefined) return resolve(word);
   const own = realpathSync(process.execPath);
   return own.endsWith(".prev") ? own.slice(0, -".prev".length) : own;
-}
-
-const levels: Readonly<Record<UpgradeEvent, LogAction["level"]>> = {
-  staged: "notice",
-  swapped: "notice",
-  probation: "notice",
-  kept: "notice",
-  "rolled back": "error",
-  abandoned: "warning",
-  failed: "error",
-};
-
-/** An event as one line of the log. */
-export function upgradeLine(event: UpgradeEvent, text: string): LogAction {
-  return {
-    kind: "log",
-    level: levels[event],
-    subsystem: "UPGRAD",
-    text: `upgrade ${event}: ${text}`,
-  };
 }

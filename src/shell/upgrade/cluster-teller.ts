@@ -5,22 +5,18 @@ import { reasonOf } from "../../reason.ts";
 import { NodeClient } from "../client.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "../cluster-log-line.ts";
 import type { UpgradeEvent } from "./events.ts";
+import { upgradeLine, type UpgradeLine } from "./upgrade-line.ts";
 
 const requestMsMax = 2000;
 const retryMs = 500;
 /** A node that restarts answers in a few seconds. */
 const patienceMsDefault = 30_000;
 
-/** As syslog has them. */
-const [error, warning, information] = [3, 4, 6] as const;
-const priorities: Readonly<Record<UpgradeEvent, ClusterLogLine["priority"]>> = {
-  staged: information,
-  swapped: information,
-  probation: information,
-  kept: information,
-  "rolled back": error,
-  abandoned: warning,
-  failed: error,
+/** As syslog has them; what is in order is no more than information to the other nodes. */
+const priorities: Readonly<Record<UpgradeLine["level"], ClusterLogLine["priority"]>> = {
+  notice: 6,
+  warning: 4,
+  error: 3,
 };
 
 export interface ClusterTellerOptions {
@@ -53,8 +49,9 @@ export class ClusterTeller {
   }
 
   async #send(event: UpgradeEvent, text: string, until: number): Promise<void> {
-    const message = `upgrade ${event}: ${text}`.slice(0, clusterLogTextMax);
-    const line = { tag: "quorate", priority: priorities[event], message };
+    const { level, text: told } = upgradeLine(event, text);
+    const message = told.slice(0, clusterLogTextMax);
+    const line = { tag: "quorate", priority: priorities[level], message };
     for (;;) {
       try {
         return await this.#client.log(line);
