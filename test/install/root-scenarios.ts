@@ -59,12 +59,12 @@ async function said(
 }
 
 /** What a service tells systemd. */
-async function listen(root: Root): Promise<void> {
+async function listen(root: Root, folder = "run/stand-in"): Promise<void> {
   const script = join(here, "notify-listener.py");
   const listener = root.outside([
     "sh",
     "-c",
-    `exec python3 ${script} "$R/run/stand-in/socket" "$R/run/stand-in/notify"`,
+    `exec python3 ${script} "$R/${folder}/socket" "$R/${folder}/notify"`,
   ]);
   await said(listener, "bound");
 }
@@ -312,13 +312,7 @@ const user: Scenario = (release) =>
     echo 'ann:x:1000:1000::/home/ann:/bin/sh' >>"$R/etc/passwd"; echo 'ann:x:1000:' >>"$R/etc/group"`,
     },
     async (root) => {
-      const script = join(here, "notify-listener.py");
-      const listener = root.outside([
-        "sh",
-        "-c",
-        `exec python3 ${script} "$R/tmp/stand-in/socket" "$R/tmp/stand-in/notify"`,
-      ]);
-      await said(listener, "bound");
+      await listen(root, "tmp/stand-in");
       await good(root.shell("chmod -R 777 /tmp/stand-in"));
       const before = await root.listing();
       const asAnn = (command: string) =>

@@ -7,6 +7,7 @@ import { drive } from "../../src/shell/upgrade/driver.ts";
 import type { NodeFacts } from "../../src/shell/upgrade/events.ts";
 import { UpgradeMachine } from "../../src/shell/upgrade/machine.ts";
 import { upgradePlaces } from "../../src/shell/upgrade/places.ts";
+import { loneNode } from "./lone-node.ts";
 
 const [root = "", bin = "", killAt = ""] = process.argv.slice(2);
 const machine = new UpgradeMachine(upgradePlaces(root, bin));
@@ -23,18 +24,7 @@ async function start(): Promise<undefined> {
 function facts(): NodeFacts | undefined {
   const version = existsSync(running) ? readFileSync(running, "utf8") : "";
   if (version === "") return undefined;
-  return {
-    role: "node",
-    version,
-    ringState: "operational",
-    isSynchronising: false,
-    members: [1],
-    isQuorate: true,
-    treeMode: "synced",
-    treeVersion: 1,
-    treeMembers: [1],
-    isTreeDifferent: false,
-  };
+  return loneNode(version);
 }
 
 let actions = 0;

@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { NodeFacts } from "../../src/shell/upgrade/events.ts";
 import { fileHash, UpgradeMachine } from "../../src/shell/upgrade/machine.ts";
 import { upgradePlaces } from "../../src/shell/upgrade/places.ts";
+import { loneNode } from "./lone-node.ts";
 
 const base = mkdtempSync(join(tmpdir(), "quorate-kills-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -25,18 +25,7 @@ const goodProgram = "#!/bin/sh\necho quorate 1.0.1 '(new)'\n";
 const crashingProgram = "#!/bin/sh\necho quorate 1.0.1 '(bad)'\nexit 3\n";
 let machines = 0;
 
-const facts: NodeFacts = {
-  role: "node",
-  version: "1.0.0",
-  ringState: "operational",
-  isSynchronising: false,
-  members: [1],
-  isQuorate: true,
-  treeMode: "synced",
-  treeVersion: 1,
-  treeMembers: [1],
-  isTreeDifferent: false,
-};
+const facts = loneNode("1.0.0");
 
 class Machine {
   readonly root: string;
