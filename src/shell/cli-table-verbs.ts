@@ -63,7 +63,10 @@ function tableOf(cli: CAC): CommandTable {
 
 function nodeVerb(cli: CAC): void {
   rootOption(cli.command("node", "Run a cluster member in the foreground"))
-    .option("--name <node>", "Name of this node in the nodelist, when it is not the host's")
+    .option(
+      "--name <node>",
+      "Name of this node in the nodelist and in the tree, when it is not the host's",
+    )
     .option("--mount <dir>", "Where to mount the tree (default: etc/pve below the root)")
     .option("--no-mount", "Do not mount; `quorate fs` reads and writes the tree")
     .option(

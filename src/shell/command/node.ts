@@ -1,6 +1,7 @@
 // `quorate node`: one member of the cluster in the foreground, start to stop. It only puts the parts together, in the order in
 // which they may fail without harm: configuration, database (locked), ring, API, mount; and takes them down in reverse.
 import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
 import { groupId } from "../../libc.ts";
 import { type ClusterInfo, ConfigurationTree } from "../../fs/fs.ts";
 import { FuseMount } from "../../fs/fuse/mount.ts";
@@ -13,6 +14,7 @@ import { buildApi } from "../api.ts";
 import { isAnswered, listen } from "../api-socket.ts";
 import { DeviceFiles } from "../device-files.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";
+import { ownDirectory } from "../own-directory.ts";
 import type { NodePaths } from "../paths.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeStatus, quorumMeaning } from "../status.ts";
@@ -21,7 +23,7 @@ import { upgradePlaces } from "../upgrade/places.ts";
 
 export interface NodeOptions {
   readonly paths: NodePaths;
-  /** Our node name when it is not the host's. */
+  /** Our name in the nodelist, and of our directory in the tree, when they are not the host's. */
   readonly name: string | undefined;
   /** Where to mount the tree; undefined: not at all. */
   readonly mount: string | undefined;
@@ -145,11 +147,13 @@ class RunningNode {
     const { nodeid, name, nodes } = this.#settings;
     mkdirSync(paths.treeDir, { recursive: true, mode: 0o750 });
     const gid = groupId("www-data");
+    const own = ownDirectory(hostname(), name, this.#options.name !== undefined);
+    if (own.remark !== "") this.#log("notice", own.remark);
     const address = nodes.find((node) => node.nodeid === nodeid)?.addresses[0];
     const opened = await ConfigurationTree.open({
       directory: paths.treeDir,
       nodeid,
-      nodeName: name,
+      nodeName: own.name,
       pid: process.pid,
       groups: this.#cluster.groups,
       cluster: clusterInfo(this.#settings),
