@@ -17,7 +17,7 @@ const hosts: readonly string[] = [
   "node/{node,thread,bridge,cluster,deadlines,load-settings,reloader,ring-file,ring-host}.ts",
   "node/link/{seal,socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
-  "fs/{fs,files,journal,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
+  "fs/{fs,files,journal,journal-judge,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
   "qnetd/{server,server-connection,server-log,tls,tool-socket}.ts",
   "qnetd/enrolment-{door,invites}.ts",
   "qnetd/{certutil,pki,pki-issue,store,store-nss}.ts",
@@ -161,7 +161,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^bun:ffi$/, files: /^libc\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
-  { packages: /^bun:sqlite$/, files: /^$/ },
+  { packages: /^bun:sqlite$/, files: /^fs\/journal-judge\.ts$/ },
 ];
 
 function foreignPackages(source: Source): string[] {

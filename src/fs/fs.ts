@@ -17,7 +17,8 @@ import { versionText } from "./plugin/version.ts";
 import { vmlistText } from "./plugin/vmlist.ts";
 import { corosyncConfPath, fileBytesMax, isLockPath } from "./rules.ts";
 import { StatusHost } from "./status-host.ts";
-import { Tree, type TreeOptions } from "./tree.ts";
+import type { TreeRow } from "./row.ts";
+import { Tree } from "./tree.ts";
 import { TreeStore } from "./tree-store.ts";
 import { debugName, refused, View } from "./view.ts";
 
@@ -109,15 +110,18 @@ export class ConfigurationTree implements Files {
   static async open(options: TreeOptionsOfNode): Promise<Decoded<ConfigurationTree>> {
     // The database packages are loaded here and nowhere else: no other role may need them.
     const { Journal } = await import("./journal.ts");
-    const opened = await Journal.open(options);
+    const mtime = options.clock();
+    const opened = await Journal.open(options, (rows, path) => treeOf(rows, path, mtime));
     if (!opened.ok) return opened;
-    const journal = opened.value;
-    const loaded = await loadTree(journal, options);
-    if (!loaded.ok) {
-      await journal.close();
-      return loaded;
+    const { journal, judged } = opened.value;
+    const { tree } = judged;
+    if (!judged.hasRecord) {
+      const filled = await fill(journal, tree, options, mtime);
+      if (!filled.ok) {
+        await journal.close();
+        return filled;
+      }
     }
-    const tree = loaded.value;
     const groups = mayJoin(tree, options) ? options.groups : undefined;
     const files = new ConfigurationTree({ ...options, groups }, { journal, tree });
     files.#start();
@@ -416,20 +420,28 @@ function sha256(pieces: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(hash.digest());
 }
 
-/** Reads the tree out of the database; fills a new database, with the ring's corosync.conf if there is one (§1.5). */
-async function loadTree(journal: Journal, options: TreeOptionsOfNode): Promise<Decoded<Tree>> {
-  const rows = await journal.load();
-  if (!rows.ok) return rows;
-  const mtime = options.clock();
-  const treeOptions: TreeOptions = { sha256, mtime };
-  const loaded = Tree.load(rows.value, treeOptions);
-  if (!loaded.ok) {
-    return malformed(
-      `DB load failed: ${loaded.reason}; restore ${journal.path} from a backup, or move it away so that the other nodes send their tree`,
-    );
+/** The tree that the rows of a database make. `hasRecord`: they have the version record. */
+function treeOf(
+  rows: readonly TreeRow[],
+  path: string,
+  mtime: number,
+): Decoded<{ readonly tree: Tree; readonly hasRecord: boolean }> {
+  const loaded = Tree.load(rows, { sha256, mtime });
+  if (loaded.ok) {
+    return decoded({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
   }
-  const tree = loaded.value;
-  if (rows.value.some(({ inode }) => inode === 0)) return decoded(tree);
+  return malformed(
+    `DB load failed: ${loaded.reason}; restore ${path} from a backup, or move it away so that the other nodes send their tree`,
+  );
+}
+
+/** Stores the version record that is missing; a new database gets the ring's corosync.conf if there is one (§1.5). */
+async function fill(
+  journal: Journal,
+  tree: Tree,
+  options: TreeOptionsOfNode,
+  mtime: number,
+): Promise<Decoded<undefined>> {
   const changes = [{ stored: [tree.root], deleted: [] as readonly number[] }];
   const conf = readConf(options.corosyncConfPath);
   if (journal.created && options.groups !== undefined && conf !== undefined) {
@@ -442,8 +454,7 @@ async function loadTree(journal: Journal, options: TreeOptionsOfNode): Promise<D
       if (result.ok) changes.push({ ...result.change, stored: [...result.change.stored] });
     }
   }
-  const stored = await journal.commit(changes);
-  return stored.ok ? decoded(tree) : stored;
+  return journal.commit(changes);
 }
 
 /**

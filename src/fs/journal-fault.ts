@@ -1,7 +1,7 @@
 // What went wrong with the database, as one sentence that says what to do. Spec: pmxcfs.md §1.4; engineering.md §7.
 // Only reads error codes; never touches the file, so that whatever is in it stays there.
 
-/** SQLite's result code ("SQLITE_FULL", …) of anything thrown by the driver; "" when there is none. */
+/** SQLite's result code ("SQLITE_FULL", …) of anything thrown by the driver; ENOSPC of a copy; "" when there is none. */
 export function sqliteCodeOf(error: unknown): string {
   let cause: unknown = error;
   for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth += 1) {
@@ -10,7 +10,7 @@ export function sqliteCodeOf(error: unknown): string {
     }
     cause = "cause" in cause ? cause.cause : undefined;
   }
-  return /SQLITE_[A-Z]+/.exec(String(error))?.[0] ?? "";
+  return /SQLITE_[A-Z]+|ENOSPC/.exec(String(error))?.[0] ?? "";
 }
 
 function innermostMessage(error: unknown): string {
@@ -31,6 +31,7 @@ export function journalFault(path: string, error: unknown): string {
     case "SQLITE_CORRUPT":
       return `${path} is damaged (database disk image is malformed): restore it from a backup, or move it away so that the other nodes send their tree`;
     case "SQLITE_FULL":
+    case "ENOSPC":
       return `no space left on the disk of ${path}: free some space, then start the node again`;
     case "SQLITE_READONLY":
     case "SQLITE_PERM":

@@ -17,12 +17,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { bytesOf } from "../bytes.ts";
+import { bytesOf, decoded } from "../bytes.ts";
 import type { JournalChange } from "./commit-queue.ts";
 import type { TreeEntry } from "./entry.ts";
 import { ConfigurationTree } from "./fs.ts";
 import { Journal } from "./journal.ts";
 import { journalFault } from "./journal-fault.ts";
+import { readDatabase } from "./journal-judge.ts";
+import type { TreeRow } from "./row.ts";
 
 let directory = "";
 let database = "";
@@ -37,29 +39,29 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const openJournal = (at: string, durability: "full" | "normal" = "full") =>
+  Journal.open({ directory: at, durability, lockTries: 1 }, (rows) => decoded(rows));
+
 async function opened(at = directory): Promise<Journal> {
-  const result = await Journal.open({ directory: at, durability: "full", lockTries: 1 });
+  const result = await openJournal(at);
   if (!result.ok) throw new Error(result.reason);
-  open.push(result.value);
-  return result.value;
+  open.push(result.value.journal);
+  return result.value.journal;
 }
 
 async function refusal(): Promise<string> {
-  const result = await Journal.open({ directory, durability: "full", lockTries: 1 });
+  const result = await openJournal(directory);
   if (!result.ok) return result.reason;
-  const loaded = await result.value.load();
-  await result.value.close();
-  return loaded.ok ? "no fault" : loaded.reason;
+  await result.value.journal.close();
+  return "no fault";
 }
 
-async function load(
-  journal: Journal,
-): Promise<Map<number, Awaited<ReturnType<typeof rowsOf>>[number]>> {
-  return new Map((await rowsOf(journal)).map((row) => [row.inode, row]));
+async function load(journal: Journal): Promise<Map<number, TreeRow>> {
+  return new Map(rowsOf(journal).map((row) => [row.inode, row]));
 }
 
-async function rowsOf(journal: Journal) {
-  const loaded = await journal.load();
+function rowsOf(journal: Journal) {
+  const loaded = readDatabase(journal.path);
   if (!loaded.ok) throw new Error(loaded.reason);
   return loaded.value;
 }
@@ -79,6 +81,27 @@ function sqlite(fill: (db: Database) => void): void {
   const db = new Database(database, { create: true });
   fill(db);
   db.close();
+}
+/** The same after a crash: all that `statements` stored is in the log only. */
+function leaveLog(statements: readonly string[]): void {
+  const at = join(directory, "crashed.db");
+  const db = new Database(at, { create: true });
+  for (const statement of ["PRAGMA journal_mode=WAL", goldenSchema, ...statements]) {
+    db.run(statement);
+  }
+  for (const end of ["", "-wal"]) cpSync(`${at}${end}`, `${database}${end}`);
+  db.close();
+  for (const end of ["", "-wal", "-shm"]) rmSync(`${at}${end}`, { force: true });
+}
+/** Name, mode and bytes of everything in the directory but the lock. */
+function contents(): readonly string[] {
+  return readdirSync(directory)
+    .filter((name) => name !== ".pmxcfs.lockfile")
+    .map((name) => {
+      const path = join(directory, name);
+      return `${name} ${statSync(path).mode.toString(8)} ${readFileSync(path).toString("hex")}`;
+    })
+    .sort();
 }
 const goldenSchema = readGoldenSchema();
 function readGoldenSchema(): string {
@@ -116,11 +139,12 @@ describe("a new database", () => {
       ["normal", 1],
     ] as const) {
       const at = join(directory, durability);
-      const result = await Journal.open({ directory: at, durability });
+      const result = await openJournal(at, durability);
       if (!result.ok) throw new Error(result.reason);
-      open.push(result.value);
+      const { journal } = result.value;
+      open.push(journal);
       expect(readdirSync(at)).toContain("config.db-wal");
-      expect(await result.value.settings()).toEqual({ journalMode: "wal", synchronous: level });
+      expect(await journal.settings()).toEqual({ journalMode: "wal", synchronous: level });
     }
   });
 });
@@ -139,7 +163,7 @@ describe("rows", () => {
       }),
     ];
     expect(await journal.commit([change(rows)])).toEqual({ ok: true, value: undefined });
-    const read = await rowsOf(journal);
+    const read = rowsOf(journal);
     expect(read).toMatchObject([
       { inode: 0, name: "__version__", type: 8 },
       { ...rows[1]! },
@@ -201,7 +225,7 @@ describe("rows", () => {
     const begin = performance.now();
     await journal.commit(changes);
     expect(performance.now() - begin).toBeLessThan(2000);
-    expect((await rowsOf(journal)).length).toBe(5001);
+    expect(rowsOf(journal).length).toBe(5001);
   });
 
   test("property: any sequence of batches gives the same rows as a map", async () => {
@@ -241,7 +265,7 @@ describe("rows", () => {
             });
             expect(await journal.commit(changes)).toEqual({ ok: true, value: undefined });
           }
-          const rows = (await rowsOf(journal)).filter(({ inode }) => inode > 0);
+          const rows = rowsOf(journal).filter(({ inode }) => inode > 0);
           expect(new Map(rows.map(({ inode, name }) => [inode, name]))).toEqual(
             new Map([...model].sort(([a], [b]) => a - b)),
           );
@@ -303,7 +327,22 @@ describe("a file that is not ours is refused and not touched", () => {
       db.run(goldenSchema);
       db.run("INSERT INTO tree VALUES (2,0,9223372036854775807,1,1,8,'f',NULL)");
     });
-    expect(await refusal()).toMatch(/cannot be used/);
+    expect(await refusal()).toMatch(
+      /holds a number that no tree reaches \(inode = 2, version = 9223372036854775807;.*restore it/,
+    );
+  });
+
+  test("more than a tree can have is refused before it is loaded", () => {
+    sqlite((db) => {
+      db.run(goldenSchema);
+      db.run("INSERT INTO tree VALUES (2,0,1,1,1,8,'a',zeroblob(600)),(3,0,1,1,1,8,'b',x'00')");
+    });
+    expect(readDatabase(database, 601).ok).toBe(true);
+    const refused = readDatabase(database, 600);
+    expect(refused.ok ? "" : refused.reason).toMatch(/holds 2 objects with 601 bytes, more than/);
+    truncateSync(database, 2 ** 33); // sparse
+    const huge = readDatabase(database);
+    expect(huge.ok ? "" : huge.reason).toMatch(/has 8589934592 bytes, more than a tree can have/);
   });
 });
 
@@ -346,6 +385,11 @@ describe("integrity rules at the open of a tree", () => {
       /missing directory inode \(inode = 77\)/,
     ],
     [
+      "a version without room for changes",
+      ["INSERT INTO tree VALUES (0,0,9007199254740991,1,1,8,'__version__',NULL)"],
+      /a number is out of range \(inode = 0, version = 9007199254740991; numbers are followed up to/,
+    ],
+    [
       "duplicate VMID",
       [
         record,
@@ -374,20 +418,29 @@ describe("integrity rules at the open of a tree", () => {
       ...{ log: () => undefined, onFatal: () => undefined, onCorosyncConf: () => undefined },
     });
   for (const [name, statements, expected] of faults) {
-    test(name, async () => {
-      sqlite((db) => {
-        db.run(goldenSchema);
-        for (const statement of statements) db.run(statement);
+    for (const crashed of [false, true]) {
+      test(crashed ? `${name}, in the log of a crash` : name, async () => {
+        if (crashed) leaveLog(statements);
+        else {
+          sqlite((db) => {
+            db.run(goldenSchema);
+            for (const statement of statements) db.run(statement);
+            db.run("PRAGMA journal_mode=WAL");
+          });
+        }
+        chmodSync(database, 0o644);
+        const before = contents();
+        const result = await openTree();
+        expect(result.ok ? "opened" : result.reason).toMatch(expected);
+        expect(result.ok ? "" : result.reason).toContain(database);
+        expect(contents()).toEqual(before);
+        // The lock is free again, and nothing was lost.
+        const rows = rowsOf(await opened());
+        expect(rows.length).toBe(
+          statements.join().split("VALUES").length - 1 + statements.join().split("),(").length - 1,
+        );
       });
-      const result = await openTree();
-      expect(result.ok ? "opened" : result.reason).toMatch(expected);
-      expect(result.ok ? "" : result.reason).toContain(database);
-      // Nothing was lost, and the lock is free again.
-      const journal = await opened();
-      expect((await rowsOf(journal)).length).toBe(
-        statements.join().split("VALUES").length - 1 + statements.join().split("),(").length - 1,
-      );
-    });
+    }
   }
 
   test("a missing record is written, version 1", async () => {
@@ -427,6 +480,27 @@ describe("crash", () => {
     const rows = await load(await opened());
     for (let i = 0; i <= last; i += 1) expect(rows.get(i + 2)?.name).toBe(`f${i}`);
     expect(rows.get(0)!.version).toBe(rows.size);
+  });
+
+  test("a transaction that a crash left half written is taken back, and only then is the file judged", async () => {
+    const live = join(directory, "live.db");
+    const db = new Database(live, { create: true });
+    db.run(goldenSchema);
+    const insert = db.prepare("INSERT INTO tree VALUES (?,0,?,1,1,8,?,?)");
+    for (let i = 2; i < 60; i += 1) insert.run(i, i, `f${i}`, new Uint8Array(4000));
+    db.run("PRAGMA cache_size=1");
+    db.run("BEGIN");
+    db.run("UPDATE tree SET version = -1, data = zeroblob(5000)");
+    for (const end of ["", "-journal"]) cpSync(`${live}${end}`, `${database}${end}`);
+    db.run("ROLLBACK");
+    db.close();
+    // Without its journal the file is a ruin: the test would prove nothing else.
+    const torn = new Database(`file:${database}?immutable=1`, 0x41);
+    expect(torn.query("SELECT count(*) n FROM tree WHERE version < 0").get()).not.toEqual({ n: 0 });
+    torn.close();
+    const rows = rowsOf(await opened());
+    expect(rows.map(({ version }) => version)).toEqual(Array.from({ length: 58 }, (_, i) => i + 2));
+    expect(readdirSync(directory)).not.toContain(".quorate-judge");
   });
 
   test("a log cut anywhere gives the state after some whole batch, never half of one", async () => {
@@ -483,7 +557,10 @@ describe.skipIf(!isRoot)("a disk (needs root for a small file system)", () => {
     expect(refused.ok ? "stored" : refused.reason).toMatch(
       /no space left on the disk of .*config\.db: free some space/,
     );
-    expect([...(await load(journal)).keys()]).toEqual([0, 2]);
+    const copy = join(directory, "copy");
+    cpSync(mounted, copy, { recursive: true });
+    const kept = readDatabase(join(copy, "config.db"));
+    expect(kept.ok && kept.value.map(({ inode }) => inode)).toEqual([0, 2]);
   });
 
   test("that is read-only is refused with one sentence", async () => {
@@ -491,7 +568,7 @@ describe.skipIf(!isRoot)("a disk (needs root for a small file system)", () => {
     db.run(goldenSchema);
     db.close();
     await Bun.$`mount -o remount,ro ${mounted}`.quiet();
-    const result = await Journal.open({ directory: mounted, durability: "full", lockTries: 1 });
+    const result = await openJournal(mounted);
     expect(result.ok ? "opened" : result.reason).toMatch(
       /make the directory writable|cannot be written/,
     );
@@ -500,7 +577,7 @@ describe.skipIf(!isRoot)("a disk (needs root for a small file system)", () => {
 
 test("an open database keeps a second opener out, and its stop lets it in", async () => {
   const first = await opened();
-  const second = await Journal.open({ directory, durability: "full", lockTries: 1 });
+  const second = await openJournal(directory);
   expect(second.ok ? "opened" : second.reason).toMatch(/another node or a pmxcfs is running on/);
   await first.close();
   await opened();

@@ -5,17 +5,18 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Client, createClient } from "@libsql/client/sqlite3";
-import { asc, inArray, sql } from "drizzle-orm";
+import { inArray, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { drizzle } from "drizzle-orm/libsql/sqlite3";
 import { blob, customType, integer, sqliteTable } from "drizzle-orm/sqlite-core";
-import { byteString, bytesOf, type Decoded, decoded, malformed } from "../bytes.ts";
+import { bytesOf, type Decoded, decoded, malformed } from "../bytes.ts";
 import { flushDirectory } from "../durable-file.ts";
 import { closeFd, lockFile } from "../libc.ts";
 import type { JournalChange } from "./commit-queue.ts";
 import { directoryType, fileType, type TreeEntry } from "./entry.ts";
 import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
+import { readDatabase } from "./journal-judge.ts";
 import { type TreeRow, versionRecordName } from "./row.ts";
 
 /** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
@@ -44,8 +45,6 @@ const tree = sqliteTable("tree", {
   name: byteText("name").notNull(),
   data: blob("data", { mode: "buffer" }),
 });
-
-const columnNames = ["inode", "parent", "version", "writer", "mtime", "type", "name", "data"];
 
 /** pmxcfs's text, so that `.schema` shows the same. */
 const createTable = `CREATE TABLE IF NOT EXISTS tree (${[
@@ -88,14 +87,26 @@ export class Journal {
     this.#database = drizzle(options.client);
   }
 
-  /** Locks the directory, opens or creates the database and checks that it is one of ours. */
-  static async open(options: JournalOptions): Promise<Decoded<Journal>> {
+  /**
+   * Locks the directory, reads the rows in rowid order and lets `judge` make of them what the caller needs. Only what both
+   * accept is opened for writing, or created; a database that is refused stays as it is, with all that lies beside it.
+   */
+  static async open<T>(
+    options: JournalOptions,
+    judge: (rows: readonly TreeRow[], path: string) => Decoded<T>,
+  ): Promise<Decoded<{ readonly journal: Journal; readonly judged: T }>> {
     const path = join(options.directory, "config.db");
     const locked = await lockDirectory(options.directory, options.lockTries ?? lockTriesMax);
     if (!locked.ok) return locked;
     const lockFd = locked.value;
     let client: Client | undefined;
     try {
+      const rows = readDatabase(path);
+      const judged = rows.ok ? judge(rows.value, path) : rows;
+      if (!judged.ok) {
+        closeFd(lockFd);
+        return judged;
+      }
       const created = prepareFile(path);
       client = createClient({
         url: pathToFileURL(path).href,
@@ -104,57 +115,17 @@ export class Journal {
         concurrency: 1,
         timeout: busyTimeoutMs,
       });
-      const foreign = await foreignSchema(client);
-      if (foreign !== undefined) {
-        client.close();
-        closeFd(lockFd);
-        return malformed(`${path} ${foreign}; move it away or choose another directory`);
-      }
       await client.execute("PRAGMA journal_mode=WAL");
       await client.execute(
         `PRAGMA synchronous=${options.durability === "full" ? "FULL" : "NORMAL"}`,
       );
       await client.execute(createTable);
-      return decoded(new Journal({ path, created, client, lockFd }));
+      const journal = new Journal({ path, created, client, lockFd });
+      return decoded({ journal, judged: judged.value });
     } catch (error) {
       client?.close();
       closeFd(lockFd);
       return malformed(journalFault(path, error));
-    }
-  }
-
-  /** All rows in rowid order; nothing is checked but that SQLite can read them. */
-  async load(): Promise<Decoded<readonly TreeRow[]>> {
-    try {
-      const check = await this.#client.execute("PRAGMA quick_check(1)");
-      const verdict = textValue(check.rows[0]?.[0]);
-      if (verdict !== "ok") {
-        return malformed(
-          `${this.path} is damaged (${verdict}): restore it from a backup, or move it away so that the other nodes send their tree`,
-        );
-      }
-      const rows = await this.#database
-        .select({
-          inode: tree.inode,
-          parent: tree.parent,
-          version: tree.version,
-          writer: tree.writer,
-          mtime: tree.mtime,
-          type: tree.type,
-          name: sql<ArrayBuffer>`CAST(${tree.name} AS BLOB)`,
-          data: sql<ArrayBuffer | null>`CAST(${tree.data} AS BLOB)`,
-        })
-        .from(tree)
-        .orderBy(asc(tree.inode));
-      return decoded(
-        rows.map((row) => ({
-          ...row,
-          name: byteString(new Uint8Array(row.name)),
-          data: row.data === null ? new Uint8Array(0) : new Uint8Array(row.data),
-        })),
-      );
-    } catch (error) {
-      return malformed(journalFault(this.path, error));
     }
   }
 
@@ -322,31 +293,6 @@ function prepareFile(path: string): boolean {
   return created;
 }
 
-/** Why the database belongs to something else, or undefined. Runs before anything is written to the file. */
-async function foreignSchema(client: Client): Promise<string | undefined> {
-  const tables = await names(
-    client,
-    "SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type='table'",
-  );
-  if (tables.length === 0) return undefined;
-  if (!tables.includes("tree")) {
-    return `is an SQLite database of something else (it has no table "tree")`;
-  }
-  const columns = await names(client, "SELECT CAST(name AS BLOB) FROM pragma_table_info('tree')");
-  const missing = columnNames.filter((column) => !columns.includes(column));
-  const extra = columns.filter((column) => !columnNames.includes(column));
-  if (missing.length === 0 && extra.length === 0) return undefined;
-  return `has a table "tree" that is not pmxcfs's (missing columns: ${missing.join(", ") || "none"}; unknown columns: ${extra.join(", ") || "none"})`;
-}
-
 function textValue(value: unknown): string {
   return typeof value === "string" ? value : "no answer";
-}
-
-async function names(client: Client, query: string): Promise<string[]> {
-  const { rows } = await client.execute(query);
-  return rows.map((row) => {
-    const value = row[0];
-    return value instanceof ArrayBuffer ? new TextDecoder().decode(value) : "";
-  });
 }

@@ -212,6 +212,28 @@ describe("refused", () => {
     refused(decodeMessage(at(new Uint8Array(24), 23, 255)));
   });
 
+  test("a number that is not followed is named as what it is, and a short message as short", () => {
+    const high = /a number above 2\^53, which is not followed/;
+    const entries = [0, 2].map((inode) => ({ inode, digest: new Uint8Array(32) }));
+    const index = encodeIndex({ version: 1, lastInode: 2, writer: 1, mtime: 1, entries });
+    const numbers = { inode: 2, parent: 0, version: 2, writer: 1, mtime: 1 };
+    const update = encodeUpdate({ ...numbers, type: 8, name: "n", data: bytesOf("x") });
+    const epoch_ = { epoch: 1, time: 1, nodeid: 1, pid: 1 };
+    const head = { protocol: 1, timeS: 1, epoch: epoch_, checksumId: 1 };
+    const verify = encodeMessage({ ...head, kind: "verify", checksum: new Uint8Array(32) });
+    for (const [decode, bytes, offset] of [
+      [decodeIndex, index, 7],
+      [decodeIndex, index, 79],
+      [decodeUpdate, update, 23],
+      [decodeMessage, new Uint8Array(24), 23],
+      [decodeMessage, verify, 39],
+    ] as const) {
+      expect(reasonFor(decode(at(bytes, offset, 255)))).toMatch(high);
+      expect(reasonFor(decode(bytes.subarray(0, 23)))).toMatch(/too short|short state header/);
+    }
+    expect(reasonFor(decodeMessage(verify.subarray(0, 71)))).toMatch(/too short/);
+  });
+
   test("indices: lengths, order", () => {
     const entries = [0, 2].map((inode) => ({ inode, digest: new Uint8Array(32) }));
     const index = encodeIndex({ version: 1, lastInode: 2, writer: 1, mtime: 1, entries });
@@ -239,6 +261,10 @@ describe("refused", () => {
     refused(decodeKvUpdate(new Uint8Array(300).fill(65)));
   });
 });
+
+function reasonFor(result: { readonly ok: boolean; readonly reason?: string }): string {
+  return result.ok ? "accepted" : (result.reason ?? "");
+}
 
 test("hostile bytes: no decoder throws, and what it accepts has one meaning", () => {
   const bytes = fc.oneof(

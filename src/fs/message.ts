@@ -117,7 +117,7 @@ export function decodeMessage(bytes: Uint8Array): Decoded<Message> {
   if (type === messageTypes.normal) {
     const count = r.u64();
     const body = r.rest();
-    if (r.failed) return malformed(`short operation header of ${bytes.length} bytes`);
+    if (r.failed) return malformed(tooShortOrHigh("operation header", bytes, normalHeaderBytes));
     return decoded({ kind: "normal", protocol, timeS, subtype, count, body });
   }
   const epoch = { epoch: r.u32(), time: r.u32(), nodeid: r.u32(), pid: r.u32() };
@@ -149,8 +149,18 @@ function decodeStateBody(r: Reader, type: number, head: StateHeader): Decoded<Me
   }
 }
 
+/** Why reading failed: less than `leastBytes` that must be there, or a 64-bit number that we do not follow. */
+function tooShortOrHigh(what: string, bytes: Uint8Array, leastBytes: number): string {
+  return bytes.length < leastBytes
+    ? `${what} of ${bytes.length} bytes is too short`
+    : `${what} with a number above 2^53, which is not followed`;
+}
+
 function ended(r: Reader, message: StateMessage): Decoded<Message> {
-  if (r.failed) return malformed(`short ${message.kind} body`);
+  if (r.failed) {
+    const leastBytes = stateHeaderBytes + 8 + (message.kind === "verify" ? checksumBytes : 0);
+    return malformed(tooShortOrHigh(`${message.kind} message`, r.bytes, leastBytes));
+  }
   if (r.remaining > 0) return malformed(`${r.remaining} bytes behind the ${message.kind} body`);
   return decoded(message);
 }
@@ -311,18 +321,20 @@ export function decodeIndex(body: Uint8Array): Decoded<TreeIndex> {
   const head = { version: r.u64(), lastInode: r.u64(), writer: r.u32(), mtime: r.u32() };
   const size = r.u32();
   const bytes = r.u32();
-  if (r.failed || bytes !== body.length || bytes !== indexHeaderBytes + indexEntryBytes * size) {
+  if (r.failed) return malformed(tooShortOrHigh("index", body, indexHeaderBytes));
+  if (bytes !== body.length || bytes !== indexHeaderBytes + indexEntryBytes * size) {
     return malformed(`index says ${size} entries in ${bytes} bytes, but has ${body.length}`);
   }
   const entries: IndexEntry[] = [];
   let before = -1;
   for (let i = 0; i < size; i += 1) {
     const inode = r.u64();
+    if (r.failed) return malformed(tooShortOrHigh("index", body, 0));
     if (inode <= before) return malformed(`index is not ascending at inode ${inode}`);
     before = inode;
     entries.push({ inode, digest: r.take(checksumBytes) });
   }
-  return r.failed ? malformed("index with an inode above 2^53") : decoded({ ...head, entries });
+  return decoded({ ...head, entries });
 }
 
 // One object of the tree (UPDATE)
@@ -347,7 +359,8 @@ export function decodeUpdate(body: Uint8Array): Decoded<TreeEntry> {
   const size = r.u32();
   const nameBytes = r.u32();
   const type = r.u8();
-  if (r.failed || size + nameBytes !== r.remaining) {
+  if (r.failed) return malformed(tooShortOrHigh("update", body, updateHeaderBytes));
+  if (size + nameBytes !== r.remaining) {
     return malformed(`update: lengths do not add up to ${body.length} bytes`);
   }
   if (type !== directoryType && type !== fileType) return malformed(`update: type ${type}`);

@@ -9,6 +9,9 @@ export const versionRecordName = "__version__";
 /** Like an entry, but nothing is checked yet. */
 export type TreeRow = Omit<TreeEntry, "type"> & { readonly type: number };
 
+/** Inodes and versions are followed up to here, stored or received: below 2^53 − 1 with room for all changes to come. */
+export const numberMax = Number.MAX_SAFE_INTEGER - 2 ** 32;
+
 const noBytes = new Uint8Array(0);
 
 export function rootEntry(version: number, writer: number, mtime: number): TreeEntry {
@@ -27,9 +30,11 @@ export function rootEntry(version: number, writer: number, mtime: number): TreeE
 /** The faults of pmxcfs.md §1.4 that one row shows alone; row 0 (named `rootName`) becomes the root entry. */
 export function checkRow(row: TreeRow, rootName: string): Decoded<TreeEntry> {
   const { inode, parent, version, name } = row;
-  for (const number of [inode, parent, version]) {
-    if (!Number.isSafeInteger(number) || number < 0) {
-      return malformed(`inode has a number out of range (inode = ${inode}, value = ${number})`);
+  for (const [field, number] of Object.entries({ inode, parent, version })) {
+    if (!Number.isInteger(number) || number < 0 || number > numberMax) {
+      return malformed(
+        `a number is out of range (inode = ${inode}, ${field} = ${number}; numbers are followed up to ${numberMax})`,
+      );
     }
   }
   if (name === "" && (inode !== 0 || rootName !== "")) {

@@ -1,4 +1,5 @@
 // A process for journal.test.ts to kill: commits one file after the other and says so when each is durable.
+import { decoded } from "../../src/bytes.ts";
 import { Journal } from "../../src/fs/journal.ts";
 import { Tree } from "../../src/fs/tree.ts";
 import type { Sha256 } from "../../src/world.ts";
@@ -10,9 +11,9 @@ const sha256: Sha256 = (pieces) => {
 };
 
 const directory = process.argv[2] ?? "";
-const opened = await Journal.open({ directory, durability: "full" });
+const opened = await Journal.open({ directory, durability: "full" }, (rows) => decoded(rows));
 if (!opened.ok) throw new Error(opened.reason);
-const journal = opened.value;
+const { journal } = opened.value;
 const tree = Tree.fresh(1, { sha256 });
 await journal.commit([{ stored: [tree.root], deleted: [] }]);
 for (let i = 0; ; i += 1) {

@@ -4,6 +4,7 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { decoded } from "../../bytes.ts";
 import type { FromRing } from "../../node/bridge.ts";
 import { reasonOf } from "../../reason.ts";
 import { nodePaths } from "../paths.ts";
@@ -156,11 +157,12 @@ async function databaseCopy(root: string): Promise<string | undefined> {
         const source = `${original}${end}`;
         if (existsSync(source)) copyFileSync(source, join(directory, `config.db${end}`));
       }
-      const opened = await Journal.open({ directory, durability: "normal", lockTries: 1 });
+      const opened = await Journal.open({ directory, durability: "normal", lockTries: 1 }, (rows) =>
+        decoded(rows),
+      );
       if (!opened.ok) return opened.reason;
-      const rows = await opened.value.load();
-      await opened.value.close();
-      return rows.ok ? undefined : rows.reason;
+      await opened.value.journal.close();
+      return undefined;
     });
     if (fault === undefined) return undefined;
   }
