@@ -3,26 +3,50 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { Reader, Writer } from "../bytes.ts";
 import { replaceDurably } from "../durable-file.ts";
+import { ringSeqPlausibleMax } from "./ring/sequence.ts";
 
 const fileMode = 0o600;
 
-/** The stored sequence, 0 when there is none or the file is short. Throws what the file system says otherwise. */
-export function readRingSeq(path: string): number {
-  return readNumber(path, (reader) => reader.u64());
+export interface StoredNumber {
+  /** 0 when there is none, and when what is there cannot be used. */
+  readonly value: number;
+  /** Why what is there is not used, and what follows, as a sentence; "" when all is well. */
+  readonly damage: string;
+}
+
+/** The stored ring sequence. Throws what the file system says when the file is there and cannot be read. */
+export function readRingSeq(path: string): StoredNumber {
+  const { bytes, value } = readNumber(path, (reader) => reader.u64());
+  if (bytes === undefined) return { value: 0, damage: "" };
+  const begins = "it is replaced, and this node begins to count at 0 again, as a new one";
+  if (value === undefined && bytes.length < 8) {
+    const damage = `${path}: the stored ring sequence has ${bytes.length} bytes instead of 8: ${begins}`;
+    return { value: 0, damage };
+  }
+  if (value !== undefined && value <= ringSeqPlausibleMax) return { value, damage: "" };
+  const hex = Buffer.from(bytes.subarray(0, 8).toReversed()).toString("hex");
+  const damage = `${path}: no ring can have reached the stored ring sequence 0x${hex} (a damaged file, or a forged message was believed): ${begins}`;
+  return { value: 0, damage };
 }
 
 /** The stored floor of expected votes; 0 when there is none. */
 export function readTracking(path: string): number {
-  return readNumber(path, (reader) => reader.u32());
+  return readNumber(path, (reader) => reader.u32()).value ?? 0;
 }
 
-function readNumber(path: string, read: (reader: Reader) => number): number {
+function readNumber(
+  path: string,
+  read: (reader: Reader) => number,
+): { readonly bytes: Uint8Array | undefined; readonly value: number | undefined } {
   try {
-    const reader = new Reader(readFileSync(path));
+    const bytes = readFileSync(path);
+    const reader = new Reader(bytes);
     const value = read(reader);
-    return reader.failed ? 0 : value;
+    return { bytes, value: reader.failed ? undefined : value };
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return 0;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      return { bytes: undefined, value: undefined };
+    }
     throw error;
   }
 }

@@ -87,9 +87,13 @@ export class RingHost {
     this.#settings = settings;
     this.#ringFile = ringFile(order.stateDir, settings.nodeid);
     this.#trackingFile = trackingFile(order.stateDir);
+    const stored = readRingSeq(this.#ringFile);
+    if (stored.damage !== "") {
+      port.log({ kind: "log", level: "warning", subsystem: "TOTEM", text: stored.damage });
+    }
     this.#member = new Member({
       settings,
-      storedRingSeq: readRingSeq(this.#ringFile),
+      storedRingSeq: stored.value,
       random: port.random,
       evTrackingBarrier: readTracking(this.#trackingFile),
     });

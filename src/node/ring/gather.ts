@@ -55,15 +55,14 @@ export function enterGather(
 function countContinuous(state: RingState, out: RingAction[]): void {
   state.continuousGathers += 1;
   if (state.continuousGathers <= gathersBeforeWarning) return;
-  out.push({
-    kind: "log",
-    level: "warning",
-    subsystem: "MAIN",
-    text:
-      "Totem is unable to form a cluster because of an operating system or network fault " +
-      "(reason: totem is continuously in gather state). The most common cause of this message is that " +
-      "the local firewall is configured improperly.",
-  });
+  const text =
+    state.refusal === undefined
+      ? "Totem is unable to form a cluster because of an operating system or network fault " +
+        "(reason: totem is continuously in gather state). The most common cause of this message is that " +
+        "the local firewall is configured improperly."
+      : "Totem is unable to form a cluster (reason: totem is continuously in gather state). The last message that was refused: " +
+        state.refusal;
+  out.push({ kind: "log", level: "warning", subsystem: "MAIN", text });
 }
 
 /** Sends a join, at once or spread over send_join, and arms the next. */

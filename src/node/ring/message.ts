@@ -3,6 +3,7 @@
 // lengths, the member index of a commit token and ring sequence numbers are judged here.
 import { decoded, malformed, Reader, Writer, type Decoded } from "../../bytes.ts";
 import type { RingId } from "./events.ts";
+import { ringSeqReason } from "./sequence.ts";
 
 export const totemMagic = 0xc070;
 const totemMagicForeign = 0x70c0;
@@ -28,7 +29,7 @@ export const mcastBytesMax = 65_536;
 export const retransmitsMax = 30;
 /** PROCESSOR_COUNT_MAX. */
 export const nodesMax = 384;
-/** Ring sequence numbers grow by 4 a ring: this is never reached honestly and leaves room to add. */
+/** The largest ring sequence that is read at all, with room to add; what is believed is less (sequence.ts). */
 export const ringSeqMax = 2 ** 52;
 
 interface Header {
@@ -177,7 +178,13 @@ function tooShort<T>(type: string): Decoded<T> {
 
 function readRing(reader: Reader): RingId {
   const rep = reader.u32();
-  return { rep, seq: reader.u64() };
+  return { rep, seq: readRingSeq(reader) };
+}
+
+/** Not exact above 2^53, but then above `ringSeqMax`: such a number is named in the reason, not taken for a short message. */
+function readRingSeq(reader: Reader): number {
+  const low = reader.u32();
+  return low + reader.u32() * 0x1_0000_0000;
 }
 
 function isRing(ring: RingId): boolean {
@@ -213,8 +220,7 @@ function decodeToken(reader: Reader, header: Header): Decoded<Token> {
   }
   // Bytes behind the last item are tolerated here and only here (totem.md §1.3).
   if (reader.failed) return tooShort("orf_token");
-  if (!isRing(ring))
-    return malformed("Received orf_token message has an impossible ring id...  ignoring.");
+  if (!isRing(ring)) return malformed(ringSeqReason("orf_token", header.nodeid, ring.seq));
   return decoded({
     kind: "token",
     ...header,
@@ -247,6 +253,7 @@ function decodeMcast(reader: Reader, header: Header, encapsulated: number): Deco
   if (from === 0 || header.nodeid === 0) {
     return malformed("Received mcast message names no sender...  ignoring.");
   }
+  if (!isRing(ring)) return malformed(ringSeqReason("mcast", from, ring.seq));
   const body = reader.rest();
   return decoded({
     kind: "mcast",
@@ -269,6 +276,7 @@ function decodeMergeDetect(reader: Reader, header: Header): Decoded<MergeDetect>
   if (reader.remaining > 0) return tooLong("memb_merge_detect");
   if (from === 0)
     return malformed("Received memb_merge_detect message names no sender...  ignoring.");
+  if (!isRing(ring)) return malformed(ringSeqReason("memb_merge_detect", from, ring.seq));
   return decoded({ kind: "mergeDetect", ...header, from, ring });
 }
 
@@ -276,7 +284,7 @@ function decodeJoin(reader: Reader, header: Header): Decoded<Join> {
   const from = reader.u32();
   const procCount = reader.u32();
   const failedCount = reader.u32();
-  const ringSeq = reader.u64();
+  const ringSeq = readRingSeq(reader);
   if (reader.failed) return tooShort("memb_join");
   if (procCount > nodesMax || failedCount > nodesMax) {
     return malformed(
@@ -287,11 +295,10 @@ function decodeJoin(reader: Reader, header: Header): Decoded<Join> {
   const failed = readNodeids(reader, failedCount);
   if (reader.failed) return tooShort("memb_join");
   if (reader.remaining > 0) return tooLong("memb_join");
-  if (ringSeq > ringSeqMax || from === 0 || proc.includes(0) || failed.includes(0)) {
-    return malformed(
-      "Received memb_join message has an impossible ring sequence or nodeid...  ignoring.",
-    );
+  if (from === 0 || proc.includes(0) || failed.includes(0)) {
+    return malformed("Received memb_join message has an impossible nodeid...  ignoring.");
   }
+  if (ringSeq > ringSeqMax) return malformed(ringSeqReason("memb_join", from, ringSeq));
   return decoded({ kind: "join", ...header, from, ringSeq, proc, failed });
 }
 
@@ -319,8 +326,12 @@ function decodeCommitToken(reader: Reader, header: Header): Decoded<CommitToken>
   }
   if (reader.failed) return tooShort("memb_commit_token");
   if (reader.remaining > 0) return tooLong("memb_commit_token");
-  if (!isRing(ring) || !isAscending(members) || ring.rep !== members[0]) {
+  if (!isAscending(members) || ring.rep !== members[0]) {
     return malformed("Received memb_commit_token message has an impossible ring...  ignoring.");
+  }
+  const highest = entries.reduce((seq, entry) => Math.max(seq, entry.ring.seq), ring.seq);
+  if (highest > ringSeqMax) {
+    return malformed(ringSeqReason("memb_commit_token", header.nodeid, highest));
   }
   return decoded({
     kind: "commit",
@@ -338,6 +349,9 @@ function decodeHoldCancel(reader: Reader, header: Header): Decoded<HoldCancel> {
   const ring = readRing(reader);
   if (reader.failed) return tooShort("token_hold_cancel");
   if (reader.remaining > 0) return tooLong("token_hold_cancel");
+  if (!isRing(ring)) {
+    return malformed(ringSeqReason("token_hold_cancel", header.nodeid, ring.seq));
+  }
   return decoded({ kind: "holdCancel", ...header, ring });
 }
 

@@ -41,6 +41,7 @@ import {
   tokenWarningTimedOut,
 } from "./operational.ts";
 import { logicalMessageBytesMax } from "./packing.ts";
+import { ringSeqProblem } from "./sequence.ts";
 import {
   cancelHold,
   createState,
@@ -127,6 +128,8 @@ export class Ring implements Core<RingEvent, RingAction> {
     const decoded = decodeMessage(bytes);
     if (!decoded.ok) return refuse(state, decoded.reason, now, out);
     const message = decoded.value;
+    const problem = ringSeqProblem(message, state.ring.seq);
+    if (problem !== undefined) return refuse(state, problem, now, out);
     switch (message.kind) {
       case "token":
         // GATHER and COMMIT are deaf to it: the ring it belongs to is over, or not there yet.

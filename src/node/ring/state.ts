@@ -103,6 +103,8 @@ export interface RingState {
 
   /** Malformed messages are counted always and logged at most once in a while. */
   malformedLoggedAt: number;
+  /** The last of them; none since the last ring: undefined. */
+  refusal: string | undefined;
   readonly counters: RingCounters;
 }
 
@@ -170,6 +172,7 @@ export function createState(options: RingOptions): RingState {
     pauseStampAt: 0,
     isPauseReported: false,
     malformedLoggedAt: Number.NEGATIVE_INFINITY,
+    refusal: undefined,
     counters: {
       tokensReceived: 0,
       messagesSent: 0,
@@ -264,6 +267,7 @@ const malformedLogIntervalMs = 1000;
 /** Counts a message that no honest node sends; `reason` is for the operator. */
 export function refuse(state: RingState, reason: string, now: number, out: RingAction[]): void {
   state.counters.droppedMalformed += 1;
+  state.refusal = reason;
   if (now - state.malformedLoggedAt < malformedLogIntervalMs) return;
   state.malformedLoggedAt = now;
   log(out, "warning", reason);

@@ -1,0 +1,116 @@
+// Ring sequences that no ring can have reached: forged by a stranger in a clear network, or read by a peer from a damaged file.
+import { describe, expect, test } from "bun:test";
+import { encodeMessage, type TotemMessage } from "./message.ts";
+import { ringSeqPlausibleMax } from "./sequence.ts";
+import { TestNetwork } from "./test-network.ts";
+
+const body = new Uint8Array(0);
+const head = { nodeid: 3, target: 0, from: 3 } as const;
+const blank = { ring: { rep: 0, seq: 0 }, aru: 0, highDelivered: 0, received: 0 };
+
+/** Everything that would have a node follow a ring of sequence `seq`. */
+const forgeries: Readonly<Record<string, (seq: number) => TotemMessage>> = {
+  join: (seq) => ({ kind: "join", ...head, ringSeq: seq, proc: [1, 2, 3], failed: [] }),
+  leave: (seq) => ({ kind: "join", ...head, nodeid: 0, ringSeq: seq, proc: [1, 2], failed: [3] }),
+  mergeDetect: (seq) => ({ kind: "mergeDetect", ...head, ring: { rep: 3, seq } }),
+  mcast: (seq) => ({
+    kind: "mcast",
+    ...head,
+    encapsulated: 2,
+    seq: 1,
+    thisSeqno: 0,
+    ring: { rep: 3, seq },
+    unused: 0,
+    guarantee: 0,
+    body,
+  }),
+  commit: (seq) => ({
+    kind: "commit",
+    ...head,
+    tokenSeq: 1,
+    ring: { rep: 1, seq },
+    retransFlag: 0,
+    index: 1,
+    members: [1, 2, 3],
+    entries: [blank, blank, blank],
+  }),
+};
+
+function forge(network: TestNetwork, message: TotemMessage): void {
+  const bytes = encodeMessage(message);
+  for (const node of network.alive) node.step({ kind: "received", bytes });
+}
+
+describe("no message leads where no ring can follow", () => {
+  for (const [name, forgery] of Object.entries(forgeries)) {
+    test(`${name}: refused, nothing is disturbed or stored, and the log says why`, () => {
+      const network = new TestNetwork({ seed: 3, nodeids: [1, 2, 3] });
+      network.startAll();
+      const before = network.node(1).ring.snapshot().ring;
+      for (const seq of [2 ** 42 + 2 ** 20 + 1, 2 ** 44, 2 ** 52, 2 ** 53 + 2, 2 ** 63]) {
+        forge(network, forgery(seq));
+        network.run(1100);
+      }
+      for (const node of network.alive) {
+        expect(node.ring.snapshot().ring).toEqual(before);
+        expect(node.persisted.every((seq) => seq < 1000)).toBe(true);
+        const lines = node.logs.filter((line) => line.includes("which no ring can have reached"));
+        expect(lines[1]).toContain("of node 3 names ring sequence 0x100000000000,");
+        expect(lines).toHaveLength(5);
+      }
+    });
+  }
+
+  test("in every state of a node, and after a restart all come together again", () => {
+    const network = new TestNetwork({ seed: 4, nodeids: [1, 2, 3] });
+    for (const nodeid of network.nodeids) network.start(nodeid);
+    for (let i = 0; i < 400; i += 1) {
+      for (const forgery of Object.values(forgeries)) forge(network, forgery(2 ** 52));
+      network.run(1);
+    }
+    network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "one ring");
+    for (const nodeid of network.nodeids) network.start(nodeid);
+    network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "one ring after the restart");
+    for (const node of network.alive) {
+      expect(node.persisted.every((seq) => seq < 5000)).toBe(true);
+    }
+  });
+});
+
+describe("every legal peer is followed", () => {
+  test("one that formed rings alone for years, in a cluster that is new", () => {
+    const network = new TestNetwork({ seed: 5, nodeids: [1, 2, 3] });
+    network.start(1);
+    network.start(2, 2 ** 41);
+    network.start(3, 7);
+    network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "one ring");
+    expect(network.node(3).ring.snapshot().ring.seq).toBeGreaterThan(2 ** 41);
+  });
+
+  test("a new node, when somebody has led the ring as far as it goes", () => {
+    const network = new TestNetwork({ seed: 6, nodeids: [1, 2, 3] });
+    network.start(1);
+    network.start(2);
+    network.runUntil(() => network.isWhole([1, 2]), 30_000, "two nodes on one ring");
+    const farthest = ringSeqPlausibleMax;
+    for (let led = 1; led <= 3; led += 1) {
+      forge(network, { kind: "join", ...head, ringSeq: farthest, proc: [3], failed: [] });
+      network.runUntil(() => network.isWhole([1, 2]), 60_000, "together again");
+    }
+    const { seq } = network.node(1).ring.snapshot().ring;
+    expect(seq).toBeGreaterThan(ringSeqPlausibleMax);
+    network.start(3);
+    network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "the new node is with them");
+  });
+});
+
+test("who cannot form a ring names what it refuses, not the firewall", () => {
+  const network = new TestNetwork({ seed: 7, nodeids: [2] });
+  const node = network.start(1);
+  network.run(10_000);
+  forge(network, forgeries["join"]!(2 ** 52));
+  network.run(50_000);
+  const line = node.logs.findLast((text) => text.startsWith("Totem is unable to form a cluster"));
+  expect(line).toContain("node 3 names ring sequence 0x10000000000000");
+  expect(line).not.toContain("firewall");
+});
