@@ -15,7 +15,7 @@ const pureGround = ["bytes", "serial", "world", "assert", "conf", "der", "dash-s
 /** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
 const hosts: readonly string[] = [
   "node/{node,thread,bridge,cluster,deadlines,load-settings,reloader,ring-file,ring-host}.ts",
-  "node/link/{seal,socket}.ts",
+  "node/link/{compression-library,inflate,seal,socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,files,journal,journal-judge,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
   "qnetd/{server,server-connection,server-log,tls,tool-socket}.ts",
@@ -158,7 +158,7 @@ function crossings(source: Source): string[] {
 /** Rule 4: packages and the foreign function interface, each with the files that may have it. */
 const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] = [
   { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/journal\.ts$/ },
-  { packages: /^bun:ffi$/, files: /^libc\.ts$/ },
+  { packages: /^bun:ffi$/, files: /^(?:libc|node\/link\/compression-library)\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
   { packages: /^bun:sqlite$/, files: /^fs\/journal-judge\.ts$/ },

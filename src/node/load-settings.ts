@@ -4,10 +4,11 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
-import { sectionsOf, parseConf, type Conf } from "../conf.ts";
+import { entryAt, sectionsOf, parseConf, type Conf } from "../conf.ts";
 import { reasonOf } from "../reason.ts";
 import { keyBytesMax, keySource, readSettings, type SettingsResult } from "./read-settings.ts";
 import { textAt } from "./conf-value.ts";
+import { compressionProblem } from "./link/inflate.ts";
 import { advancedOfDefaults } from "./device/advanced.ts";
 import type { NodeSettings } from "./settings.ts";
 
@@ -48,7 +49,15 @@ export async function loadSettings(
     key: await readKey(conf.value, paths.authkey),
     isRunning: when === "running",
   });
-  return read.ok ? withDeviceDefaults(read.value, paths.deviceDefaults) : read;
+  if (!read.ok) return read;
+  const { model } = read.value.compression;
+  const problem = compressionProblem(model);
+  if (problem !== undefined) {
+    const line = entryAt(conf.value, ["totem", "knet_compression_model"])?.line ?? 0;
+    const reason = `${paths.conf}:${line}: knet_compression_model is ${model}, and what the other nodes compress cannot be opened on this one: ${problem}. Install it, or choose another model on all nodes`;
+    return { ok: false, reason };
+  }
+  return withDeviceDefaults(read.value, paths.deviceDefaults);
 }
 
 /** Adds what this machine sets for its quorum device's client alone (qnetd.md §3.8). */

@@ -5,11 +5,12 @@ import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
 import type { MemberAction, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
 import { DeviceHost } from "./device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
+import { inflate } from "./link/inflate.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Links } from "./link/links.ts";
 import { decodePacket } from "./link/packet.ts";
 import { KeyWatch } from "./key-watch.ts";
-import { inflate, overheadOf, Seal } from "./link/seal.ts";
+import { overheadOf, Seal } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
 import { Member } from "./member.ts";
 import {

@@ -1,7 +1,8 @@
 // All captured packets of two real daemons: open, decode, encode and seal again to the same bytes. Spec: knet.md §1, §3, §10.
 import { describe, expect, test } from "bun:test";
 import { encodePacket, decodePacket, pongOf, probeReplyOf } from "../../src/node/link/packet.ts";
-import { Seal, inflate } from "../../src/node/link/seal.ts";
+import { inflate } from "../../src/node/link/inflate.ts";
+import { Seal } from "../../src/node/link/seal.ts";
 import type { CipherName, HashName } from "../../src/node/settings.ts";
 import golden from "./knet-vectors.json";
 
@@ -96,7 +97,10 @@ describe.each(vectors)("$name", ({ wire, plain, cipher, hash, key, fields, infla
     }
     expect(hex(encodePacket(value))).toBe(hex(plain));
     if (inflated === undefined || value.kind !== "data") return;
-    expect(hex(inflate(value.method, value.data)).startsWith(inflated)).toBe(true);
+    const opened = inflate(value.method, value.data);
+    expect(typeof opened === "string" ? opened : hex(opened).slice(0, inflated.length)).toBe(
+      inflated,
+    );
   });
 });
 

@@ -184,7 +184,7 @@ class Life {
     this.#links = new Links({
       ...settings,
       crypto: { cipher: false, hashBytes: 0 },
-      inflate: () => undefined,
+      inflate: () => "nobody here compresses",
     });
     const delayUntil = (at: number): number => (at - this.#now()) / options.clockRate;
     this.#memberTimers = new SimTimers({

@@ -4,8 +4,8 @@ import { LINKS_MAX } from "./packet.ts";
 import type { LinkMode, LinkOptions } from "./peer.ts";
 import type { Overhead } from "./pmtud.ts";
 
-/** Opens compressed user data: at most 65536 bytes and slack; undefined when it cannot (§5). */
-export type Inflate = (method: number, bytes: Uint8Array) => Uint8Array | undefined;
+/** Opens compressed user data: at most 65536 bytes and slack; or a clause that says why it cannot (§5). */
+export type Inflate = (method: number, bytes: Uint8Array) => Uint8Array | string;
 
 /** The part of the options that may change while the node runs. */
 export interface LinksConfiguration {

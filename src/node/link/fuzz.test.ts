@@ -4,8 +4,9 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import golden from "../../../test/golden/knet-vectors.json";
 import type { LinksAction, LinksEvent } from "./events.ts";
+import { inflate } from "./inflate.ts";
 import { Links } from "./links.ts";
-import { inflate } from "./seal.ts";
+
 import { Testbed, addressOf, totemMessage } from "./testbed.ts";
 
 const frames = golden.vectors.map((vector) =>

@@ -259,16 +259,21 @@ describe("data", () => {
   test("compressed data is opened before its target is looked at", () => {
     const bed = pair({
       inflate: (method, bytes) =>
-        method === 1 && bytes[0] === 0x78 ? totemMessage(300, 2, 1) : undefined,
+        method === 1 && bytes[0] === 0x78 ? totemMessage(300, 2, 1) : "compressed with lzma, but …",
     });
     const packet = new Uint8Array(20);
     packet.set([1, 0, 0, 1, 0, 0, 0, 9, 1, 0, 1, 1, 0, 0, 0x78]);
     const arrived = { kind: "received", link: 0, address: addressOf(1, 0) } as const;
     bed.node(2).queue({ ...arrived, packet: packet.slice() });
     expect(sizes(bed.node(2).messages)).toEqual([300]);
-    packet.set([10, 4], 7);
-    bed.node(2).queue({ ...arrived, packet: packet.slice() });
-    expect(bed.node(2).links.dropped()).toEqual({ notInflated: 1 });
+    for (const seq of [10, 11]) {
+      packet.set([seq, 5], 7);
+      bed.node(2).queue({ ...arrived, packet: packet.slice() });
+    }
+    expect(bed.node(2).links.dropped()).toEqual({ notInflated: 2 });
+    expect(bed.node(2).log.filter((text) => text.includes("cannot be opened"))).toEqual([
+      "warning: rx: host: 1 sent data that cannot be opened here: compressed with lzma, but …",
+    ]);
   });
 });
 

@@ -20,6 +20,7 @@ import {
   probeReplyOf,
   targetOf,
 } from "./packet.ts";
+import { type DropReason, Drops } from "./drops.ts";
 import { type LinkOptions, Peer, PeerLink } from "./peer.ts";
 import { type SearchStep, dataMtuFloor } from "./pmtud.ts";
 
@@ -29,26 +30,11 @@ export const PING_EVERY_SEQ = 8191;
 /** A tick this late means that we slept: the pongs may be waiting in our own sockets. */
 const TICK_LATE_MS = 3 * TICK_MS;
 const REPROBE_MIN_MS = 5000;
-const COMPLAIN_EVERY_MS = 30_000;
 
 export interface LinksOptions extends LinksConfiguration {
   readonly nodeid: number;
   readonly inflate: Inflate;
 }
-
-export type DropReason =
-  | "malformed"
-  | "unknownNode"
-  | "unknownLink"
-  | "unlistedAddress"
-  | "notReachable"
-  | "duplicate"
-  | "expiredFragment"
-  | "malformedFragment"
-  | "notInflated"
-  | "notForUs"
-  | "noTarget"
-  | "unsendable";
 
 export class Links implements Core<LinksEvent, LinksAction> {
   readonly #nodeid: number;
@@ -59,8 +45,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
   #dataMtu: number;
   #tickedAt: number | undefined;
   #wasLate = false;
-  readonly #dropped = new Map<DropReason, number>();
-  readonly #complainAt = new Map<DropReason, number>();
+  readonly #drops = new Drops();
 
   constructor(options: LinksOptions) {
     this.#nodeid = options.nodeid;
@@ -113,7 +98,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   /** Packets that were not carried or not delivered, by reason. */
   dropped(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#dropped);
+    return this.#drops.counts;
   }
 
   /** User data of one fragment now: the least of all links that are up (§4.4). */
@@ -162,7 +147,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
   #announce(out: LinksAction[]): void {
     const model = this.#configuration.compression.model;
     if (model === "none" || model === "") return;
-    const text = `knet_compression_model ${model}: this node sends uncompressed and opens what others compress`;
+    const text = `knet_compression_model ${model}: this node opens what others compress, and sends uncompressed`;
     out.push({ kind: "log", level: "notice", subsystem: "KNET", text });
   }
 
@@ -370,7 +355,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
     link.packetsReceived += 1;
     switch (value.kind) {
       case "data":
-        return this.#receiveData(peer, link, value, out);
+        return this.#receiveData(peer, link, value, now, out);
       case "ping":
         peer.window.pinged(value.seq, value.timed);
         return this.#transmit(peer, link, pongOf(event.packet, this.#nodeid), out);
@@ -399,17 +384,23 @@ export class Links implements Core<LinksEvent, LinksAction> {
     if (outcome === "up") this.#linkUp(peer, link, out);
   }
 
-  #receiveData(peer: Peer, link: PeerLink, packet: DataPacket, out: LinksAction[]): void {
+  #receiveData(
+    peer: Peer,
+    link: PeerLink,
+    packet: DataPacket,
+    now: number,
+    out: LinksAction[],
+  ): void {
     if (packet.channel !== 0) return this.#drop("malformed");
     // Like knet 1.27: the sender finds us reachable already, so waiting for more pongs only loses its first messages.
     if (link.heartbeat.dataSeen()) this.#linkUp(peer, link, out);
     if (!peer.isReachable) return this.#drop("notReachable");
     if (!peer.window.isNew(packet.seq)) return this.#drop("duplicate");
-    if (packet.fragments === 1) return this.#deliver(peer, packet, packet.data, out);
+    if (packet.fragments === 1) return this.#deliver(peer, packet, packet.data, now, out);
     const outcome = peer.window.fragment(packet);
     switch (outcome.kind) {
       case "complete":
-        return this.#deliver(peer, packet, outcome.message, out);
+        return this.#deliver(peer, packet, outcome.message, now, out);
       case "kept":
         return;
       case "duplicate":
@@ -422,11 +413,20 @@ export class Links implements Core<LinksEvent, LinksAction> {
     outcome satisfies never;
   }
 
-  #deliver(peer: Peer, packet: DataPacket, data: Uint8Array, out: LinksAction[]): void {
+  #deliver(
+    peer: Peer,
+    packet: DataPacket,
+    data: Uint8Array,
+    now: number,
+    out: LinksAction[],
+  ): void {
     // The bytes of an unfragmented packet are the host's: the ring gets a copy.
     const message = packet.method === 0 ? data.slice() : this.#inflate(packet.method, data);
-    if (message === undefined || message.length > MESSAGE_BYTES_MAX)
-      return this.#drop("notInflated");
+    if (typeof message === "string" || message.length > MESSAGE_BYTES_MAX) {
+      const why = typeof message === "string" ? message : "larger than a message can be";
+      const text = `rx: host: ${peer.nodeid} sent data that cannot be opened here: ${why}`;
+      return this.#drops.complain("notInflated", text, now, out);
+    }
     peer.window.delivered(packet.seq);
     const target = targetOf(message);
     if (target === undefined) return this.#drop("noTarget");
@@ -435,15 +435,12 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   #drop(reason: DropReason): void {
-    this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + 1);
+    this.#drops.count(reason);
   }
 
   #reject(reason: DropReason, from: string, now: number, out: LinksAction[]): void {
-    this.#drop(reason);
-    if (now < (this.#complainAt.get(reason) ?? Number.NEGATIVE_INFINITY)) return;
-    this.#complainAt.set(reason, now + COMPLAIN_EVERY_MS);
     const text = `rx: Packet rejected from ${from}: not in the nodelist of corosync.conf with that address; is the file the same on all nodes?`;
-    out.push({ kind: "log", level: "warning", subsystem: "KNET", text });
+    this.#drops.complain(reason, text, now, out);
   }
 
   // Sending -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// Protection of whole knet packets: AES-CBC, then HMAC over IV and ciphertext, with two key slots. Spec: knet.md §3; §5 for inflate.
-// Host code (node:crypto, node:zlib). Bytes from the network are hostile here: nothing throws, the hash is compared in constant
+// Protection of whole knet packets: AES-CBC, then HMAC over IV and ciphertext, with two key slots. Spec: knet.md §3.
+// Host code (node:crypto). Bytes from the network are hostile here: nothing throws, the hash is compared in constant
 // time and before anything is decrypted.
 import {
   createCipheriv,
@@ -8,7 +8,6 @@ import {
   createHmac,
   timingSafeEqual,
 } from "node:crypto";
-import { inflateSync, zstdDecompressSync } from "node:zlib";
 import { assert } from "../../assert.ts";
 import type { CipherName, CryptoSettings, HashName } from "../settings.ts";
 import { MESSAGE_BYTES_MAX } from "./packet.ts";
@@ -18,7 +17,6 @@ export const KEY_BYTES_MIN = 128;
 export const KEY_BYTES_MAX = 4096;
 const IV_BYTES = 16;
 const BLOCK_BYTES = 16;
-const INFLATE_SLACK_BYTES = 1024;
 
 const HASH_BYTES: Readonly<Record<HashName, number>> = {
   none: 0,
@@ -207,19 +205,4 @@ function hashKey(settings: CryptoSettings): Uint8Array {
   if (settings.hash === "none") return new Uint8Array(0);
   if (settings.key.length <= HASH_BLOCK_BYTES[settings.hash]) return settings.key.slice();
   return createHash(settings.hash).update(settings.key).digest();
-}
-
-const METHOD_ZLIB = 1;
-const METHOD_ZSTD = 7;
-
-/** Opens what a peer compressed with zlib or zstd; undefined for other methods, damage, or more than 65536 bytes (§5). */
-export function inflate(method: number, bytes: Uint8Array): Uint8Array | undefined {
-  const options = { maxOutputLength: MESSAGE_BYTES_MAX + INFLATE_SLACK_BYTES };
-  try {
-    if (method === METHOD_ZLIB) return inflateSync(bytes, options);
-    if (method === METHOD_ZSTD) return zstdDecompressSync(bytes, options);
-  } catch {
-    return undefined; // The core counts it as "notInflated".
-  }
-  return undefined;
 }

@@ -107,7 +107,7 @@ export class Testbed {
       knetMtu: setup.knetMtu ?? 0,
       blockUnlistedIps: setup.blockUnlistedIps ?? true,
       compression: setup.compression ?? { model: "none", threshold: 0, level: 0 },
-      inflate: setup.inflate ?? (() => undefined),
+      inflate: setup.inflate ?? (() => "not here"),
     };
   }
 
