@@ -30,19 +30,29 @@ export function replaceDurably(
   rmSync(draft, { force: true });
   const fd = openSync(draft, "wx", mode);
   try {
-    try {
-      for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
-      if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-      fchmodSync(fd, mode);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    writeDraft(fd, content, mode, owner);
     renameSync(draft, path);
     flushDirectory(dirname(path));
   } catch (error) {
     rmSync(draft, { force: true });
     throw error;
+  }
+}
+
+/** Writes, flushes and closes the file. */
+export function writeDraft(
+  fd: number,
+  content: Uint8Array,
+  mode: number,
+  owner: FileOwner | undefined,
+): void {
+  try {
+    for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
+    if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
+    fchmodSync(fd, mode);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

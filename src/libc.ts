@@ -102,6 +102,7 @@ export type Descriptor =
   | { readonly ok: true; readonly fd: number }
   | { readonly ok: false; readonly errno: number; readonly call: string };
 
+const AT_FDCWD = -100;
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -112,7 +113,9 @@ const O_RDWR = 2;
 const O_CREAT = 0x40;
 const O_NONBLOCK = 0x800;
 const O_CLOEXEC = 0x80000;
+const O_NOFOLLOW = process.arch === "arm64" ? 0x8000 : 0x20000;
 const O_ASYNC = 0x2000;
+const PATH_BYTES_MAX = 4096;
 const F_SETFL = 4;
 const F_SETOWN = 8;
 const LOCK_EX = 2;
@@ -132,6 +135,11 @@ const signatures = {
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
   inet_pton: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+  openat: { args: ["i32", "ptr", "i32", "u32"], returns: "i32" },
+  mkdirat: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  renameat: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
+  unlinkat: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  readlinkat: { args: ["i32", "ptr", "ptr", "u64"], returns: FFIType.i64_fast },
   close: { args: ["i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -248,19 +256,56 @@ export function bindUdpSocket(request: {
 }
 
 /**
- * Opens (creates, 0600) a lock file and takes its exclusive lock without waiting. EAGAIN of call "flock": somebody holds it.
- * The lock is held until `closeFd` or the end of the process.
+ * Opens (creates, 0600) a lock file, never through a symbolic link (ELOOP), and takes its exclusive lock without waiting. EAGAIN of
+ * call "flock": somebody holds it. The lock is held until `closeFd` or the end of the process. `directory`: see `openAt`.
  */
-export function lockFile(path: string): Descriptor {
-  const calls = libc();
-  const fd = calls.open(cString(path), O_RDWR | O_CREAT | O_CLOEXEC, 0o600);
-  if (fd < 0) return failed("open", lastErrno());
-  if (calls.flock(fd, LOCK_EX | LOCK_NB) < 0) {
-    const errno = lastErrno();
-    closeFd(fd);
-    return failed("flock", errno);
-  }
-  return { ok: true, fd };
+export function lockFile(path: string, directory = AT_FDCWD): Descriptor {
+  const flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  const file = openAt(directory, path, flags, 0o600);
+  if (!file.ok || libc().flock(file.fd, LOCK_EX | LOCK_NB) === 0) return file;
+  const errno = lastErrno();
+  closeFd(file.fd);
+  return failed("flock", errno);
+}
+
+/** Flags of `openAt` (0: O_RDONLY); some differ between the processors. */
+export const openFlags = {
+  WRONLY: 1,
+  CREAT: O_CREAT,
+  EXCL: 0x80,
+  NONBLOCK: O_NONBLOCK,
+  DIRECTORY: process.arch === "arm64" ? 0x4000 : 0x10000,
+  NOFOLLOW: O_NOFOLLOW,
+  /** Names the thing without opening it: for fstat, and as the directory of further calls. */
+  PATH: 0x200000,
+} as const;
+
+/** openat(2), close-on-exec; `directory`: a descriptor, or -100 for the working directory. */
+export function openAt(directory: number, name: string, flags: number, mode = 0): Descriptor {
+  const fd = libc().openat(directory, cString(name), flags | O_CLOEXEC, mode);
+  return fd < 0 ? failed("open", lastErrno()) : { ok: true, fd };
+}
+
+/** mkdirat(2); 0 or the errno. */
+export function makeDirectoryAt(directory: number, name: string, mode: number): number {
+  return libc().mkdirat(directory, cString(name), mode) < 0 ? lastErrno() : 0;
+}
+
+/** Renames within one directory; 0 or the errno. */
+export function renameAt(directory: number, from: string, to: string): number {
+  return libc().renameat(directory, cString(from), directory, cString(to)) < 0 ? lastErrno() : 0;
+}
+
+/** Removes a name that is no directory's; 0 or the errno. */
+export function unlinkAt(directory: number, name: string): number {
+  return libc().unlinkat(directory, cString(name), 0) < 0 ? lastErrno() : 0;
+}
+
+/** What a symbolic link says that was opened with PATH and NOFOLLOW; or the errno. */
+export function linkTarget(link: number): string | number {
+  const bytes = new Uint8Array(PATH_BYTES_MAX);
+  const length = Number(libc().readlinkat(link, cString(""), bytes, bytes.length));
+  return length < 0 ? lastErrno() : new TextDecoder().decode(bytes.subarray(0, length));
 }
 
 /** Opens the FUSE device, non-blocking. */

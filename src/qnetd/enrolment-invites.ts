@@ -1,10 +1,10 @@
 // Invitations on disk, one file each beside the certificates: made by the operator's command, read and used up by the daemon, each in
 // a process of its own. Every file is written whole and durably. A host. It must never store a secret.
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { readdirSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
-import { replaceDurably } from "../durable-file.ts";
+import { Directory } from "../directory.ts";
 import { reasonOf } from "../reason.ts";
 import {
   decodeInvite,
@@ -28,12 +28,20 @@ export class InviteStore {
 
   /** All that can be read, expired ones too. Broken files are left alone and named in `onBroken`. */
   all(onBroken: (sentence: string) => void): readonly Invite[] {
-    return this.#files().flatMap((file) => {
-      const invite = this.#read(file);
-      if (invite.ok) return [invite.value];
-      onBroken(invite.reason);
+    try {
+      const files = this.#files();
+      if (files.length === 0) return [];
+      using directory = Directory.open(this.#directory);
+      return files.flatMap((file) => {
+        const invite = this.#read(directory, file);
+        if (invite.ok) return [invite.value];
+        onBroken(invite.reason);
+        return [];
+      });
+    } catch (error) {
+      onBroken(reasonOf(error));
       return [];
-    });
+    }
   }
 
   /** Stores a new one; those that have expired go. `now`: wall clock, milliseconds. */
@@ -65,10 +73,13 @@ export class InviteStore {
   #removeWhere(isEnded: (invite: Invite) => boolean): Decoded<number> {
     let count = 0;
     try {
-      for (const file of this.#files()) {
-        const invite = this.#read(file);
+      const files = this.#files();
+      if (files.length === 0) return decoded(0);
+      using directory = Directory.open(this.#directory);
+      for (const file of files) {
+        const invite = this.#read(directory, file);
         if (!invite.ok || !isEnded(invite.value)) continue;
-        rmSync(join(this.#directory, file), { force: true });
+        directory.remove(file);
         count += 1;
       }
     } catch (error) {
@@ -87,26 +98,25 @@ export class InviteStore {
     }
   }
 
-  #read(file: string): Decoded<Invite> {
-    const path = join(this.#directory, file);
+  #read(directory: Directory, file: string): Decoded<Invite> {
     try {
-      const { size } = statSync(path);
-      if (size > inviteBytesMax) return malformed(`${path} is too long for an invitation`);
-      const invite = decodeInvite(readFileSync(path, "utf8"));
-      return invite.ok ? invite : malformed(`${path}: ${invite.reason}`);
+      const text = new TextDecoder().decode(directory.read(file, inviteBytesMax));
+      const invite = decodeInvite(text);
+      return invite.ok ? invite : malformed(`${join(this.#directory, file)}: ${invite.reason}`);
     } catch (error) {
       return malformed(reasonOf(error));
     }
   }
 
   #write(invite: Invite): Decoded<void> {
-    const path = join(this.#directory, `invite-${invite.secretHash.slice(0, 16)}.json`);
     try {
-      const layout = layoutOf(this.#directory);
+      using directory = Directory.open(this.#directory);
+      const layout = layoutOf(directory.stat());
       // Only root can give files away; anybody else is the owner anyhow.
       const owner = process.geteuid?.() === 0 ? layout : undefined;
       const mode = owner?.isSharedWithGroup === true ? 0o640 : 0o600;
-      replaceDurably(path, new TextEncoder().encode(encodeInvite(invite)), mode, owner);
+      const name = `invite-${invite.secretHash.slice(0, 16)}.json`;
+      directory.replace(name, new TextEncoder().encode(encodeInvite(invite)), mode, owner);
       return decoded(undefined);
     } catch (error) {
       return malformed(reasonOf(error));
@@ -120,11 +130,10 @@ export function hashOf(bytes: Uint8Array): string {
 }
 
 /** Who owns the directory of the certificates; a daemon without root works in it through its group (qnetd.md §4.5, 5). */
-export function layoutOf(directory: string): {
+export function layoutOf({ uid, gid, mode }: Stats): {
   readonly uid: number;
   readonly gid: number;
   readonly isSharedWithGroup: boolean;
 } {
-  const { uid, gid, mode } = statSync(directory);
   return { uid, gid, isSharedWithGroup: uid === 0 && gid !== 0 && (mode & 0o070) === 0o070 };
 }

@@ -1,17 +1,25 @@
 // Taking over the certificates of an original vote server (qnetd.md §4.5): its NSS database through PKCS#12 files, made by NSS's
 // own `pk12util` here or elsewhere. The database itself is only read.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Decoded, malformed } from "../bytes.ts";
+import { Directory } from "../directory.ts";
+import { reasonOf } from "../reason.ts";
 import { authorityName, type Identity, isPair, readCertificate, serverName } from "./pki.ts";
 import type { NamedDer } from "../pkcs12.ts";
 import type { CertificateStore } from "./store.ts";
 
 const exportDeadlineMs = 60_000;
 const identitiesMax = 64;
+const databaseBytesMax = 64 << 20;
+/** Not the lists of modules: those name libraries that NSS would load, and the directory's owner writes them. */
+const databaseFiles = ["cert9.db", "key4.db", "cert8.db", "key3.db", "pwdfile.txt"] as const;
 
-/** Takes over from the NSS database of the store's own directory, where `pk12util` is installed. `now`: wall clock, milliseconds. */
+/**
+ * Takes over from the NSS database of the store's own directory, where `pk12util` is installed. It works on a copy: NSS wants to write,
+ * and neither may a service do so everywhere nor should root in a directory of others. `now`: wall clock, milliseconds.
+ */
 export async function importNss(
   store: CertificateStore,
   nickname: string,
@@ -21,12 +29,13 @@ export async function importNss(
   if (program === null) return malformed(wayOut(store, nickname));
   const directory = mkdtempSync(join(tmpdir(), "quorate-import-"));
   try {
+    copyDatabase(store.directory, directory);
     const files = [authorityName, nickname].map((name, index) => ({
       name,
       path: join(directory, `${index}.p12`),
     }));
     for (const { name, path } of files) {
-      const reason = await exportFrom(program, store.directory, { name, path });
+      const reason = await exportFrom(program, directory, { name, path });
       if (reason !== undefined) {
         return malformed(
           `"${name}" could not be exported from the NSS database in ${store.directory} (${reason})`,
@@ -34,9 +43,23 @@ export async function importNss(
       }
     }
     return await importPkcs12(store, { files: files.map(({ path }) => path), password: "", now });
+  } catch (error) {
+    return malformed(
+      `the NSS database in ${store.directory} cannot be read here: ${reasonOf(error)}`,
+    );
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+function copyDatabase(from: string, to: string): void {
+  using directory = Directory.open(from);
+  for (const name of databaseFiles) {
+    if (directory.statOf(name) === undefined) continue;
+    writeFileSync(join(to, name), directory.read(name, databaseBytesMax), { mode: 0o600 });
+  }
+  // The original's database has an empty password.
+  writeFileSync(join(to, "pwdfile.txt"), "\n", { flag: "a", mode: 0o600 });
 }
 
 /**

@@ -1,20 +1,13 @@
 // The vote server's certificates on disk (qnetd.md §4.2): one directory, the original's, with PEM files of ours beside what an NSS
 // database may have left. Every file is written whole or not at all; a key is never readable by others and never overwritten,
 // except by the renewal of the server's own.
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  statSync,
-} from "node:fs";
+import { existsSync, fchownSync, readdirSync, statSync } from "node:fs";
 import { X509Certificate } from "node:crypto";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
-import { replaceDurably } from "../durable-file.ts";
-import { closeFd, errnoName, errnos, lockFile } from "../libc.ts";
+import { Directory } from "../directory.ts";
+import type { FileOwner } from "../durable-file.ts";
+import { closeFd, errnoName, errnos } from "../libc.ts";
 import { reasonOf } from "../reason.ts";
 import { type Identity, isPair, pem, readCertificate, readKey, serverName } from "./pki.ts";
 
@@ -84,19 +77,16 @@ export class CertificateStore {
   /** Makes the directory as the original does: owner of the one above, for its group too unless told otherwise. */
   prepare(options: { readonly isGroupWritable: boolean }): Decoded<void> {
     return this.#try(() => {
-      if (existsSync(this.directory)) return;
-      mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-      const { uid, gid } = statSync(dirname(this.directory));
-      this.#own(this.directory, { uid, gid });
-      chmodSync(this.directory, options.isGroupWritable ? 0o770 : 0o750);
+      const mode = options.isGroupWritable ? 0o770 : 0o750;
+      Directory.make(this.directory, mode, { isOfParent: true });
     });
   }
 
   /** A new authority and the server's certificate (serials 101 and 102). `now`: wall clock, milliseconds. */
   async create(now: number): Promise<Decoded<void>> {
-    return this.#locked(async () => {
+    return this.#locked(async (directory) => {
       if (this.state() === "ours") return malformed(`${this.directory} has certificates already`);
-      const serial = this.#nextSerial();
+      const serial = this.#nextSerial(directory);
       if (!serial.ok) return serial;
       const from = new Date(now);
       const { createAuthority, createIdentity } = await import("./pki-issue.ts");
@@ -107,7 +97,7 @@ export class CertificateStore {
         serial: serial.value + 1,
         from,
       });
-      return this.#adopt(authority, server, serial.value + 1);
+      return this.#adopt(directory, authority, server, serial.value + 1);
     });
   }
 
@@ -126,14 +116,14 @@ export class CertificateStore {
     if (server !== undefined && !new X509Certificate(server.certificate).verify(issuer.publicKey)) {
       return malformed("the server's certificate is of another authority");
     }
-    return this.#locked(async () => {
+    return this.#locked(async (directory) => {
       if (this.state() === "ours") return malformed(`${this.directory} has certificates already`);
-      const next = this.#nextSerial();
+      const next = this.#nextSerial(directory);
       if (!next.ok) return next;
       // NSS refuses two certificates of one authority with one serial number.
       const used = [authority, ...(server === undefined ? [] : [server])].map(serialOf);
       const serial = Math.max(next.value, ...used.map((number) => number + 1));
-      if (server !== undefined) return this.#adopt(authority, server, serial - 1);
+      if (server !== undefined) return this.#adopt(directory, authority, server, serial - 1);
       const { createIdentity } = await import("./pki-issue.ts");
       const made = await createIdentity({
         authority,
@@ -141,7 +131,7 @@ export class CertificateStore {
         serial,
         from: new Date(now),
       });
-      return this.#adopt(authority, made, serial);
+      return this.#adopt(directory, authority, made, serial);
     });
   }
 
@@ -162,12 +152,12 @@ export class CertificateStore {
     if (isReserved || commonName.includes("*")) {
       return malformed(`its name "${commonName}" is none of a cluster`);
     }
-    return this.#locked(async () => {
-      const authority = this.#authority();
+    return this.#locked(async (directory) => {
+      const authority = this.#authority(directory);
       if (!authority.ok) return authority;
-      const serial = this.#nextSerial();
+      const serial = this.#nextSerial(directory);
       if (!serial.ok) return serial;
-      this.#write(serialFile, String(serial.value), 0o660);
+      this.#write(directory, serialFile, String(serial.value), 0o660);
       const certificate = signRequest({
         authority: authority.value,
         request: request.value,
@@ -175,17 +165,17 @@ export class CertificateStore {
         from: new Date(now),
       });
       const path = join(this.directory, `cluster-${cluster}.crt`);
-      this.#write(`cluster-${cluster}.crt`, certificate, 0o640);
+      this.#write(directory, `cluster-${cluster}.crt`, certificate, 0o640);
       return decoded({ path, commonName });
     });
   }
 
   /** A new key and certificate for the server, of the same authority: nodes notice nothing. */
   async renewServer(now: number): Promise<Decoded<void>> {
-    return this.#locked(async () => {
-      const authority = this.#authority();
+    return this.#locked(async (directory) => {
+      const authority = this.#authority(directory);
       if (!authority.ok) return authority;
-      const serial = this.#nextSerial();
+      const serial = this.#nextSerial(directory);
       if (!serial.ok) return serial;
       const { createIdentity } = await import("./pki-issue.ts");
       const server = await createIdentity({
@@ -194,8 +184,8 @@ export class CertificateStore {
         serial: serial.value,
         from: new Date(now),
       });
-      this.#write(serialFile, String(serial.value), 0o660);
-      this.#writeIdentity(serverKeyFile, server, this.#serverKeyMode());
+      this.#write(directory, serialFile, String(serial.value), 0o660);
+      this.#writeIdentity(directory, serverKeyFile, server, this.#serverKeyMode(directory));
       return decoded(undefined);
     });
   }
@@ -203,50 +193,61 @@ export class CertificateStore {
   /** What the daemon needs, as it stands in the files: TLS itself compares key and certificate. The reason names the file. */
   server(): Decoded<ServerFiles> {
     const text = (bytes: Uint8Array): Decoded<string> => decoded(new TextDecoder().decode(bytes));
-    const authority = this.#read(authorityFile, text);
-    if (!authority.ok) return authority;
-    const identity = this.#read(serverKeyFile, text);
-    if (!identity.ok) return identity;
-    return decoded({ authority: authority.value, identity: identity.value });
+    return this.#within((directory) => {
+      const authority = this.#read(directory, authorityFile, text);
+      if (!authority.ok) return authority;
+      const identity = this.#read(directory, serverKeyFile, text);
+      if (!identity.ok) return identity;
+      return decoded({ authority: authority.value, identity: identity.value });
+    });
   }
 
   /** The authority with its key, for whoever may read it. */
   authority(): Decoded<Identity> {
-    return this.#authority();
+    return this.#within((directory) => this.#authority(directory));
   }
 
   /** All certificates of the directory that can be read, with what they will need. */
   certificates(now: number): readonly CertificateState[] {
-    const names = this.#try(() => readdirSync(this.directory));
-    if (!names.ok) return [];
-    return names.value.toSorted().flatMap((file) => {
-      const isOurs = file === authorityFile || file === serverKeyFile;
-      if (!isOurs && !/^cluster-.+\.crt$/.test(file)) return [];
-      const certificate = this.#read(file, readCertificate);
-      return certificate.ok ? [stateOf(file, certificate.value, now)] : [];
+    const states = this.#within((directory) => {
+      const found = readdirSync(this.directory)
+        .toSorted()
+        .flatMap((file) => {
+          const isOurs = file === authorityFile || file === serverKeyFile;
+          if (!isOurs && !/^cluster-.+\.crt$/.test(file)) return [];
+          const certificate = this.#read(directory, file, readCertificate);
+          return certificate.ok ? [stateOf(file, certificate.value, now)] : [];
+        });
+      return decoded(found);
     });
+    return states.ok ? states.value : [];
   }
 
-  #adopt(authority: Identity, server: Identity, serial: number): Decoded<void> {
-    this.#write(serialFile, String(serial), 0o660);
-    this.#writeIdentity(authorityKeyFile, authority, 0o600);
-    this.#write(authorityFile, pem("CERTIFICATE", authority.certificate), 0o644);
+  #adopt(
+    directory: Directory,
+    authority: Identity,
+    server: Identity,
+    serial: number,
+  ): Decoded<void> {
+    this.#write(directory, serialFile, String(serial), 0o660);
+    this.#writeIdentity(directory, authorityKeyFile, authority, 0o600);
+    this.#write(directory, authorityFile, pem("CERTIFICATE", authority.certificate), 0o644);
     // Last: the store counts as complete with it.
-    this.#writeIdentity(serverKeyFile, server, this.#serverKeyMode());
+    this.#writeIdentity(directory, serverKeyFile, server, this.#serverKeyMode(directory));
     return decoded(undefined);
   }
 
-  #authority(): Decoded<Identity> {
-    const identity = this.#identity(authorityKeyFile);
+  #authority(directory: Directory): Decoded<Identity> {
+    const identity = this.#identity(directory, authorityKeyFile);
     if (!identity.ok || existsSync(this.authorityPath)) return identity;
-    this.#write(authorityFile, pem("CERTIFICATE", identity.value.certificate), 0o644);
+    this.#write(directory, authorityFile, pem("CERTIFICATE", identity.value.certificate), 0o644);
     return identity;
   }
 
-  #identity(file: string): Decoded<Identity> {
-    const key = this.#read(file, readKey);
+  #identity(directory: Directory, file: string): Decoded<Identity> {
+    const key = this.#read(directory, file, readKey);
     if (!key.ok) return key;
-    const certificate = this.#read(file, readCertificate);
+    const certificate = this.#read(directory, file, readCertificate);
     if (!certificate.ok) return certificate;
     const identity = { key: key.value, certificate: new Uint8Array(certificate.value.raw) };
     if (!isPair(identity)) {
@@ -255,70 +256,77 @@ export class CertificateStore {
     return decoded(identity);
   }
 
-  #read<T>(file: string, read: (bytes: Uint8Array) => Decoded<T>): Decoded<T> {
+  #read<T>(
+    directory: Directory,
+    file: string,
+    read: (bytes: Uint8Array) => Decoded<T>,
+  ): Decoded<T> {
     const path = join(this.directory, file);
-    const bytes = this.#try(() => {
-      const { size } = statSync(path);
-      return size > fileBytesMax ? new Uint8Array(0) : new Uint8Array(readFileSync(path));
-    });
+    const bytes = this.#try(() => directory.read(file, fileBytesMax));
     if (!bytes.ok) return bytes;
     const value = read(bytes.value);
     return value.ok ? value : malformed(`${path}: ${value.reason}`);
   }
 
-  #nextSerial(): Decoded<number> {
+  #nextSerial(directory: Directory): Decoded<number> {
     const path = join(this.directory, serialFile);
-    if (!existsSync(path)) return decoded(serialBefore + 1);
-    const text = this.#try(() => readFileSync(path, "latin1").trim());
-    if (!text.ok) return text;
-    const serial = /^\d{1,15}$/.test(text.value) ? Number(text.value) : serialMax;
+    if (directory.statOf(serialFile) === undefined) return decoded(serialBefore + 1);
+    const text = new TextDecoder().decode(directory.read(serialFile, fileBytesMax)).trim();
+    const serial = /^\d{1,15}$/.test(text) ? Number(text) : serialMax;
     if (serial < serialMax) return decoded(serial + 1);
     return malformed(`${path} does not hold the last serial number in decimal`);
   }
 
   /** A root-owned directory with a group of its own is read by a daemon of that group; else the owner is the daemon. */
-  #serverKeyMode(): number {
-    const { uid, gid, mode } = statSync(this.directory);
+  #serverKeyMode(directory: Directory): number {
+    const { uid, gid, mode } = directory.stat();
     return uid === 0 && gid !== 0 && (mode & 0o050) === 0o050 ? 0o640 : 0o600;
   }
 
-  #writeIdentity(file: string, identity: Identity, mode: number): void {
+  #writeIdentity(directory: Directory, file: string, identity: Identity, mode: number): void {
     const text = pem("PRIVATE KEY", identity.key) + pem("CERTIFICATE", identity.certificate);
-    this.#write(file, text, mode);
+    this.#write(directory, file, text, mode);
   }
 
   /** Whole or not at all, with its final mode and owner from the start. */
-  #write(file: string, content: string | Uint8Array, mode: number): void {
+  #write(directory: Directory, file: string, content: string | Uint8Array, mode: number): void {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    const owner = process.geteuid?.() === 0 ? statSync(this.directory) : undefined;
-    replaceDurably(join(this.directory, file), bytes, mode, owner);
-  }
-
-  /** Only root can give files away; anybody else is the owner anyhow. */
-  #own(path: string, owner: { readonly uid: number; readonly gid: number }): void {
-    if (process.geteuid?.() === 0) chownSync(path, owner.uid, owner.gid);
+    directory.replace(file, bytes, mode, ownerIn(directory));
   }
 
   /** One change at a time, over all processes. */
-  async #locked<T>(change: () => Promise<Decoded<T>>): Promise<Decoded<T>> {
+  async #locked<T>(change: (directory: Directory) => Promise<Decoded<T>>): Promise<Decoded<T>> {
     const path = join(this.directory, lockName);
-    for (let tries = 1; ; tries += 1) {
-      const lock = lockFile(path);
-      if (lock.ok) {
-        try {
-          const own = this.#try(() => this.#own(path, statSync(this.directory)));
-          return own.ok ? await change() : own;
-        } catch (error) {
-          return malformed(reasonOf(error));
-        } finally {
-          closeFd(lock.fd);
+    try {
+      using directory = Directory.open(this.directory);
+      for (let tries = 1; ; tries += 1) {
+        const lock = directory.lock(lockName);
+        if (lock.ok) {
+          try {
+            const owner = ownerIn(directory);
+            if (owner !== undefined) fchownSync(lock.fd, owner.uid, owner.gid);
+            return await change(directory);
+          } finally {
+            closeFd(lock.fd);
+          }
         }
+        if (lock.errno !== errnos.EAGAIN) {
+          return malformed(`${path} cannot be written (${errnoName(lock.errno)})`);
+        }
+        if (tries >= lockTries) return malformed(`${path} is held by another process`);
+        await Bun.sleep(lockTryMs);
       }
-      if (lock.errno !== errnos.EAGAIN) {
-        return malformed(`${path} cannot be written (${errnoName(lock.errno)})`);
-      }
-      if (tries >= lockTries) return malformed(`${path} is held by another process`);
-      await Bun.sleep(lockTryMs);
+    } catch (error) {
+      return malformed(reasonOf(error));
+    }
+  }
+
+  #within<T>(read: (directory: Directory) => Decoded<T>): Decoded<T> {
+    try {
+      using directory = Directory.open(this.directory);
+      return read(directory);
+    } catch (error) {
+      return malformed(reasonOf(error));
     }
   }
 
@@ -329,6 +337,11 @@ export class CertificateStore {
       return malformed(reasonOf(error));
     }
   }
+}
+
+/** Only root can give files away; anybody else is the owner anyhow. */
+function ownerIn(directory: Directory): FileOwner | undefined {
+  return process.geteuid?.() === 0 ? directory.stat() : undefined;
 }
 
 /** Others than ours may have longer ones: those are far from any that we give. */

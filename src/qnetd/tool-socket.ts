@@ -1,9 +1,10 @@
 // The vote server's local socket (qnetd.md §6): one request a connection, one answer, then the server closes. `corosync-qnetd-tool`
 // of either program speaks to either daemon. Bounded in connections, bytes and time.
-import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { bytesOf, type Decoded, decoded, joinBytes, malformed } from "../bytes.ts";
+import { Directory } from "../directory.ts";
 import { groupId } from "../libc.ts";
 import { reasonOf } from "../reason.ts";
 import {
@@ -57,11 +58,12 @@ export class ToolSocket {
     const socket = new ToolSocket(options);
     const before = process.umask(0o077);
     try {
-      mkdirSync(dirname(options.path), { recursive: true, mode: 0o770 });
-      rmSync(options.path, { force: true });
+      Directory.make(dirname(options.path), 0o700);
+      using directory = Directory.open(dirname(options.path));
+      const name = basename(options.path);
+      directory.remove(name);
       await socket.#listen();
-      if (group >= 0) chownSync(options.path, process.geteuid?.() ?? 0, group);
-      chmodSync(options.path, 0o777 & ~(options.umask ?? umaskDefault));
+      directory.openSocket(name, 0o777 & ~(options.umask ?? umaskDefault), group);
       return decoded(socket);
     } catch (error) {
       socket.#server.close();

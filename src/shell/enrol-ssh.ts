@@ -7,7 +7,6 @@ import { reasonOf } from "../reason.ts";
 import type { ClusterIdentity } from "./device-identity.ts";
 
 const serverDirectory = "/etc/corosync/qnetd/nssdb";
-const requestPath = "/tmp/qdevice-net-node.crq";
 const copyIdKey = "/root/.ssh/id_rsa";
 /** For one command on the server; making its keys takes seconds. */
 const commandMsMax = 120_000;
@@ -44,10 +43,13 @@ export async function enrolBySsh(order: SshOrder): Promise<Decoded<ClusterIdenti
   step("INFO: generating cert request");
   const { key, request } = await createRequest(cluster);
   step("INFO: copying exported cert request to qnetd server");
-  const sent = await remote(`cat > ${requestPath}`, request);
-  if (!sent.ok) return sent;
   step("INFO: sign and export cluster cert");
-  const signed = await remote(`corosync-qnetd-certutil -s -c ${requestPath} -n ${quoted(cluster)}`);
+  // A name of ours alone: anybody there could have laid a link at one that is known.
+  const sign = `corosync-qnetd-certutil -s -c "$f" -n ${quoted(cluster)}`;
+  const signed = await remote(
+    `f=$(mktemp) && cat > "$f" && ${sign}; s=$?; rm -f "$f"; exit $s`,
+    request,
+  );
   if (!signed.ok) return signed;
   step("INFO: copy exported CRT");
   const path = quoted(`${serverDirectory}/cluster-${cluster}.crt`);

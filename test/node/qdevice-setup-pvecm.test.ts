@@ -26,7 +26,7 @@ async function pvecm(
   const script = join(cluster.folder, "ssh");
   writeFileSync(
     script,
-    `root="${cluster.serverRoot}"\nline=$(printf %s "$2" | sed -e "s#/etc/corosync/qnetd#$root/etc/corosync/qnetd#g" -e "s#/tmp/qdevice#${cluster.folder}/qdevice#g" -e "s#^corosync-qnetd-certutil#${process.execPath} ${program} --root $root corosync-qnetd-certutil#")\nexec sh -c "$line"\n`,
+    `root="${cluster.serverRoot}"\nline=$(printf %s "$2" | sed -e "s#/etc/corosync/qnetd#$root/etc/corosync/qnetd#g" -e "s#corosync-qnetd-certutil#${process.execPath} ${program} --root $root corosync-qnetd-certutil#")\nexec sh -c "$line"\n`,
   );
   const code = await pvecmQdevice({
     root: cluster.root(1),

@@ -1,7 +1,8 @@
 // `quorate man`: manual pages in roff (man(7) macros) from the command table: quorate(8) and one page a command. The same version makes
 // the same bytes: there is no date in them.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { replaceDurably } from "../../durable-file.ts";
 import { reasonOf } from "../../reason.ts";
 import type { CommandTable, ExitText, TableCommand, TableOption } from "../cli-table.ts";
 import { commandHelpText, helpText, oneLine, optionText, verbHead } from "../cli-table-help.ts";
@@ -71,7 +72,7 @@ function writeAll({ table, version, write }: ManOptions, directory: string): num
     mkdirSync(directory, { recursive: true });
     for (const [file, page] of pages) {
       const path = join(resolve(directory), file);
-      writeFileSync(path, page, { mode: 0o644 });
+      replaceDurably(path, new TextEncoder().encode(page), 0o644);
       write(`${path}\n`);
     }
   } catch (error) {

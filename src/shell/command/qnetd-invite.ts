@@ -1,9 +1,11 @@
 // `quorate qnetd invite CLUSTER`: a token with which one node of that cluster gets the cluster's certificate, once, without a login on
 // this host. The command writes an invitation beside the certificates; the running server reads it there when a node comes.
-import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, fchmodSync, fchownSync, statSync } from "node:fs";
 import { randomBytes, createHash } from "node:crypto";
 import { networkInterfaces } from "node:os";
-import { join } from "node:path";
+import { basename, dirname } from "node:path";
+import { Directory } from "../../directory.ts";
+import { openFlags } from "../../libc.ts";
 import {
   addressesMax,
   encodeToken,
@@ -23,6 +25,7 @@ import type { QnetdStatus } from "./qnetd.ts";
 const portDefault = 5403;
 const portMax = 65_535;
 const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const pidBytesMax = 64;
 /** Names of the store's files (store.ts). */
 const authorityKeyFile = "qnetd-ca.pem";
 const lockName = "quorate.lock";
@@ -155,26 +158,30 @@ function authorityOf({ directory, server }: QnetdInviteOptions): Uint8Array {
  * one of the directory's group, as the original's group may by default; but only if the operator says so.
  */
 function letServerSign(options: QnetdInviteOptions): void {
-  const { directory, server, note } = options;
-  const { uid, gid, isSharedWithGroup } = layoutOf(directory);
+  const { server, note } = options;
+  using directory = Directory.open(options.directory);
+  const { uid, gid, isSharedWithGroup } = layoutOf(directory.stat());
   if (server?.uid === undefined || server.uid === 0 || server.uid === uid) return;
-  const key = join(directory, authorityKeyFile);
-  if (isSharedWithGroup && (statSync(key).mode & 0o040) !== 0) return;
+  const keyMode = directory.statOf(authorityKeyFile)?.mode ?? 0;
+  if (isSharedWithGroup && (keyMode & 0o040) !== 0) return;
   if (!options.letServerSign) {
     throw new CommandFailure(
-      `the vote server runs without root's rights and may not read the authority's key in ${directory}, so it could not sign. ` +
+      `the vote server runs without root's rights and may not read the authority's key in ${directory.path}, so it could not sign. ` +
         "Repeat with --let-server-sign: then the group of the directory may read the key and write there, as with the original's default",
     );
   }
   if (process.geteuid?.() !== 0) throw new CommandFailure("--let-server-sign needs root's rights");
   for (const file of [authorityKeyFile, lockName, serialFile]) {
-    const path = join(directory, file);
-    closeSync(openSync(path, "a", 0o600));
-    chownSync(path, uid, gid);
-    chmodSync(path, file === authorityKeyFile ? 0o640 : 0o660);
+    const fd = directory.openFile(file, openFlags.WRONLY | openFlags.CREAT);
+    try {
+      fchownSync(fd, uid, gid);
+      fchmodSync(fd, file === authorityKeyFile ? 0o640 : 0o660);
+    } finally {
+      closeSync(fd);
+    }
   }
-  chmodSync(directory, 0o770);
-  note(`The group of ${directory} may read the authority's key and write there now.\n`);
+  directory.changeMode(0o770);
+  note(`The group of ${directory.path} may read the authority's key and write there now.\n`);
 }
 
 /** What a running server says of itself; undefined: none answers. */
@@ -195,7 +202,9 @@ export async function runningServer({
 /** Of the process whose number is in the file. */
 function ownerOf(lockFile: string): number | undefined {
   try {
-    const pid = Number(readFileSync(lockFile, "latin1"));
+    using directory = Directory.open(dirname(lockFile));
+    const text = directory.read(basename(lockFile), pidBytesMax);
+    const pid = Number(new TextDecoder().decode(text));
     return pid > 0 ? statSync(`/proc/${pid}`).uid : undefined;
   } catch {
     return undefined; // Without /proc, or gone meanwhile: the server will say itself what it cannot read.

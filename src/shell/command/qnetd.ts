@@ -1,11 +1,13 @@
 // The vote server as a process (qnetd.md §5.1): `quorate qnetd`, `corosync-qnetd`. It puts the parts together in the order of the
 // original: lock, certificates, local socket, listener, READY; and takes them down in reverse. It must not load ring, tree or database.
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fchmodSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { totalmem } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { textOfByteString } from "../../bytes.ts";
-import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
+import { Directory } from "../../directory.ts";
+import { closeFd, errnoName, errnos } from "../../libc.ts";
 import { ServiceManager } from "../../notify.ts";
+import { reasonOf } from "../../reason.ts";
 import { releaseStartupMemory } from "../../startup-memory.ts";
 import { configurationOf, defaultConfiguration } from "../../qnetd/configuration.ts";
 import { EnrolmentDoor } from "../../qnetd/enrolment-door.ts";
@@ -202,25 +204,25 @@ class RunningQnetd {
   /** One server for one lock file; the file stays, with our process id in it. */
   #lock(): void {
     const path = this.#options.words.settings.lockFile;
-    try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
-    } catch (error) {
-      throw new CommandFailure(
-        `the directory of the lock file cannot be made: ${String(error)}; name another with -S lock_file=PATH,local_socket_file=PATH (quorate qnetd: --root DIR, or --set)`,
+    const fault = (reason: string): CommandFailure =>
+      new CommandFailure(
+        `the lock file ${path} cannot be written: ${reason}; name another with -S lock_file=PATH,local_socket_file=PATH (quorate qnetd: --root DIR, or --set)`,
       );
-    }
-    const lock = lockFile(path);
-    if (!lock.ok) {
-      if (lock.errno === errnos.EAGAIN) {
+    try {
+      Directory.make(dirname(path), 0o750);
+      using directory = Directory.open(dirname(path));
+      const lock = directory.lock(basename(path));
+      if (!lock.ok && lock.errno === errnos.EAGAIN) {
         throw new CommandFailure(`Another instance is running (it holds ${path})`);
       }
-      throw new CommandFailure(
-        `the lock file ${path} cannot be opened (${errnoName(lock.errno)}); name another with -S lock_file=PATH (quorate qnetd: --root DIR, or --set)`,
-      );
+      if (!lock.ok) throw fault(errnoName(lock.errno));
+      this.#undo.push(async () => void closeFd(lock.fd));
+      ftruncateSync(lock.fd);
+      writeSync(lock.fd, `${process.pid}\n`);
+      fchmodSync(lock.fd, 0o640);
+    } catch (error) {
+      throw error instanceof CommandFailure ? error : fault(reasonOf(error));
     }
-    this.#undo.push(async () => void closeFd(lock.fd));
-    writeFileSync(path, `${process.pid}\n`);
-    chmodSync(path, 0o640);
   }
 
   /** What is missing is made or taken over; what cannot be is said, and the server waits for it with TLS refused. */

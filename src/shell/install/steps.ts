@@ -1,20 +1,18 @@
 // The steps of an installation and its removal, each done or, with --dry-run, only told. What is made is written down before (record.ts);
 // what exists already as it should be is no step. Failures end in CommandFailure with one sentence.
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  renameSync,
   rmdirSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { replaceDurably } from "../../durable-file.ts";
 import { reasonOf } from "../../reason.ts";
 import { CommandFailure } from "../exit.ts";
 import { run } from "../upgrade/services.ts";
@@ -53,10 +51,7 @@ export class Steps {
     this.#attempt(`write ${path}`, () => {
       record.add(...missingDirectories(dirname(path)).map((each) => `${each}/`), path);
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-      const fresh = `${path}.new`;
-      writeFileSync(fresh, text, { mode, flush: true });
-      chmodSync(fresh, mode);
-      renameSync(fresh, path);
+      replaceDurably(path, new TextEncoder().encode(text), mode);
     });
     return true;
   }
