@@ -18,7 +18,7 @@ const hosts: readonly string[] = [
   "node/link/{compression-library,inflate,seal,socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,files,journal,journal-judge,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
-  "qnetd/{server,server-connection,server-log,tls,tool-socket}.ts",
+  "qnetd/{server,server-connection,server-log,tls,issued-certificates,tool-socket}.ts",
   "qnetd/enrolment-{door,invites}.ts",
   "qnetd/{certutil,pki,pki-issue,store,store-nss}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.

@@ -15,6 +15,8 @@ import { NodeSet } from "./node-set.ts";
 export class Client {
   readonly connection: number;
   readonly nodeId: number;
+  /** It has shown a certificate of its cluster's name. */
+  readonly isVerified: boolean;
   readonly algorithm: AlgorithmName;
   readonly tieBreaker: TieBreaker;
   heartbeatMs: number;
@@ -50,6 +52,7 @@ export class Client {
   constructor(options: {
     readonly connection: number;
     readonly nodeId: number;
+    readonly isVerified: boolean;
     readonly algorithm: AlgorithmName;
     readonly tieBreaker: TieBreaker;
     readonly heartbeatMs: number;
@@ -59,6 +62,7 @@ export class Client {
   }) {
     this.connection = options.connection;
     this.nodeId = options.nodeId;
+    this.isVerified = options.isVerified;
     this.algorithm = options.algorithm;
     this.tieBreaker = options.tieBreaker;
     this.heartbeatMs = options.heartbeatMs;

@@ -29,6 +29,6 @@ function matches(pattern: string, name: string): boolean {
 }
 
 /** ASCII only: other characters have no agreed case here. */
-function lower(text: string): string {
+export function lower(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

@@ -25,6 +25,8 @@ import { TwoNodeLms } from "./two-node-lms.ts";
 export const clientsMax = 1024;
 /** lms asks itself again after this part of a heartbeat while it waits. */
 const retriesPerHeartbeat = 4;
+/** A client speaks once a heartbeat; one that is silent for so many of them is dead to a new connection of its own node. */
+const overdueHeartbeats = 1.2;
 
 /** What a cluster may do during one step. */
 export interface ClusterCall {
@@ -86,26 +88,40 @@ export class Cluster {
     return this.#clients.length === 0 && this.#holds.isEmpty;
   }
 
-  /** Takes a client in, or says why it does not fit to those who are there (§1.5, checked in node id order). */
-  join(client: Client, call: ClusterCall): ErrorName | undefined {
-    const refusal = this.#refusal(client);
-    if (refusal !== undefined) return refusal;
+  /** Takes a client in that was judged, after those have left who must go for it. */
+  join(client: Client, call: ClusterCall): void {
     if (this.#clients.length === 0) this.#algorithm = algorithmOf(client.algorithm);
     this.#clients = [...this.#clients, client].toSorted((a, b) => a.nodeId - b.nodeId);
     if (this.#holds.remove(client.nodeId)) this.released(call);
-    return undefined;
   }
 
-  #refusal(client: Client): ErrorName | undefined {
+  /**
+   * Who must go for a client, or why it does not fit to those who are there (§1.5, checked in node id order). A verified one takes
+   * its node's seat from one without a certificate and from a former connection that is overdue; in a cluster whose clients must
+   * show their certificate, all without one go.
+   */
+  judge(
+    client: Client,
+    { now, isCertificateDue }: { readonly now: number; readonly isCertificateDue: boolean },
+  ): readonly Client[] | ErrorName {
+    const yielding: Client[] = [];
     for (const other of this.#clients) {
+      const isSameNode = other.nodeId === client.nodeId;
+      const isYielding = other.isVerified
+        ? isSameNode && now - other.heardAt > overdueHeartbeats * other.heartbeatMs
+        : isSameNode || isCertificateDue;
+      if (client.isVerified && isYielding) {
+        yielding.push(other);
+        continue;
+      }
       const [a, b] = [client.tieBreaker, other.tieBreaker];
       const isSame =
         a.mode === b.mode && (a.mode !== "nodeId" || b.mode !== "nodeId" || a.nodeId === b.nodeId);
       if (!isSame) return "tieBreakerDiffers";
       if (other.algorithm !== client.algorithm) return "algorithmDiffers";
-      if (other.nodeId === client.nodeId) return "duplicateNodeId";
+      if (isSameNode) return "duplicateNodeId";
     }
-    return this.#clients.length >= clientsMax ? "internal" : undefined;
+    return this.#clients.length - yielding.length >= clientsMax ? "internal" : yielding;
   }
 
   /** Decides with the new values, then stores them (§2.1). On an error nothing is stored. */

@@ -19,6 +19,7 @@ describe("-S", () => {
       value: { heartbeatIntervalMin: 500 },
     });
     expect(set("dpd_enabled", "off")).toMatchObject({ ok: true, value: { dpdEnabled: false } });
+    expect(set("allow_plaintext", "on")).toMatchObject({ value: { allowPlaintext: true } });
     expect(set("cert_nickname", "X")).toMatchObject({ ok: true, value: { certNickname: "X" } });
     expect(set("dpd_interval_coefficient", "2.5")).toMatchObject({
       ok: true,

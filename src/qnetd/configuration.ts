@@ -7,6 +7,11 @@ export interface VoteServerConfiguration {
   readonly tls: "off" | "on" | "required";
   /** With TLS: a client must show a certificate of its cluster's name. */
   readonly isClientCertificateRequired: boolean;
+  /**
+   * With TLS on: clusters that have a certificate may come without it, as the original lets them. Whoever reaches the port can then
+   * take the seat of a node that is not connected.
+   */
+  readonly isPlaintextAllowed: boolean;
   /** Connections at one time, in all and from one address; 0: no limit. Further ones are closed at once. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
@@ -32,6 +37,7 @@ export interface VoteServerConfiguration {
 export const defaultConfiguration: VoteServerConfiguration = {
   tls: "on",
   isClientCertificateRequired: true,
+  isPlaintextAllowed: false,
   connectionsMax: 0,
   connectionsPerAddressMax: 0,
   receiveBytesMax: 32768,
@@ -69,6 +75,8 @@ export interface AdvancedSettings {
   readonly ipcMaxReceiveSize: number;
   readonly ipcMaxSendSize: number;
   readonly keepActivePartitionTieBreaker: boolean;
+  /** Ours alone; see VoteServerConfiguration.isPlaintextAllowed. */
+  readonly allowPlaintext: boolean;
 }
 
 export const defaultAdvancedSettings: AdvancedSettings = {
@@ -91,6 +99,7 @@ export const defaultAdvancedSettings: AdvancedSettings = {
   ipcMaxReceiveSize: 4096,
   ipcMaxSendSize: 10_485_760,
   keepActivePartitionTieBreaker: false,
+  allowPlaintext: false,
 };
 
 const numberMax = 0x7fff_ffff;
@@ -123,9 +132,12 @@ const texts: Readonly<
   local_socket_file: "localSocketFile",
 };
 
-const booleans: Readonly<Record<string, "dpdEnabled" | "keepActivePartitionTieBreaker">> = {
+const booleans: Readonly<
+  Record<string, "dpdEnabled" | "keepActivePartitionTieBreaker" | "allowPlaintext">
+> = {
   dpd_enabled: "dpdEnabled",
   keep_active_partition_tie_breaker: "keepActivePartitionTieBreaker",
+  allow_plaintext: "allowPlaintext",
 };
 
 /**
@@ -193,6 +205,7 @@ export function configurationOf(
 ): VoteServerConfiguration {
   return {
     ...options,
+    isPlaintextAllowed: settings.allowPlaintext,
     receiveBytesMax: settings.maxClientReceiveSize,
     sendBytesMax: settings.maxClientSendSize,
     sendQueueMax: settings.maxClientSendBuffers,

@@ -28,6 +28,8 @@ export type VoteServerEvent =
       readonly connection: number;
       readonly certificate: CertificateNames | undefined;
     }
+  /** The names in all certificates that the authority has issued to clusters: at the start, and when there may be others. */
+  | { readonly kind: "certified"; readonly names: readonly CertificateNames[] }
   /** So many messages wait unsent because the client does not read. To be told whenever the kernel takes no more. */
   | { readonly kind: "congested"; readonly connection: number; readonly queued: number }
   /**

@@ -12,9 +12,12 @@
 // second preinit or init changes nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a
 // list of more than 1024 nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message; (9)
 // lms, 2nodelms: a node that was refused is thought of again by itself; (10) ffsplit: no vote for a client without lists; (11) lms:
-// the asking node is judged by what it says now, not by its old ring, so that it waits where the original refuses for a moment.
+// the asking node is judged by what it says now, not by its old ring, so that it waits where the original refuses for a moment;
+// (12) a cluster that has a certificate is refused without TLS; a verified client takes its node's seat from one that is not, and
+// from its own former connection when that is silent.
 import type { Core, TimerAction } from "../world.ts";
 import { Admission, listedMax, newcomersMax } from "./admission.ts";
+import { CertifiedNames } from "./certified-names.ts";
 import { Cluster } from "./cluster.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import {
@@ -44,6 +47,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   /** Those without clients, the oldest first. */
   readonly #held = new Set<Cluster>();
   readonly #admission: Admission;
+  readonly #certified = new CertifiedNames();
   readonly #counters = newCounters();
   #clusterCount = 0;
 
@@ -79,6 +83,9 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         break;
       case "timedOut":
         this.#timedOut(event.timer, call);
+        break;
+      case "certified":
+        this.#certified.issued(event.names);
         break;
       case "stopped":
         this.#stop(out);
@@ -186,7 +193,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
 
   /** Forgets what the step has closed: only the event's own connection, for one that was evicted is forgotten at once. */
   #sweep(event: VoteServerEvent, out: VoteServerAction[]): void {
-    if (event.kind === "stopped") return;
+    if (event.kind === "stopped" || event.kind === "certified") return;
     const connection =
       event.kind === "timedOut"
         ? Number(event.timer.slice(event.timer.indexOf(":") + 1))
@@ -221,7 +228,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     const sendBytes = (connection: number, bytes: Uint8Array): void => {
       out.push({ kind: "send", connection, bytes });
     };
-    return {
+    const call: SessionCall = {
       now,
       out,
       sendBytes,
@@ -232,7 +239,10 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       counters: this.#counters,
       timer: (action: TimerAction<VoteServerTimer>) => out.push(action),
       cluster: (name) => this.#cluster(name),
+      certified: this.#certified,
+      evict: (connection, why) => this.#evict(connection, why, call),
     };
+    return call;
   }
 
   #cluster(name: string): Cluster {

@@ -162,6 +162,8 @@ export class VoteServerHost implements ConnectionEvents {
     const { remoteAddress, remotePort } = socket;
     // Gone before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
+    const names = this.#options.tls?.newlyIssued();
+    if (names !== undefined) this.#tell({ kind: "certified", names });
     this.#connectionCount += 1;
     const id = this.#connectionCount;
     const { configuration } = this.#options;

@@ -3,6 +3,7 @@
 import { byteStringOfText, textOfByteString } from "../bytes.ts";
 import { Client } from "./algorithm.ts";
 import { certificateHasName, type CertificateNames } from "./certificate-name.ts";
+import type { CertifiedNames } from "./certified-names.ts";
 import type { Cluster, ClusterCall, Report } from "./cluster.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import { logAction, type VoteServerAction } from "./events.ts";
@@ -24,6 +25,10 @@ import type { ServerCounters } from "./snapshot.ts";
 
 /** Refusals that are logged for one connection; a client that goes on is answered in silence. */
 const complaintsMax = 8;
+const certificateDue =
+  "Init without TLS, though its cluster has a certificate of this server. If it is one of the cluster's nodes, " +
+  'set "tls: on" in quorum.device.net of its corosync.conf and start its device anew; to let such nodes in without, as the ' +
+  "original does, start the vote server with --allow-plaintext (corosync-qnetd: -S allow_plaintext=on)";
 
 /** What a session may do during one step. */
 export interface SessionCall extends ClusterCall {
@@ -32,6 +37,10 @@ export interface SessionCall extends ClusterCall {
   readonly counters: ServerCounters;
   /** The cluster of this name (a byte string), made when it is not there. */
   cluster(name: string): Cluster;
+  /** The names whose clients must show a certificate. */
+  readonly certified: CertifiedNames;
+  /** Closes the connection of another client. */
+  evict(connection: number, why: string): void;
 }
 
 type Tls = "plain" | "handshake" | "secure";
@@ -186,7 +195,9 @@ export class Session {
       case "startTls":
         return this.#startTls(message, call);
       case "init":
-        if (this.#isAllowed(message, call)) this.#init(message, call);
+        if (this.#isAllowed(message, call) && this.#isPlaintextFit(message, call)) {
+          this.#init(message, call);
+        }
         return;
       case "setOption":
       case "echoRequest":
@@ -282,9 +293,25 @@ export class Session {
     if (name === undefined || name === this.#verifiedName) return true;
     if (this.#certificate !== undefined && hasName(this.#certificate, name)) {
       this.#verifiedName = name;
+      call.certified.shown(this.#certificate);
       return true;
     }
     this.close("showed a certificate that is not for this cluster name", call);
+    return false;
+  }
+
+  /** Where certificates are asked for, a cluster that has one must show it. */
+  get #isCertificateDue(): boolean {
+    const { tls, isClientCertificateRequired, isPlaintextAllowed } = this.#configuration;
+    return tls !== "off" && isClientCertificateRequired && !isPlaintextAllowed;
+  }
+
+  /** Answered as plain text where TLS is required: the original's clients know no other refusal of it. */
+  #isPlaintextFit(message: Message, call: SessionCall): boolean {
+    const name = this.#clusterName;
+    if (this.#tls !== "plain" || !this.#isCertificateDue) return true;
+    if (name === undefined || !call.certified.has(name)) return true;
+    this.#refuse("tlsRequired", message.seq, certificateDue, call);
     return false;
   }
 
@@ -319,6 +346,7 @@ export class Session {
     const client = new Client({
       connection: this.connection,
       nodeId,
+      isVerified: this.isCertificateVerified,
       algorithm,
       tieBreaker,
       heartbeatMs,
@@ -326,9 +354,17 @@ export class Session {
       keepActivePartition: this.#configuration.keepActivePartition,
       now: call.now,
     });
+    const { now } = call;
+    const isCertificateDue = this.#isCertificateDue;
+    const yielding = call.cluster(name).judge(client, { now, isCertificateDue });
+    if (typeof yielding === "string") return yielding;
+    for (const other of yielding) {
+      const why = other.isVerified ? "is silent and its node has come back" : "has no certificate";
+      call.evict(other.connection, `${why}: it makes room for ${this.address}:${this.port}`);
+    }
+    // The one of before may have ended with its last client.
     const cluster = call.cluster(name);
-    const refusal = cluster.join(client, call);
-    if (refusal !== undefined) return refusal;
+    cluster.join(client, call);
     this.#client = client;
     this.#cluster = cluster;
     return undefined;

@@ -6,16 +6,18 @@ import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { reasonOf } from "../reason.ts";
 import type { CertificateNames } from "./certificate-name.ts";
+import { IssuedCertificates } from "./issued-certificates.ts";
 import type { CertificateStore } from "./store.ts";
+import { namesOf } from "./tls-names.ts";
 
 /** NSS of the original refuses older versions too. */
 const versionMin = "TLSv1.2";
-const alternativeNamesMax = 64;
 
 export class TlsUpgrade {
   readonly #store: CertificateStore;
   readonly #isClientCertificateRequired: boolean;
   readonly #onUnusable: (reason: string) => void;
+  readonly #issued: IssuedCertificates;
   #context: SecureContext | undefined;
   #stamp = "";
 
@@ -25,6 +27,7 @@ export class TlsUpgrade {
     readonly onUnusable: (reason: string) => void;
   }) {
     this.#store = options.store;
+    this.#issued = new IssuedCertificates(options.store);
     this.#onUnusable = options.onUnusable;
     this.#isClientCertificateRequired = options.isClientCertificateRequired;
   }
@@ -44,6 +47,11 @@ export class TlsUpgrade {
       return decoded(this.#context);
     }
     return fresh;
+  }
+
+  /** The names for which the authority has issued certificates, when they may have changed since the last call. */
+  newlyIssued(): readonly CertificateNames[] | undefined {
+    return this.#issued.changed();
   }
 
   #read(): Decoded<SecureContext> {
@@ -89,23 +97,5 @@ export class TlsUpgrade {
 
 /** The names of the certificate that the client showed and that stands below our authority; undefined: none. */
 export function peerNames(socket: TLSSocket): CertificateNames | undefined {
-  if (!socket.authorized) return undefined;
-  const certificate: Readonly<Record<string, unknown>> | null = { ...socket.getPeerCertificate() };
-  const { subject, subjectaltname } = certificate;
-  if (typeof subject !== "object" || subject === null) return undefined;
-  // Several common names come as a list: which one counts is not for us to guess.
-  const commonName: unknown = Object.getOwnPropertyDescriptor(subject, "CN")?.value;
-  return {
-    commonName: typeof commonName === "string" ? commonName : undefined,
-    alternativeNames: dnsNames(typeof subjectaltname === "string" ? subjectaltname : ""),
-  };
-}
-
-/** From "DNS:a.example, IP Address:…". A name with a comma in it comes in quotes and is none of a host. */
-function dnsNames(text: string): readonly string[] {
-  return text
-    .split(", ")
-    .filter((name) => name.startsWith("DNS:") && !name.includes('"'))
-    .slice(0, alternativeNamesMax)
-    .map((name) => name.slice("DNS:".length));
+  return socket.authorized ? namesOf(socket.getPeerCertificate()) : undefined;
 }

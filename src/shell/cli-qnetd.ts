@@ -23,6 +23,7 @@ export function qnetdVerb(cli: CAC): void {
     .option("--port <port>", "TCP port (default: 5403)")
     .option("--tls <off|on|required>", "on: a client may use it", { default: "on" })
     .option("--no-client-cert", "Do not ask clients for the certificate of their cluster")
+    .option("--allow-plaintext", "Let clusters that have a certificate connect without TLS too")
     .option(
       "--max-clients <n>",
       "Refuse further nodes; 0: as many as memory and open files allow, at most 8192",
@@ -150,6 +151,7 @@ async function serve(options: Options): Promise<number> {
       ...["-s", tls === "required" ? "req" : tls],
       ...["-c", options["clientCert"] === false ? "off" : "on"],
       ...letter("-m", options["maxClients"]),
+      ...(options["allowPlaintext"] === true ? ["-S", "allow_plaintext=on"] : []),
       ...[options["set"] ?? []].flat().flatMap((each) => letter("-S", each)),
     ],
     identity.version,

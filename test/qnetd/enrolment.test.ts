@@ -403,7 +403,7 @@ describe("strangers", () => {
     const outside = slow.slice(gateLimits.atOncePerNetworkMax);
     await Promise.all(outside.map(ended));
     const voter = await LoopbackClient.open(host.port);
-    voter.send(preinit());
+    voter.send(preinit("voters"));
     expect(await voter.next()).toMatchObject({ kind: "preinitReply" });
     const begun = performance.now();
     await Promise.all(slow.map(ended));

@@ -195,6 +195,8 @@ export const scenarios: readonly Scenario[] = [
     tls: "required",
     shortSteps: 4,
   }),
+  // Certificates are issued, so that plain text would be refused.
+  scenario("tls on", pair, [...basics, ...killAndPowerLoss], { tls: "on" }),
   scenario("highest", { ...pair, tieBreaker: "highest" }, [
     step("split", split, [1, 2]),
     step("heal", heal, both),

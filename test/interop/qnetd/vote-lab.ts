@@ -11,7 +11,7 @@ import { parseQuorumStatus, type QuorumStatus } from "../tools.ts";
 import { askToolsAgainMs, pending, ready, until } from "../wait.ts";
 import type { Link, ServerProgram } from "./server-program.ts";
 
-export type TlsMode = "off" | "required";
+export type TlsMode = "off" | "on" | "required";
 
 export interface ClusterPlan {
   readonly name: string;
@@ -135,7 +135,7 @@ export class VoteLab {
 
   /** Answers when the server's local socket does. Another program than the laboratory's own takes over its files. */
   async startServer(program: ServerProgram = this.program): Promise<void> {
-    const tls = this.#tls === "required" ? "req" : "off";
+    const tls = this.#tls === "required" ? "req" : this.#tls;
     const words = [...program.words("corosync-qnetd"), "-f", "-d", "-s", tls];
     const daemon = this.server.spawn(words, this.server.logPath);
     this.#daemon = daemon;
