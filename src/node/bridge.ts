@@ -3,6 +3,7 @@
 import type { GroupRequest, LogAction, PortEvent } from "../world.ts";
 import type { DeviceSnapshot } from "./device/events.ts";
 import type { MemberSnapshot, QuorumView } from "./events.ts";
+import type { PeerFault } from "./key-watch.ts";
 import type { LinkSnapshot } from "./link/events.ts";
 import type { NodeSettings } from "./settings.ts";
 
@@ -62,6 +63,8 @@ export interface RingSnapshot {
   readonly reachable: readonly number[];
   /** Token rotation time of the last minute at most, microseconds; 0 when unknown. */
   readonly rotationUs: { readonly p50: number; readonly p99: number };
+  /** Peers that send what cannot be opened here, with the reason; ascending. */
+  readonly peerFaults: readonly PeerFault[];
   readonly packetsDropped: Readonly<Record<string, number>>;
   /** Undefined: no quorum device of model net is in use here. */
   readonly device: DeviceSnapshot | undefined;

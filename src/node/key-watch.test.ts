@@ -1,22 +1,56 @@
 import { expect, test } from "bun:test";
-import { KeyWatch } from "./key-watch.ts";
+import { KeyWatch, type FailureFacts } from "./key-watch.ts";
 
-const peers = new Map([["10.0.0.2", "n2"]]);
+const peers = new Map([
+  ["10.0.0.2", { nodeid: 2, name: "n2" }],
+  ["10.1.0.2", { nodeid: 2, name: "n2" }],
+  ["10.0.0.3", { nodeid: 3, name: "n3" }],
+]);
+const absent: FailureFacts = { why: () => "it has another authkey", isReachable: () => false };
+const heard: FailureFacts = { why: () => "never asked", isReachable: (nodeid) => nodeid === 2 };
 
-test("five packets over five seconds, none of them opens", () => {
-  const watch = new KeyWatch(peers, 1000);
-  for (let at = 0; at < 5; at += 1)
-    expect(watch.failed("10.0.0.2", 1000 + at * 1000)).toBeUndefined();
-  expect(watch.failed("10.0.0.2", 6000)).toContain("n2 (10.0.0.2)");
+/** The lines of one packet a second from `address`. */
+function lines(watch: KeyWatch, address: string, seconds: number, from = 0, facts = absent) {
+  const said: string[] = [];
+  for (let at = 0; at < seconds; at += 1) {
+    const line = watch.failed(address, (from + at) * 1000, facts);
+    if (line !== undefined) said.push(line);
+  }
+  return said;
+}
+
+test("five packets: node, address, reason and what to do; then one line in ten minutes, over both links", () => {
+  const watch = new KeyWatch(peers);
+  expect(lines(watch, "10.0.0.2", 4)).toEqual([]);
+  expect(watch.faults(4000)).toEqual([]);
+  const [line, ...more] = lines(watch, "10.1.0.2", 590, 4);
+  expect(line).toContain(
+    "n2 (10.1.0.2): none of its packets can be opened: it has another authkey",
+  );
+  expect(line).toContain("copy corosync.conf and authkey");
+  expect(more).toEqual([]);
+  expect(watch.faults(600_000)).toEqual([{ nodeid: 2, reason: line! }]);
+  expect(lines(watch, "10.0.0.2", 100, 594)).toHaveLength(1);
 });
 
-test("strangers, an authenticated packet, and time end the judgement", () => {
-  const strange = new KeyWatch(peers, 0);
-  for (let at = 0; at < 20; at += 1) expect(strange.failed("10.9.9.9", at * 1000)).toBeUndefined();
-  const good = new KeyWatch(peers, 0);
-  good.authenticated();
-  for (let at = 0; at < 20; at += 1) expect(good.failed("10.0.0.2", at * 1000)).toBeUndefined();
-  const late = new KeyWatch(peers, 0);
-  for (let at = 0; at < 20; at += 1)
-    expect(late.failed("10.0.0.2", 61_000 + at * 1000)).toBeUndefined();
+test("it is over after a minute of silence", () => {
+  const watch = new KeyWatch(peers);
+  expect(lines(watch, "10.0.0.2", 6)).toHaveLength(1);
+  expect(watch.faults(65_000)).toHaveLength(1);
+  expect(watch.faults(65_001)).toEqual([]);
+  expect(lines(watch, "10.0.0.2", 4, 66)).toEqual([]);
+});
+
+test("junk beside good packets is somebody else's; strangers are nobody", () => {
+  const watch = new KeyWatch(peers);
+  expect(lines(watch, "10.0.0.2", 6, 0, heard)[0]).toContain("somebody else sends");
+  expect(lines(watch, "10.9.9.9", 100)).toEqual([]);
+  expect(watch.faults(6000).map(({ nodeid }) => nodeid)).toEqual([2]);
+});
+
+test("a node that is taken off the list is forgotten", () => {
+  const watch = new KeyWatch(peers);
+  lines(watch, "10.0.0.3", 6);
+  watch.reconfigured(new Map([["10.0.0.2", { nodeid: 2, name: "n2" }]]));
+  expect(watch.faults(6000)).toEqual([]);
 });

@@ -1,41 +1,81 @@
-// Tells a node with another key than the cluster's early: when it has just started, hears its peers, and none of what they say
-// authenticates. Later it never judges: strangers must not be able to end a node that has once heard its cluster.
+// Tells of peers whose packets cannot be opened here: another key, another cipher, crypto on one side only. It warns and never ends a
+// node, since anybody can send junk with a peer's address. Memory and log lines are bounded by the node list.
 
-const startMsMax = 60_000;
-const heardMsMin = 5_000;
+/** So many packets that cannot be opened are no accident of one moment. */
 const packetsMin = 5;
+/** After this silence it is over: a peer that is there pings more often. */
+const silenceMs = 60_000;
+/** One line a node in this time, as long as it goes on. */
+const complainEveryMs = 600_000;
+
+export interface WatchedPeer {
+  readonly nodeid: number;
+  readonly name: string;
+}
+
+/** Looked at only when a sentence is due. */
+export interface FailureFacts {
+  /** What the packet shows, as part of a sentence (link/mismatch.ts). */
+  readonly why: () => string;
+  /** Whether the node is heard well at the same time. */
+  readonly isReachable: (nodeid: number) => boolean;
+}
+
+export interface PeerFault {
+  readonly nodeid: number;
+  /** A sentence with the reason and what to do. */
+  readonly reason: string;
+}
+
+interface Failing {
+  packets: number;
+  lastAt: number;
+  saidAt: number;
+  reason: string;
+}
 
 export class KeyWatch {
-  readonly #peers: ReadonlyMap<string, string>;
-  readonly #startedAt: number;
-  #first: number | undefined;
-  #packets = 0;
-  #isOver = false;
+  #peers: ReadonlyMap<string, WatchedPeer>;
+  readonly #failing = new Map<number, Failing>();
 
-  /** `peers`: names by source address. Times in monotonic milliseconds. */
-  constructor(peers: ReadonlyMap<string, string>, startedAt: number) {
+  /** `peers`: by source address. */
+  constructor(peers: ReadonlyMap<string, WatchedPeer>) {
     this.#peers = peers;
-    this.#startedAt = startedAt;
   }
 
-  authenticated(): void {
-    this.#isOver = true;
-  }
-
-  /** A packet that no key of ours opens. Returns the sentence that ends this node, once it is certain. */
-  failed(address: string, now: number): string | undefined {
-    const name = this.#peers.get(address);
-    if (this.#isOver || name === undefined) return undefined;
-    if (now - this.#startedAt > startMsMax) {
-      this.#isOver = true;
-      return undefined;
+  reconfigured(peers: ReadonlyMap<string, WatchedPeer>): void {
+    this.#peers = peers;
+    const nodeids = new Set([...peers.values()].map((peer) => peer.nodeid));
+    for (const nodeid of this.#failing.keys()) {
+      if (!nodeids.has(nodeid)) this.#failing.delete(nodeid);
     }
-    this.#first ??= now;
-    this.#packets += 1;
-    if (this.#packets < packetsMin || now - this.#first < heardMsMin) return undefined;
-    return (
-      `${name} (${address}) is heard, but none of its packets can be authenticated: the key or the crypto settings of this ` +
-      "node are not the cluster's. Copy authkey and corosync.conf from a node that is in the cluster"
-    );
+  }
+
+  /** A packet that nothing of ours opens, at monotonic `now`. Returns a line for the log when one is due. */
+  failed(address: string, now: number, facts: FailureFacts): string | undefined {
+    const peer = this.#peers.get(address);
+    if (peer === undefined) return undefined;
+    let failing = this.#failing.get(peer.nodeid);
+    if (failing === undefined || now - failing.lastAt > silenceMs) {
+      failing = { packets: 0, lastAt: now, saidAt: Number.NEGATIVE_INFINITY, reason: "" };
+      this.#failing.set(peer.nodeid, failing);
+    }
+    failing.packets += 1;
+    failing.lastAt = now;
+    if (failing.packets < packetsMin || now - failing.saidAt < complainEveryMs) return undefined;
+    failing.saidAt = now;
+    const verdict = facts.isReachable(peer.nodeid)
+      ? "packets with its address cannot be opened, while others of it are good: somebody else sends with that address, or packets are damaged on the way. They are dropped"
+      : `none of its packets can be opened: ${facts.why()}. Make totem.crypto_cipher, totem.crypto_hash (secauth) and the authkey the same on both nodes: copy corosync.conf and authkey from a node that is in the cluster, and restart the node that got them`;
+    failing.reason = `${peer.name} (${address}): ${verdict}`;
+    return failing.reason;
+  }
+
+  /** The peers of which this is true now, ascending. */
+  faults(now: number): PeerFault[] {
+    return [...this.#failing]
+      .filter(([, { lastAt, reason }]) => reason !== "" && now - lastAt <= silenceMs)
+      .map(([nodeid, { reason }]) => ({ nodeid, reason }))
+      .toSorted((a, b) => a.nodeid - b.nodeid);
   }
 }

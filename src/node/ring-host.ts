@@ -8,8 +8,10 @@ import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { inflate } from "./link/inflate.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Links } from "./link/links.ts";
+import { canonicalAddress } from "./link/address.ts";
+import { isOpened, mismatch } from "./link/mismatch.ts";
 import { decodePacket } from "./link/packet.ts";
-import { KeyWatch } from "./key-watch.ts";
+import { KeyWatch, type WatchedPeer } from "./key-watch.ts";
 import { overheadOf, Seal } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
 import { Member } from "./member.ts";
@@ -99,7 +101,7 @@ export class RingHost {
       evTrackingBarrier: readTracking(this.#trackingFile),
     });
     this.#seal = new Seal(settings.crypto);
-    this.#keyWatch = new KeyWatch(peerNames(settings), port.now());
+    this.#keyWatch = new KeyWatch(peersByAddress(settings));
     this.#links = new Links({ ...settings, crypto: overheadOf(settings.crypto), inflate });
     const now = port.now;
     this.#memberTimers = new Deadlines({
@@ -141,8 +143,12 @@ export class RingHost {
   received(link: number, address: string, datagram: Uint8Array): void {
     if (this.#ended) return;
     const packet = this.#seal.open(datagram);
-    if (packet === undefined) return this.#notAuthenticated(address);
-    this.#keyWatch.authenticated();
+    if (packet === undefined) {
+      this.#drop("not authenticated");
+      return this.#notOpened(address, datagram);
+    }
+    // What is no packet is dropped and counted by the links; here it is told whose.
+    if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(address, datagram);
     // Nobody sends with the new key before all have it; who waits longer may find the old one forgotten by then.
     if (this.#keyChange === "loaded" && this.#showsNewKey(address, packet)) this.#switchKey();
     this.run({ to: "links", event: { kind: "received", link, address, packet } });
@@ -174,6 +180,7 @@ export class RingHost {
     if (this.#ended) return;
     const changesKey = !sameCrypto(this.#settings, settings);
     this.#settings = settings;
+    this.#keyWatch.reconfigured(peersByAddress(settings));
     if (changesKey) {
       this.#seal.load(settings.crypto);
       this.#keyChange = "loaded";
@@ -198,7 +205,8 @@ export class RingHost {
   #showsNewKey(address: string, packet: Uint8Array): boolean {
     if (!this.#seal.openedByOther) return false;
     if (this.#settings.crypto.hash !== "none") return true;
-    return peerNames(this.#settings).has(address) && decodePacket(packet).ok;
+    const peers = peersByAddress(this.#settings);
+    return peers.has(canonicalAddress(address) ?? address) && decodePacket(packet).ok;
   }
 
   /** All nodes can open the new key: it seals from now on (knet.md §3.5). */
@@ -254,6 +262,7 @@ export class RingHost {
       links: this.#links.snapshot(),
       reachable: this.#links.reachable(),
       rotationUs: this.#rotation.percentiles(),
+      peerFaults: this.#keyWatch.faults(this.#port.now()),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
       device: this.#device?.snapshot(),
     };
@@ -408,10 +417,13 @@ export class RingHost {
     }
   }
 
-  #notAuthenticated(address: string): void {
-    this.#drop("not authenticated");
-    const reason = this.#keyWatch.failed(address, this.#port.now());
-    if (reason !== undefined) this.#finish(false, reason);
+  /** Junk with a peer's address must not harm: it is told of, in the log and in the status. */
+  #notOpened(address: string, datagram: Uint8Array): void {
+    const line = this.#keyWatch.failed(canonicalAddress(address) ?? address, this.#port.now(), {
+      why: () => mismatch(datagram, this.#settings.crypto),
+      isReachable: (nodeid) => this.#links.reachable().includes(nodeid),
+    });
+    if (line !== undefined) this.#log("warning", line);
   }
 
   #log(level: LogAction["level"], text: string): void {
@@ -432,13 +444,14 @@ export class RingHost {
   }
 }
 
-function peerNames(settings: NodeSettings): Map<string, string> {
-  const names = new Map<string, string>();
+function peersByAddress(settings: NodeSettings): Map<string, WatchedPeer> {
+  const peers = new Map<string, WatchedPeer>();
   for (const { nodeid, name, addresses } of settings.nodes) {
     if (nodeid === settings.nodeid) continue;
     for (const address of addresses) {
-      if (address !== undefined) names.set(address, name || `node ${nodeid}`);
+      if (address === undefined) continue;
+      peers.set(canonicalAddress(address) ?? address, { nodeid, name: name || `node ${nodeid}` });
     }
   }
-  return names;
+  return peers;
 }

@@ -51,6 +51,8 @@ export interface NodeStatus {
     readonly member: boolean;
     readonly reachable: boolean;
     readonly addresses: readonly string[];
+    /** Why what it sends cannot be used here, as a sentence; absent: it can, or it sends nothing. */
+    readonly fault?: string;
   }[];
   readonly links: readonly LinkSnapshot[];
   /** The quorum device's client on this node; absent without one. */
@@ -81,8 +83,9 @@ export interface StatusSource {
 export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { settings, lastReload } = source.cluster;
   const upgrade = source.upgrade();
-  const { member, links, reachable, rotationUs, packetsDropped, device } =
+  const { member, links, reachable, rotationUs, packetsDropped, peerFaults, device } =
     await source.cluster.snapshot();
+  const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
   return {
     version: source.version,
     node: {
@@ -117,6 +120,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       member: member.members.includes(node.nodeid),
       reachable: node.nodeid === settings.nodeid || reachable.includes(node.nodeid),
       addresses: node.addresses.filter((address) => address !== undefined),
+      ...faults.get(node.nodeid),
     })),
     links,
     ...(device === undefined ? deviceFault(settings) : { device }),

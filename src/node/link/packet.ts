@@ -85,6 +85,14 @@ export function decodePacket(bytes: Uint8Array): Decoded<Packet> {
   }
 }
 
+/** Whether the first two bytes are those of a packet; one of 13,000 encrypted ones looks so too. */
+export function isPacketHead(bytes: Uint8Array): boolean {
+  const type = bytes[TYPE_OFFSET] ?? 0;
+  return (
+    bytes[0] === VERSION && (type === TYPE.data || (type >= TYPE.ping && type <= TYPE.pmtudReply))
+  );
+}
+
 function decodeData(reader: Reader, nodeid: number): Decoded<Packet> {
   const seq = reader.u16be();
   const method = reader.u8();

@@ -44,6 +44,7 @@ export function statusText(status: NodeStatus): string {
     `Mount   ${status.mount.target === "" ? `not mounted: ${status.mount.reason}` : status.mount.target}`,
     "",
     ...nodeTable(status),
+    ...faultLines(status),
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -97,6 +98,11 @@ function nodeTable(status: NodeStatus): string[] {
       node.addresses.join(", "),
     ]),
   );
+}
+
+function faultLines({ nodes }: NodeStatus): string[] {
+  const faults = nodes.flatMap(({ fault }) => (fault === undefined ? [] : [fault]));
+  return faults.length === 0 ? [] : ["", ...faults];
 }
 
 function linkText(status: NodeStatus, nodeid: number): string {
