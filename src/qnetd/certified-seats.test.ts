@@ -148,6 +148,23 @@ describe("a seat", () => {
   });
 });
 
+test("a verified node finds room where introduced strangers have taken all of it, a further stranger does not", () => {
+  const lab = labOf({ connectionsMax: 6 });
+  const strangers = [1, 2, 3, 4, 5, 6].map((id) => plain(lab, id, `stranger ${id}`));
+  const late = new TestClient(lab, 7, { cluster: "late" });
+  late.join();
+  expect(late.receipts).toMatchObject([{ kind: "preinitReply" }, "closed"]);
+  expect(lab.log.join("\n")).toContain("finds no room: 6 clients are connected");
+  const nodes = [new SecureClient(lab, 1), new SecureClient(lab, 2)];
+  for (const node of nodes) node.join();
+  expect(nodesOf(lab).map(({ isCertificateVerified }) => isCertificateVerified)).toEqual([
+    ...[false, false, false, false],
+    ...[true, true],
+  ]);
+  expect(strangers.map(({ isClosed }) => isClosed).lastIndexOf(false)).toBe(3);
+  expect(lab.server.snapshot(0).connections).toBe(6);
+});
+
 test("wildcards and alternative names count as in the comparison with a certificate", () => {
   const names = new CertifiedNames();
   names.issued([named("*.lab.example"), named("ignored", "Other", "third")]);

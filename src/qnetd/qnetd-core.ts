@@ -58,7 +58,14 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   }) {
     this.#configuration = options.configuration;
     this.#startedAt = options.startedAt;
-    this.#admission = new Admission({ ...options.configuration, newcomersMax, listedMax });
+    const { tls, isClientCertificateRequired } = options.configuration;
+    const isVerifying = tls !== "off" && isClientCertificateRequired;
+    this.#admission = new Admission({
+      ...options.configuration,
+      isVerifying,
+      newcomersMax,
+      listedMax,
+    });
   }
 
   step(event: VoteServerEvent, now: number, out: VoteServerAction[]): void {
@@ -200,7 +207,6 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         : event.connection;
     const session = this.#sessions.get(connection);
     if (session === undefined) return;
-    if (session.client !== undefined) this.#admission.introduced(connection);
     if (session.cluster !== undefined) this.#held.delete(session.cluster);
     if (session.isClosed) this.#forget(connection, out);
   }
@@ -240,6 +246,18 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       timer: (action: TimerAction<VoteServerTimer>) => out.push(action),
       cluster: (name) => this.#cluster(name),
       certified: this.#certified,
+      settle: (connection, isVerified) => {
+        const settled = this.#admission.introduced(connection, isVerified);
+        if (settled.kind === "refused") return settled.why;
+        if (settled.evicted !== undefined) {
+          this.#evict(
+            settled.evicted,
+            "has no certificate, and one that has needs its place",
+            call,
+          );
+        }
+        return undefined;
+      },
       evict: (connection, why) => this.#evict(connection, why, call),
     };
     return call;

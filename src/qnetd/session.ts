@@ -1,10 +1,10 @@
 // One connection of the vote server as a state machine (qnetd.md §1.4–1.7): preinit, StartTLS, init, then reports and votes. It
 // answers every fault with the original's error code and stays open; it must never throw on what a client sends.
-import { byteStringOfText, textOfByteString } from "../bytes.ts";
+import { textOfByteString } from "../bytes.ts";
 import { Client } from "./algorithm.ts";
-import { certificateHasName, type CertificateNames } from "./certificate-name.ts";
+import type { CertificateNames } from "./certificate-name.ts";
 import type { CertifiedNames } from "./certified-names.ts";
-import type { Cluster, ClusterCall, Report } from "./cluster.ts";
+import type { Cluster, ClusterCall } from "./cluster.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import { logAction, type VoteServerAction } from "./events.ts";
 import { FrameReader, type Frame } from "./frames.ts";
@@ -12,15 +12,13 @@ import {
   algorithms,
   decodeMessage,
   errorCodes,
-  messageKinds,
-  messageNames,
   supportedAlgorithms,
   supportedMessages,
   supportedOptions,
   type ErrorName,
   type Message,
-  type Vote,
 } from "./message.ts";
+import { echoReply, hasName, nameOf, replyTo, reportOf } from "./session-messages.ts";
 import type { ServerCounters } from "./snapshot.ts";
 
 /** Refusals that are logged for one connection; a client that goes on is answered in silence. */
@@ -39,6 +37,8 @@ export interface SessionCall extends ClusterCall {
   cluster(name: string): Cluster;
   /** The names whose clients must show a certificate. */
   readonly certified: CertifiedNames;
+  /** Room for a client after its init, or why there is none. */
+  settle(connection: number, isVerified: boolean): string | undefined;
   /** Closes the connection of another client. */
   evict(connection: number, why: string): void;
 }
@@ -317,6 +317,7 @@ export class Session {
 
   #init(message: Message, call: SessionCall): void {
     const error = this.#join(message, call);
+    if (this.#isClosed) return;
     call.send(this.connection, {
       kind: "initReply",
       errorCode: errorCodes[error ?? "none"],
@@ -361,6 +362,11 @@ export class Session {
     for (const other of yielding) {
       const why = other.isVerified ? "is silent and its node has come back" : "has no certificate";
       call.evict(other.connection, `${why}: it makes room for ${this.address}:${this.port}`);
+    }
+    const full = call.settle(this.connection, client.isVerified);
+    if (full !== undefined) {
+      this.close(`finds no room: ${full}`, call);
+      return undefined;
     }
     // The one of before may have ended with its last client.
     const cluster = call.cluster(name);
@@ -419,69 +425,4 @@ export class Session {
       ? `client ${at} of ${cluster}`
       : `node ${nodeId} of ${cluster} (${at})`;
   }
-}
-
-function nameOf(message: Message): string {
-  return messageNames[messageKinds.indexOf(message.kind)] ?? message.kind;
-}
-
-/** Names in a certificate are text, a cluster's name is bytes. */
-function hasName(certificate: CertificateNames, name: string): boolean {
-  const { commonName, alternativeNames } = certificate;
-  return certificateHasName(
-    {
-      commonName: commonName === undefined ? undefined : byteStringOfText(commonName),
-      alternativeNames: alternativeNames.map(byteStringOfText),
-    },
-    name,
-  );
-}
-
-/** A copy of the request with the type of the reply, unknown options and all. */
-function echoReply(request: Uint8Array): Uint8Array {
-  const reply = request.slice();
-  reply[1] = messageKinds.indexOf("echoReply");
-  return reply;
-}
-
-/** What a message reports to the cluster; undefined: an option is missing (error 7). */
-function reportOf(message: Message): Report | undefined {
-  const { kind, nodeListType, ring, isQuorate, heuristics, nodes = [] } = message;
-  if (kind === "askForVote") return { kind: "vote" };
-  if (kind === "heuristicsChange") {
-    return heuristics === undefined ? undefined : { kind: "heuristics", heuristics };
-  }
-  switch (nodeListType) {
-    case "initialConfig":
-    case "changedConfig": {
-      const isInitial = nodeListType === "initialConfig";
-      return { kind: "config", isInitial, nodes, version: message.configVersion };
-    }
-    case "membership":
-      return ring === undefined ? undefined : { kind: "membership", ring, nodes, heuristics };
-    case "quorum":
-      return isQuorate === undefined ? undefined : { kind: "quorum", isQuorate, nodes };
-    case undefined:
-      return undefined;
-  }
-  return nodeListType satisfies never;
-}
-
-/** The reply with the vote, in the ring that the server has now stored for the client. */
-function replyTo(message: Message, client: Client, vote: Vote): Message {
-  const { seq, nodeListType, heuristics } = message;
-  const common = { ...(seq === undefined ? {} : { seq }), vote, ring: client.ring };
-  if (message.kind === "askForVote") return { kind: "askForVoteReply", ...common };
-  if (message.kind === "heuristicsChange") {
-    return {
-      kind: "heuristicsChangeReply",
-      ...common,
-      ...(heuristics === undefined ? {} : { heuristics }),
-    };
-  }
-  return {
-    kind: "nodeListReply",
-    ...common,
-    ...(nodeListType === undefined ? {} : { nodeListType }),
-  };
 }

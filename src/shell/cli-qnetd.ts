@@ -31,7 +31,7 @@ export function qnetdVerb(cli: CAC): void {
     )
     .option(
       "--connections-per-address <n>",
-      "At one time, from one address or IPv6 /64; 0: no limit (default: 2048)",
+      "At one time, from one address or IPv6 /64, those with a certificate apart; 0: no limit (default: 2048, at most half of all)",
     )
     .option(
       "--http <address>",

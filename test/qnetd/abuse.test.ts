@@ -16,6 +16,7 @@ import { connect as connectTls } from "node:tls";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newcomersMax } from "../../src/qnetd/admission.ts";
+import { connectionsPerAddressDefault } from "../../src/qnetd/capacity.ts";
 import { clientsMax } from "../../src/qnetd/cluster.ts";
 import {
   defaultConfiguration,
@@ -31,7 +32,6 @@ import { CertificateStore } from "../../src/qnetd/store.ts";
 import { Lab, TestClient } from "../../src/qnetd/test-lab.ts";
 import { TlsUpgrade } from "../../src/qnetd/tls.ts";
 import { askTool, ToolSocket } from "../../src/qnetd/tool-socket.ts";
-import { connectionsPerAddressDefault } from "../../src/shell/command/qnetd.ts";
 import type { LogAction } from "../../src/world.ts";
 import { init, LoopbackClient, preinit } from "./test-client.ts";
 import { Daemon } from "./test-daemon.ts";

@@ -9,6 +9,7 @@ import { closeFd, errnoName, errnos } from "../../libc.ts";
 import { ServiceManager } from "../../notify.ts";
 import { reasonOf } from "../../reason.ts";
 import { releaseStartupMemory } from "../../startup-memory.ts";
+import { capacityOf } from "../../qnetd/capacity.ts";
 import { configurationOf, defaultConfiguration } from "../../qnetd/configuration.ts";
 import { EnrolmentDoor } from "../../qnetd/enrolment-door.ts";
 import { VoteServerHost, type VoteServerHostOptions } from "../../qnetd/server.ts";
@@ -33,21 +34,11 @@ import type { EventLine } from "../upgrade/record.ts";
 import type { QnetdWords } from "./qnetd-options.ts";
 
 const expiryCheckMs = 86_400_000;
-/** Descriptors that are not connections of clients: listener, lingering ones, tools, status page, certificates, log. */
-const descriptorsKept = 192;
 const descriptorsUnknown = 1024;
-/** Without -m: so many connections, on a small machine fewer. Each may cost so much before we know what it is. */
-const connectionsDefault = 8192;
-const bytesPerConnection = 128 * 1024;
-/** Of the process without any. */
-const bytesKept = 48 * 1024 * 1024;
-const connectionsLeast = 32;
-/** From one address, where nothing else is said: 500 clusters of two nodes behind one router are 1000. */
-export const connectionsPerAddressDefault = 2048;
 
 export interface QnetdOptions {
   readonly words: QnetdWords;
-  /** From one address (an IPv6 network of 64 bits); 0: no limit; undefined: connectionsPerAddressDefault. */
+  /** From one address (an IPv6 network of 64 bits), verified clients not counted; 0: no limit; undefined: connectionsPerAddressDefault. */
   readonly connectionsPerAddressMax?: number;
   /** Where the status page is served, such as "127.0.0.1:5480"; undefined: nowhere. */
   readonly http?: string;
@@ -133,13 +124,16 @@ class RunningQnetd {
     const tls = words.tls === "off" ? undefined : await this.#certificates();
     await this.#openToolSocket();
     await this.#openPage();
+    const { complaint, ...limits } = capacityOf(machine(), {
+      connectionsMax: words.clientsMax,
+      perAddressMax: this.#options.connectionsPerAddressMax,
+    });
+    if (complaint !== "") this.#log("warning", complaint);
     const host = new VoteServerHost({
       configuration: configurationOf(words.settings, {
         tls: words.tls,
         isClientCertificateRequired: words.isClientCertificateRequired,
-        connectionsMax: words.clientsMax > 0 ? words.clientsMax : connectionsPossible(),
-        connectionsPerAddressMax:
-          this.#options.connectionsPerAddressMax ?? connectionsPerAddressDefault,
+        ...limits,
         isHoldingAfterStart:
           this.#options.isHoldingAfterStart ?? defaultConfiguration.isHoldingAfterStart,
       }),
@@ -375,11 +369,8 @@ class RunningQnetd {
   }
 }
 
-/**
- * "No limit" means what the machine can bear: without a free descriptor nobody could be refused any more (and the runtime would
- * spin), and strangers' connections must not take all memory.
- */
-function connectionsPossible(): number {
+/** What bounds the connections; a service manager may allow less memory than the machine has, and would end us beyond it. */
+function machine(): { readonly descriptors: number; readonly memoryBytes: number } {
   let limits = "";
   try {
     limits = readFileSync("/proc/self/limits", "latin1");
@@ -387,10 +378,8 @@ function connectionsPossible(): number {
     // Without /proc the least that systems give is taken.
   }
   const word = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
-  const soft = word === "unlimited" ? Number.POSITIVE_INFINITY : Number(word ?? descriptorsUnknown);
-  // A service manager may allow less than the machine has, and would end us beyond it.
-  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
-  const bearable = Math.floor((memory - bytesKept) / bytesPerConnection);
-  const most = Math.min(soft - descriptorsKept, bearable, connectionsDefault);
-  return Math.max(connectionsLeast, most);
+  const memoryBytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  const descriptors =
+    word === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(word ?? descriptorsUnknown);
+  return { descriptors, memoryBytes };
 }
