@@ -2,7 +2,7 @@
 // somebody writes, and atomic file replaces a second through the mount. `bun test/bench/cluster.ts`; prints one line each.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { prepare, until, type DemoNode } from "../demo/cluster.ts";
+import { type DemoNode, demoNodes, expectNoneRuns, prepare, until } from "../demo/cluster.ts";
 
 const home = `${import.meta.dir}/../..`;
 const binary = `${home}/dist/quorate-linux-${process.arch === "arm64" ? "arm64" : "x64"}`;
@@ -35,7 +35,9 @@ async function main(): Promise<number> {
     return 0;
   }
   const directory = mkdtempSync(`${tmpdir()}/quorate-bench-`);
-  const nodes = await prepare({ command: [binary], directory, mount: true });
+  const nodes = demoNodes({ command: [binary], directory, mount: true });
+  await expectNoneRuns(nodes);
+  await prepare(nodes);
   const [one] = nodes;
   if (one === undefined) return 1;
   try {

@@ -1,20 +1,13 @@
 // Three quorate nodes on 127.0.0.11-13 out of one executable, each in a directory of its own below ./demo.
 import { Database } from "bun:sqlite";
 import { createHash, randomBytes } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { NodeClient } from "../../src/shell/client.ts";
 import type { NodeStatus } from "../../src/shell/status.ts";
 import { nodePaths, type NodePaths } from "../../src/shell/paths.ts";
+import { expectFree, Obstacle, remove, unmount } from "./place.ts";
 
 const sample = `${import.meta.dir}/../golden/config.db`;
 const pollMs = 100;
@@ -71,24 +64,35 @@ export class DemoNode {
     );
   }
 
+  /** "" while it runs, or how the process that was started here ended. */
+  get fate(): string {
+    const child = this.#process;
+    if (child === undefined || this.running) return "";
+    if (child.signalCode !== null) return `was ended by ${child.signalCode}`;
+    return `ended with code ${child.exitCode ?? "unknown"}: ${this.#lastWords()}`;
+  }
+
+  get address(): string {
+    return `127.0.0.${10 + this.nodeid}`;
+  }
+
+  /** The words after the program's own: also what a person starts it again with. */
+  get words(): string[] {
+    const where = ["node", "--root", this.paths.root, "--name", this.name];
+    return this.#options.mount ? where : [...where, "--no-mount"];
+  }
+
   get log(): string {
     return `${this.paths.root}/log`;
   }
 
   start(): void {
     const log = openSync(this.log, "a");
-    this.#process = Bun.spawn(
-      [
-        ...this.#options.command,
-        "node",
-        "--root",
-        this.paths.root,
-        "--name",
-        this.name,
-        ...(this.#options.mount ? ["--mount", this.paths.mount] : ["--no-mount"]),
-      ],
-      { stdin: "ignore", stdout: log, stderr: log },
-    );
+    this.#process = Bun.spawn([...this.#options.command, ...this.words], {
+      stdin: "ignore",
+      stdout: log,
+      stderr: log,
+    });
     closeSync(log);
   }
 
@@ -101,14 +105,19 @@ export class DemoNode {
     return child.exitCode ?? 128;
   }
 
+  /** Of the node of this directory, whoever started it. */
   async status(): Promise<NodeStatus | undefined> {
-    if (!this.running) return undefined;
     try {
       return await this.client.status();
     } catch {
       // Starting or stopping: no answer is an answer here; `until` gives up in the end.
       return undefined;
     }
+  }
+
+  #lastWords(): string {
+    const line = this.logTail(2).trim();
+    return line === "" ? "it said nothing" : line;
   }
 
   logTail(lines = 15): string {
@@ -118,15 +127,33 @@ export class DemoNode {
   }
 }
 
-/** Lays out the three directories: configuration, key, and the sample database on the first node only. */
-export async function prepare(options: ClusterOptions): Promise<DemoNode[]> {
+export function demoNodes(options: ClusterOptions): DemoNode[] {
+  return [1, 2, 3].map((nodeid) => new DemoNode(options, nodeid));
+}
+
+/** Throws an Obstacle when a node of these directories runs, or something else listens at their addresses. */
+export async function expectNoneRuns(nodes: readonly DemoNode[]): Promise<void> {
+  for (const node of nodes) {
+    const pid = (await node.status())?.node.pid;
+    if (pid !== undefined) {
+      throw new Obstacle(`${node.name} of an earlier demo still runs: end it with kill ${pid}`);
+    }
+  }
+  for (const node of nodes) expectFree(node.address);
+}
+
+/**
+ * Lays out the three directories: configuration, key, and the sample database on the first node only. What an earlier demo left
+ * there is removed; none of its nodes may run (`expectNoneRuns`).
+ */
+export async function prepare(nodes: readonly DemoNode[]): Promise<void> {
   const database = new Database(sample, { readonly: true, strict: true });
   const conf = confOf(database);
   database.close();
   const key = randomBytes(256);
-  const nodes = [1, 2, 3].map((nodeid) => new DemoNode(options, nodeid));
   for (const node of nodes) {
-    rmSync(node.paths.root, { recursive: true, force: true });
+    unmount(node.paths.mount);
+    remove(node.paths.root);
     for (const folder of [
       "etc/corosync",
       "etc/pve",
@@ -141,7 +168,6 @@ export async function prepare(options: ClusterOptions): Promise<DemoNode[]> {
   }
   const first = nodes[0];
   if (first !== undefined) await copyFile(sample, `${first.paths.treeDir}/config.db`);
-  return nodes;
 }
 
 /** The corosync.conf that the sample tree carries: it names pve1-3 on 127.0.0.11-13, encrypted. */

@@ -11,6 +11,8 @@ export interface View {
   readonly elapsedS: number;
   readonly mount: boolean;
   readonly binary: string;
+  /** The directory of the person who reads: paths are shown from there. */
+  readonly from: string;
 }
 
 export function view(screen: View): string {
@@ -36,7 +38,7 @@ export function view(screen: View): string {
 
 function row(screen: View, node: DemoNode, at: number): string[] {
   const status = screen.statuses[at];
-  if (status === undefined) return [node.name, "-", node.running ? "starting" : "stopped"];
+  if (status === undefined) return [node.name, "-", node.fate === "" ? "starting" : "stopped"];
   const earlier = screen.before[at];
   const tokens =
     earlier === undefined || screen.elapsedS === 0
@@ -57,7 +59,7 @@ function row(screen: View, node: DemoNode, at: number): string[] {
 }
 
 function hints(screen: View): string {
-  const here = (path: string): string => relative(process.cwd(), path) || ".";
+  const here = (path: string): string => relative(screen.from, path) || ".";
   const program = here(screen.binary);
   const first = screen.nodes[0];
   const third = screen.nodes[2];
@@ -70,11 +72,30 @@ function hints(screen: View): string {
       ]
     : ["  (no mounts: not root, or no /dev/fuse; quorate fs works everywhere)"];
   return [
-    "Try, in another terminal:",
+    "Try, in another terminal, from this directory:",
     `  ${program} status --root ${root}`,
     `  echo 'memory: 2048' | ${program} fs put nodes/pve1/qemu-server/998.conf --root ${root}`,
     `  ${program} fs cat nodes/pve1/qemu-server/998.conf --root ${here(third.paths.root)}`,
     ...viaMount,
-    `  kill -9 ${screen.statuses[2]?.node.pid ?? "PID"}        (node 3 dies: the others stay quorate after about 8 s)`,
+    ...killing(screen),
+    ...screen.nodes.flatMap((node, at) => stopped(screen, node, at)),
   ].join("\n");
+}
+
+function killing({ nodes, statuses }: View): string[] {
+  const pid = statuses[2]?.node.pid;
+  if (pid === undefined) return [];
+  return [
+    `  kill -9 ${pid}        (${nodes[2]?.name} dies: the others stay quorate after about 8 s)`,
+  ];
+}
+
+/** Why a node is not there, and how it comes back. */
+function stopped(screen: View, node: DemoNode, at: number): string[] {
+  if (screen.statuses[at] !== undefined || node.fate === "") return [];
+  const here = (word: string): string =>
+    word.startsWith("/") ? relative(screen.from, word) || "." : word;
+  const words = [screen.binary, ...node.words].map(here).join(" ");
+  const log = here(node.log);
+  return ["", `${node.name} ${node.fate}`, `  ${words} >> ${log} 2>&1 &        (starts it again)`];
 }
