@@ -1,6 +1,7 @@
 // Entry of the ring thread (a Worker): sockets, the ring host, and the bridge to the main thread. Messages to the main
 // thread are collected over one turn of the event loop; packets are never kept waiting for them.
 import { getRandomValues } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { LogAction, PortEvent, Random } from "../world.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
 import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
@@ -16,7 +17,18 @@ const random: Random = {
   },
 };
 
+/**
+ * Milliseconds since the machine started, as in the original's pings: a node that is started again goes on with the clock of its
+ * former life, and its peers tell new pings from recorded ones by it (link/window.ts).
+ */
+function bootClock(): () => number {
+  const sinceBootMs = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;
+  const offsetMs = sinceBootMs - performance.now();
+  return () => offsetMs + performance.now();
+}
+
 class RingThread {
+  readonly #now = bootClock();
   #host: RingHost | undefined;
   #sockets: LinkSockets | undefined;
   #events: PortEvent[] = [];
@@ -72,7 +84,7 @@ class RingThread {
 
   #port(): RingHostPort {
     return {
-      now: () => performance.now(),
+      now: this.#now,
       random,
       transmit: (batch) => this.#sockets?.sendMany(batch),
       events: (event) => {

@@ -10,6 +10,7 @@ export type DropReason =
   | "unlistedAddress"
   | "notReachable"
   | "duplicate"
+  | "stale"
   | "expiredFragment"
   | "malformedFragment"
   | "notInflated"

@@ -22,9 +22,9 @@ test("the mean is integer and remembers pingPrecision samples", () => {
   const heartbeat = new Heartbeat(tuning);
   heartbeat.pong(0, 1);
   expect(heartbeat.latencyUs).toBe(1000);
-  heartbeat.pong(0, 2);
+  heartbeat.pong(1, 3);
   expect(heartbeat.latencyUs).toBe(1500);
-  for (let i = 0; i < 3; i += 1) heartbeat.pong(0, 3);
+  for (let i = 2; i < 5; i += 1) heartbeat.pong(i, i + 3);
   // (1500*2+3000)/3 = 2000, (2000*3+3000)/4 = 2250, (2250*3+3000)/4 = 2437
   expect(heartbeat.latencyUs).toBe(2437);
 });
@@ -33,8 +33,16 @@ test("a pong from the future is nonsense, a slow one counts only as a sign of li
   const heartbeat = raised();
   expect(heartbeat.pong(5000, 4999)).toBe("nonsense");
   expect(heartbeat.pong(Number.NaN, 4999)).toBe("nonsense");
-  expect(heartbeat.pong(1000, 3000)).toBe("slow");
+  expect(heartbeat.pong(1700, 3300)).toBe("slow");
   expect(heartbeat.latencyUs).toBe(1000);
+});
+
+test("a pong that came already is no sign of life", () => {
+  const heartbeat = raised();
+  for (let now = 1602; now < 20_000; now += 100) {
+    expect(heartbeat.pong(now % 1600, now)).toBe("repeated");
+  }
+  expect(heartbeat.verdict(20_000, 200)).toBe("silent");
 });
 
 test("the timeout shrinks from ten times to once, one step a second, and is stretched again after a fall", () => {

@@ -14,8 +14,8 @@ export interface HeartbeatTuning {
   readonly pongCount: number;
 }
 
-/** What a pong meant: nonsense, too slow to count, counted, or the one that brings the link up. */
-export type PongOutcome = "nonsense" | "slow" | "counted" | "up";
+/** What a pong meant: nonsense, an answer we had, too slow to count, counted, or the one that brings the link up. */
+export type PongOutcome = "nonsense" | "repeated" | "slow" | "counted" | "up";
 
 export class Heartbeat {
   #tuning: HeartbeatTuning;
@@ -28,6 +28,8 @@ export class Heartbeat {
   #adjustAt: number | undefined;
   #pingedAt: number | undefined;
   #pongAt: number | undefined;
+  /** When the latest ping that was answered had been sent. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
   #suspectedAt: number | undefined;
 
   constructor(tuning: HeartbeatTuning) {
@@ -80,6 +82,9 @@ export class Heartbeat {
   pong(sentAt: number, now: number): PongOutcome {
     const us = Math.floor((now - sentAt) * US_PER_MS);
     if (!(us >= 0)) return "nonsense";
+    // Recorded pongs that are sent again must not keep a dead link up.
+    if (sentAt <= this.#answeredAt) return "repeated";
+    this.#answeredAt = sentAt;
     this.#pongAt = now;
     if (us > this.#tuning.pingTimeoutMs * US_PER_MS) return "slow";
     this.#samples = Math.min(this.#samples + 1, Math.max(1, this.#tuning.pingPrecision));

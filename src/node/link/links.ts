@@ -10,6 +10,7 @@ import {
   type PingPacket,
   FRAGMENTS_MAX,
   MESSAGE_BYTES_MAX,
+  PING_EVERY_SEQ,
   PROBE_BYTES_MIN,
   SEQ_MAX,
   decodePacket,
@@ -25,8 +26,6 @@ import { type LinkOptions, Peer, PeerLink } from "./peer.ts";
 import { type SearchStep, dataMtuFloor } from "./pmtud.ts";
 
 export const TICK_MS = 200;
-/** A message that takes a multiple of this number is announced by untimed pings (§1.7). */
-export const PING_EVERY_SEQ = 8191;
 /** A tick this late means that we slept: the pongs may be waiting in our own sockets. */
 const TICK_LATE_MS = 3 * TICK_MS;
 const REPROBE_MIN_MS = 5000;
@@ -335,29 +334,18 @@ export class Links implements Core<LinksEvent, LinksAction> {
     }
     const isData = value.kind === "data";
     const link = isData ? peer.linkFrom(address, event.link) : peer.link(value.link);
-    if (link === undefined) {
-      if (!isData) return this.#drop("unknownLink");
-      return this.#reject(
-        "unlistedAddress",
-        `${address}, said to be node ${value.nodeid}`,
-        now,
-        out,
-      );
-    }
-    if (!isData && this.#configuration.blockUnlistedIps && !link.comesFrom(address)) {
-      return this.#reject(
-        "unlistedAddress",
-        `${address}, said to be node ${value.nodeid}`,
-        now,
-        out,
-      );
+    if (link === undefined && !isData) return this.#drop("unknownLink");
+    const mustMatch = !isData && this.#configuration.blockUnlistedIps;
+    if (link === undefined || (mustMatch && !link.comesFrom(address))) {
+      const from = `${address}, said to be node ${value.nodeid}`;
+      return this.#reject("unlistedAddress", from, now, out);
     }
     link.packetsReceived += 1;
     switch (value.kind) {
       case "data":
         return this.#receiveData(peer, link, value, now, out);
       case "ping":
-        peer.window.pinged(value.seq, value.timed);
+        peer.pinged(link, value, now);
         return this.#transmit(peer, link, pongOf(event.packet, this.#nodeid), out);
       case "pong":
         return this.#receivePong(peer, link, value, now, out);
@@ -381,6 +369,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
     const sentAt = decodeTime(pong.time);
     const outcome = sentAt === undefined ? "nonsense" : link.heartbeat.pong(sentAt, now);
     if (outcome === "nonsense") return this.#drop("malformed");
+    if (outcome === "repeated") return this.#drop("duplicate");
     if (outcome === "up") this.#linkUp(peer, link, out);
   }
 
@@ -395,7 +384,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
     // Like knet 1.27: the sender finds us reachable already, so waiting for more pongs only loses its first messages.
     if (link.heartbeat.dataSeen()) this.#linkUp(peer, link, out);
     if (!peer.isReachable) return this.#drop("notReachable");
-    if (!peer.window.isNew(packet.seq)) return this.#drop("duplicate");
+    const judgement = peer.window.judge(packet.seq);
+    if (judgement !== "new") return this.#drop(judgement);
     if (packet.fragments === 1) return this.#deliver(peer, packet, packet.data, now, out);
     const outcome = peer.window.fragment(packet);
     switch (outcome.kind) {

@@ -14,6 +14,8 @@ export const MESSAGE_BYTES_MAX = 65_536;
 export const FRAGMENTS_MAX = 254;
 export const LINKS_MAX = 8;
 export const SEQ_MAX = 65_535;
+/** A message that takes a multiple of this number is announced by untimed pings (§1.7). */
+export const PING_EVERY_SEQ = 8191;
 
 const TARGET_OFFSET = 9;
 const TOTEM_HEADER_BYTES = 13;
@@ -204,7 +206,7 @@ export function encodeTime(now: number): Uint8Array {
   return new Writer(TIME_BYTES).u64(seconds).u64(nanoseconds).finish();
 }
 
-/** Milliseconds of 16 time bytes that we wrote ourselves; undefined when somebody changed them. */
+/** Milliseconds of the 16 time bytes of a ping; undefined when its sender writes clocks in another way. */
 export function decodeTime(time: Uint8Array): number | undefined {
   const reader = new Reader(time);
   const seconds = reader.u64();

@@ -4,6 +4,7 @@ import type { LinkSettings } from "../settings.ts";
 import { canonicalAddress, isIpv6 } from "./address.ts";
 import type { LinkSnapshot } from "./events.ts";
 import { Heartbeat } from "./latency.ts";
+import { type PingPacket, decodeTime } from "./packet.ts";
 import { type Overhead, PathMtu } from "./pmtud.ts";
 import { Window } from "./window.ts";
 
@@ -134,6 +135,13 @@ export class Peer {
     const expected = this.link(receivedOn);
     if (expected?.comesFrom(address)) return expected;
     return this.#links.find((link) => link.comesFrom(address));
+  }
+
+  /** What a ping of this host says about its data (§1.7). */
+  pinged(link: PeerLink, ping: PingPacket, now: number): void {
+    // A host that is started again is silent for longer; a lost ping is not.
+    const silenceMs = 2 * link.settings.pingTimeoutMs;
+    this.window.pinged({ seq: ping.seq, clock: decodeTime(ping.time), now, silenceMs });
   }
 
   /** Takes stock of the usable links after any of them changed. */

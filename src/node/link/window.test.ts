@@ -2,12 +2,19 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { DataPacket } from "./packet.ts";
-import { ASSEMBLIES_MAX, Window } from "./window.ts";
+import { AHEAD_MAX, ASSEMBLIES_MAX, BEHIND_MAX, Window } from "./window.ts";
+
+const silenceMs = 2000;
 
 function take(window: Window, seq: number): boolean {
-  const isNew = window.isNew(seq);
+  const isNew = window.judge(seq) === "new";
   if (isNew) window.delivered(seq);
   return isNew;
+}
+
+/** A ping that takes no time: `at` is our clock, the host's is `ahead` ms ahead of it. */
+function ping(window: Window, seq: number, at: number, ahead = 5000): void {
+  window.pinged({ seq, clock: at + ahead, now: at, silenceMs });
 }
 
 function piece(seq: number, fragments: number, fragment: number, data: Uint8Array): DataPacket {
@@ -34,33 +41,101 @@ describe("window", () => {
     }
   });
 
-  test("a late number within 4096 is accepted once, an older one resets the window", () => {
+  test("a late number within 4096 is accepted once; without pings an older one resets the window", () => {
     const window = new Window();
     take(window, 10_000);
     expect(take(window, 10_000 - 4000)).toBe(true);
     expect(take(window, 10_000 - 4000)).toBe(false);
     expect(take(window, 10_000 - 5000)).toBe(true);
-    expect(take(window, 10_000)).toBe(true);
+    expect(take(window, 10_000 - 5000)).toBe(false);
+  });
+
+  test("around the counter that a ping told: what is too old or too new is stale, and moves nothing", () => {
+    const window = new Window();
+    ping(window, 10_000, 0);
+    expect(take(window, 10_001)).toBe(true);
+    expect(window.judge(10_000 - BEHIND_MAX)).toBe("stale");
+    expect(window.judge(10_000 + AHEAD_MAX + 1)).toBe("stale");
+    expect(window.judge(10_000 - BEHIND_MAX + 1)).toBe("new");
+    expect(window.judge(10_001)).toBe("duplicate");
   });
 
   test("a restart's ping with 0 wipes once; a repeated 0 does not", () => {
     const window = new Window();
-    window.pinged(0, true);
+    ping(window, 0, 0);
     take(window, 1);
-    window.pinged(1, true);
-    window.pinged(0, true);
+    ping(window, 1, 800);
+    ping(window, 0, 1600);
     expect(take(window, 1)).toBe(true);
-    window.pinged(0, true);
+    ping(window, 0, 1700);
     expect(take(window, 1)).toBe(false);
   });
 
-  test("untimed pings keep a window in step that sees no data", () => {
+  test("pings keep a window in step that sees no data", () => {
     const window = new Window();
     take(window, 5);
-    for (const seq of [8191, 16_382, 24_573]) window.pinged(seq, false);
-    expect(take(window, 24_574)).toBe(true);
-    expect(take(window, 24_574)).toBe(false);
-    expect(take(window, 24_570)).toBe(true);
+    for (const i of [1, 2, 3, 4, 5, 6, 7, 8, 9]) ping(window, (i * 8191) % 65_536, i * 100);
+    const told = (9 * 8191) % 65_536;
+    expect(take(window, told + 1)).toBe(true);
+    expect(take(window, told + 1)).toBe(false);
+    expect(take(window, told - 3)).toBe(true);
+  });
+
+  test("a recorded ping changes nothing, of whatever clock", () => {
+    const window = new Window();
+    ping(window, 300, 10_000);
+    take(window, 301);
+    // Of this life of the machine, of one that ran shorter, of one that ran longer.
+    for (const ahead of [4000, -20_000, 1e9]) ping(window, 0, 10_400, ahead);
+    window.pinged({ seq: 0, clock: 15_000, now: 10_400, silenceMs });
+    expect(window.judge(301)).toBe("duplicate");
+    ping(window, 300, 10_800);
+    expect(window.judge(301)).toBe("duplicate");
+  });
+
+  test("numbers of another life that pushed the window ahead are forgotten at the second ping", () => {
+    const window = new Window();
+    ping(window, 100, 0);
+    for (let seq = 101; seq <= 9000; seq += 1) take(window, seq);
+    window.fragment(piece(9001, 3, 1, new Uint8Array(10)));
+    ping(window, 110, 400);
+    ping(window, 120, 800);
+    for (let seq = 121; seq <= 9000; seq += 1) expect(take(window, seq)).toBe(true);
+    expect(window.assembling).toBe(0);
+    expect(window.fragment(piece(9001, 3, 2, new Uint8Array(10))).kind).toBe("kept");
+  });
+
+  test("data that overtakes a ping is not forgotten", () => {
+    const window = new Window();
+    ping(window, 100, 0);
+    for (let seq = 101; seq <= 400; seq += 1) take(window, seq);
+    ping(window, 390, 400);
+    for (let seq = 401; seq <= 700; seq += 1) take(window, seq);
+    // The same moment's ping over a slower link.
+    window.pinged({ seq: 391, clock: 5400.02, now: 450, silenceMs });
+    ping(window, 800, 800);
+    for (let seq = 101; seq <= 700; seq += 1) expect(take(window, seq)).toBe(false);
+  });
+
+  test("a machine that was started again is believed after a silence, whatever its clock says", () => {
+    const window = new Window();
+    ping(window, 3000, 0, 1e8);
+    ping(window, 7, silenceMs - 1, 20);
+    expect(window.judge(8)).toBe("new");
+    expect(window.judge(65_000)).toBe("new");
+    ping(window, 7, silenceMs, 20);
+    expect(window.judge(8)).toBe("new");
+    expect(window.judge(60_000)).toBe("stale");
+  });
+
+  test("a host whose clock cannot be read is followed by its data; 0 still means a restart", () => {
+    const window = new Window();
+    const unread = { clock: undefined, now: 0, silenceMs };
+    for (let seq = 1; seq <= 65_535; seq += 7) expect(take(window, seq)).toBe(true);
+    expect(take(window, 65_535 - 7)).toBe(false);
+    window.pinged({ ...unread, seq: 65_530 });
+    window.pinged({ ...unread, seq: 0 });
+    expect(take(window, 1)).toBe(true);
   });
 
   test("the last link down: everything is new again", () => {
@@ -137,12 +212,13 @@ describe("fragments", () => {
     expect(window.fragment(piece(ASSEMBLIES_MAX + 5, 3, 2, data)).kind).toBe("kept");
   });
 
-  test("a buffer more than 32 numbers behind is released", () => {
+  test("a buffer too far behind the sender is released before its number comes again", () => {
     const window = new Window();
-    window.isNew(100);
-    window.fragment(piece(100, 2, 1, new Uint8Array(10)));
-    take(window, 133);
-    take(window, 134);
+    ping(window, 100, 0);
+    window.fragment(piece(101, 2, 1, new Uint8Array(10)));
+    ping(window, 4000, 400);
+    expect(window.assembling).toBe(1);
+    ping(window, 101 + BEHIND_MAX, 800);
     expect(window.assembling).toBe(0);
   });
 
@@ -174,7 +250,7 @@ describe("fragments", () => {
       fc.property(fc.array(hostile, { maxLength: 120 }), (list) => {
         const window = new Window();
         for (const { seq, fragments, at, size } of list) {
-          if (!window.isNew(seq)) continue;
+          if (window.judge(seq) !== "new") continue;
           const outcome = window.fragment(
             piece(seq, fragments, (at % fragments) + 1, new Uint8Array(size)),
           );

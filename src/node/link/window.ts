@@ -1,10 +1,34 @@
-// What one remote host has sent us already: duplicates within a window of 4096 numbers, fragments put together, and the
-// restart signs in its pings. Spec: knet.md §1.6, §1.7. Memory is bounded: 8 KiB of marks and 32 messages of 64 KiB a host.
-import { type DataPacket, MESSAGE_BYTES_MAX } from "./packet.ts";
+// What one remote host has sent us already: duplicates, fragments put together, and where its counter stands. Spec: knet.md §1.6,
+// §1.7. Unlike knet's, this window does not follow the data: a recorded packet that is sent again authenticates (§3.3), and must
+// not push the window to where the sender is not. It follows the host's pings, whose clock tells old ones from new.
+// Memory is bounded: 32 KiB of marks and 32 messages of 64 KiB a host.
+import { type DataPacket, MESSAGE_BYTES_MAX, PING_EVERY_SEQ } from "./packet.ts";
 
-export const WINDOW = 4096;
+/** Numbers that lie further behind the sender's counter are too old. */
+export const BEHIND_MAX = 4096;
+/** None is further ahead of it: every 8191 messages a ping tells the counter, and one such ping may be lost. */
+export const AHEAD_MAX = 2 * PING_EVERY_SEQ;
 export const ASSEMBLIES_MAX = 32;
 const MODULUS = 65_536;
+/** Marks are kept by number modulo this: more than are ever near, and a divisor of the modulus. */
+const SLOTS = 32_768;
+const DELIVERED = 1;
+const BEGUN = 2;
+/** Data may overtake a ping that takes a slower link, by no more than this. */
+const OVERTAKING_MS = 200;
+
+export interface HeardPing {
+  /** The last data number that the host has used. */
+  readonly seq: number;
+  /** The host's monotonic clock, ms; undefined when it cannot be read. */
+  readonly clock: number | undefined;
+  readonly now: number;
+  /** After so long without a ping whose clock goes on, any clock is believed: the host was started again. */
+  readonly silenceMs: number;
+}
+
+/** What a data number means: not delivered yet, delivered, or none that the host can have used just now. */
+export type Judgement = "new" | "duplicate" | "stale";
 
 /** What became of a fragment: it completed a message, is kept, or was dropped. */
 export type FragmentOutcome =
@@ -25,14 +49,16 @@ interface Assembly {
 }
 
 export class Window {
-  #head = 0;
-  readonly #seen = new Uint8Array(WINDOW);
-  readonly #seenFragment = new Uint8Array(WINDOW);
+  /** The host's counter as last told by a ping; without any, the highest number that came. */
+  #base: number | undefined;
+  /** The number furthest ahead of `#base` that came. */
+  #highest = 0;
+  readonly #marks = new Uint8Array(SLOTS);
   readonly #assemblies = new Map<number, Assembly>();
   #touches = 0;
-  #lastTimed = 0;
-  #lastUntimed = 0;
-  #gotData = false;
+  #clock: { readonly clock: number; readonly at: number } | undefined;
+  /** What had come when the ping with this clock was heard. */
+  #noted: { readonly clock: number; readonly highest: number } | undefined;
 
   /** Messages being put together. */
   get assembling(): number {
@@ -41,37 +67,65 @@ export class Window {
 
   /** The last link went down: whatever comes next is new. */
   reset(): void {
-    this.#wipe(0);
+    this.#wipe(undefined);
+    this.#clock = undefined;
   }
 
-  /** True when data number `seq` was not delivered yet; moves the window. */
-  isNew(seq: number): boolean {
-    this.#gotData = true;
-    return this.#look(this.#seen, seq);
+  /** Judges data number `seq`; until the host's clock is known the window follows its data, as knet's does. */
+  judge(seq: number): Judgement {
+    this.#base ??= this.#highest = seq;
+    const ahead = distance(this.#base, seq);
+    if (!isNear(ahead)) {
+      if (this.#clock !== undefined) return "stale";
+      this.#wipe(seq);
+    } else if (ahead <= AHEAD_MAX) {
+      if (ahead > distance(this.#base, this.#highest)) this.#highest = seq;
+      if (this.#clock === undefined) this.#advance(seq);
+    }
+    return this.#isMarked(seq, DELIVERED) ? "duplicate" : "new";
   }
 
   /** To be called after the complete message was handed on. */
   delivered(seq: number): void {
-    this.#seen[seq % WINDOW] = 1;
+    this.#mark(seq, DELIVERED);
   }
 
-  /** A ping of this host: a timed one with 0 is a restart, an untimed one keeps windows in step that see no data (§1.7). */
-  pinged(seq: number, timed: boolean): void {
-    if (timed) {
-      if (seq === this.#lastTimed) return;
-      this.#lastTimed = seq;
-      if (seq === 0) this.#wipe(0);
+  /**
+   * A ping of this host. One that was sent after all that were heard before tells where its counter stands: 0 is a restart, and
+   * what came from further ahead well before the ping was sent cannot have been the host's own words of now.
+   */
+  pinged(ping: HeardPing): void {
+    const { seq, clock } = ping;
+    if (clock === undefined) {
+      if (seq === 0 && this.#base !== 0) this.#wipe(0);
       return;
     }
-    if (seq !== this.#lastUntimed) {
-      this.#lastUntimed = seq;
-      if (!this.#gotData) this.#wipe(seq);
-      this.#gotData = false;
+    if (!this.#goesOn(clock, ping.now, ping.silenceMs)) return;
+    const base = this.#base;
+    const isRestart = base === undefined || (seq === 0 && base !== 0) || isBehind(base, seq);
+    if (isRestart) this.#wipe(seq);
+    else this.#advance(seq);
+    const noted = this.#noted;
+    if (noted !== undefined && clock - noted.clock < OVERTAKING_MS && clock >= noted.clock) return;
+    if (noted !== undefined && noted.highest !== seq && !isBehind(seq, noted.highest)) {
+      this.#forgetAhead(seq);
     }
-    this.#look(this.#seen, seq);
+    this.#noted = { clock, highest: this.#highest };
   }
 
-  /** Adds one fragment of a message that `isNew`. The data is copied. */
+  /** Whether a ping with this clock is the latest so far; a recorded one that is sent again is not. */
+  #goesOn(clock: number, now: number, silenceMs: number): boolean {
+    const last = this.#clock;
+    if (last !== undefined && now - last.at < silenceMs) {
+      const passed = clock - last.clock;
+      // A clock that leaps belongs to another life of the host.
+      if (passed <= 0 || passed > now - last.at + silenceMs) return false;
+    }
+    this.#clock = { clock, at: now };
+    return true;
+  }
+
+  /** Adds one fragment of a message that is new. The data is copied. */
   fragment(packet: DataPacket): FragmentOutcome {
     const assembly = this.#assembly(packet);
     if (assembly === undefined) return { kind: "expired" };
@@ -92,9 +146,9 @@ export class Window {
   #assembly(packet: DataPacket): Assembly | undefined {
     const known = this.#assemblies.get(packet.seq);
     if (known !== undefined) return known;
-    if (!this.#look(this.#seenFragment, packet.seq)) return undefined;
+    if (this.#isMarked(packet.seq, BEGUN)) return undefined;
     if (this.#assemblies.size >= ASSEMBLIES_MAX) this.#dropOldest();
-    this.#seenFragment[packet.seq % WINDOW] = 1;
+    this.#mark(packet.seq, BEGUN);
     const fresh: Assembly = {
       fragments: packet.fragments,
       present: new Uint8Array(packet.fragments),
@@ -120,38 +174,60 @@ export class Window {
     if (oldest !== undefined) this.#assemblies.delete(oldest);
   }
 
-  /** The seven steps of §1.6 on one of the two arrays of marks. */
-  #look(marks: Uint8Array, seq: number): boolean {
-    if (this.#head === 0) this.#head = seq;
-    for (const number of this.#assemblies.keys()) {
-      if ((this.#head - number + MODULUS) % MODULUS > ASSEMBLIES_MAX) {
-        this.#assemblies.delete(number);
-      }
-    }
-    const head = this.#head;
-    // Older numbers give a small distance, newer ones one near 65535.
-    const distance =
-      seq < head ? (MODULUS - 1 - seq + head) % MODULUS : (head - seq + MODULUS) % MODULUS;
-    if (distance < WINDOW) return marks[seq % WINDOW] === 0;
-    if (distance <= MODULUS - 1 - WINDOW) {
-      this.#wipe(seq);
-      return true;
-    }
-    for (let number = (head + 1) % MODULUS; ; number = (number + 1) % MODULUS) {
-      this.#seen[number % WINDOW] = 0;
-      this.#seenFragment[number % WINDOW] = 0;
-      if (number === seq) break;
-    }
-    this.#head = seq;
-    return true;
+  #isMarked(seq: number, mark: number): boolean {
+    return ((this.#marks[seq % SLOTS] ?? 0) & mark) !== 0;
   }
 
-  #wipe(head: number): void {
-    this.#seen.fill(0);
-    this.#seenFragment.fill(0);
-    this.#assemblies.clear();
-    this.#head = head;
+  #mark(seq: number, mark: number): void {
+    const slot = seq % SLOTS;
+    this.#marks[slot] = (this.#marks[slot] ?? 0) | mark;
   }
+
+  /** The host's counter is at `seq` now: the numbers that come near by that have no marks yet. */
+  #advance(seq: number): void {
+    const base = this.#base ?? seq;
+    this.#clear(base + AHEAD_MAX, distance(base, seq));
+    this.#base = seq;
+    if (isBehind(seq, this.#highest)) this.#highest = seq;
+    for (const number of this.#assemblies.keys()) {
+      if (!isNear(distance(seq, number))) this.#assemblies.delete(number);
+    }
+  }
+
+  /** Whatever came from ahead of `seq` was sent in another time. */
+  #forgetAhead(seq: number): void {
+    this.#clear(seq, AHEAD_MAX);
+    this.#highest = seq;
+    for (const number of this.#assemblies.keys()) {
+      if (!isBehind(seq, number)) this.#assemblies.delete(number);
+    }
+  }
+
+  /** Takes the marks of `count` numbers after `from`. */
+  #clear(from: number, count: number): void {
+    for (let i = 1; i <= Math.min(count, SLOTS); i += 1) this.#marks[(from + i) % SLOTS] = 0;
+  }
+
+  #wipe(base: number | undefined): void {
+    this.#marks.fill(0);
+    this.#assemblies.clear();
+    this.#base = base;
+    this.#highest = base ?? 0;
+    this.#noted = undefined;
+  }
+}
+
+/** How far `to` lies ahead of `from`, 0 … 65535. */
+function distance(from: number, to: number): number {
+  return (to - from + MODULUS) % MODULUS;
+}
+
+function isNear(ahead: number): boolean {
+  return ahead <= AHEAD_MAX || ahead > MODULUS - BEHIND_MAX;
+}
+
+function isBehind(from: number, seq: number): boolean {
+  return distance(from, seq) > MODULUS / 2;
 }
 
 /** Copies a fragment to its place; false when its length contradicts the others or the message would be too long. */
