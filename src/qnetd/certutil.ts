@@ -62,7 +62,12 @@ async function initialize(options: CertutilOptions, words: Words): Promise<numbe
       return fail(existing);
     case "nss": {
       const imported = await importNss(store, nickname, now());
-      if (!imported.ok) return fail(`${existing}\n${imported.reason}`);
+      // Not the original's advice to delete it: that would end the certificates of all nodes.
+      if (!imported.ok) {
+        return fail(
+          `Certificate database (${directory}) already exists and could not be taken over: ${imported.reason}`,
+        );
+      }
       write(
         `Certificate database (${directory}) of NSS imported, "${authorityName}" stays the same\n`,
       );

@@ -1,6 +1,6 @@
 // Taking over the certificates of an original vote server (qnetd.md §4.5): its NSS database through PKCS#12 files, made by NSS's
 // own `pk12util` here or elsewhere. The database itself is only read.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Decoded, malformed } from "../bytes.ts";
@@ -27,7 +27,7 @@ export async function importNss(
 ): Promise<Decoded<void>> {
   const program = Bun.which("pk12util", { PATH: process.env["PATH"] ?? "" });
   if (program === null) return malformed(wayOut(store, nickname));
-  const directory = mkdtempSync(join(tmpdir(), "quorate-import-"));
+  const directory = mkdtempSync(join(temporary(), "quorate-import-"));
   try {
     copyDatabase(store.directory, directory);
     const files = [authorityName, nickname].map((name, index) => ({
@@ -50,6 +50,11 @@ export async function importNss(
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** As root not where a service's TMPDIR may lie, in a directory of its user. */
+function temporary(): string {
+  return process.geteuid?.() === 0 && existsSync("/tmp") ? "/tmp" : tmpdir();
 }
 
 function copyDatabase(from: string, to: string): void {

@@ -376,10 +376,10 @@ function expiryWarning(file: string, daysLeft: number): string {
   const when = daysLeft < 0 ? "has expired" : `expires in ${daysLeft} days`;
   switch (file) {
     case serverKeyFile:
-      return `The server's certificate ${when}: renew it; nodes notice nothing.`;
+      return `The server's certificate ${when}: renew it with "quorate qnetd certificates renew"; nodes notice nothing.`;
     case authorityFile:
-      return `The authority's certificate ${when}: make a new store and set the device up again on every cluster.`;
+      return `The authority's certificate ${when}: move the directory away, start the vote server again (it makes a new one) and set the device up again on every cluster.`;
     default:
-      return `The certificate of ${file.slice("cluster-".length, -".crt".length)} ${when}: let its nodes make a new request.`;
+      return `The certificate of ${file.slice("cluster-".length, -".crt".length)} ${when}: set the device up again on one of its nodes ("quorate qdevice remove", then "setup" with a new token; or pvecm qdevice).`;
   }
 }

@@ -394,8 +394,8 @@ describe("the store", () => {
     expect(store.certificates(end - 91 * day).map(({ warning }) => warning)).toEqual(["", ""]);
     const warnings = store.certificates(end - 30 * day).map(({ warning }) => warning);
     expect(warnings).toEqual([
-      "The authority's certificate expires in 30 days: make a new store and set the device up again on every cluster.",
-      "The server's certificate expires in 30 days: renew it; nodes notice nothing.",
+      "The authority's certificate expires in 30 days: move the directory away, start the vote server again (it makes a new one) and set the device up again on every cluster.",
+      'The server\'s certificate expires in 30 days: renew it with "quorate qnetd certificates renew"; nodes notice nothing.',
     ]);
     expect(store.certificates(end + day)[1]?.warning).toContain("has expired");
     const before = store.stamp();
@@ -514,7 +514,8 @@ describe("corosync-qnetd-certutil", () => {
     try {
       const { code, error } = await run(directory, "-i");
       expect(code).toBe(1);
-      expect(error).toContain("already exists. Delete it to initialize new db\n");
+      expect(error).toContain("already exists and could not be taken over: ");
+      expect(error).not.toContain("Delete it");
       expect(error).toContain(`pk12util -d ${directory} -n "QNet CA" -o ca.p12`);
     } finally {
       process.env["PATH"] = path;

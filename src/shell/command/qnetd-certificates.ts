@@ -52,7 +52,7 @@ function list(store: CertificateStore, { json, write, now }: QnetdCertificatesOp
   const warnings = certificates.map(({ warning }) => warning).filter((text) => text !== "");
   if (store.state() === "none") {
     warnings.push(
-      `There is no authority in ${store.directory}: "corosync-qnetd-certutil -i" makes one.`,
+      `There are no certificates in ${store.directory}: start the vote server ("quorate qnetd"), it makes them.`,
     );
   }
   if (json) write(`${JSON.stringify({ certificates, warnings }, undefined, 2)}\n`);

@@ -31,6 +31,7 @@ import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
 import { lastUpgradeEvent } from "../upgrade/last-event.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import type { EventLine } from "../upgrade/record.ts";
+import { storeAdvice } from "./qnetd-advice.ts";
 import type { QnetdWords } from "./qnetd-options.ts";
 
 const expiryCheckMs = 86_400_000;
@@ -94,6 +95,7 @@ class RunningQnetd {
   readonly #startedAt = new Date().toISOString();
   readonly #upgradeLog: string;
   #host: VoteServerHost | undefined;
+  #tls: TlsUpgrade | undefined;
 
   constructor(options: QnetdOptions) {
     this.#options = options;
@@ -122,6 +124,7 @@ class RunningQnetd {
     for (const warning of words.warnings) this.#log("warning", warning);
     this.#lock();
     const tls = words.tls === "off" ? undefined : await this.#certificates();
+    this.#tls = tls;
     await this.#openToolSocket();
     await this.#openPage();
     const { complaint, ...limits } = capacityOf(machine(), {
@@ -231,10 +234,7 @@ class RunningQnetd {
     });
     const usable = reason === undefined ? tls.refresh() : { ok: false as const, reason };
     if (!usable.ok) {
-      this.#log(
-        "error",
-        `no client can use TLS yet: ${usable.reason}. Run "corosync-qnetd-certutil -i" as root on this host; no restart is needed`,
-      );
+      this.#log("error", `no client can use TLS yet: ${usable.reason}. ${this.#storeAdvice()}`);
     }
     await this.#checkExpiry();
     const timer = setInterval(() => void this.#checkExpiry(), expiryCheckMs);
@@ -339,10 +339,9 @@ class RunningQnetd {
     const { words, version } = this.#options;
     const certificates = words.tls === "off" ? [] : this.#store.certificates(Date.now());
     const warnings = certificates.map(({ warning }) => warning).filter((text) => text !== "");
-    if (words.tls !== "off" && this.#store.state() !== "ours") {
-      warnings.push(
-        `There are no certificates in ${this.#store.directory}: no client can use TLS. Run "corosync-qnetd-certutil -i" there.`,
-      );
+    const usable = this.#tls?.refresh();
+    if (usable?.ok === false) {
+      warnings.push(`No client can use TLS: ${usable.reason}. ${this.#storeAdvice()}.`);
     }
     const upgrade = lastUpgradeEvent(this.#upgradeLog);
     return {
@@ -355,6 +354,10 @@ class RunningQnetd {
       ...(upgrade === undefined ? {} : { upgrade }),
       warnings,
     };
+  }
+
+  #storeAdvice(): string {
+    return storeAdvice(this.#store, this.#options.root, process.geteuid?.() ?? 0);
   }
 
   #feedWatchdog(): void {

@@ -133,6 +133,7 @@ function serverUnit(options: UnitOptions): string {
           "Environment=TMPDIR=/var/lib/quorate/qnetd/tmp",
           `ExecStartPre=+/bin/mkdir -p -m 0770 ${certificates}`,
           `ExecStartPre=+/bin/chown ${serverUser}:${serverUser} ${certificates}`,
+          ...takeOver(options).map((line) => `ExecStartPre=-+/bin/sh -c '${line}'`),
           `ReadWritePaths=-${certificates}`,
         ]
       : otherPlaces(options);
@@ -158,13 +159,23 @@ function serverUnit(options: UnitOptions): string {
   );
 }
 
+/** What an original server left is root's, as Debian makes it: root takes it over, once. The server alone could only read it. */
+function takeOver(options: UnitOptions): readonly string[] {
+  const store = `${options.root === "/" ? "" : options.root}/etc/corosync/qnetd/nssdb`;
+  return [
+    `if [ ! -e ${store}/qnetd-server.pem ] && { [ -e ${store}/cert9.db ] || [ -e ${store}/cert8.db ]; }; then ` +
+      `${command(options, "qnetd", "certificates", "import")}; fi`,
+  ];
+}
+
 /** Below another root only what the server writes is its own: /var/lib/quorate decides which program root runs. */
 function otherPlaces({ root, isUser }: UnitOptions): readonly string[] {
   const own = [`${root}/etc/corosync/qnetd`, `${root}/var/run/corosync-qnetd`].join(" ");
   if (isUser) return [`ExecStartPre=/bin/mkdir -p ${own}`];
   return [
     `ExecStartPre=+/bin/mkdir -p ${own}`,
-    `ExecStartPre=+/bin/chown -R ${serverUser}:${serverUser} ${own}`,
+    // Never through a link that the server's user laid there.
+    `ExecStartPre=+/bin/chown -hR ${serverUser}:${serverUser} ${own}`,
     ...own.split(" ").map((path) => `ReadWritePaths=-${path}`),
   ];
 }
@@ -219,10 +230,12 @@ function openrcScript(options: UnitOptions & { readonly service: Role }): string
   const own =
     service === "node"
       ? [`	checkpath -d -m 0700 -o root:root ${temporary}`]
-      : [...owned, `${state(options)}/qnetd`, temporary].flatMap((path) => [
-          `	mkdir -p ${path}`,
-          `	checkpath -d -m 0770 -o ${serverUser}:${serverUser} ${path}`,
-        ]);
+      : [...owned, `${state(options)}/qnetd`, temporary]
+          .flatMap((path) => [
+            `	mkdir -p ${path}`,
+            `	checkpath -d -m 0770 -o ${serverUser}:${serverUser} ${path}`,
+          ])
+          .concat(takeOver(options).map((line) => `	${line}`));
   return lines(
     "#!/sbin/openrc-run",
     `# Made by \`quorate unit ${service} --openrc\`.`,
