@@ -126,6 +126,12 @@ const UNIX_PATH_BYTES_MAX = 107;
 const MADV_DONTNEED = 4;
 const IOVEC_BYTES = 16;
 const IOVECS_MAX = 16;
+const SCHED_RR = 2;
+/** Threads and programs that are started later are ordinary ones again. */
+const SCHED_RESET_ON_FORK = 0x4000_0000;
+const PRIO_PROCESS = 0;
+/** By number: musl's own function refuses to work. */
+const SYS_sched_setscheduler = process.arch === "arm64" ? 119 : 144;
 
 const signatures = {
   __errno_location: { args: [], returns: "ptr" },
@@ -150,6 +156,8 @@ const signatures = {
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
   madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+  setpriority: { args: ["i32", "u32", "i32"], returns: "i32" },
+  syscall: { args: ["i64", "i64", "i64", "ptr"], returns: FFIType.i64_fast },
 } as const;
 
 function openLibc() {
@@ -437,6 +445,18 @@ export function sendUnixDatagram(path: string, bytes: Uint8Array): number {
   const errno = sent < 0 ? lastErrno() : 0;
   closeFd(fd);
   return errno;
+}
+
+/** The calling thread runs before everything that is not real time, in turns with its equals; 0 or the errno. `priority`: 1 … 99. */
+export function setRoundRobinOfThread(priority: number): number {
+  const parameters = new Int32Array([priority]);
+  const policy = SCHED_RR | SCHED_RESET_ON_FORK;
+  return libc().syscall(SYS_sched_setscheduler, 0, policy, parameters) < 0 ? lastErrno() : 0;
+}
+
+/** The nice value of the calling thread, -20 … 19; 0 or the errno. */
+export function setNiceOfThread(nice: number): number {
+  return libc().setpriority(PRIO_PROCESS, 0, nice) < 0 ? lastErrno() : 0;
 }
 
 function smallFile(path: string): string | undefined {

@@ -11,6 +11,7 @@ import type {
   NodeSettings,
 } from "./settings.ts";
 import { readQuorum } from "./quorum-settings.ts";
+import { readScheduling } from "./scheduling-settings.ts";
 import { readTuning } from "./tuning.ts";
 
 const linksMax = 8;
@@ -164,6 +165,7 @@ function read(source: SettingsSource): NodeSettings {
     pmtudIntervalMs: nonZeroAt(conf, ["totem", "knet_pmtud_interval"], 30) * 1000,
     knetMtu: integerAt(conf, ["totem", "knet_mtu"]) ?? 0,
     compression: readCompression(conf),
+    scheduling: readScheduling(conf),
     blockUnlistedIps: textAt(conf, ["totem", "block_unlisted_ips"]) !== "no",
     quorum: readQuorum(conf, nodes, source.isRunning === true ? undefined : local),
   };

@@ -23,6 +23,7 @@ import {
   writeRingSeq,
   writeTracking,
 } from "./ring-file.ts";
+import { SchedulingWatch } from "./scheduling-watch.ts";
 import { sameCrypto } from "./reload-rules.ts";
 import { Rotation } from "./rotation.ts";
 import type { NodeSettings } from "./settings.ts";
@@ -63,6 +64,8 @@ export class RingHost {
   readonly #trackingFile: string;
   readonly #memberTimers: Deadlines<MemberTimer>;
   readonly #linkTimers: Deadlines<LinksTimer>;
+  readonly #schedulingWatch: SchedulingWatch;
+  readonly #schedulingTimer: Deadlines<"look">;
   #device: DeviceHost | undefined;
   #settings: NodeSettings;
   /** "loaded": both keys open, the old one seals; "sending": the new one seals, both open. */
@@ -112,7 +115,17 @@ export class RingHost {
       now,
       fire: (timer) => this.run({ to: "links", event: { kind: "timedOut", timer } }),
     });
+    this.#schedulingWatch = new SchedulingWatch(settings.tuning.tokenMs, now());
+    this.#schedulingTimer = new Deadlines({ now, fire: () => this.#lookAtScheduling() });
     this.#device = this.#createDevice();
+  }
+
+  #lookAtScheduling(): void {
+    const text = this.#schedulingWatch.look(this.#port.now());
+    if (text !== undefined) {
+      this.#port.log({ kind: "log", level: "warning", subsystem: "MAIN", text });
+    }
+    this.#schedulingTimer.arm("look", this.#schedulingWatch.dueAt);
   }
 
   #createDevice(): DeviceHost | undefined {
@@ -130,6 +143,9 @@ export class RingHost {
   }
 
   start(): void {
+    // Until now the thread may have waited for addresses: that is no lack of a processor.
+    this.#schedulingWatch.look(this.#port.now());
+    this.#schedulingTimer.arm("look", this.#schedulingWatch.dueAt);
     this.run({ to: "links", event: { kind: "started" } });
     this.run({ to: "member", event: { kind: "started" } });
   }
@@ -186,6 +202,7 @@ export class RingHost {
       this.#keyChange = "loaded";
     }
     this.#reconfigureLinks();
+    this.#schedulingWatch.reconfigure(settings.tuning.tokenMs);
     // A device that is no longer wanted gives its vote back by the rules that it was used by.
     if (this.#device !== undefined && !DeviceHost.isWanted(settings)) {
       this.#device.stop();
@@ -439,6 +456,7 @@ export class RingHost {
     this.#ended = true;
     this.#memberTimers.stop();
     this.#linkTimers.stop();
+    this.#schedulingTimer.stop();
     this.#device?.stop();
     this.#port.finished(clean, reason);
   }

@@ -100,5 +100,11 @@ export interface NodeSettings {
     readonly level: number;
   };
   readonly blockUnlistedIps: boolean;
+  readonly scheduling: {
+    /** Real-time scheduling of the ring thread, as corosync's. */
+    readonly isRoundRobin: boolean;
+    /** -20 … 19; used without real-time scheduling. */
+    readonly nice: number;
+  };
   readonly quorum: QuorumSettings;
 }

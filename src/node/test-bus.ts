@@ -73,6 +73,7 @@ export function busSettings(options: BusSettings): NodeSettings {
     pmtudIntervalMs: 30_000,
     knetMtu: 0,
     compression: { model: "none", threshold: 0, level: 0 },
+    scheduling: { isRoundRobin: false, nice: 0 },
     blockUnlistedIps: true,
     quorum: { ...plainQuorum, ...options.quorum },
   };

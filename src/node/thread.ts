@@ -6,6 +6,7 @@ import type { LogAction, PortEvent, Random } from "../world.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
 import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
 import type { NodeSettings } from "./settings.ts";
+import { scheduleThisThread } from "./scheduling.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
 
 declare const self: Worker;
@@ -71,6 +72,8 @@ class RingThread {
       this.#post({ kind: "finished", clean: false, reason: opened.problem });
       return;
     }
+    const remark = scheduleThisThread(order.settings.scheduling);
+    if (remark !== undefined) this.#log({ kind: "log", subsystem: "MAIN", ...remark });
     this.#sockets = opened.sockets;
     this.#host = host;
     this.#post({ kind: "started" });
