@@ -1,15 +1,19 @@
 // Reads corosync.conf and the key from disk and resolves host names: the host's half of read-settings.ts.
-import { lookup } from "node:dns/promises";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { entryAt, sectionsOf, parseConf, type Conf } from "../conf.ts";
 import { reasonOf } from "../reason.ts";
-import { keyBytesMax, keySource, readSettings, type SettingsResult } from "./read-settings.ts";
-import { textAt } from "./conf-value.ts";
+import {
+  ipVersionOf,
+  keyBytesMax,
+  keySource,
+  readSettings,
+  type SettingsResult,
+} from "./read-settings.ts";
 import { compressionProblem } from "./link/inflate.ts";
 import { advancedOfDefaults } from "./device/advanced.ts";
+import { resolveNames } from "./resolve.ts";
 import type { NodeSettings } from "./settings.ts";
 
 const fileBytesMax = 1024 * 1024;
@@ -45,7 +49,7 @@ export async function loadSettings(
     file: paths.conf,
     localNames: name === undefined ? hostNames() : [name],
     localAddresses: name === undefined ? localAddresses : [],
-    resolved: await resolveAll(conf.value),
+    resolved: await resolveNames(linkNames(conf.value), ipVersionOf(conf.value)),
     key: await readKey(conf.value, paths.authkey),
     isRunning: when === "running",
   });
@@ -101,36 +105,14 @@ function hostNames(): string[] {
   return labels.map((_, cut) => labels.slice(0, labels.length - cut).join("."));
 }
 
-async function resolveAll(conf: Conf): Promise<Map<string, string>> {
-  const names = new Set<string>();
-  for (const list of sectionsOf(conf, "nodelist")) {
-    for (const node of sectionsOf(list, "node")) {
-      for (const item of node.items) {
-        if (item.kind === "entry" && /^ring\d+_addr$/.test(item.key)) names.add(item.value);
-      }
-    }
-  }
-  const version = textAt(conf, ["totem", "ip_version"]) ?? "ipv6-4";
-  const resolved = new Map<string, string>();
-  await Promise.all(
-    [...names].map(async (name) => {
-      const address = isIP(name) > 0 ? name : await resolve(name, version);
-      if (address !== undefined) resolved.set(name, address);
-    }),
-  );
-  return resolved;
-}
-
-async function resolve(name: string, version: string): Promise<string | undefined> {
-  const families = { ipv4: [4], ipv6: [6], "ipv4-6": [4, 6] }[version] ?? [6, 4];
-  for (const family of families) {
-    try {
-      return (await lookup(name, { family })).address;
-    } catch {
-      // Not in this family: the next one decides; readSettings names an address that none can resolve.
-    }
-  }
-  return undefined;
+/** Every address of the nodelist, in file order. */
+function linkNames(conf: Conf): string[] {
+  return sectionsOf(conf, "nodelist")
+    .flatMap((list) => sectionsOf(list, "node"))
+    .flatMap((node) => node.items)
+    .flatMap((item) =>
+      item.kind === "entry" && /^ring\d+_addr$/.test(item.key) ? [item.value] : [],
+    );
 }
 
 async function readKey(

@@ -18,7 +18,7 @@ import type { NodeSettings } from "./settings.ts";
 /** Bytes of requests that may wait for the ring thread before `request` refuses. One message always fits. */
 const requestBytesMax = 4 * 1024 * 1024;
 const answerMsMax = 5000;
-/** A reload goes around the ring, which may be forming. */
+/** A reload goes around the ring, which may be forming; what comes then, reading the file, takes as long as it does. */
 const reloadMsMax = 30_000;
 const stopMsMax = 15_000;
 
@@ -36,6 +36,11 @@ export interface ClusterOptions {
 
 /** A question of ours is answered by the ring thread, or on this side once a reload is done. */
 type Answer = RingAnswer | { readonly kind: "reloaded"; readonly outcome: ReloadOutcome };
+
+interface Question {
+  readonly resolve: (answer: Answer) => void;
+  readonly timeout: ReturnType<typeof setTimeout>;
+}
 
 export type ClusterResult =
   { readonly ok: true; readonly value: Cluster } | { readonly ok: false; readonly reason: string };
@@ -65,7 +70,7 @@ export class RingThreadClient implements Cluster {
   readonly #started = Promise.withResolvers<string>();
   readonly #quorumListeners: ((quorum: QuorumView) => void)[] = [];
   readonly #reloadListeners: ((settings: NodeSettings) => void)[] = [];
-  readonly #questions = new Map<number, (answer: Answer) => void>();
+  readonly #questions = new Map<number, Question>();
   #questionId = 0;
   #groupListener: ((events: readonly PortEvent[]) => void) | undefined;
   /** Events that came before anybody listened. */
@@ -171,6 +176,7 @@ export class RingThreadClient implements Cluster {
   }
 
   async #reloadRequested(nodeid: number, id: number | undefined): Promise<void> {
+    if (id !== undefined) clearTimeout(this.#questions.get(id)?.timeout);
     const outcome = await this.#reloader.reload(nodeid);
     if (id !== undefined) this.#answered(id, { kind: "reloaded", outcome });
   }
@@ -215,18 +221,16 @@ export class RingThreadClient implements Cluster {
         }),
       answerMs,
     );
-    this.#questions.set(id, (answer) => {
-      clearTimeout(timeout);
-      resolve(answer);
-    });
+    this.#questions.set(id, { resolve, timeout });
     this.#post({ kind: "ask", id, question });
     return promise;
   }
 
   #answered(id: number, answer: Answer): void {
-    const resolve = this.#questions.get(id);
+    const question = this.#questions.get(id);
     this.#questions.delete(id);
-    resolve?.(answer);
+    clearTimeout(question?.timeout);
+    question?.resolve(answer);
   }
 
   #request(request: GroupRequest): boolean {

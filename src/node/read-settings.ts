@@ -10,6 +10,7 @@ import type {
   NodeEntry,
   NodeSettings,
 } from "./settings.ts";
+import { ipVersions, type IpVersion } from "./resolve.ts";
 import { readQuorum } from "./quorum-settings.ts";
 import { readScheduling } from "./scheduling-settings.ts";
 import { readTuning } from "./tuning.ts";
@@ -93,6 +94,12 @@ export function keySource(
   return { keyfile: textAt(conf, ["totem", "keyfile"]), key: textAt(conf, ["totem", "key"]) };
 }
 
+/** How host names are to be resolved; the default where the file is wrong (readSettings says so). */
+export function ipVersionOf(conf: Conf): IpVersion {
+  const word = textAt(conf, ["totem", "ip_version"]);
+  return ipVersions.find((version) => version === word) ?? "ipv6-4";
+}
+
 function readCrypto(source: SettingsSource): CryptoSettings {
   const { cipher, hash } = cryptoNames(source.conf);
   if (cipher !== "none" && hash === "none") {
@@ -112,13 +119,7 @@ function readCrypto(source: SettingsSource): CryptoSettings {
 function read(source: SettingsSource): NodeSettings {
   const { conf } = source;
   checkIntegers(conf);
-  choiceAt(
-    conf,
-    ["totem", "ip_version"],
-    ["ipv4", "ipv6", "ipv4-6", "ipv6-4"],
-    "ipv6-4",
-    "Invalid ip_version type",
-  );
+  choiceAt(conf, ["totem", "ip_version"], ipVersions, "ipv6-4", "Invalid ip_version type");
   const transport = choiceAt(
     conf,
     ["totem", "transport"],

@@ -28,7 +28,9 @@ export function isAnswered(path: string): Promise<boolean> {
 export function listen(app: Hono, path: string): ApiSocket {
   mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true });
-  const server = Bun.serve({ unix: path, fetch: app.fetch });
+  // Only the owner connects, and waits as long as the node does: a reload may wait for a name server. Bun's types allow it for TCP only.
+  const unlimited: object = { idleTimeout: 0 };
+  const server = Bun.serve({ unix: path, fetch: app.fetch, ...unlimited });
   chmodSync(path, 0o600);
   return {
     close: async () => {

@@ -120,19 +120,28 @@ export class NodeClient {
     await this.#request("POST", "/v1/log", JSON.stringify(line));
   }
 
-  /** Asks all nodes to read corosync.conf again; the answer is this node's. */
+  /**
+   * Asks all nodes to read corosync.conf again; the answer is this node's. Waits as long as the node does, which may have to wait for
+   * a name server; a node that ends ends the wait.
+   */
   async reload(): Promise<ReloadAnswer> {
-    const response = await this.#request("POST", "/v1/reload");
+    const response = await this.#request("POST", "/v1/reload", undefined, false);
     return v.parse(reloadSchema, await response.json());
   }
 
-  async #request(method: string, path: string, body?: string | Uint8Array): Promise<Response> {
+  async #request(
+    method: string,
+    path: string,
+    body?: string | Uint8Array,
+    isTimed = true,
+  ): Promise<Response> {
     let response: Response;
     try {
       response = await fetch(`http://localhost${path}`, {
         method,
         unix: this.#socket,
-        signal: AbortSignal.timeout(this.#patienceMs),
+        // Bun would give up on its own after five minutes.
+        ...(isTimed ? { signal: AbortSignal.timeout(this.#patienceMs) } : { timeout: false }),
         ...(body === undefined
           ? {}
           : { body: typeof body === "string" ? body : new Uint8Array(body) }),

@@ -1,7 +1,7 @@
 // Equal addresses have equal text; what is no address has none.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { canonicalAddress } from "./address.ts";
+import { canonicalAddress, shortestAddress } from "./address.ts";
 
 test.each([
   ["10.0.0.1", "10.0.0.1"],
@@ -15,6 +15,21 @@ test.each([
 ])("%s", (text, canonical) => {
   expect(canonicalAddress(text)).toBe(canonical);
   expect(canonicalAddress(canonical)).toBe(canonical);
+});
+
+test.each([
+  ["FD00:0:0::0001", "fd00::1"],
+  ["fd00:0:0:1:0:0:0:1", "fd00:0:0:1::1"],
+  ["1:0:0:2:3:0:0:4", "1::2:3:0:0:4"],
+  ["0:0:0:0:0:0:0:0", "::"],
+  ["0:0:0:0:0:0:0:1", "::1"],
+  ["fe80:0:0:0:0:0:0:0", "fe80::"],
+  ["10:0:10:0:10:0:10:0", "10:0:10:0:10:0:10:0"],
+  ["fe80::1%eth0", "fe80::1%eth0"],
+  ["10.0.0.1", "10.0.0.1"],
+])("the shortest spelling of %s", (text, shortest) => {
+  expect(shortestAddress(text)).toBe(shortest);
+  expect(canonicalAddress(shortest)).toBe(canonicalAddress(text));
 });
 
 test.each([

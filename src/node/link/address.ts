@@ -25,6 +25,19 @@ export function canonicalAddress(text: string): string | undefined {
   return groups.map((group) => group.toString(16)).join(":");
 }
 
+/** IPv6 as the machine itself prints it (RFC 5952), so that two spellings are one text; anything else as it is, zones included. */
+export function shortestAddress(text: string): string {
+  const groups = isIpv6(text) ? ipv6Groups(text) : undefined;
+  if (groups === undefined) return text;
+  const full = groups.map((group) => group.toString(16)).join(":");
+  const runs = [...full.matchAll(/\b0(?::0)+\b/g)];
+  const longest = runs.reduce((best, [run]) => (run.length > best.length ? run : best), "");
+  if (longest === "") return full;
+  const at = full.search(new RegExp(`\\b${longest}\\b`));
+  const [head, tail] = [full.slice(0, at), full.slice(at + longest.length)];
+  return `${head.replace(/:$/, "")}::${tail.replace(/^:/, "")}`;
+}
+
 function canonicalIpv4(text: string): string | undefined {
   const parts = text.split(".");
   if (parts.length !== 4) return undefined;
