@@ -2,6 +2,7 @@
 // so that a file which corosync refuses is refused here too. Pure: names are resolved and the key is read by the caller.
 import { entryAt, sectionsOf, type Conf, type ConfSection } from "../conf.ts";
 import { checkIntegers, choiceAt, ConfError, integerAt, nonZeroAt, textAt } from "./conf-value.ts";
+import { ipVersions, type IpVersion } from "./settings.ts";
 import type {
   CipherName,
   CryptoSettings,
@@ -10,7 +11,6 @@ import type {
   NodeEntry,
   NodeSettings,
 } from "./settings.ts";
-import { ipVersions, type IpVersion } from "./resolve.ts";
 import { readQuorum } from "./quorum-settings.ts";
 import { readScheduling } from "./scheduling-settings.ts";
 import { readTuning } from "./tuning.ts";

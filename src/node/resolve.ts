@@ -3,9 +3,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { shortestAddress } from "./link/address.ts";
-
-export const ipVersions = ["ipv4", "ipv6", "ipv4-6", "ipv6-4"] as const;
-export type IpVersion = (typeof ipVersions)[number];
+import type { IpVersion } from "./settings.ts";
 
 export interface FoundAddress {
   readonly address: string;

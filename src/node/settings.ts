@@ -30,6 +30,10 @@ export interface LinkSettings {
   readonly priority: number;
 }
 
+/** Which family's address of a host name is taken: of one only, or the first where there is one (totem.md §6.3). */
+export const ipVersions = ["ipv4", "ipv6", "ipv4-6", "ipv6-4"] as const;
+export type IpVersion = (typeof ipVersions)[number];
+
 export interface NodeEntry {
   readonly nodeid: number;
   readonly name: string;

@@ -7,6 +7,7 @@ import type { DeviceSnapshot } from "../node/device/events.ts";
 import type { RingCounters, RingId } from "../node/ring/events.ts";
 import type { NodeSettings } from "../node/settings.ts";
 import type { LinkSnapshot } from "../node/link/events.ts";
+import { absentBindings, absentSentence } from "../node/link/own-addresses.ts";
 import type { ReloadOutcome } from "../node/reloader.ts";
 import type { TreeStatus } from "../fs/files.ts";
 
@@ -55,6 +56,13 @@ export interface NodeStatus {
     readonly fault?: string;
   }[];
   readonly links: readonly LinkSnapshot[];
+  /** Own addresses that no interface of this machine has now; absent: all are there. Their links wait. */
+  readonly absentAddresses?: readonly {
+    readonly address: string;
+    readonly links: readonly number[];
+    /** What is missing and what to do. */
+    readonly text: string;
+  }[];
   /** The quorum device's client on this node; absent without one. */
   readonly device?: DeviceSnapshot;
   /** Why a configured quorum device has no client here; absent when it has, or none is configured. */
@@ -123,10 +131,23 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       ...faults.get(node.nodeid),
     })),
     links,
+    ...absentAddresses(settings),
     ...(device === undefined ? deviceFault(settings) : { device }),
     tree: source.tree(),
     ...(upgrade === undefined ? {} : { upgrade }),
     mount: source.mount(),
+  };
+}
+
+function absentAddresses(settings: NodeSettings): Pick<NodeStatus, "absentAddresses"> {
+  const absent = absentBindings(settings);
+  if (absent.length === 0) return {};
+  return {
+    absentAddresses: absent.map((binding) => ({
+      address: binding.address,
+      links: binding.links,
+      text: absentSentence(binding),
+    })),
   };
 }
 

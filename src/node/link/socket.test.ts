@@ -137,7 +137,7 @@ test("a closed port is reported for every node of the socket, and sending goes o
   expect(got.map(({ datagram }) => datagram.length)).toEqual([12, 13]);
 });
 
-test("a taken port and a foreign address are explained", async () => {
+test("a taken port is explained", async () => {
   const port = await freePort();
   const nodes = entries("127.0.0.1", "127.0.0.2");
   await started(1, nodes, port);
@@ -146,35 +146,30 @@ test("a taken port and a foreign address are explained", async () => {
     ok: false,
     problem: `127.0.0.1 port ${port}/udp (link 0) is used by another program: stop it (is corosync running?) or choose another mcastport for this link on all nodes`,
   });
-  const foreign = await start(1, entries("192.0.2.77", "127.0.0.2"), port);
-  expect(foreign.opened).toEqual({
-    ok: false,
-    problem: `192.0.2.77 port ${port}/udp (link 0): no interface of this machine has that address: add it, or correct ring0_addr of this node in corosync.conf`,
-  });
   const nowhere = await start(7, nodes, port);
   expect(nowhere.opened.ok).toBe(false);
 });
 
-test("with one good link the other may wait for its address", async () => {
+test("a link whose address is not there yet waits for it, be it the only one", async () => {
   const port = await freePort();
-  const nodes = [{ nodeid: 1, name: "n1", votes: 1, addresses: ["127.0.0.1", "192.0.2.77"] }];
-  const log: LogAction[] = [];
-  const opened = await openLinkSockets({
-    nodeid: 1,
-    nodes,
-    links: [
-      { ...linkSettings(0), port },
-      { ...linkSettings(1), port },
-    ],
-    received: () => undefined,
-    refused: () => undefined,
-    log: (line) => log.push(line),
-  });
-  if (!opened.ok) throw new Error(opened.problem);
-  open.push(opened.sockets);
-  expect(log.map(({ text }) => text)).toEqual([
-    `192.0.2.77 port ${port}/udp (link 1): no interface of this machine has that address: add it, or correct ring1_addr of this node in corosync.conf`,
-  ]);
+  for (const addresses of [["127.0.0.1", "192.0.2.77"], ["192.0.2.78"]]) {
+    const nodes = [{ nodeid: 1, name: "n1", votes: 1, addresses }];
+    const log: LogAction[] = [];
+    const opened = await openLinkSockets({
+      nodeid: 1,
+      nodes,
+      links: addresses.map((_, link) => ({ ...linkSettings(link), port })),
+      received: () => undefined,
+      refused: () => undefined,
+      log: (line) => log.push(line),
+    });
+    if (!opened.ok) throw new Error(opened.problem);
+    open.push(opened.sockets);
+    const link = addresses.length - 1;
+    expect(log.map(({ text }) => text)).toEqual([
+      `${addresses[link]} port ${port}/udp (link ${link}): no interface of this machine has that address, the link waits for it: add it, or correct ring${link}_addr of this node in corosync.conf`,
+    ]);
+  }
 });
 
 test("a reconfiguration that cannot be had leaves everything as it was", async () => {

@@ -1,7 +1,6 @@
 // The UDP sockets of one node: one per local address and port, for all nodes and both directions. Spec: knet.md §2.1, §7;
 // engineering.md §10 (options by FFI before the descriptor goes to Bun). Host code.
 // It never answers a source address and never sends from another socket than the link's own.
-import { networkInterfaces } from "node:os";
 import {
   bindUdpSocket,
   closeFd,
@@ -12,9 +11,10 @@ import {
 } from "../../libc.ts";
 import type { LogAction } from "../../world.ts";
 import type { LinkSettings, NodeEntry } from "../settings.ts";
-import { canonicalAddress, isIpv6 } from "./address.ts";
+import { isIpv6 } from "./address.ts";
 import { linkAddresses } from "./configuration.ts";
 import type { LinksEvent } from "./events.ts";
+import { absentSentence, type Binding, bindingKey, bindings, linkNames } from "./own-addresses.ts";
 import { type Datagram, type Destination, SendQueue, type Sent } from "./send-queue.ts";
 
 const BUFFER_BYTES = 8 * 1024 * 1024;
@@ -101,16 +101,7 @@ export class LinkSockets {
    */
   async reconfigure(configuration: LinkSocketsConfiguration): Promise<string | undefined> {
     const { nodeid } = this.#options;
-    const self = configuration.nodes.find((node) => node.nodeid === nodeid);
-    const wanted = new Map<string, Binding>();
-    for (const { number, port } of configuration.links) {
-      const address = self?.addresses[number];
-      if (address === undefined) continue;
-      const key = bindingKey(address, port);
-      const binding = wanted.get(key) ?? { address, port, links: [] };
-      binding.links.push(number);
-      wanted.set(key, binding);
-    }
+    const wanted = bindings({ ...configuration, nodeid });
     if (wanted.size === 0) {
       return `node ${nodeid} has no address in the nodelist: set ring0_addr of this node in corosync.conf`;
     }
@@ -135,8 +126,6 @@ export class LinkSockets {
   }
 
   async #openAll(wanted: ReadonlyMap<string, Binding>): Promise<string | undefined> {
-    const missing = [...wanted.values()].filter(({ address }) => !isOurs(address));
-    if (missing.length > 0 && missing.length === wanted.size) return missing.map(absent).join("; ");
     let problem: string | undefined;
     for (const [key, binding] of wanted) {
       if (this.#sockets.has(key)) continue;
@@ -284,12 +273,6 @@ function transmit(socket: BunSocket, batch: readonly Datagram[]): Sent {
   }
 }
 
-interface Binding {
-  readonly address: string;
-  readonly port: number;
-  readonly links: number[];
-}
-
 type Bound =
   | { readonly ok: true; readonly fd: number; readonly warning: string | undefined }
   | { readonly ok: false; readonly problem: string };
@@ -309,11 +292,11 @@ function bindLink(binding: Binding): Bound {
   if (bound.call !== "bind" || bound.errno !== errnos.EADDRNOTAVAIL) {
     return { ok: false, problem: bindProblem(binding, bound.call, bound.errno) };
   }
-  // Another link works: this one waits for its address, as corosync's does.
+  // DHCP, a bond or a VPN may bring the address later: the link waits for it, as corosync's does, be it the only one.
   const free = [...options, [option.SOL_IP, option.IP_FREEBIND, 1] as const];
   const waiting = bindUdpSocket({ address, port, options: free });
   if (!waiting.ok) return { ok: false, problem: bindProblem(binding, waiting.call, waiting.errno) };
-  return { ok: true, fd: tune(waiting.fd, six), warning: absent(binding) };
+  return { ok: true, fd: tune(waiting.fd, six), warning: absentSentence(binding) };
 }
 
 /** Options that help but that no node must die for: without the right to force them the kernel's own limits hold. */
@@ -342,33 +325,10 @@ function bindProblem(binding: Binding, call: string, errno: number): string {
   if (call === "address") {
     return `${where}: "${address}" is no IP address: correct ring${binding.links[0] ?? 0}_addr of this node in corosync.conf`;
   }
-  if (errno === errnos.EADDRNOTAVAIL) return absent(binding);
   if (errno === errnos.EADDRINUSE) {
     return `${where} is used by another program: stop it (is corosync running?) or choose another mcastport for this link on all nodes`;
   }
   return `${where} cannot be opened (${call}: ${errnoName(errno)}): check that this program may open UDP sockets there`;
-}
-
-function absent(binding: Binding): string {
-  return `${binding.address} port ${binding.port}/udp (${linkNames(binding)}): no interface of this machine has that address: add it, or correct ring${binding.links[0] ?? 0}_addr of this node in corosync.conf`;
-}
-
-function linkNames({ links }: Binding): string {
-  return links.length === 1 ? `link ${links[0]}` : `links ${links.join(", ")}`;
-}
-
-function isOurs(address: string): boolean {
-  const wanted = canonicalAddress(address);
-  // All of 127.0.0.0/8 is ours, though only one of it is listed; wildcards are nobody's.
-  if (wanted?.startsWith("127.") === true || wanted === "0.0.0.0") return true;
-  for (const addresses of Object.values(networkInterfaces())) {
-    if (addresses?.some((entry) => canonicalAddress(entry.address) === wanted)) return true;
-  }
-  return false;
-}
-
-function bindingKey(address: string, port: number): string {
-  return `${canonicalAddress(address) ?? address} ${port}`;
 }
 
 /** Link numbers are below 8. */

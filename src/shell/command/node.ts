@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { groupId } from "../../libc.ts";
 import { type ClusterInfo, ConfigurationTree } from "../../fs/fs.ts";
 import { FuseMount } from "../../fs/fuse/mount.ts";
+import { absentBindings } from "../../node/link/own-addresses.ts";
 import { loadSettings } from "../../node/load-settings.ts";
 import { RingThreadClient } from "../../node/node.ts";
 import type { NodeSettings } from "../../node/settings.ts";
@@ -114,11 +115,19 @@ class RunningNode {
     this.#serveDeviceTool();
     await this.#mountTree(tree);
     this.#feedWatchdog();
-    this.#manager.ready("ring started");
+    // With an address that is not there yet too: who waits for this service would wait for the network instead.
+    this.#manager.ready(`ring started${this.#absentText()}`);
     this.#log(
       "notice",
       `node ${this.#settings.name} (${this.#settings.nodeid}) is running, version ${this.#options.version}`,
     );
+  }
+
+  /** For the service manager's status line; "" when all own addresses are there. */
+  #absentText(): string {
+    const absent = absentBindings(this.#cluster.settings);
+    if (absent.length === 0) return "";
+    return `; no interface has ${absent.map(({ address }) => address).join(", ")} yet`;
   }
 
   async untilEnd(): Promise<number> {
@@ -220,7 +229,7 @@ class RunningNode {
     this.#cluster.onQuorum((quorum) => {
       const meaning = quorumMeaning(quorum);
       tree.setQuorate(quorum.quorate, meaning);
-      this.#manager.status(meaning);
+      this.#manager.status(`${meaning}${this.#absentText()}`);
     });
     this.#cluster.onReloaded((settings) => tree.setCluster(clusterInfo(settings)));
     this.#ringStarted = true;

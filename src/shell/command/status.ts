@@ -37,6 +37,7 @@ export function statusText(status: NodeStatus): string {
     ...reloadLines(status),
     `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
     `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
+    ...(status.absentAddresses ?? []).map(({ text }) => `Address ${text}`),
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
     ...(tree.writable ? [] : [`        ${tree.reason}`]),
     `        digest ${tree.digest.slice(0, 16)}${comparedText(tree)}`,
