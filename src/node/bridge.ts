@@ -2,7 +2,7 @@
 // buffers are transferred, never shared. If either side dies the process ends.
 import type { GroupRequest, LogAction, PortEvent } from "../world.ts";
 import type { DeviceSnapshot } from "./device/events.ts";
-import type { MemberSnapshot, QuorumView } from "./events.ts";
+import type { MemberEnd, MemberSnapshot, QuorumView } from "./events.ts";
 import type { PeerFault } from "./key-watch.ts";
 import type { LinkSnapshot } from "./link/events.ts";
 import type { NodeSettings } from "./settings.ts";
@@ -49,7 +49,7 @@ export type FromRing =
   | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }
   /** Bytes of earlier `requests` that the member has taken over: credit for new ones. */
   | { readonly kind: "taken"; readonly bytes: number }
-  | { readonly kind: "finished"; readonly clean: boolean; readonly reason: string };
+  | ({ readonly kind: "finished" } & MemberEnd);
 
 export type RingAnswer =
   | { readonly kind: "snapshot"; readonly snapshot: RingSnapshot }

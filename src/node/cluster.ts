@@ -2,7 +2,7 @@
 import type { GroupPort } from "../world.ts";
 import type { RingSnapshot } from "./bridge.ts";
 import type { ReloadOutcome } from "./reloader.ts";
-import type { QuorumView } from "./events.ts";
+import type { MemberEnd, QuorumView } from "./events.ts";
 import type { NodeSettings } from "./settings.ts";
 
 export interface Cluster {
@@ -15,7 +15,7 @@ export interface Cluster {
   readonly quorum: QuorumView | undefined;
   onQuorum(listener: (quorum: QuorumView) => void): void;
   /** Resolves when the ring thread has ended; rejects never. */
-  readonly finished: Promise<{ readonly clean: boolean; readonly reason: string }>;
+  readonly finished: Promise<MemberEnd>;
   snapshot(): Promise<RingSnapshot>;
   setExpectedVotes(votes: number): Promise<{ readonly ok: boolean; readonly reason: string }>;
   cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }>;

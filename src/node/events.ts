@@ -73,8 +73,15 @@ export type MemberAction =
   /** The send queue has room again. */
   | { readonly kind: "drained" }
   /** The member is done: a clean stop, or a reason to end the process (configuration version too old, …). */
-  | { readonly kind: "finished"; readonly clean: boolean; readonly reason: string }
+  | ({ readonly kind: "finished" } & MemberEnd)
   | LogAction;
+
+export interface MemberEnd {
+  readonly clean: boolean;
+  readonly reason: string;
+  /** This node's corosync.conf is to blame: another start would end, and disturb the ring, in the same way. */
+  readonly isConfiguration?: true;
+}
 
 export interface VoterView {
   readonly nodeid: number;

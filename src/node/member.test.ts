@@ -284,7 +284,7 @@ describe("member", () => {
     net.start({ settings: busSettings({ nodeid: 3, nodes: 3, configVersion: 5 }) });
     expect(net.until(() => net.node(3).isFinished)).toBe(true);
     const end = net.node(3).actions.at(-1);
-    expect(end).toMatchObject({ kind: "finished", clean: false });
+    expect(end).toMatchObject({ kind: "finished", clean: false, isConfiguration: true });
     expect(end?.kind === "finished" && end.reason).toStartWith(
       "Received config version (7) is different than my config version (5)! Exiting",
     );

@@ -3,7 +3,13 @@
 // Stopping gracefully follows services.md §8.1 and totem.md §3.10: our words first, then the LEAVE, then silence.
 import { equalBytes } from "../bytes.ts";
 import type { Core, Random } from "../world.ts";
-import type { MemberAction, MemberEvent, MemberSnapshot, MemberTimer } from "./events.ts";
+import type {
+  MemberAction,
+  MemberEnd,
+  MemberEvent,
+  MemberSnapshot,
+  MemberTimer,
+} from "./events.ts";
 import type { RingAction, RingEvent, RingId } from "./ring/events.ts";
 import { Ring } from "./ring/ring.ts";
 import type { ServiceAction } from "./service.ts";
@@ -25,11 +31,6 @@ export interface MemberOptions {
   readonly observe?: (action: RingAction) => void;
 }
 
-interface End {
-  readonly clean: boolean;
-  readonly reason: string;
-}
-
 type Phase = "waiting" | "running" | "finished";
 
 export class Member implements Core<MemberEvent, MemberAction> {
@@ -40,7 +41,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
   readonly #observe: ((action: RingAction) => void) | undefined;
   #phase: Phase = "waiting";
   /** A stop under way, and the message whose delivery shows that all our last words were heard. */
-  #leaving: { readonly end: End; readonly lastWord: Uint8Array } | undefined;
+  #leaving: { readonly end: MemberEnd; readonly lastWord: Uint8Array } | undefined;
   /** The ring is to be left at the end of this step. */
   #mustLeaveRing = false;
   #hadRoom = true;
@@ -250,7 +251,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
           this.#keyPhases.push({ phase: action.phase, deliveries: this.#deliveries });
           break;
         case "leave":
-          this.#stop({ clean: false, reason: action.reason }, now, out);
+          this.#stop({ clean: false, reason: action.reason, isConfiguration: true }, now, out);
           break;
         case "die":
           work.length = 0;
@@ -273,7 +274,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
   }
 
   /** Says what others should know before we go; the ring is left when the last of it has come back to us. */
-  #stop(end: End, now: number, out: MemberAction[]): void {
+  #stop(end: MemberEnd, now: number, out: MemberAction[]): void {
     if (this.#leaving !== undefined) return;
     if (this.#phase === "waiting") return this.#finish(end, out);
     this.#leaving = { end, lastWord: this.#services.close() };
@@ -291,7 +292,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
     this.#finish(leaving.end, out);
   }
 
-  #finish(end: End, out: MemberAction[]): void {
+  #finish(end: MemberEnd, out: MemberAction[]): void {
     const refusals: ServiceAction[] = [];
     this.#services.refusePending("this node is stopping", refusals);
     for (const action of refusals) if (action.kind === "replied") out.push(action);
@@ -299,7 +300,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       out.push({ kind: "disarm", timer });
     }
     this.#phase = "finished";
-    out.push({ kind: "finished", clean: end.clean, reason: end.reason });
+    out.push({ kind: "finished", ...end });
   }
 
   #tellRoom(out: MemberAction[]): void {

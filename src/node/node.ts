@@ -10,7 +10,7 @@ import {
   type ToRing,
 } from "./bridge.ts";
 import type { Cluster } from "./cluster.ts";
-import type { QuorumView } from "./events.ts";
+import type { MemberEnd, QuorumView } from "./events.ts";
 import type { SettingsResult } from "./read-settings.ts";
 import { Reloader, type ReloadOutcome } from "./reloader.ts";
 import type { NodeSettings } from "./settings.ts";
@@ -60,13 +60,13 @@ export function newRingThread(): Worker {
 /** A ring thread that may be asked to join groups before it is started: requests wait until then. */
 export class RingThreadClient implements Cluster {
   readonly groups: GroupPort;
-  readonly finished: Promise<{ readonly clean: boolean; readonly reason: string }>;
+  readonly finished: Promise<MemberEnd>;
   #quorum: QuorumView | undefined;
   readonly #options: ClusterOptions;
   readonly #reloader: Reloader;
   #settings: NodeSettings;
   #worker: Worker | undefined;
-  readonly #finish: (end: { clean: boolean; reason: string }) => void;
+  readonly #finish: (end: MemberEnd) => void;
   readonly #started = Promise.withResolvers<string>();
   readonly #quorumListeners: ((quorum: QuorumView) => void)[] = [];
   readonly #reloadListeners: ((settings: NodeSettings) => void)[] = [];
@@ -83,7 +83,7 @@ export class RingThreadClient implements Cluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    const finished = Promise.withResolvers<{ clean: boolean; reason: string }>();
+    const finished = Promise.withResolvers<MemberEnd>();
     this.finished = finished.promise;
     this.#finish = finished.resolve;
     this.#reloader = new Reloader({
@@ -118,9 +118,11 @@ export class RingThreadClient implements Cluster {
       this.#received(event.data),
     );
     worker.addEventListener("error", (event) => {
-      this.#end(false, `the ring thread failed: ${event.message}`);
+      this.#end({ clean: false, reason: `the ring thread failed: ${event.message}` });
     });
-    worker.addEventListener("close", () => this.#end(false, "the ring thread ended"));
+    worker.addEventListener("close", () =>
+      this.#end({ clean: false, reason: "the ring thread ended" }),
+    );
     return this.#started.promise;
   }
 
@@ -183,10 +185,11 @@ export class RingThreadClient implements Cluster {
 
   async stop(): Promise<void> {
     if (this.#ended) return;
-    if (this.#worker === undefined) return this.#end(true, "");
+    if (this.#worker === undefined) return this.#end({ clean: true, reason: "" });
     this.#post({ kind: "stop" });
     const timeout = setTimeout(
-      () => this.#end(false, `the ring thread did not stop within ${stopMsMax} ms`),
+      () =>
+        this.#end({ clean: false, reason: `the ring thread did not stop within ${stopMsMax} ms` }),
       stopMsMax,
     );
     await this.finished;
@@ -294,19 +297,20 @@ export class RingThreadClient implements Cluster {
         this.#waitingBytes -= message.bytes;
         return;
       case "finished":
-        this.#end(message.clean, message.reason);
+        this.#end(message);
         return;
       default:
         message satisfies never;
     }
   }
 
-  #end(clean: boolean, reason: string): void {
+  #end(end: MemberEnd): void {
     if (this.#ended) return;
+    const { reason } = end;
     this.#ended = true;
     for (const id of this.#questions.keys()) this.#answered(id, { kind: "refused", reason });
     this.#started.resolve(reason);
     this.#worker?.terminate();
-    this.#finish({ clean, reason });
+    this.#finish(end);
   }
 }

@@ -2,7 +2,7 @@
 // actions become sockets, files, timers and messages to the main thread. Nothing in here decides anything.
 import type { GroupRequest, LogAction, PortEvent, Random } from "../world.ts";
 import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
-import type { MemberAction, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
+import type { MemberAction, MemberEnd, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
 import { DeviceHost } from "./device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { inflate } from "./link/inflate.ts";
@@ -46,7 +46,7 @@ export interface RingHostPort {
   /** corosync.conf is to be read again (services.md §5.4). */
   readonly reloadRequested: (nodeid: number, id: number | undefined) => void;
   readonly taken: (request: GroupRequest) => void;
-  readonly finished: (clean: boolean, reason: string) => void;
+  readonly finished: (end: MemberEnd) => void;
 }
 
 type Turn =
@@ -82,7 +82,7 @@ export class RingHost {
   readonly #requests: GroupRequest[] = [];
   #running = false;
   /** Set by the member's last action; what it asked to send before still goes out. */
-  #end: { readonly clean: boolean; readonly reason: string } | undefined;
+  #end: MemberEnd | undefined;
   #ended = false;
   #tokens = 0;
 
@@ -296,7 +296,7 @@ export class RingHost {
     } finally {
       this.#running = false;
     }
-    if (this.#end !== undefined) this.#finish(this.#end.clean, this.#end.reason);
+    if (this.#end !== undefined) this.#finish(this.#end);
     else this.#submitWaiting();
   }
 
@@ -451,14 +451,14 @@ export class RingHost {
     this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
   }
 
-  #finish(clean: boolean, reason: string): void {
+  #finish(end: MemberEnd): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#memberTimers.stop();
     this.#linkTimers.stop();
     this.#schedulingTimer.stop();
     this.#device?.stop();
-    this.#port.finished(clean, reason);
+    this.#port.finished(end);
   }
 }
 

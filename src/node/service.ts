@@ -113,7 +113,7 @@ export type ServiceTimer = "lastManStanding" | "deviceTimeout";
 export type ServiceAction =
   /** A whole totempg message, prefix included, for the ring. */
   | { readonly kind: "submit"; readonly queue: SendQueue; readonly message: Uint8Array }
-  /** The node must leave the cluster by itself, cleanly (services.md §2.4). */
+  /** The node must leave the cluster by itself, cleanly: its configuration is not the cluster's (services.md §2.4). */
   | { readonly kind: "leave"; readonly reason: string }
   /** The node must end at once, without a word to the others (cfg kill). */
   | { readonly kind: "die"; readonly reason: string }

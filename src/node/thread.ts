@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import type { LogAction, PortEvent, Random } from "../world.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
 import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
+import type { MemberEnd } from "./events.ts";
 import type { NodeSettings } from "./settings.ts";
 import { scheduleThisThread } from "./scheduling.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
@@ -116,7 +117,7 @@ class RingThread {
         this.#takenBytes += requestBytes(request);
         this.#schedule();
       },
-      finished: (clean, reason) => this.#finish(clean, reason),
+      finished: (end) => this.#finish(end),
     };
   }
 
@@ -158,10 +159,10 @@ class RingThread {
   }
 
   /** The LEAVE must really be out before the sockets close (close sends what waits): a lost one costs token + consensus. */
-  #finish(clean: boolean, reason: string): void {
+  #finish(end: MemberEnd): void {
     this.#sockets?.close();
     this.#flush();
-    this.#post({ kind: "finished", clean, reason });
+    this.#post({ kind: "finished", ...end });
   }
 
   #post(message: FromRing): void {

@@ -5,6 +5,7 @@ import { commandTable } from "./cli-table-verbs.ts";
 import { runTable } from "./cli-table-parse.ts";
 import { note, write } from "./cli-words.ts";
 import { linkNames } from "./link-names.ts";
+import { endSupervision } from "./supervisor.ts";
 
 /** Runs one command line; `name` is what the program was called by. Never throws for what a person typed. */
 export async function run(name: string, args: readonly string[]): Promise<number> {
@@ -12,7 +13,10 @@ export async function run(name: string, args: readonly string[]): Promise<number
     const { runLink } = await import("./links.ts");
     return runLink(name, args);
   }
-  return runTable({ ...commandTable(), versionLine: versionLine(), welcome, write, note }, args);
+  const table = { ...commandTable(), versionLine: versionLine(), welcome, write, note };
+  const code = await runTable(table, args);
+  endSupervision(code);
+  return code;
 }
 
 async function welcome(): Promise<number> {

@@ -167,6 +167,16 @@ test("a second node on the same directory ends, the first goes on", async () => 
   expect(before.ring.members).toEqual([1]);
 }, 60_000);
 
+test("a configuration older than the cluster's ends with 8, which no service manager starts again", async () => {
+  const text = conf(["v1", "v2"], "127.21.7");
+  const root = layOut("v1", text.replace("config_version: 1", "config_version: 2"));
+  start(root, "v1");
+  await statusWhen(root, ({ ring }) => ring.members.length === 1);
+  const older = await start(layOut("v2", text), "v2").ended;
+  expect(older.code).toBe(8);
+  expect(sentence(older)).toContain("config version (2) is different than my config version (1)");
+}, 60_000);
+
 test("a node with another key says so, as do those that hear it; the cluster that it disturbs does not notice", async () => {
   const names = ["k1", "k2", "k3"];
   const text = conf(names, "127.21.4");

@@ -238,9 +238,10 @@ class RunningNode {
     if (reason !== "") throw new CommandFailure(reason);
     // Stopped after the tree has left its groups: the tree is undone before the ring.
     this.#undo.unshift(() => this.#cluster.stop());
-    void this.#cluster.finished.then(({ clean, reason: why }) =>
-      this.#end.resolve({ code: clean ? exitOk : exitFailed, reason: why }),
-    );
+    void this.#cluster.finished.then(({ clean, reason: why, isConfiguration }) => {
+      const failed = isConfiguration === true ? exitConfiguration : exitFailed;
+      this.#end.resolve({ code: clean ? exitOk : failed, reason: why });
+    });
   }
 
   #serveApi(tree: ConfigurationTree): void {

@@ -1,6 +1,6 @@
 // The units as their own tools read them: systemd-analyze verify, sh -n and shellcheck; and what must be in them.
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type UnitForm, unitText } from "./unit-text.ts";
@@ -117,6 +117,32 @@ describe("systemd", () => {
     expect(lines).toContain("ConditionPathExists=/var/lib/quorate/upgrade.json");
     expect(lines).toContain(`ExecStart=${bin}.prev rescue --bin ${bin}`);
   });
+});
+
+test("a wrong command line or configuration does not become right by another start", () => {
+  for (const service of ["node", "qnetd"] as const) {
+    const line = /^RestartPreventExitStatus=(.*)$/m.exec(textOf(service, "systemd"))?.[1];
+    expect(line?.split(" ")).toEqual(expect.arrayContaining(["2", "8"]));
+  }
+});
+
+test("the plain script starts again after a failure, and not after codes 2 and 8", () => {
+  for (const [code, starts] of [
+    [1, 3],
+    [2, 1],
+    [8, 1],
+  ] as const) {
+    const root = mkdtempSync(join(directory, "rc-"));
+    mkdirSync(join(root, "var/run"), { recursive: true });
+    const failing = join(root, "quorate");
+    writeFileSync(failing, `#!/bin/sh\necho start >>${root}/starts\nexit ${code}\n`);
+    chmodSync(failing, 0o755);
+    const script = join(root, "script");
+    writeFileSync(script, textOf("qnetd", "rc", { bin: failing, root }));
+    expect(run("sh", script, "supervise")).toContain(`was given up, exit code ${code}`);
+    expect(readFileSync(join(root, "starts"), "utf8")).toBe("start\n".repeat(starts));
+    expect(readFileSync(join(root, "var/run/quorate-qnetd.failed"), "utf8")).toBe(`${code}\n`);
+  }
 });
 
 describe("scripts", () => {
