@@ -4,7 +4,7 @@ import { note, rootOption, wordOf, write } from "./cli-words.ts";
 
 /** The verbs, for help. */
 export const qdeviceUsage = [
-  "setup TOKEN    with the token of `quorate qnetd invite` on the vote server",
+  "setup TOKEN    with the token of `quorate qnetd invite` on the vote server; `-` asks for it, DIR/FILE holds it",
   "setup ADDRESS  an original server, with --p12 or --cert, --key and --ca, or --tls off",
   "remove         take the vote server out of the cluster's configuration",
   "status         the device's vote on this node, and why",
@@ -16,12 +16,14 @@ export function qdeviceVerb(cli: CAC): void {
     .option("--tls <off|on|required>", "Of the connection to the vote server (setup)")
     .option("--port <port>", "Of the vote server (setup ADDRESS)")
     .option("--p12 <file>", "Key, certificate and authority in one file (setup ADDRESS)")
-    .option("--password <text>", "Of the PKCS#12 file", { default: "" })
+    .option("--password <text>", "Of the PKCS#12 file; - asks for it (default: none)")
+    .option("--password-file <file>", "The same in the first line of a file")
     .option("--cert <file>", "The cluster's certificate (setup ADDRESS)")
     .option("--key <file>", "Its private key (setup ADDRESS)")
     .option("--ca <file>", "The server's authority (setup ADDRESS)")
     .option("--json", "For scripts")
     .example("quorate qdevice setup quorate1.AbCd…")
+    .example("quorate qdevice setup - < token.txt")
     .example("quorate qdevice setup 192.0.2.7 --tls off")
     .example("quorate qdevice remove")
     .action(
@@ -31,6 +33,8 @@ export function qdeviceVerb(cli: CAC): void {
         options: Readonly<Record<string, unknown>>,
       ) => {
         const { qdeviceCommand } = await import("./command/qdevice.ts");
+        const { passwordOf } = await import("./secret.ts");
+        const [password, file] = [wordOf(options["password"]), wordOf(options["passwordFile"])];
         return qdeviceCommand({
           root: String(options["root"]),
           verb,
@@ -40,7 +44,7 @@ export function qdeviceVerb(cli: CAC): void {
           port: wordOf(options["port"]),
           files: {
             p12: wordOf(options["p12"]),
-            password: wordOf(options["password"]) ?? "",
+            password: await passwordOf(password, file),
             certificate: wordOf(options["cert"]),
             key: wordOf(options["key"]),
             authority: wordOf(options["ca"]),

@@ -46,7 +46,11 @@ export function qnetdVerb(cli: CAC): void {
     .option("--list", "Invitations that are open (invite)")
     .option("--revoke <cluster>", "Take back an invitation (invite)")
     .option("--let-server-sign", "Let the daemon's group read the authority's key (invite)")
-    .option("--password <text>", "Of the PKCS#12 files (certificates import)", { default: "" })
+    .option(
+      "--password <text>",
+      "Of the PKCS#12 files (certificates import); - asks for it (default: none)",
+    )
+    .option("--password-file <file>", "The same in the first line of a file")
     .example("quorate qnetd")
     .example("quorate qnetd --root /mnt/data/quorate --tls required")
     .example("quorate qnetd status --watch")
@@ -120,6 +124,7 @@ function inviteVerb([cluster]: readonly string[], options: Options) {
 
 async function certificates(args: readonly string[], options: Options): Promise<number> {
   const { qnetdCertificatesCommand } = await import("./command/qnetd-certificates.ts");
+  const { passwordOf } = await import("./secret.ts");
   const settings = await settingsOf(options);
   const [verb = "list", ...files] = args;
   return qnetdCertificatesCommand({
@@ -127,7 +132,7 @@ async function certificates(args: readonly string[], options: Options): Promise<
     nickname: settings.certNickname,
     verb,
     files,
-    password: wordOf(options["password"]) ?? "",
+    password: await passwordOf(wordOf(options["password"]), wordOf(options["passwordFile"])),
     json: options["json"] === true,
     write,
     now: () => Date.now(),

@@ -108,7 +108,10 @@ function parse(cli: CAC, args: readonly string[]): void {
 function marked(word: string): string {
   const [, option, value] = /^(-[^=]*=)(.*)$/s.exec(word) ?? [];
   if (option !== undefined) return `${option}${mark}${value ?? ""}`;
-  return !word.startsWith("-") && Number.isFinite(Number(word)) ? `${mark}${word}` : word;
+  // "-" is a word, as a rule for standard input.
+  return word === "-" || (!word.startsWith("-") && Number.isFinite(Number(word)))
+    ? `${mark}${word}`
+    : word;
 }
 
 function unmarked(word: string): string {
@@ -139,7 +142,7 @@ function writtenOptions(args: readonly string[]): readonly WrittenOption[] {
     const equals = word.indexOf("=");
     const name = equals < 0 ? word : word.slice(0, equals);
     const next = words[at + 1];
-    const following = next === undefined || next.startsWith("-") ? undefined : next;
+    const following = next === undefined || /^-./.test(next) ? undefined : next;
     const value = equals < 0 ? following : word.slice(equals + 1);
     const isJoined = equals >= 0;
     if (name.startsWith("--")) return [{ name, value, isJoined }];

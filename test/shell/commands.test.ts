@@ -190,6 +190,12 @@ describe("words stay as they were typed", () => {
     expect(called?.args.slice(0, 2)).toEqual(["cat", ["--json", "-x"]]);
   });
 
+  test("a single dash is a word, and a value", async () => {
+    const outcome = await line("qdevice", "setup", "-", "--password", "-", "--force");
+    expect(outcome.called?.args.slice(0, 2)).toEqual(["setup", ["-"]]);
+    expect(optionsOf(outcome)).toMatchObject({ password: "-", force: true });
+  });
+
   test("a repeatable option keeps all its values, a switch twice is a switch", async () => {
     const outcome = await line("qnetd", "--set", "a=1", "--set", "b=2", "--debug", "--debug");
     expect(optionsOf(outcome)).toMatchObject({ set: ["a=1", "b=2"], debug: true });

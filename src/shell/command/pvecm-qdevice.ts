@@ -23,7 +23,7 @@ import { enrolBySsh, type SshOrder } from "../enrol-ssh.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import { probeVoteServer } from "../probe.ts";
-import { handText, obstacleText, targetOfToken, type Target } from "./qdevice.ts";
+import { handText, obstacleText, targetOfToken, type Target, targetWord } from "./qdevice.ts";
 
 const exitDied = 255;
 const portDefault = 5403;
@@ -92,7 +92,7 @@ async function setUp(
   const state = await stateOf(client);
   await checkSetup(client, options, state, force);
   const say = (line: string): void => write(`${line}\n`);
-  const target = await targetOf(options, state, address, say);
+  const target = await targetOf(options, state, await targetWord(address), say);
   const { host, port, tls, identity } = target;
   const { clusterName, nodes } = state.facts;
   const probed = await probeVoteServer({ host, port, cluster: clusterName, tls, identity });
@@ -257,7 +257,7 @@ function checkedWords(
   force: string | undefined,
 ): boolean {
   const faults: string[] = [];
-  if (isIP(address) === 0 && !looksLikeToken(address)) {
+  if (isIP(address) === 0 && !looksLikeToken(address) && address !== "-") {
     faults.push("address: value does not look like a valid IP address");
   }
   if (network !== undefined && !isCidr(network)) {

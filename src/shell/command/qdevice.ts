@@ -32,6 +32,7 @@ import { enrol } from "../enrol.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import { probeVoteServer } from "../probe.ts";
+import { readSecret } from "../secret.ts";
 import type { NodeStatus } from "../status.ts";
 import { table } from "../table.ts";
 
@@ -41,7 +42,7 @@ const portMax = 65_535;
 export interface QdeviceOptions {
   readonly root: string;
   readonly verb: string;
-  /** Of `setup`: a token, or an address. */
+  /** Of `setup`: a token, "-" or a file for one, or an address. */
   readonly args: readonly string[];
   /** A device for an odd number of nodes too. */
   readonly force: boolean;
@@ -78,12 +79,24 @@ export async function qdeviceCommand(options: QdeviceOptions): Promise<number> {
   }
   switch (options.verb) {
     case "setup":
-      return setUp(client, options, options.args[0] ?? "");
+      return setUp(client, options, await targetWord(options.args[0] ?? ""));
     case "remove":
       return remove(client, options);
     default:
       return statusOf(client, options);
   }
+}
+
+/** "-" or a path stands for a token elsewhere (no token or address holds a slash); the line that `invite` prints will do too. */
+export async function targetWord(word: string): Promise<string> {
+  if (word !== "-" && !word.includes("/")) return word;
+  const line = await readSecret(word, "token");
+  const token = line.split(/\s+/).find(looksLikeToken);
+  if (token !== undefined) return token;
+  const where = word === "-" ? "on standard input" : `in ${word}`;
+  throw new CommandFailure(
+    `what stands ${where} is no token: one begins with "quorate1.", and \`quorate qnetd invite\` on the vote server makes it`,
+  );
 }
 
 async function setUp(client: NodeClient, options: QdeviceOptions, word: string): Promise<number> {

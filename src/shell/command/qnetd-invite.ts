@@ -119,7 +119,8 @@ function invite(options: QnetdInviteOptions, cluster: string): number {
   }
   options.note(
     `Invitation for the cluster "${cluster}", to be used once, until ${until} (${addresses.join(", ")} port ${port}).\n` +
-      "Whoever has the token gets the cluster's certificate: keep it to yourself. Run on one node of the cluster:\n\n",
+      "Whoever has the token gets the cluster's certificate: keep it to yourself. Run on one node of the cluster\n" +
+      "(with - in place of the token it is asked for, and no other user of that node can read it meanwhile):\n\n",
   );
   options.write(`quorate qdevice setup ${token}\n`);
   return exitOk;
