@@ -43,6 +43,8 @@ export class EnrolmentDoor {
   readonly #options: EnrolmentDoorOptions;
   readonly #invites: InviteStore;
   readonly #gate = new EnrolmentGate();
+  readonly #visits = new Map<number, Visit>();
+  #visitCount = 0;
   /** One request at a time decides and signs: an invitation must not serve two. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -54,14 +56,18 @@ export class EnrolmentDoor {
   /** Takes over a connection after its first bytes. The socket ends with it, by a deadline at the latest. */
   open(socket: Socket, first: Uint8Array): void {
     const address = socket.remoteAddress ?? "";
-    const admitted = this.#gate.enter(address, this.#options.now());
-    if (!admitted.ok) {
-      this.#log("warning", `enrolment of ${address} is refused: ${admitted.reason}`);
+    this.#visitCount += 1;
+    const id = this.#visitCount;
+    const entered = this.#gate.enter(id, address, this.#options.now());
+    if (entered.kind === "refused") {
+      this.#log("warning", `enrolment of ${address} is refused: ${entered.why}`);
       return void socket.destroy();
     }
+    if (entered.evicted !== undefined) this.#visits.get(entered.evicted)?.end();
     let isBlamed = true;
     const visit = new Visit(socket, this.#options.deadlineMs ?? deadlineMsDefault, {
       answer: async (text) => {
+        this.#gate.asked(id);
         const answer = await this.#answer(text, address);
         // Who knows a secret is no stranger, even with a request that is refused.
         isBlamed =
@@ -69,10 +75,12 @@ export class EnrolmentDoor {
         return answer;
       },
       ended: () => {
-        this.#gate.leave(address);
+        this.#visits.delete(id);
+        this.#gate.leave(id);
         if (isBlamed) this.#gate.failed(address, this.#options.now());
       },
     });
+    this.#visits.set(id, visit);
     const offer = this.#offer();
     const context = this.#options.tls.refresh();
     if (!offer.ok || !context.ok) {

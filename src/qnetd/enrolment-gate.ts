@@ -1,10 +1,10 @@
-// How many may stand at the enrolment door, and who must wait: few at once, and nobody who failed often lately. Pure; it must never
-// remember more addresses than its limit, and never let the failures of one network keep out another.
-import { type Decoded, decoded, malformed } from "../bytes.ts";
+// How many may stand at the enrolment door, and who must wait: few at once, and nobody who failed often lately. Who has not asked yet
+// makes room for the next one, so that stalled handshakes close it for nobody (issue 8, A.8). Pure; it must never remember more addresses
+// than its limit, and never let the failures of one network keep out another.
 import { originOf } from "./admission.ts";
 
 export const gateLimits = {
-  atOnceMax: 8,
+  atOnceMax: 16,
   atOncePerNetworkMax: 2,
   /** Failures of one network, each within `memoryMs` of the one before, until it must wait. */
   failuresMax: 5,
@@ -13,38 +13,54 @@ export const gateLimits = {
   networksMax: 1024,
 } as const;
 
+export type Entered =
+  /** `evicted`: the visit that has to go for it; it is already out, and the caller ends it. */
+  | { readonly kind: "in"; readonly evicted: number | undefined }
+  | { readonly kind: "refused"; readonly why: string };
+
+interface Inside {
+  readonly network: string;
+  hasAsked: boolean;
+}
+
 export class EnrolmentGate {
   /** In the order of their last failure. */
   readonly #failures = new Map<string, { readonly count: number; readonly at: number }>();
-  readonly #inside = new Map<string, number>();
-  #insideCount = 0;
+  /** Visits by the caller's numbers, in the order of their arrival. */
+  readonly #inside = new Map<number, Inside>();
 
-  /** Lets one in, who must `leave`, or says why not. `now`: monotonic milliseconds. */
-  enter(address: string, now: number): Decoded<void> {
+  /** Lets a visit in, which must `leave`, or says why not. `now`: monotonic milliseconds. */
+  enter(visit: number, address: string, now: number): Entered {
     const network = originOf(address);
     const failed = this.#failures.get(network);
     if (failed !== undefined && now - failed.at >= gateLimits.memoryMs) {
       this.#failures.delete(network);
     } else if (failed !== undefined && failed.count >= gateLimits.failuresMax) {
-      return malformed(
-        `${failed.count} attempts of ${network} failed; it waits ${gateLimits.memoryMs / 1000} s`,
-      );
+      const waitS = gateLimits.memoryMs / 1000;
+      const why = `${failed.count} attempts of ${network} failed; it waits ${waitS} s`;
+      return { kind: "refused", why };
     }
-    const there = this.#inside.get(network) ?? 0;
-    if (this.#insideCount >= gateLimits.atOnceMax || there >= gateLimits.atOncePerNetworkMax) {
-      return malformed("too many enrolments at the same time");
+    const crowd = this.#crowdOf(network);
+    let evicted: number | undefined;
+    if (crowd !== undefined) {
+      evicted = crowd.find((other) => this.#inside.get(other)?.hasAsked === false);
+      if (evicted === undefined) {
+        return { kind: "refused", why: "too many enrolments at the same time" };
+      }
+      this.#inside.delete(evicted);
     }
-    this.#inside.set(network, there + 1);
-    this.#insideCount += 1;
-    return decoded(undefined);
+    this.#inside.set(visit, { network, hasAsked: false });
+    return { kind: "in", evicted };
   }
 
-  leave(address: string): void {
-    const network = originOf(address);
-    const there = (this.#inside.get(network) ?? 0) - 1;
-    if (there > 0) this.#inside.set(network, there);
-    else this.#inside.delete(network);
-    this.#insideCount -= 1;
+  /** Its request is here: it gets its answer. */
+  asked(visit: number): void {
+    const inside = this.#inside.get(visit);
+    if (inside !== undefined) inside.hasAsked = true;
+  }
+
+  leave(visit: number): void {
+    this.#inside.delete(visit);
   }
 
   failed(address: string, now: number): void {
@@ -65,6 +81,14 @@ export class EnrolmentGate {
     return this.#failures.size;
   }
   get inside(): number {
-    return this.#insideCount;
+    return this.#inside.size;
+  }
+
+  /** Of whom one must go for a visit of this network, the oldest first; undefined: there is room. */
+  #crowdOf(network: string): readonly number[] | undefined {
+    const visits = [...this.#inside];
+    const ofNetwork = visits.filter(([, inside]) => inside.network === network);
+    if (ofNetwork.length >= gateLimits.atOncePerNetworkMax) return ofNetwork.map(([id]) => id);
+    return visits.length >= gateLimits.atOnceMax ? visits.map(([id]) => id) : undefined;
   }
 }

@@ -183,32 +183,42 @@ describe("the messages", () => {
 });
 
 describe("the gate", () => {
-  test("few at once, of one network and in all", () => {
+  const isIn = { kind: "in", evicted: undefined } as const;
+  const isOut = { kind: "refused", why: "too many enrolments at the same time" } as const;
+
+  test("few at once, of one network and in all: the oldest that has not asked makes room", () => {
     const gate = new EnrolmentGate();
     const { atOnceMax, atOncePerNetworkMax } = gateLimits;
-    for (let count = 0; count < atOncePerNetworkMax; count += 1) {
-      expect(gate.enter("10.0.0.1", 0).ok).toBe(true);
+    for (let id = 0; id < atOncePerNetworkMax; id += 1) {
+      expect(gate.enter(id, "10.0.0.1", 0)).toEqual(isIn);
+      gate.asked(id);
     }
-    expect(gate.enter("::ffff:10.0.0.1", 0).ok).toBe(false);
-    for (let count = atOncePerNetworkMax; count < atOnceMax; count += 1) {
-      expect(gate.enter(`10.0.1.${count}`, 0).ok).toBe(true);
+    expect(gate.enter(100, "::ffff:10.0.0.1", 0)).toEqual(isOut);
+    for (let id = atOncePerNetworkMax; id < atOnceMax; id += 1) {
+      expect(gate.enter(id, `10.0.1.${id}`, 0)).toEqual(isIn);
     }
-    expect(gate.enter("10.0.2.1", 0).ok).toBe(false);
-    gate.leave("10.0.0.1");
-    expect(gate.enter("10.0.2.1", 0).ok).toBe(true);
+    const oldest = atOncePerNetworkMax;
+    expect(gate.enter(101, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: oldest });
+    expect(gate.enter(102, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: oldest + 1 });
+    // A network at its own limit gives up its own.
+    expect(gate.enter(103, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: 101 });
     expect(gate.inside).toBe(atOnceMax);
+    for (let id = 0; id < 110; id += 1) gate.asked(id);
+    expect(gate.enter(104, "10.0.3.1", 0)).toEqual(isOut);
+    gate.leave(0);
+    expect(gate.enter(104, "10.0.3.1", 0)).toEqual(isIn);
   });
 
   test("failures of one network shut it out for a while, and nobody else", () => {
     const gate = new EnrolmentGate();
     for (let count = 0; count < gateLimits.failuresMax; count += 1) {
-      expect(gate.enter("fd00::1", 0).ok).toBe(true);
-      gate.leave("fd00::1");
+      expect(gate.enter(count, "fd00::1", 0)).toEqual(isIn);
+      gate.leave(count);
       gate.failed(`fd00::${count}`, 0);
     }
-    expect(gate.enter("fd00::ffff", gateLimits.memoryMs - 1).ok).toBe(false);
-    expect(gate.enter("fd00:0:0:1::1", 1).ok).toBe(true);
-    expect(gate.enter("fd00::1", gateLimits.memoryMs).ok).toBe(true);
+    expect(gate.enter(7, "fd00::ffff", gateLimits.memoryMs - 1).kind).toBe("refused");
+    expect(gate.enter(8, "fd00:0:0:1::1", 1)).toEqual(isIn);
+    expect(gate.enter(9, "fd00::1", gateLimits.memoryMs)).toEqual(isIn);
   });
 
   test("remembers no more networks than its limit", () => {

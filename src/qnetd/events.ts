@@ -48,8 +48,15 @@ export type VoteServerAction =
   /** Send what is queued, then close. No event comes back for it, and later ones of this connection are ignored. */
   | { readonly kind: "close"; readonly connection: number; readonly why: string }
   | TimerAction<VoteServerTimer>
-  | LogAction;
+  | ServerLogAction;
 
-export function logAction(level: LogAction["level"], text: string): LogAction {
-  return { kind: "log", level, subsystem: "QNETD", text };
+/** A line that only a client with a certificate can cause is not left out for what strangers do. */
+export type ServerLogAction = LogAction & { readonly isVerified: boolean };
+
+export function logAction(
+  level: LogAction["level"],
+  text: string,
+  isVerified = false,
+): ServerLogAction {
+  return { kind: "log", level, subsystem: "QNETD", text, isVerified };
 }

@@ -1,14 +1,22 @@
 // Keeps a flood of connections from becoming a flood of log lines. Lines of one kind, the same but for names and numbers, are
-// written up to a burst, then once a minute with the number of those left out; a bound over all kinds stands above it. Foreign text
-// is cut to a readable length. Never delays a line that it writes.
+// written up to a burst, then one a minute; a bound over all kinds stands above it. Once a minute the number of those left out is said,
+// of the most frequent kinds each. Foreign text is cut to a readable length. Never delays a line that it writes.
 import type { LogAction } from "../world.ts";
 
 /** Lines of one kind that are written at once, and how long until the next one after them. */
 export const kindBurst = 20;
 const kindMs = 60_000;
 /** Lines of all kinds: at once, and milliseconds until one more is allowed. */
-export const allBurst = 200;
-const allMs = 250;
+export interface LogLimits {
+  readonly allBurst: number;
+  readonly allMs: number;
+}
+/** What strangers can cause: with the reports never more than 100 lines in a minute. */
+export const strangersLimits: LogLimits = { allBurst: 45, allMs: 1500 };
+/** What only clients with a certificate can cause. */
+export const verifiedLimits: LogLimits = { allBurst: 200, allMs: 250 };
+/** Kinds that are named in one report; further ones are counted together. */
+const reportedMax = 8;
 /** Kinds that are told apart at a time: names are foreign text, and may try to be many. */
 const kindsMax = 64;
 const charactersMax = 512;
@@ -25,31 +33,48 @@ interface Kind {
 export class LogThrottle {
   readonly #write: (line: LogAction) => void;
   readonly #now: () => number;
+  readonly #limits: LogLimits;
   readonly #kinds = new Map<string, Kind>();
-  #credit = allBurst;
+  #credit: number;
   #refilledAt: number;
+  #reportedAt: number;
   #timer: NodeJS.Timeout | undefined;
 
   /** `now`: milliseconds, monotonic. */
-  constructor(write: (line: LogAction) => void, now: () => number = () => performance.now()) {
+  constructor(
+    write: (line: LogAction) => void,
+    limits: LogLimits = strangersLimits,
+    now: () => number = () => performance.now(),
+  ) {
     this.#write = write;
+    this.#limits = limits;
     this.#now = now;
+    this.#credit = limits.allBurst;
     this.#refilledAt = now();
+    this.#reportedAt = this.#refilledAt;
   }
 
   log(line: LogAction): void {
     const now = this.#now();
     this.#refill(now);
     const kind = this.#kindOf(line, now);
-    const isOver = now - kind.since >= kindMs;
-    if (isOver) this.#restart(kind, now);
-    if (kind.written >= kindBurst || this.#credit <= 0) {
+    if (now - kind.since >= kindMs) {
+      kind.since = now;
+      // After a flood one line a minute is an example of what goes on.
+      kind.written = kind.written >= kindBurst ? kindBurst - 1 : 0;
+    }
+    // Who wants to see every decision has asked for it; it takes no room from the rest.
+    const isCounted = line.level !== "debug";
+    if (kind.written >= kindBurst || (isCounted && this.#credit <= 0)) {
       kind.left += 1;
-      this.#timer ??= setTimeout(() => this.#report(), kindMs);
+      if (this.#timer === undefined) {
+        this.#reportedAt = now;
+        this.#timer = setTimeout(() => this.#report(), kindMs);
+      }
       return;
     }
     kind.written += 1;
-    this.#credit -= 1;
+    if (isCounted) this.#credit -= 1;
     this.#write({ ...line, text: cut(line.text) });
   }
 
@@ -62,8 +87,21 @@ export class LogThrottle {
   #report(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const now = this.#now();
-    for (const kind of this.#kinds.values()) this.#restart(kind, now);
+    const left = [...this.#kinds.values()].filter((kind) => kind.left > 0);
+    const seconds = Math.max(1, Math.round((this.#now() - this.#reportedAt) / 1000));
+    const say = (level: LogAction["level"], lines: number, which: string): void => {
+      const were = lines === 1 ? "line was" : "lines were";
+      const text = `${lines} more ${were} left out in ${seconds} s, ${which}`;
+      this.#write({ kind: "log", level, subsystem: "QNETD", text });
+    };
+    const sorted = left.toSorted((a, b) => b.left - a.left);
+    for (const kind of sorted.slice(0, reportedMax)) {
+      say(kind.level, kind.left, `such as: ${kind.example}`);
+    }
+    const others = sorted.slice(reportedMax);
+    const lines = others.reduce((sum, kind) => sum + kind.left, 0);
+    if (lines > 0) say("warning", lines, `of ${others.length} other kinds`);
+    for (const kind of left) kind.left = 0;
   }
 
   #kindOf(line: LogAction, now: number): Kind {
@@ -78,29 +116,15 @@ export class LogThrottle {
     return kind;
   }
 
-  /** Kinds whose minute is over. */
+  /** Kinds whose minute is over and of which nothing is left to report. */
   #forget(now: number): void {
     for (const [name, kind] of this.#kinds) {
-      if (now - kind.since < kindMs) continue;
-      this.#restart(kind, now);
-      this.#kinds.delete(name);
+      if (kind.left === 0 && now - kind.since >= kindMs) this.#kinds.delete(name);
     }
-  }
-
-  #restart(kind: Kind, now: number): void {
-    if (kind.left > 0) {
-      const seconds = Math.max(1, Math.round((now - kind.since) / 1000));
-      const lines = kind.left === 1 ? "line was" : "lines were";
-      const text = `${kind.left} more ${lines} left out in ${seconds} s, such as: ${kind.example}`;
-      this.#write({ kind: "log", level: kind.level, subsystem: "QNETD", text });
-    }
-    kind.since = now;
-    kind.left = 0;
-    // After a flood one line a minute is an example of what goes on.
-    kind.written = kind.written >= kindBurst ? kindBurst - 1 : 0;
   }
 
   #refill(now: number): void {
+    const { allBurst, allMs } = this.#limits;
     const earned = Math.floor((now - this.#refilledAt) / allMs);
     if (earned <= 0) return;
     this.#credit = Math.min(allBurst, this.#credit + earned);

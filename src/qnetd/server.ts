@@ -7,7 +7,7 @@ import type { VoteServerConfiguration } from "./configuration.ts";
 import { Connection, type ConnectionEvents } from "./server-connection.ts";
 import type { VoteServerAction, VoteServerEvent, VoteServerTimer } from "./events.ts";
 import { type ReadLimits, readLimits } from "./read-allowance.ts";
-import { LogThrottle } from "./server-log.ts";
+import { LogThrottle, verifiedLimits } from "./server-log.ts";
 import { VoteServer } from "./qnetd-core.ts";
 import type { ServerCounters, ServerSnapshot } from "./snapshot.ts";
 import type { TlsUpgrade } from "./tls.ts";
@@ -34,6 +34,8 @@ export interface VoteServerHostOptions {
   /** Takes over connections that begin with TLS; undefined: they are answered as any nonsense. */
   readonly enrol?: (socket: Socket, first: Uint8Array) => void;
   readonly log: (line: LogAction) => void;
+  /** For the lines that strangers can cause; undefined: one of its own, onto `log`. */
+  readonly strangers?: LogThrottle;
   /** How much of one connection is read; undefined: more than an honest client ever sends. */
   readonly reading?: ReadLimits;
   /** The listener broke; the process should end. */
@@ -45,7 +47,8 @@ export class VoteServerHost implements ConnectionEvents {
   readonly #core: VoteServer;
   readonly #connections = new Map<number, Connection>();
   readonly #timers = new Map<VoteServerTimer, { readonly at: number; handle: NodeJS.Timeout }>();
-  readonly #throttle: LogThrottle;
+  readonly #strangers: LogThrottle;
+  readonly #verified: LogThrottle;
   readonly #events: VoteServerEvent[] = [];
   readonly #lingering = new Set<number>();
   #isStepping = false;
@@ -55,7 +58,8 @@ export class VoteServerHost implements ConnectionEvents {
 
   constructor(options: VoteServerHostOptions) {
     this.#options = options;
-    this.#throttle = new LogThrottle(options.log);
+    this.#strangers = options.strangers ?? new LogThrottle(options.log);
+    this.#verified = new LogThrottle(options.log, verifiedLimits);
     this.#core = new VoteServer({
       configuration: options.configuration,
       startedAt: performance.now(),
@@ -101,7 +105,8 @@ export class VoteServerHost implements ConnectionEvents {
     for (const connection of this.#connections.values()) connection.destroy();
     for (const { handle } of this.#timers.values()) clearTimeout(handle);
     this.#timers.clear();
-    this.#throttle.stop();
+    this.#strangers.stop();
+    this.#verified.stop();
     if (server === undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     server.close(() => resolve());
@@ -206,7 +211,7 @@ export class VoteServerHost implements ConnectionEvents {
         this.#disarm(action.timer);
         return;
       case "log":
-        this.#throttle.log(action);
+        (action.isVerified ? this.#verified : this.#strangers).log(action);
         return;
     }
     action satisfies never;
@@ -260,7 +265,7 @@ export class VoteServerHost implements ConnectionEvents {
   }
 
   #log(level: LogAction["level"], text: string): void {
-    this.#throttle.log({ kind: "log", level, subsystem: "QNETD", text });
+    this.#strangers.log({ kind: "log", level, subsystem: "QNETD", text });
   }
 }
 

@@ -19,6 +19,7 @@ import {
   type Message,
 } from "./message.ts";
 import { echoReply, hasName, nameOf, replyTo, reportOf } from "./session-messages.ts";
+import type { LogAction } from "../world.ts";
 import type { ServerCounters } from "./snapshot.ts";
 
 /** Refusals that are logged for one connection; a client that goes on is answered in silence. */
@@ -147,7 +148,7 @@ export class Session {
   /** Closes from our side; the client does not know it yet. */
   close(why: string, call: SessionCall): void {
     if (this.#isClosed) return;
-    call.out.push(logAction("warning", `${this.#who()} ${why}; its connection is closed`));
+    this.#log("warning", `${this.#who()} ${why}; its connection is closed`, call);
     this.ended(false, call);
     call.out.push({ kind: "close", connection: this.connection, why });
   }
@@ -329,7 +330,7 @@ export class Session {
       supportedAlgorithms,
     });
     if (error !== undefined) return this.#complain(`init refused: ${error}`, call);
-    call.out.push(logAction("info", `${this.#who()} joined (${this.#client?.algorithm ?? ""})`));
+    this.#log("info", `${this.#who()} joined (${this.#client?.algorithm ?? ""})`, call);
   }
 
   /** The checks of init in their order (§1.5); undefined: the client is in. */
@@ -412,7 +413,11 @@ export class Session {
     this.#complaints += 1;
     if (this.#complaints > complaintsMax) return;
     const more = this.#complaints === complaintsMax ? "; further ones are not logged" : "";
-    call.out.push(logAction("warning", `${this.#who()}: ${what}${more}`));
+    this.#log("warning", `${this.#who()}: ${what}${more}`, call);
+  }
+
+  #log(level: LogAction["level"], text: string, call: SessionCall): void {
+    call.out.push(logAction(level, text, this.isCertificateVerified));
   }
 
   /** The connection for people. */

@@ -26,7 +26,7 @@ export function qnetdVerb(cli: CAC): void {
     .option("--allow-plaintext", "Let clusters that have a certificate connect without TLS too")
     .option(
       "--max-clients <n>",
-      "Refuse further nodes; 0: as many as memory and open files allow, at most 8192",
+      "Refuse further nodes; 0: as many as memory and open files allow, at most 7168",
       { default: 0 },
     )
     .option(

@@ -12,7 +12,7 @@ import { encodeMessage } from "../../src/qnetd/message.ts";
 import { type Identity, pem } from "../../src/qnetd/pki.ts";
 import { createAuthority, createIdentity } from "../../src/qnetd/pki-issue.ts";
 import { VoteServerHost } from "../../src/qnetd/server.ts";
-import { allBurst, kindBurst, LogThrottle } from "../../src/qnetd/server-log.ts";
+import { kindBurst, LogThrottle, strangersLimits } from "../../src/qnetd/server-log.ts";
 import { CertificateStore } from "../../src/qnetd/store.ts";
 import { TlsUpgrade } from "../../src/qnetd/tls.ts";
 import { askTool, ToolSocket, type ToolSocketOptions } from "../../src/qnetd/tool-socket.ts";
@@ -228,6 +228,7 @@ describe("limits", () => {
     const lines: string[] = [];
     const throttle = new LogThrottle(
       ({ text }) => lines.push(text),
+      strangersLimits,
       () => now,
     );
     const line = (text: string) =>
@@ -239,20 +240,24 @@ describe("limits", () => {
     now = 60_000;
     line('client 5 of "b" came');
     line('client 6 of "c" came');
-    expect(lines.splice(0)).toEqual([
-      `${1000 - kindBurst} more lines were left out in 60 s, such as: client 0 of "a" came`,
-      'client 5 of "b" came',
-    ]);
+    expect(lines.splice(0)).toEqual(['client 5 of "b" came']);
     throttle.stop();
     expect(lines.splice(0)).toEqual([
-      '1 more line was left out in 1 s, such as: client 0 of "a" came',
+      `${1000 - kindBurst + 1} more lines were left out in 60 s, such as: client 0 of "a" came`,
     ]);
     // Names that are made to look like kinds of their own, and endless ones.
     const letters = (i: number): string => i.toString(2).replace(/0/g, "x").replace(/1/g, "y");
-    for (let i = 0; i < 5000; i += 1) line(`cluster "a"${letters(i)}${"z".repeat(3000)}"`);
-    expect(lines.length).toBeLessThanOrEqual(allBurst);
-    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(600);
+    for (const end = now + 60_000; now < end; now += 20) {
+      for (const level of ["error", "info"] as const) {
+        const text = `cluster "a"${letters(now)}${"z".repeat(3000)}"`;
+        throttle.log({ kind: "log", level, subsystem: "X", text });
+      }
+    }
     throttle.stop();
+    expect(lines.length).toBeGreaterThan(50);
+    expect(lines.length).toBeLessThanOrEqual(100);
+    expect(lines.at(-1)).toMatch(/^\d+ more lines were left out in 60 s, of \d+ other kinds$/);
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(600);
   });
 });
 

@@ -12,6 +12,7 @@ import { releaseStartupMemory } from "../../startup-memory.ts";
 import { capacityOf } from "../../qnetd/capacity.ts";
 import { configurationOf, defaultConfiguration } from "../../qnetd/configuration.ts";
 import { EnrolmentDoor } from "../../qnetd/enrolment-door.ts";
+import { LogThrottle } from "../../qnetd/server-log.ts";
 import { VoteServerHost, type VoteServerHostOptions } from "../../qnetd/server.ts";
 import {
   limitedSnapshot,
@@ -89,6 +90,8 @@ class RunningQnetd {
   readonly #store: CertificateStore;
   readonly #manager: ServiceManager;
   readonly #end = Promise.withResolvers<End>();
+  /** One bound over all lines that strangers can cause, wherever they come in. */
+  readonly #strangers: LogThrottle;
   /** What was started, to be stopped in reverse order. */
   readonly #undo: (() => Promise<void>)[] = [];
   readonly #facts: ServerFacts;
@@ -100,6 +103,7 @@ class RunningQnetd {
   constructor(options: QnetdOptions) {
     this.#options = options;
     this.#upgradeLog = upgradePlaces(options.root || "/", process.execPath).log;
+    this.#strangers = new LogThrottle(options.log);
     const { words } = options;
     this.#store = new CertificateStore(words.settings.nssDbDir);
     this.#manager = new ServiceManager({
@@ -149,6 +153,7 @@ class RunningQnetd {
       tls,
       ...(tls === undefined ? {} : this.#enrolment(tls)),
       log: this.#options.log,
+      strangers: this.#strangers,
       onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
     });
     this.#host = host;
@@ -170,7 +175,7 @@ class RunningQnetd {
     const door = new EnrolmentDoor({
       tls,
       store: this.#store,
-      log: this.#options.log,
+      log: (line) => this.#strangers.log(line),
       clock: () => Date.now(),
       now: () => performance.now(),
     });
@@ -297,7 +302,8 @@ class RunningQnetd {
       answer: (request) => this.#answer(request),
       shutdown: () =>
         this.#end.resolve({ code: exitOk, reason: "stopping by request of the tool" }),
-      onRefused: (reason) => this.#log("error", reason),
+      onRefused: (text) =>
+        this.#strangers.log({ kind: "log", level: "error", subsystem: "MAIN", text }),
     });
     if (!socket.ok) throw new CommandFailure(socket.reason);
     this.#undo.push(async () => socket.value.close());
