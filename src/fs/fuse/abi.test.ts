@@ -21,7 +21,10 @@ const recorded: readonly (readonly [string, RequestBody])[] = [
     "680000001a0000000200000000000000000000000000000000000000000000000000000000000000" +
       "070000002d00000000000200fbffff73fd0500000000000000000000000000000000000000000000" +
       "000000000000000000000000000000000000000000000000",
-    { kind: "init", init: { major: 7, minor: 45, maxReadahead: 131_072, flags: 0x73ff_fffb } },
+    {
+      kind: "init",
+      init: { major: 7, minor: 45, maxReadahead: 131_072, flags: 0x73ff_fffb, flags2: 0x5fd },
+    },
   ],
   [
     "38000000030000000400000000000000010000000000000000000000000000003103000000000000" +
@@ -211,7 +214,7 @@ const growing: fc.Arbitrary<Sample> = fc.oneof(
   fc.tuple(small, small, small).map(([major, minor, flags]) =>
     sample(opcodes.init, bodies.init(major, minor, flags), {
       kind: "init",
-      init: { major, minor, maxReadahead: 131_072, flags },
+      init: { major, minor, maxReadahead: 131_072, flags, flags2: 0 },
     }),
   ),
 );

@@ -47,9 +47,19 @@ export const opcodes = {
 /** INIT flags that we use. Not among them, on purpose: ATOMIC_O_TRUNC, WRITEBACK_CACHE, POSIX_LOCKS, FLOCK_LOCKS. */
 export const initFlags = {
   bigWrites: 1 << 5,
+  /** The kernel drops its pages of a file whose size or time differs from what it knew. */
+  autoInvalData: 1 << 12,
   doReaddirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
   parallelDirops: 1 << 18,
+  /** The second word of flags counts. */
+  initExt: 1 << 30,
+} as const;
+
+/** INIT flags of the second word. */
+export const initFlags2 = {
+  /** mmap(MAP_SHARED) of a file that was opened with direct I/O; Linux 6.6. */
+  directIoAllowMmap: 1 << 4,
 } as const;
 
 /** FATTR_* bits of SETATTR. */
@@ -134,6 +144,8 @@ export interface InitRequest {
   readonly minor: number;
   readonly maxReadahead: number;
   readonly flags: number;
+  /** 0 where the kernel does not know them. */
+  readonly flags2: number;
 }
 
 /** fuse_in_header. The length field must equal the bytes read: the device gives one whole request at a time. */
@@ -321,10 +333,8 @@ function readForget(opcode: number, reader: Reader): RequestBody | undefined {
 }
 
 function readInit(reader: Reader): InitRequest {
-  return {
-    major: reader.u32(),
-    minor: reader.u32(),
-    maxReadahead: reader.remaining >= 4 ? reader.u32() : 0,
-    flags: reader.remaining >= 4 ? reader.u32() : 0,
-  };
+  const optional = () => (reader.remaining >= 4 ? reader.u32() : 0);
+  const versions = { major: reader.u32(), minor: reader.u32() };
+  const init = { ...versions, maxReadahead: optional(), flags: optional() };
+  return { ...init, flags2: (init.flags & initFlags.initExt) === 0 ? 0 : optional() };
 }

@@ -8,7 +8,7 @@ import { keepContent, resizeKept, writeKept } from "./handles.ts";
 import type { Node } from "./nodes.ts";
 import { done, failure, type Objects } from "./objects.ts";
 import { getattr, keptAttributes, lookup } from "./reads.ts";
-import { encodeCreate, encodeWritten, openDirectIo } from "./reply.ts";
+import { encodeCreate, encodeWritten, openCached } from "./reply.ts";
 
 /** Mode, owner, size, times: in libfuse's order; the first refusal ends it. */
 export async function setattr(
@@ -86,7 +86,7 @@ export async function create(objects: Objects, parent: Node, name: string): Prom
     objects.handles.close(fh);
     objects.nodes.forget(entry.nodeid, 1);
   };
-  return { errno: 0, body: encodeCreate(entry, fh, openDirectIo), undelivered };
+  return { errno: 0, body: encodeCreate(entry, fh, openCached), undelivered };
 }
 
 /** unlink and rmdir. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { initFlags, protocolMinor } from "./abi.ts";
+import { initFlags, initFlags2, protocolMinor } from "./abi.ts";
 import {
   DirectoryReply,
   encodeAttributes,
@@ -81,19 +81,23 @@ test("statfs", () => {
 });
 
 test("INIT is negotiated down, answered up, and refused when too old", () => {
-  const init = (major: number, minor: number, flags = 0xffff_ffff) =>
-    encodeInit({ major, minor, maxReadahead: 1 << 20, flags });
+  const init = (major: number, minor: number, flags = 0xffff_ffff, flags2 = 0xffff_ffff) =>
+    encodeInit({ major, minor, maxReadahead: 1 << 20, flags, flags2 });
   const now = init(7, 45)!;
   expect(now.length).toBe(64);
   const view = viewOf(now);
   expect([0, 4, 8].map((at) => view.getUint32(at, true))).toEqual([7, protocolMinor, 131_072]);
   expect(view.getUint32(12, true)).toBe(
     initFlags.bigWrites |
+      initFlags.autoInvalData |
       initFlags.doReaddirplus |
       initFlags.readdirplusAuto |
-      initFlags.parallelDirops,
+      initFlags.parallelDirops |
+      initFlags.initExt,
   );
   expect(view.getUint32(20, true)).toBe(131_072);
+  expect(view.getUint32(32, true)).toBe(initFlags2.directIoAllowMmap);
+  expect(viewOf(init(7, 45, 0xffff_ffff, 0)!).getUint32(32, true)).toBe(0);
   expect(viewOf(init(7, 45, initFlags.bigWrites)!).getUint32(12, true)).toBe(initFlags.bigWrites);
   const old = init(7, 22)!;
   expect(old.length).toBe(24);

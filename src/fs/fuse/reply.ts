@@ -2,6 +2,7 @@
 import { Writer } from "../../bytes.ts";
 import {
   initFlags,
+  initFlags2,
   protocolMajor,
   protocolMinor,
   protocolMinorMin,
@@ -12,6 +13,8 @@ import {
 
 /** FOPEN_DIRECT_IO: sizes of generated files need not be right, and no page cache hides a peer's change. */
 export const openDirectIo = 1;
+/** What CREATE answers, as pmxcfs: a new file may be mapped shared (pmxcfs.md §2.2), which direct I/O forbids before Linux 6.6. */
+export const openCached = 0;
 export const outHeaderBytes = 16;
 
 /** fuse_attr, as far as it differs between objects here. */
@@ -112,13 +115,18 @@ export function encodeInit(request: InitRequest): Uint8Array | undefined {
   if (request.major < protocolMajor || request.minor < protocolMinorMin) return undefined;
   const known =
     initFlags.bigWrites |
+    initFlags.autoInvalData |
     initFlags.doReaddirplus |
     initFlags.readdirplusAuto |
-    initFlags.parallelDirops;
+    initFlags.parallelDirops |
+    initFlags.initExt;
   const writer = new Writer(64).u32(protocolMajor).u32(Math.min(request.minor, protocolMinor));
   writer.u32(Math.min(request.maxReadahead, writeBytesMax)).u32(request.flags & known);
   writer.u16(64).u16(48).u32(writeBytesMax); // max_background, congestion_threshold, max_write
-  if (request.minor >= 23) writer.u32(1).zeros(36); // time_gran in ns; the rest is off
+  if (request.minor >= 23) {
+    writer.u32(1).zeros(4); // time_gran in ns; max_pages and map_alignment stay off
+    writer.u32(request.flags2 & initFlags2.directIoAllowMmap).zeros(28);
+  }
   return writer.finish();
 }
 

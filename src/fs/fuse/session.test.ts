@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { errnos } from "../../libc.ts";
 import { opcodes } from "./abi.ts";
 import { TestingFiles } from "./testing-files.ts";
+import { openDirectIo } from "./reply.ts";
 import { bodies, encodeRequest, readAttr, readNames, TestingKernel } from "./testing-kernel.ts";
 
 function started() {
@@ -325,4 +326,13 @@ test("hostile requests never throw and get one reply at most", async () => {
   const whole = encodeRequest({ opcode: 1, unique: 2, nodeid: 1, body: bodies.name("a") });
   for (let size = 0; size < 40; size += 1) kernel.session.handle(whole.subarray(0, size));
   expect(kernel.logged.length).toBe(40);
+});
+
+test("what was created may be mapped as on pmxcfs, what is opened passes the page cache by", async () => {
+  const { kernel } = started();
+  const made = await kernel.ask(opcodes.create, 1, bodies.create("a"));
+  expect(new DataView(made.body.buffer).getUint32(128 + 8, true)).toBe(0);
+  const { nodeid } = await kernel.lookup(1, "a");
+  const opened = await kernel.ask(opcodes.open, nodeid, bodies.open());
+  expect(new DataView(opened.body.buffer).getUint32(8, true)).toBe(openDirectIo);
 });
