@@ -30,6 +30,14 @@ export interface Core<Event, Action> {
   step(event: Event, now: number, out: Action[]): void;
 }
 
+/** Time as a host gives it; the simulator's own in the simulator. */
+export interface Clock {
+  /** Milliseconds, monotonic, from an arbitrary start. */
+  readonly now: () => number;
+  /** Calls `act` once, not before `delayMs` (0 … 2^31 - 1) have passed; the result takes that back. */
+  readonly after: (delayMs: number, act: () => void) => () => void;
+}
+
 /** A source of randomness; seeded in the simulator. */
 export interface Random {
   /** A whole number in 0 … limit - 1. */
@@ -92,10 +100,12 @@ export interface GroupPort {
   /** Our own identity in every group. */
   readonly self: GroupMember;
   /**
-   * Queues a request. False: too much is waiting already; nothing was queued, try again later.
+   * Queues a request. False: too much is waiting already and nothing was queued; `whenRoom` tells when to try again.
    * Own messages come back through the listener like everybody's.
    */
   request(request: GroupRequest): boolean;
+  /** Calls `act` once, later, when a request may be taken again. */
+  whenRoom(act: () => void): void;
   /** Sets the one listener. It is called with all events of one turn of the ring together, in order. */
   listen(listener: (events: readonly PortEvent[]) => void): void;
 }

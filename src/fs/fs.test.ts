@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemberBus, type MemberPort } from "../../test/fs/member-bus.ts";
 import { bytesOf } from "../bytes.ts";
+import { systemClock } from "../deadlines.ts";
 import type { LogAction } from "../world.ts";
 import type { Outcome } from "./files.ts";
 import { ConfigurationTree, type TreeOptionsOfNode } from "./fs.ts";
@@ -54,7 +55,7 @@ async function start(nodeid: number, over: Partial<TreeOptionsOfNode> = {}): Pro
     durability: "full",
     lockTries: 1,
     gid: 33,
-    clock: () => 1_800_000_000,
+    wallS: () => 1_800_000_000,
     log: (line) => node.log.push(line),
     onFatal: (reason) => node.fatal.push(reason),
     onCorosyncConf: (change) => node.confs.push(change),
@@ -333,7 +334,7 @@ test("locks: held once, refreshed by the holder only, an unlock request is refus
 
 test("an abandoned lock is freed in local mode after 120 s", async () => {
   let now = 0;
-  const { tree } = await start(1, { nowMs: () => now });
+  const { tree } = await start(1, { clock: { ...systemClock, now: () => now } });
   for (const path of ["priv", "priv/lock", "priv/lock/L"]) await tree.mkdir(path);
   now = 120_000;
   expect(errnoOf(await tree.setMtime("priv/lock/L", 0))).toBe("EACCES");

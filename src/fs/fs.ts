@@ -2,7 +2,8 @@
 // the one interface `Files`. Spec: pmxcfs.md §1.5, §2, §3; design.md "How a write flows". Reads are answered from memory;
 // changes go through tree-store.ts. This file checks what must never be sent and wires the parts; it decides nothing else.
 import { byteStringOfText, type Decoded, decoded, malformed } from "../bytes.ts";
-import type { GroupPort, LogAction, PortEvent } from "../world.ts";
+import { systemClock } from "../deadlines.ts";
+import type { Clock, GroupPort, LogAction, PortEvent } from "../world.ts";
 import { readConf, replaceConf } from "./conf-file.ts";
 import { judgeCorosyncConf } from "./corosync-conf.ts";
 import { directoryType, fileType } from "./entry.ts";
@@ -50,9 +51,9 @@ export interface TreeOptionsOfNode {
   /** gid of www-data; undefined when there is no such group. */
   readonly gid?: number;
   /** Unix seconds. */
-  readonly clock: () => number;
-  /** Monotonic milliseconds; default: this process's. */
-  readonly nowMs?: () => number;
+  readonly wallS: () => number;
+  /** Default: this process's. */
+  readonly clock?: Clock;
   readonly log: (line: LogAction) => void;
   /** This node cannot keep its tree any more and must stop. Called once. */
   readonly onFatal: (reason: string) => void;
@@ -76,16 +77,15 @@ export class ConfigurationTree implements Files {
     this.#options = options;
     this.#journal = parts.journal;
     this.#cluster = options.cluster;
-    this.#startTime = options.clock();
-    const nowMs = options.nowMs ?? (() => performance.now());
-    const { groups, log } = options;
+    this.#startTime = options.wallS();
+    const { groups, log, wallS, clock = systemClock } = options;
     this.#store = new TreeStore({
       tree: parts.tree,
       options: { sha256 },
       groups,
       commit: (changes) => parts.journal.commit(changes),
-      nowMs,
-      wallS: options.clock,
+      clock,
+      wallS,
       log,
       onFatal: options.onFatal,
       onCorosyncConf: (isOwn) => this.#syncCorosyncConf(isOwn),
@@ -93,14 +93,13 @@ export class ConfigurationTree implements Files {
     const nodeName = byteStringOfText(options.nodeName);
     const { nodeid, pid, address } = options;
     this.statusStore = new StatusHost({
-      ...{ nodeid, pid, nodeName, address, groups, nowMs, log },
-      wallS: options.clock,
+      ...{ nodeid, pid, nodeName, address, groups, clock, wallS, log },
     });
     if (options.cluster !== undefined) this.setCluster(options.cluster);
     this.#view = new View({
       tree: () => this.#store.tree,
       isWritable: () => this.#store.isWritable,
-      generated: this.#generated(nodeName, nowMs),
+      generated: this.#generated(nodeName, clock),
       links: linkTargets(nodeName),
       gid: options.gid,
     });
@@ -110,7 +109,7 @@ export class ConfigurationTree implements Files {
   static async open(options: TreeOptionsOfNode): Promise<Decoded<ConfigurationTree>> {
     // The database packages are loaded here and nowhere else: no other role may need them.
     const { Journal } = await import("./journal.ts");
-    const mtime = options.clock();
+    const mtime = options.wallS();
     const opened = await Journal.open(options, (rows, path) => treeOf(rows, path, mtime));
     if (!opened.ok) return opened;
     const { journal, judged } = opened.value;
@@ -343,13 +342,13 @@ export class ConfigurationTree implements Files {
 
   // Generated files (pmxcfs.md §3)
 
-  #generated(nodeName: string, nowMs: () => number): ReadonlyMap<string, () => string> {
+  #generated(nodeName: string, clock: Clock): ReadonlyMap<string, () => string> {
     return new Map([
       [".version", () => this.#versionText(nodeName)],
       [".members", () => this.#membersText(nodeName)],
       [".vmlist", () => vmlistText(this.#store.tree.guestCounters.list, this.#store.tree.guests())],
       [".clusterlog", () => clusterLogText(this.statusStore.store.logEntries())],
-      [".rrd", () => rrdText(this.statusStore.store.rrd(nowMs()))],
+      [".rrd", () => rrdText(this.statusStore.store.rrd(clock.now()))],
       [debugName, () => debugText(this.#debug)],
     ]);
   }

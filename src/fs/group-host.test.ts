@@ -1,22 +1,18 @@
 // The host of a replicated store: requests in order with patience, timers by name, no re-entrance.
-import { afterEach, beforeEach, expect, jest, test } from "bun:test";
+import { expect, test } from "bun:test";
+import { HandClock } from "../../test/double/hand-clock.ts";
 import type { GroupPort, GroupRequest } from "../world.ts";
 import type { DfsmAction, DfsmEvent } from "./dfsm-events.ts";
-import { GroupHost, requestTriesMax } from "./group-host.ts";
-
-beforeEach(() => {
-  jest.useFakeTimers();
-});
-afterEach(() => {
-  jest.useRealTimers();
-});
+import { GroupHost, patienceMs } from "./group-host.ts";
 
 /** A core that plays back what the test scripts for each kind of event. */
 function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
   const seen: string[] = [];
   const performed: string[] = [];
   const taken: GroupRequest[] = [];
-  const state = { isFull: false, depth: 0, nowMs: 0 };
+  const state = { isFull: false, depth: 0, failsOnce: false };
+  const clock = new HandClock();
+  const wanting: (() => void)[] = [];
   const groups: GroupPort = {
     self: { nodeid: 1, pid: 2 },
     request: (request) => {
@@ -24,7 +20,12 @@ function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
       taken.push(request);
       return true;
     },
+    whenRoom: (act) => void wanting.push(act),
     listen: () => undefined,
+  };
+  const makeRoom = (): void => {
+    state.isFull = false;
+    for (const act of wanting.splice(0)) act();
   };
   const host = new GroupHost<DfsmAction>({
     dfsm: {
@@ -39,15 +40,18 @@ function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
       },
     },
     groups,
-    nowMs: () => state.nowMs,
+    clock,
     wallS: () => 77,
     perform: (action) => {
       performed.push(action.kind);
       // An action may cause an event: it must wait for its turn.
       if (action.kind === "fatal") host.step({ kind: "stopped" });
+      if (!state.failsOnce) return;
+      state.failsOnce = false;
+      throw new Error("the action failed");
     },
   });
-  return { host, seen, performed, taken, state };
+  return { host, seen, performed, taken, state, clock, makeRoom };
 }
 
 const send = (token: number): DfsmAction => ({
@@ -56,33 +60,48 @@ const send = (token: number): DfsmAction => ({
   token,
 });
 
-test("requests go in order; one that is refused holds the others back until it is taken", () => {
-  const { host, taken, state } = scripted({ started: [send(1), send(2)], failed: [send(3)] });
+test("requests go in order; one that is refused holds the others back until there is room", () => {
+  const { host, taken, state, makeRoom } = scripted({
+    started: [send(1), send(2)],
+    failed: [send(3)],
+  });
   state.isFull = true;
   host.step({ kind: "started" });
   host.step({ kind: "failed", reason: "" });
   expect([taken.length, host.waiting]).toEqual([0, 3]);
-  state.isFull = false;
-  jest.advanceTimersByTime(100);
+  makeRoom();
   expect(taken.map((request) => request.kind === "send" && request.message[0])).toEqual([1, 2, 3]);
   expect(host.waiting).toBe(0);
 });
 
-test("after 100 tries of 0.1 s a request is given up and the next one tried", () => {
-  const { host, seen, taken, state } = scripted({ started: [send(1), send(2)] });
+test("after pmxcfs's patience a request is given up; the next one has its own", () => {
+  const { host, seen, taken, state, clock, makeRoom } = scripted({ started: [send(1), send(2)] });
   state.isFull = true;
   host.step({ kind: "started" });
-  jest.advanceTimersByTime(100 * (requestTriesMax - 2));
+  clock.advance(patienceMs - 1);
   expect(seen).toEqual(["started @77"]);
-  jest.advanceTimersByTime(100);
+  clock.advance(1);
   expect(seen).toEqual(["started @77", "sendGivenUp 1 @77"]);
-  state.isFull = false;
-  jest.advanceTimersByTime(100);
+  clock.advance(patienceMs - 1);
+  makeRoom();
   expect(taken).toHaveLength(1);
+  clock.advance(patienceMs);
+  expect(seen).toHaveLength(2);
+});
+
+test("an action that throws tells its caller and wedges nothing", () => {
+  const { host, seen, taken, state } = scripted({
+    started: [{ kind: "modeChanged", mode: "error" }],
+    stopped: [send(1)],
+  });
+  state.failsOnce = true;
+  expect(() => host.step({ kind: "started" })).toThrow("the action failed");
+  host.step({ kind: "stopped" });
+  expect([seen.length, taken.length]).toEqual([2, 1]);
 });
 
 test("timers: arm replaces, disarm clears, a stop clears all", () => {
-  const { host, seen, state } = scripted({
+  const { host, seen, clock } = scripted({
     started: [
       { kind: "arm", timer: "verify", at: 50 },
       { kind: "arm", timer: "verify", at: 200 },
@@ -92,13 +111,12 @@ test("timers: arm replaces, disarm clears, a stop clears all", () => {
     timedOut: [{ kind: "arm", timer: "rejoin", at: 400 }],
   });
   host.step({ kind: "started" });
-  jest.advanceTimersByTime(199);
+  clock.advance(199);
   expect(seen).toHaveLength(1);
-  state.nowMs = 200;
-  jest.advanceTimersByTime(1);
+  clock.advance(1);
   expect(seen).toEqual(["started @77", "timedOut verify @77"]);
   host.close();
-  jest.advanceTimersByTime(10_000);
+  clock.advance(10_000);
   expect(seen).toHaveLength(2);
 });
 

@@ -1,11 +1,12 @@
 // Runs one `Dfsm` in the real world: its timers, its requests to the group in order with pmxcfs's patience, its clock.
-// Spec: pmxcfs.md §4, §9.2 (flow control: 100 tries of 0.1 s). What the store itself asks for goes to `perform`.
-import type { GroupEvent, GroupPort, LogAction } from "../world.ts";
+// Spec: pmxcfs.md §4, §9.2 (flow control). What the store itself asks for goes to `perform`.
+import { Deadlines } from "../deadlines.ts";
+import { Turns } from "../turns.ts";
+import type { Clock, GroupEvent, GroupPort, LogAction } from "../world.ts";
 import type { DfsmAction, DfsmEvent, DfsmTimer } from "./dfsm-events.ts";
 
-/** A refused request is tried again after this long, this often. */
-export const requestRetryMs = 100;
-export const requestTriesMax = 100;
+/** A request that the group has not taken for so long is given up: pmxcfs tries 100 times, 0.1 s apart. */
+export const patienceMs = 10_000;
 /** Requests that wait behind a refused one; a caller beyond gets EBUSY. */
 export const requestsWaitingMax = 10_000;
 
@@ -17,8 +18,7 @@ export interface Steppable<Action> {
 export interface GroupHostOptions<Action> {
   readonly dfsm: Steppable<Action>;
   readonly groups: GroupPort;
-  /** Monotonic milliseconds. */
-  readonly nowMs: () => number;
+  readonly clock: Clock;
   /** Unix seconds. */
   readonly wallS: () => number;
   /** Everything but timers and requests, in order. */
@@ -39,15 +39,23 @@ type RequestAction = Extract<DfsmAction, { kind: "request" }>;
 
 export class GroupHost<Action extends { readonly kind: string }> {
   readonly #options: GroupHostOptions<Action>;
-  readonly #timers = new Map<DfsmTimer, ReturnType<typeof setTimeout>>();
+  readonly #turns: Turns<DfsmEvent>;
+  readonly #deadlines: Deadlines<DfsmTimer | "patience">;
+  readonly #actions: (DfsmAction | Action)[] = [];
   #waiting: RequestAction[] = [];
-  #tries = 0;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #stepping = false;
-  #events: DfsmEvent[] = [];
+  #isAwaitingRoom = false;
+  #isClosed = false;
 
   constructor(options: GroupHostOptions<Action>) {
     this.#options = options;
+    this.#turns = new Turns({ take: (event) => this.#take(event) });
+    this.#deadlines = new Deadlines({
+      clock: options.clock,
+      fire: (timer) => {
+        if (timer === "patience") this.#giveUpFirst();
+        else this.step({ kind: "timedOut", timer });
+      },
+    });
   }
 
   /** Requests that the ring has not taken yet. */
@@ -59,32 +67,27 @@ export class GroupHost<Action extends { readonly kind: string }> {
     this.step({ kind: "groupEvent", event });
   }
 
-  /** A core is never re-entered: an event that comes out of an action waits for its turn. */
   step(event: TimelessEvent): void {
-    this.#events.push({ ...event, timeS: this.#options.wallS() });
-    if (this.#stepping) return;
-    this.#stepping = true;
-    const out: (DfsmAction | Action)[] = [];
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      this.#options.dfsm.step(next, this.#options.nowMs(), out);
-      for (const action of out.splice(0)) this.#carryOut(action);
-    }
-    this.#stepping = false;
+    this.#turns.add({ ...event, timeS: this.#options.wallS() });
   }
 
   /** Stops timers and forgets what was not sent; the group itself is left by the event `stopped` before. */
   close(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
+    this.#isClosed = true;
+    this.#deadlines.stop();
     this.#waiting = [];
+  }
+
+  #take(event: DfsmEvent): void {
+    const out = this.#actions;
+    this.#options.dfsm.step(event, this.#options.clock.now(), out);
+    for (const action of out.splice(0)) this.#carryOut(action);
   }
 
   #carryOut(action: DfsmAction | Action): void {
     if (isRequest(action)) return this.#request(action);
-    if (isArm(action)) return this.#arm(action.timer, action.at);
-    if (isDisarm(action)) return this.#disarm(action.timer);
+    if (isArm(action)) return this.#deadlines.arm(action.timer, action.at);
+    if (isDisarm(action)) return this.#deadlines.disarm(action.timer);
     this.#options.perform(action);
   }
 
@@ -94,41 +97,36 @@ export class GroupHost<Action extends { readonly kind: string }> {
       return this.step({ kind: "sendGivenUp", token: action.token });
     }
     this.#waiting.push(action);
-    if (this.#retry === undefined) this.#drain();
+    if (this.#waiting.length === 1) this.#drain();
   }
 
+  /** Hands on what waits, in order, as far as the group takes it. */
   #drain(): void {
-    this.#retry = undefined;
-    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-      if (this.#options.groups.request(first.request)) {
-        this.#waiting.shift();
-        this.#tries = 0;
-        continue;
-      }
-      this.#tries += 1;
-      if (this.#tries < requestTriesMax) {
-        this.#retry = setTimeout(() => this.#drain(), requestRetryMs);
-        return;
-      }
+    if (this.#isClosed) return;
+    const before = this.#waiting.length;
+    while (this.#waiting.length > 0) {
+      const [first] = this.#waiting;
+      if (first === undefined || !this.#options.groups.request(first.request)) break;
       this.#waiting.shift();
-      this.#tries = 0;
-      this.step({ kind: "sendGivenUp", token: first.token });
     }
+    if (this.#waiting.length === 0) return this.#deadlines.disarm("patience");
+    if (this.#waiting.length < before || !this.#isAwaitingRoom) this.#armPatience();
+    if (this.#isAwaitingRoom) return;
+    this.#isAwaitingRoom = true;
+    this.#options.groups.whenRoom(() => {
+      this.#isAwaitingRoom = false;
+      this.#drain();
+    });
   }
 
-  #arm(timer: DfsmTimer, at: number): void {
-    this.#disarm(timer);
-    const delay = Math.max(0, at - this.#options.nowMs());
-    const handle = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.step({ kind: "timedOut", timer });
-    }, delay);
-    this.#timers.set(timer, handle);
+  #armPatience(): void {
+    this.#deadlines.arm("patience", this.#options.clock.now() + patienceMs);
   }
 
-  #disarm(timer: DfsmTimer): void {
-    clearTimeout(this.#timers.get(timer));
-    this.#timers.delete(timer);
+  #giveUpFirst(): void {
+    const first = this.#waiting.shift();
+    if (this.#waiting.length > 0) this.#armPatience();
+    if (first !== undefined) this.step({ kind: "sendGivenUp", token: first.token });
   }
 }
 

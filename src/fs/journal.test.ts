@@ -413,7 +413,7 @@ describe("integrity rules at the open of a tree", () => {
       ...{
         corosyncConfPath: join(directory, "none"),
         durability: "full" as const,
-        clock: () => 42,
+        wallS: () => 42,
       },
       ...{ log: () => undefined, onFatal: () => undefined, onCorosyncConf: () => undefined },
     });

@@ -1,6 +1,6 @@
 // The status store in the real world: its group, its clock, and what the management layer may ask of it. Spec: pmxcfs.md
 // §3.5, §3.6, §4.10. Without groups (local mode) it is a store of one node.
-import type { GroupEvent, GroupPort, LogAction } from "../world.ts";
+import type { Clock, GroupEvent, GroupPort, LogAction } from "../world.ts";
 import type { Mode } from "./dfsm-events.ts";
 import { Dfsm } from "./dfsm.ts";
 import type { Outcome } from "./files.ts";
@@ -18,7 +18,7 @@ export interface StatusHostOptions {
   readonly address: string | undefined;
   /** Undefined: local mode. */
   readonly groups: GroupPort | undefined;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
   readonly wallS: () => number;
   readonly log: (line: LogAction) => void;
 }
@@ -41,7 +41,7 @@ export class StatusHost {
       this.#host = new GroupHost<LogAction>({
         dfsm: new Dfsm<LogAction>({ replica: this.store, self }),
         groups,
-        nowMs: options.nowMs,
+        clock: options.clock,
         wallS: options.wallS,
         perform: (action) => {
           if (action.kind === "log") options.log(action);
@@ -58,7 +58,7 @@ export class StatusHost {
       message: new TextEncoder().encode("starting cluster log"),
     });
     if (options.address !== undefined) {
-      this.store.set("nodeip", textValue(options.address), options.nowMs());
+      this.store.set("nodeip", textValue(options.address), options.clock.now());
     }
   }
 
@@ -85,7 +85,7 @@ export class StatusHost {
 
   /** Sets a value of this node for all nodes; no bytes remove it. `key`: byte string. */
   set(key: string, value: Uint8Array): Outcome<undefined> {
-    const { error, send } = this.store.set(key, value, this.#options.nowMs());
+    const { error, send } = this.store.set(key, value, this.#options.clock.now());
     if (send !== undefined) this.#send(send);
     switch (error) {
       case undefined:

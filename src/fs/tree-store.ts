@@ -2,7 +2,7 @@
 // Spec: pmxcfs.md §1.6, §2.10, §4; design.md "How a write flows". Local mode is the same path without the group: every
 // operation is delivered to ourselves at once. A caller is answered when its change is durable here and held by every member
 // of the ring (acknowledgement.ts), never before.
-import type { GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
+import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
 import { Acknowledgements, type Verdict } from "./acknowledgement.ts";
 import { CommitQueue, type CommitQueueOptions } from "./commit-queue.ts";
 import { Dcdb, type DcdbAction } from "./dcdb.ts";
@@ -22,8 +22,7 @@ export interface TreeStoreOptions {
   /** Undefined: local mode. */
   readonly groups: GroupPort | undefined;
   readonly commit: CommitQueueOptions["commit"];
-  /** Monotonic milliseconds. */
-  readonly nowMs: () => number;
+  readonly clock: Clock;
   /** Unix seconds. */
   readonly wallS: () => number;
   readonly log: (line: LogAction) => void;
@@ -85,7 +84,7 @@ export class TreeStore {
       tree: options.tree,
       load: (rows, before) =>
         Tree.load(rows, { ...load, rootName: "", guestCounters: before.guestCounters }),
-      now: options.nowMs(),
+      now: options.clock.now(),
     });
     this.#queue = new CommitQueue({
       commit: options.commit,
@@ -105,7 +104,7 @@ export class TreeStore {
     this.#host = new GroupHost<DcdbAction>({
       dfsm: this.#dfsm,
       groups,
-      nowMs: options.nowMs,
+      clock: options.clock,
       wallS: options.wallS,
       perform: (action) => this.#perform(action),
     });
@@ -204,7 +203,7 @@ export class TreeStore {
         isLowest: true,
         token,
       },
-      this.#options.nowMs(),
+      this.#options.clock.now(),
       out,
     );
     for (const action of out) this.#perform(action);

@@ -76,6 +76,8 @@ export class RingThreadClient implements Cluster {
   /** Events that came before anybody listened. */
   #early: PortEvent[] = [];
   #waitingBytes = 0;
+  /** Who was refused and wants to be called once there is room. */
+  #wantRoom: (() => void)[] = [];
   #pending: GroupRequest[] = [];
   #isStarted = false;
   #ended = false;
@@ -97,6 +99,7 @@ export class RingThreadClient implements Cluster {
     this.groups = {
       self,
       request: (request) => this.#request(request),
+      whenRoom: (act) => void this.#wantRoom.push(act),
       listen: (listener) => this.#listen(listener),
     };
   }
@@ -253,6 +256,14 @@ export class RingThreadClient implements Cluster {
     this.#post({ kind: "requests", requests });
   }
 
+  /** Not before half of the credit is back: a caller for every message would be a turn for every message. */
+  #tellRoom(): void {
+    if (this.#waitingBytes > requestBytesMax / 2) return;
+    const told = this.#wantRoom;
+    this.#wantRoom = [];
+    for (const act of told) act();
+  }
+
   #listen(listener: (events: readonly PortEvent[]) => void): void {
     this.#groupListener = listener;
     const early = this.#early;
@@ -295,6 +306,7 @@ export class RingThreadClient implements Cluster {
         return;
       case "taken":
         this.#waitingBytes -= message.bytes;
+        this.#tellRoom();
         return;
       case "finished":
         this.#end(message);

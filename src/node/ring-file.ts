@@ -14,6 +14,27 @@ export interface StoredNumber {
   readonly damage: string;
 }
 
+/** What the ring keeps over restarts. What is stored is durable when the call returns; each throws what the disk says. */
+export interface RingStorage {
+  readonly ringSeq: () => StoredNumber;
+  readonly storeRingSeq: (seq: number) => void;
+  /** The floor of expected votes; 0 when there is none. */
+  readonly tracking: () => number;
+  readonly storeTracking: (expectedVotes: number) => void;
+}
+
+/** The files of the original in `stateDir`. */
+export function ringFiles(stateDir: string, nodeid: number): RingStorage {
+  const ring = ringFile(stateDir, nodeid);
+  const tracking = trackingFile(stateDir);
+  return {
+    ringSeq: () => readRingSeq(ring),
+    storeRingSeq: (seq) => writeRingSeq(ring, seq),
+    tracking: () => readTracking(tracking),
+    storeTracking: (expectedVotes) => writeTracking(tracking, expectedVotes),
+  };
+}
+
 /** The stored ring sequence. Throws what the file system says when the file is there and cannot be read. */
 export function readRingSeq(path: string): StoredNumber {
   const { bytes, value } = readNumber(path, (reader) => reader.u64());

@@ -1,12 +1,14 @@
 // The host of one node's pure cores inside the ring thread: links and member take turns over one queue of events, and their
 // actions become sockets, files, timers and messages to the main thread. Nothing in here decides anything.
-import type { GroupRequest, LogAction, PortEvent, Random } from "../world.ts";
+import { Deadlines } from "../deadlines.ts";
+import { reasonOf } from "../reason.ts";
+import { Turns } from "../turns.ts";
+import type { Clock, GroupRequest, LogAction, PortEvent, Random } from "../world.ts";
 import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
 import type { MemberAction, MemberEnd, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
-import { DeviceHost } from "./device/device-host.ts";
+import { DeviceHost, type DeviceMachine } from "./device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { inflate } from "./link/inflate.ts";
-import { Deadlines } from "./deadlines.ts";
 import { Links } from "./link/links.ts";
 import { canonicalAddress } from "./link/address.ts";
 import { isOpened, mismatch } from "./link/mismatch.ts";
@@ -15,14 +17,8 @@ import { KeyWatch, type WatchedPeer } from "./key-watch.ts";
 import { overheadOf, Seal } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
 import { Member } from "./member.ts";
-import {
-  readRingSeq,
-  readTracking,
-  ringFile,
-  trackingFile,
-  writeRingSeq,
-  writeTracking,
-} from "./ring-file.ts";
+import type { RingStorage } from "./ring-file.ts";
+import type { RingAction } from "./ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
 import { sameCrypto } from "./reload-rules.ts";
 import { Rotation } from "./rotation.ts";
@@ -35,8 +31,13 @@ export type HostQuestion = Exclude<RingQuestion, { kind: "snapshot" | "reconfigu
 
 /** What the thread around this host does with its results. */
 export interface RingHostPort {
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly random: Random;
+  readonly storage: RingStorage;
+  /** What the quorum device's client finds around it. */
+  readonly machine: DeviceMachine;
+  /** Sees what the ring asks for, in order, before it is carried out. */
+  readonly observe?: (action: RingAction) => void;
   /** All datagrams of one turn, in order. */
   readonly transmit: (batch: readonly Outgoing[]) => void;
   readonly events: (event: PortEvent) => void;
@@ -60,8 +61,6 @@ export class RingHost {
   readonly #links: Links;
   readonly #seal: Seal;
   readonly #keyWatch: KeyWatch;
-  readonly #ringFile: string;
-  readonly #trackingFile: string;
   readonly #memberTimers: Deadlines<MemberTimer>;
   readonly #linkTimers: Deadlines<LinksTimer>;
   readonly #schedulingWatch: SchedulingWatch;
@@ -72,7 +71,7 @@ export class RingHost {
   #keyChange: "none" | "loaded" | "sending" = "none";
   readonly #rotation = new Rotation();
   readonly #dropped: Record<string, number> = {};
-  readonly #turns: Turn[] = [];
+  readonly #turns: Turns<Turn>;
   readonly #memberActions: MemberAction[] = [];
   readonly #linksActions: LinksAction[] = [];
   #outgoing: Outgoing[] = [];
@@ -80,7 +79,6 @@ export class RingHost {
   #sealed: Uint8Array | undefined;
   /** Requests that the member has no room for yet, oldest first. */
   readonly #requests: GroupRequest[] = [];
-  #running = false;
   /** Set by the member's last action; what it asked to send before still goes out. */
   #end: MemberEnd | undefined;
   #ended = false;
@@ -91,9 +89,7 @@ export class RingHost {
     this.#port = port;
     const { settings } = order;
     this.#settings = settings;
-    this.#ringFile = ringFile(order.stateDir, settings.nodeid);
-    this.#trackingFile = trackingFile(order.stateDir);
-    const stored = readRingSeq(this.#ringFile);
+    const stored = port.storage.ringSeq();
     if (stored.damage !== "") {
       port.log({ kind: "log", level: "warning", subsystem: "TOTEM", text: stored.damage });
     }
@@ -101,27 +97,32 @@ export class RingHost {
       settings,
       storedRingSeq: stored.value,
       random: port.random,
-      evTrackingBarrier: readTracking(this.#trackingFile),
+      evTrackingBarrier: port.storage.tracking(),
+      ...(port.observe === undefined ? {} : { observe: port.observe }),
+    });
+    this.#turns = new Turns({
+      take: (turn) => this.#take(turn),
+      settle: () => this.#settle(),
     });
     this.#seal = new Seal(settings.crypto);
     this.#keyWatch = new KeyWatch(peersByAddress(settings));
     this.#links = new Links({ ...settings, crypto: overheadOf(settings.crypto), inflate });
-    const now = port.now;
+    const { clock } = port;
     this.#memberTimers = new Deadlines({
-      now,
+      clock,
       fire: (timer) => this.run({ to: "member", event: { kind: "timedOut", timer } }),
     });
     this.#linkTimers = new Deadlines({
-      now,
+      clock,
       fire: (timer) => this.run({ to: "links", event: { kind: "timedOut", timer } }),
     });
-    this.#schedulingWatch = new SchedulingWatch(settings.tuning.tokenMs, now());
-    this.#schedulingTimer = new Deadlines({ now, fire: () => this.#lookAtScheduling() });
+    this.#schedulingWatch = new SchedulingWatch(settings.tuning.tokenMs, clock.now());
+    this.#schedulingTimer = new Deadlines({ clock, fire: () => this.#lookAtScheduling() });
     this.#device = this.#createDevice();
   }
 
   #lookAtScheduling(): void {
-    const text = this.#schedulingWatch.look(this.#port.now());
+    const text = this.#schedulingWatch.look(this.#port.clock.now());
     if (text !== undefined) {
       this.#port.log({ kind: "log", level: "warning", subsystem: "MAIN", text });
     }
@@ -129,13 +130,14 @@ export class RingHost {
   }
 
   #createDevice(): DeviceHost | undefined {
-    const { now, random, log } = this.#port;
+    const { clock, random, machine, log } = this.#port;
     return DeviceHost.create({
       settings: this.#settings,
       directory: this.#order.deviceDir,
       port: {
-        now,
+        clock,
         random,
+        machine,
         log,
         ask: (request) => this.run({ to: "member", event: { kind: "deviceAsked", request } }),
       },
@@ -144,7 +146,7 @@ export class RingHost {
 
   start(): void {
     // Until now the thread may have waited for addresses: that is no lack of a processor.
-    this.#schedulingWatch.look(this.#port.now());
+    this.#schedulingWatch.look(this.#port.clock.now());
     this.#schedulingTimer.arm("look", this.#schedulingWatch.dueAt);
     this.run({ to: "links", event: { kind: "started" } });
     this.run({ to: "member", event: { kind: "started" } });
@@ -279,7 +281,7 @@ export class RingHost {
       links: this.#links.snapshot(),
       reachable: this.#links.reachable(),
       rotationUs: this.#rotation.percentiles(),
-      peerFaults: this.#keyWatch.faults(this.#port.now()),
+      peerFaults: this.#keyWatch.faults(this.#port.clock.now()),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
       device: this.#device?.snapshot(),
     };
@@ -287,48 +289,39 @@ export class RingHost {
 
   /** Takes one event, then whatever follows from it, in order, until nothing is left. Never re-entered. */
   run(turn: Turn): void {
-    this.#turns.push(turn);
-    if (this.#running || this.#ended) return;
-    this.#running = true;
-    try {
-      do this.#takeAll();
-      while (this.#turns.length > 0);
-    } finally {
-      this.#running = false;
+    if (!this.#ended) this.#turns.add(turn);
+  }
+
+  /** Nothing waits any more: what was said goes out together, and what waited for room may follow. */
+  #settle(): void {
+    const batch = this.#outgoing;
+    if (batch.length > 0) {
+      this.#outgoing = [];
+      this.#sealedPacket = undefined;
+      this.#port.transmit(batch);
     }
     if (this.#end !== undefined) this.#finish(this.#end);
     else this.#submitWaiting();
   }
 
-  #takeAll(): void {
-    for (let at = 0; at < this.#turns.length; at += 1) {
-      const next = this.#turns[at];
-      if (next !== undefined && !(next.to === "member" && this.#end !== undefined)) {
-        this.#take(next);
-      }
-    }
-    this.#turns.length = 0;
-    const batch = this.#outgoing;
-    if (batch.length === 0) return;
-    this.#outgoing = [];
-    this.#sealedPacket = undefined;
-    this.#port.transmit(batch);
-  }
-
   #take(turn: Turn): void {
-    const now = this.#port.now();
-    if (turn.to === "member") {
-      const out = this.#memberActions;
-      this.#member.step(turn.event, now, out);
-      for (const action of out) this.#carryOutMember(action);
-      out.length = 0;
-      this.#countTokens(now);
-    } else {
+    if (this.#ended) return;
+    const now = this.#port.clock.now();
+    if (turn.to === "links") {
       const out = this.#linksActions;
       this.#links.step(turn.event, now, out);
-      for (const action of out) this.#carryOutLinks(action);
-      out.length = 0;
+      for (const action of out.splice(0)) this.#carryOutLinks(action);
+      return;
     }
+    if (this.#end !== undefined) return;
+    const out = this.#memberActions;
+    this.#member.step(turn.event, now, out);
+    for (const action of out.splice(0)) {
+      // What follows something that could not be stored must not be carried out.
+      if (this.#ended) return;
+      this.#carryOutMember(action);
+    }
+    this.#countTokens(now);
   }
 
   #countTokens(now: number): void {
@@ -341,25 +334,23 @@ export class RingHost {
   #carryOutMember(action: MemberAction): void {
     switch (action.kind) {
       case "unicast":
-        this.#turns.push({
+        return this.run({
           to: "links",
           event: { kind: "sent", nodeid: action.nodeid, message: action.bytes },
         });
-        return;
       case "multicast":
-        this.#turns.push({
+        return this.run({
           to: "links",
           event: { kind: "sent", nodeid: 0, message: action.bytes },
         });
-        return;
       case "arm":
         return this.#memberTimers.arm(action.timer, action.at);
       case "disarm":
         return this.#memberTimers.disarm(action.timer);
       case "persistRing":
-        return writeRingSeq(this.#ringFile, action.ringSeq);
+        return this.#store(() => this.#port.storage.storeRingSeq(action.ringSeq));
       case "persistTracking":
-        return writeTracking(this.#trackingFile, action.expectedVotes);
+        return this.#store(() => this.#port.storage.storeTracking(action.expectedVotes));
       case "delivered":
       case "configured":
       case "stable":
@@ -400,8 +391,7 @@ export class RingHost {
       case "transmit":
         return this.#transmit(action.nodeid, action.link, action.packet);
       case "received":
-        this.#turns.push({ to: "member", event: { kind: "received", bytes: action.message } });
-        return;
+        return this.run({ to: "member", event: { kind: "received", bytes: action.message } });
       case "arm":
         return this.#linkTimers.arm(action.timer, action.at);
       case "disarm":
@@ -425,21 +415,39 @@ export class RingHost {
     this.#outgoing.push({ nodeid, link, datagram: this.#sealed });
   }
 
-  #submitWaiting(): void {
-    while (!this.#ended && this.#requests.length > 0 && this.#member.hasRoom()) {
-      const request = this.#requests.shift();
-      if (request === undefined) return;
-      this.run({ to: "member", event: { kind: "requested", pid: this.#order.pid, request } });
-      this.#port.taken(request);
+  /** A member that cannot store what it must not forget ends at once, without another word to anybody. */
+  #store(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const directory = this.#order.stateDir;
+      this.#outgoing = [];
+      this.#finish({
+        clean: false,
+        reason: `the state of the ring cannot be stored in ${directory}: ${reasonOf(error)}. Make room there or mend the disk, then start this node again`,
+      });
     }
+  }
+
+  /** One after the other: whether there is room for the next is known when the one before was taken. */
+  #submitWaiting(): void {
+    if (this.#ended || this.#requests.length === 0 || !this.#member.hasRoom()) return;
+    const request = this.#requests.shift();
+    if (request === undefined) return;
+    this.run({ to: "member", event: { kind: "requested", pid: this.#order.pid, request } });
+    this.#port.taken(request);
   }
 
   /** Junk with a peer's address must not harm: it is told of, in the log and in the status. */
   #notOpened(address: string, datagram: Uint8Array): void {
-    const line = this.#keyWatch.failed(canonicalAddress(address) ?? address, this.#port.now(), {
-      why: () => mismatch(datagram, this.#settings.crypto),
-      isReachable: (nodeid) => this.#links.reachable().includes(nodeid),
-    });
+    const line = this.#keyWatch.failed(
+      canonicalAddress(address) ?? address,
+      this.#port.clock.now(),
+      {
+        why: () => mismatch(datagram, this.#settings.crypto),
+        isReachable: (nodeid) => this.#links.reachable().includes(nodeid),
+      },
+    );
     if (line !== undefined) this.#log("warning", line);
   }
 

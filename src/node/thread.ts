@@ -2,12 +2,15 @@
 // thread are collected over one turn of the event loop; packets are never kept waiting for them.
 import { getRandomValues } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { systemClock } from "../deadlines.ts";
 import type { LogAction, PortEvent, Random } from "../world.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
+import { realMachine } from "./device/device-host.ts";
 import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
 import type { MemberEnd } from "./events.ts";
 import type { NodeSettings } from "./settings.ts";
 import { scheduleThisThread } from "./scheduling.ts";
+import { ringFiles } from "./ring-file.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
 
 declare const self: Worker;
@@ -30,7 +33,6 @@ function bootClock(): () => number {
 }
 
 class RingThread {
-  readonly #now = bootClock();
   #host: RingHost | undefined;
   #sockets: LinkSockets | undefined;
   #events: PortEvent[] = [];
@@ -59,7 +61,7 @@ class RingThread {
   }
 
   async #start(order: StartOrder): Promise<void> {
-    const host = new RingHost(order, this.#port());
+    const host = new RingHost(order, this.#port(order));
     const { nodeid, nodes, links } = order.settings;
     const opened = await openLinkSockets({
       nodeid,
@@ -86,10 +88,12 @@ class RingThread {
     this.#schedule();
   }
 
-  #port(): RingHostPort {
+  #port(order: StartOrder): RingHostPort {
     return {
-      now: this.#now,
+      clock: { ...systemClock, now: bootClock() },
       random,
+      storage: ringFiles(order.stateDir, order.settings.nodeid),
+      machine: realMachine,
       transmit: (batch) => this.#sockets?.sendMany(batch),
       events: (event) => {
         this.#events.push(event);

@@ -15,8 +15,8 @@ export class MemberPort implements GroupPort {
   readonly #bus: MemberBus;
   listener: (events: readonly PortEvent[]) => void = () => {};
   inbox: GroupEvent[] = [];
-  /** True: nothing is taken. */
-  isFull = false;
+  #isFull = false;
+  #wantRoom: (() => void)[] = [];
   /** True: nothing is delivered, as if the process hung. */
   isMute = false;
   /** True: the others do not confirm what was delivered here. */
@@ -29,6 +29,20 @@ export class MemberPort implements GroupPort {
   constructor(bus: MemberBus, self: GroupMember) {
     this.#bus = bus;
     this.self = self;
+  }
+
+  /** True: nothing is taken. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+  set isFull(isFull: boolean) {
+    this.#isFull = isFull;
+    if (isFull) return;
+    for (const act of this.#wantRoom.splice(0)) act();
+  }
+
+  whenRoom(act: () => void): void {
+    this.#wantRoom.push(act);
   }
 
   request(request: GroupRequest): boolean {

@@ -15,7 +15,7 @@ const opened = await ConfigurationTree.open({
   cluster: undefined,
   corosyncConfPath: `${directory}/corosync.conf`,
   durability: "full",
-  clock: () => Math.floor(Date.now() / 1000),
+  wallS: () => Math.floor(Date.now() / 1000),
   log: ({ text }) => console.error(text),
   onFatal: (reason) => {
     throw new Error(reason);

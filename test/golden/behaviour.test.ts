@@ -347,7 +347,7 @@ beforeAll(async () => {
     corosyncConfPath: join(directory, "corosync.conf"),
     durability: "normal",
     gid: 33,
-    clock: () => startTime,
+    wallS: () => startTime,
     log: () => undefined,
     onFatal: (reason) => {
       throw new Error(reason);

@@ -22,7 +22,7 @@ async function open(): Promise<ConfigurationTree> {
     cluster: undefined,
     corosyncConfPath: join(directory, "corosync.conf"),
     durability: "full",
-    clock: () => startTime,
+    wallS: () => startTime,
     log: () => undefined,
     onFatal: (reason) => {
       throw new Error(reason);

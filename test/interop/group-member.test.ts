@@ -16,6 +16,7 @@ type Listener = (events: readonly GroupEvent[]) => void;
 class Bus {
   readonly #listeners = new Map<number, Listener>();
   readonly #joined: number[] = [];
+  readonly #wantRoom: (() => void)[] = [];
   #queue: { readonly from: number; readonly request: GroupRequest }[] = [];
   readonly #spoil: (nodeid: number, batch: GroupEvent[]) => GroupEvent[];
   refusals = 0;
@@ -35,6 +36,7 @@ class Bus {
         if (this.#queue.push({ from: nodeid, request }) === 1) setImmediate(() => this.#flush());
         return true;
       },
+      whenRoom: (act) => void this.#wantRoom.push(act),
       listen: (listener) => void this.#listeners.set(nodeid, listener),
     };
   }
@@ -43,6 +45,7 @@ class Bus {
     const batch = this.#queue.flatMap(({ from, request }) => this.#event(from, request));
     this.#queue = [];
     for (const [nodeid, listener] of this.#listeners) listener(this.#spoil(nodeid, batch));
+    for (const act of this.#wantRoom.splice(0)) act();
   }
 
   #event(from: number, request: GroupRequest): GroupEvent[] {

@@ -10,7 +10,8 @@ import {
   type OrderSummary,
 } from "./order.ts";
 
-const tryAgainMs = 2;
+/** The deadline passes without an event of ours. */
+const deadlineCheckMs = 50;
 
 /** Joins, sends and notes until all is seen, the deadline passes or the ring ends; writes the notes. */
 export async function takePart(
@@ -23,17 +24,23 @@ export async function takePart(
   const { groups } = cluster;
   const buffer = new Uint8Array(messageBytesMax);
   let joined = false;
+  let isWaiting = false;
   let counter = 0;
   const pump = (): void => {
     if (recorder.complete) done.resolve("complete");
     if (recorder.isLate) done.resolve(`deadline, ${counter} sent`);
     joined ||= groups.request({ kind: "join", group: plan.group });
+    if (isWaiting) return;
     while (recorder.everyoneHere && counter < plan.count) {
       const size = messages.write(groups.self.nodeid, counter, buffer);
       const message = buffer.slice(0, size);
       if (!groups.request({ kind: "send", group: plan.group, message })) {
         recorder.retries += 1;
-        return;
+        isWaiting = true;
+        return groups.whenRoom(() => {
+          isWaiting = false;
+          pump();
+        });
       }
       counter += 1;
     }
@@ -45,8 +52,7 @@ export async function takePart(
     pump();
   });
   void cluster.finished.then((end) => done.resolve(`the ring ended: ${end.reason}`));
-  // Room in the queue comes back without an event of ours; the deadline needs a clock too.
-  const ticker = setInterval(pump, tryAgainMs);
+  const ticker = setInterval(pump, deadlineCheckMs);
   const ended = await done.promise;
   clearInterval(ticker);
   return recorder.finish(groups.self.nodeid, ended);

@@ -11,7 +11,7 @@ import type { DeviceAction, DeviceEvent } from "./events.ts";
 /** However many addresses a name has: what one gets at least before the next is tried. */
 const addressMsMin = 250;
 
-type ConnectOrder = Extract<DeviceAction, { readonly kind: "connect" }>;
+export type ConnectOrder = Extract<DeviceAction, { readonly kind: "connect" }>;
 type ConnectionEvent = Extract<DeviceEvent, { readonly id: number }>;
 
 export interface ConnectionPort {

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings } from "../load-settings.ts";
-import { DeviceHost } from "./device-host.ts";
+import { systemClock } from "../../deadlines.ts";
+import { DeviceHost, realMachine } from "./device-host.ts";
 import { deviceSettings } from "./device-settings.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "quorate-defaults-"));
@@ -60,7 +61,8 @@ describe("settings of a node", () => {
       settings,
       directory,
       port: {
-        now: () => 0,
+        clock: systemClock,
+        machine: realMachine,
         random: { below: () => 0 },
         ask: () => undefined,
         log: ({ level, text }) => void (level === "warning" && lines.push(text)),

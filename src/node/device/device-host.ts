@@ -1,13 +1,14 @@
 // The host of the device client inside the ring thread: its timers, its connection, its commands, and the way to votequorum.
 // Nothing in here decides anything. Events are taken one after the other, never within each other.
-import type { LogAction, Random } from "../../world.ts";
-import { Deadlines } from "../deadlines.ts";
+import type { Clock, LogAction, Random } from "../../world.ts";
+import { Deadlines } from "../../deadlines.ts";
+import { Turns } from "../../turns.ts";
 import type { NodeSettings } from "../settings.ts";
 import { deviceWarning } from "./advice.ts";
 import { DeviceClient } from "./client.ts";
 import { defaultAdvanced } from "./advanced.ts";
 import { type CommandLimits, Commands } from "./commands.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionPort, type ConnectOrder } from "./connection.ts";
 import { CredentialStore } from "./credentials.ts";
 import { deviceSettings } from "./device-settings.ts";
 import type {
@@ -18,9 +19,27 @@ import type {
   DeviceTimer,
 } from "./events.ts";
 
+/** The connection to the vote server, as the client orders it (connection.ts). */
+export type DeviceConnection = Pick<Connection, "send" | "startTls" | "close">;
+
+/** The operator's heuristics (commands.ts). */
+export type DeviceCommands = Pick<Commands, "start" | "end" | "limits">;
+
+/** What the machine does for the client; the simulator has its own. */
+export interface DeviceMachine {
+  readonly connect: (order: ConnectOrder, port: ConnectionPort) => DeviceConnection;
+  readonly commands: (limits: CommandLimits) => DeviceCommands;
+}
+
+export const realMachine: DeviceMachine = {
+  connect: (order, port) => new Connection(order, port),
+  commands: (limits) => new Commands(limits),
+};
+
 export interface DeviceHostPort {
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly random: Random;
+  readonly machine: DeviceMachine;
   /** To votequorum; the answer comes as an `answered` event. */
   readonly ask: (request: DeviceRequest) => void;
   readonly log: (line: LogAction) => void;
@@ -31,23 +50,24 @@ export class DeviceHost {
   readonly #port: DeviceHostPort;
   readonly #credentials: CredentialStore;
   readonly #timers: Deadlines<DeviceTimer>;
-  readonly #commands: Commands;
-  readonly #events: DeviceEvent[] = [];
+  readonly #commands: DeviceCommands;
+  readonly #turns: Turns<DeviceEvent>;
+  readonly #actions: DeviceAction[] = [];
   #options: Readonly<Record<string, string>>;
   /** Those in force that were logged. */
   #remarks: readonly string[] = [];
-  #connection: Connection | undefined;
-  #isRunning = false;
+  #connection: DeviceConnection | undefined;
   #isStopped = false;
 
   private constructor(client: DeviceClient, options: DeviceOptions) {
     this.#client = client;
     this.#port = options.port;
-    this.#commands = new Commands(commandLimits(options.settings));
+    this.#commands = options.port.machine.commands(commandLimits(options.settings));
+    this.#turns = new Turns({ take: (event) => this.#take(event) });
     this.#credentials = new CredentialStore(options.directory);
     this.#options = options.settings.quorum.device?.options ?? {};
     this.#timers = new Deadlines({
-      now: options.port.now,
+      clock: options.port.clock,
       fire: (timer) => this.event({ kind: "timedOut", timer }),
     });
   }
@@ -79,22 +99,17 @@ export class DeviceHost {
       this.#commands.limits = commandLimits(event.settings);
       this.#remark(event.settings);
     }
-    this.#events.push(event);
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        const out: DeviceAction[] = [];
-        this.#client.step(next, this.#port.now(), out);
-        for (const action of out) this.#carryOut(action);
-      }
-    } finally {
-      this.#isRunning = false;
-    }
+    this.#turns.add(event);
+  }
+
+  #take(event: DeviceEvent): void {
+    const out = this.#actions;
+    this.#client.step(event, this.#port.clock.now(), out);
+    for (const action of out.splice(0)) this.#carryOut(action);
   }
 
   snapshot(): DeviceSnapshot {
-    return this.#client.snapshot(this.#port.now());
+    return this.#client.snapshot(this.#port.clock.now());
   }
 
   /** Unregisters and closes; no event is taken afterwards. */
@@ -122,7 +137,7 @@ export class DeviceHost {
         return this.#port.ask(action.request);
       case "connect":
         this.#connection?.close();
-        this.#connection = new Connection(action, {
+        this.#connection = this.#port.machine.connect(action, {
           event: (event) => this.event(event),
           credentials: () => this.#credentials.read(this.#options),
           warn: (text) => this.#log("warning", text),

@@ -168,7 +168,7 @@ class RunningNode {
       cluster: clusterInfo(this.#settings),
       corosyncConfPath: paths.conf,
       durability,
-      clock: () => Math.floor(Date.now() / 1000),
+      wallS: () => Math.floor(Date.now() / 1000),
       log,
       onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
       onCorosyncConf: (written) => this.#confWritten(written),

@@ -20,7 +20,7 @@ async function node() {
   const opened = await ConfigurationTree.open({
     ...{ directory, nodeid: 1, nodeName: "n1", pid: 1, groups: undefined, cluster: undefined },
     ...{ corosyncConfPath: join(directory, "corosync.conf"), durability: "normal" as const },
-    clock: () => 1000,
+    wallS: () => 1000,
     log: () => {},
     onFatal: (reason) => expect(reason).toBeUndefined(),
     onCorosyncConf: () => {},
