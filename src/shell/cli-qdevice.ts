@@ -12,12 +12,18 @@ export const qdeviceUsage = [
 
 export function qdeviceVerb(cli: CAC): void {
   rootOption(cli.command("qdevice <verb> [...args]", "The cluster's vote server: set up, remove"))
-    .option("--force", "Also for an odd number of nodes, where it is a single point of failure")
+    .option(
+      "--force",
+      "Also for an odd number of nodes, where it is a single point of failure (setup)",
+    )
     .option("--tls <off|on|required>", "Of the connection to the vote server (setup)")
     .option("--port <port>", "Of the vote server (setup ADDRESS)")
     .option("--p12 <file>", "Key, certificate and authority in one file (setup ADDRESS)")
-    .option("--password <text>", "Of the PKCS#12 file; - asks for it (default: none)")
-    .option("--password-file <file>", "The same in the first line of a file")
+    .option(
+      "--password <text>",
+      "Of the PKCS#12 file, none when not given; - asks for it (setup ADDRESS)",
+    )
+    .option("--password-file <file>", "The same in the first line of a file (setup ADDRESS)")
     .option("--cert <file>", "The cluster's certificate (setup ADDRESS)")
     .option("--key <file>", "Its private key (setup ADDRESS)")
     .option("--ca <file>", "The server's authority (setup ADDRESS)")

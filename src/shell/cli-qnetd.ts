@@ -20,7 +20,7 @@ type Options = Readonly<Record<string, unknown>>;
 export function qnetdVerb(cli: CAC): void {
   rootOption(cli.command("qnetd [verb] [...args]", "Vote server for clusters (corosync-qnetd)"))
     .option("--listen <address>", "Serve on this address only (default: all)")
-    .option("--port <port>", "TCP port (default: 5403)")
+    .option("--port <port>", "TCP port, 5403 when not given (server, invite)")
     .option("--tls <off|on|required>", "on: a client may use it", { default: "on" })
     .option("--no-client-cert", "Do not ask clients for the certificate of their cluster")
     .option("--allow-plaintext", "Let clusters that have a certificate connect without TLS too")
@@ -39,7 +39,7 @@ export function qnetdVerb(cli: CAC): void {
     )
     .option("--set <name=value>", "Advanced setting of corosync-qnetd's -S; may be repeated")
     .option("--debug", "Log every decision")
-    .option("--json", "For scripts (status, certificates)")
+    .option("--json", "For scripts (status, invite, certificates)")
     .option("--watch", "Follow until Ctrl-C (status)")
     .option("--address <address>", "Under which nodes reach this server; may be repeated (invite)")
     .option("--expires <time>", "As 30m, 1h, 2d (invite)")
@@ -48,9 +48,9 @@ export function qnetdVerb(cli: CAC): void {
     .option("--let-server-sign", "Let the daemon's group read the authority's key (invite)")
     .option(
       "--password <text>",
-      "Of the PKCS#12 files (certificates import); - asks for it (default: none)",
+      "Of the PKCS#12 files, none when not given; - asks for it (certificates import)",
     )
-    .option("--password-file <file>", "The same in the first line of a file")
+    .option("--password-file <file>", "The same in the first line of a file (certificates import)")
     .example("quorate qnetd")
     .example("quorate qnetd --root /mnt/data/quorate --tls required")
     .example("quorate qnetd status --watch")

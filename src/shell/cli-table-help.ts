@@ -28,7 +28,33 @@ export function commandHelpText(command: TableCommand): string {
     section("Verbs", columns(command.verbs.map((verb) => [verbHead(verb), verb.description]))),
     section("Options", optionLines(command.options)),
     section("Examples", command.examples),
-    section("Exit codes", columns(command.exits.map(([code, what]) => [String(code), what]))),
+    section("Exit codes", exitColumns(command)),
+    command.verbs.length === 0
+      ? []
+      : [`\`quorate ${command.name} VERB --help\` has the options of one verb.`],
+  ]);
+}
+
+/** One verb of a command: its lines, the options that it takes, the examples that begin with it. */
+export function verbHelpText(command: TableCommand, name: string): string {
+  const line = `quorate ${command.name} ${name}`;
+  const verbs = command.verbs.filter((verb) => verb.name === name);
+  return text([
+    [command.description],
+    section(
+      "Usage",
+      columns(verbs.map((verb) => [`quorate ${command.name} ${verbHead(verb)}`, verb.description])),
+    ),
+    section(
+      "Options",
+      optionLines(command.options.filter(({ verbs: takers }) => takers?.includes(name) ?? true)),
+    ),
+    section(
+      "Examples",
+      command.examples.filter((example) => `${example} `.startsWith(`${line} `)),
+    ),
+    section("Exit codes", exitColumns(command)),
+    [`\`quorate ${command.name} --help\` has the other verbs.`],
   ]);
 }
 
@@ -45,6 +71,10 @@ export function verbHead({ name, words }: TableVerb): string {
 export function optionText(option: TableOption): string {
   const { description } = option;
   return option.default === undefined ? description : `${description} (default: ${option.default})`;
+}
+
+function exitColumns({ exits }: TableCommand): readonly string[] {
+  return columns(exits.map(([code, what]) => [String(code), what]));
 }
 
 function optionLines(options: readonly TableOption[]): readonly string[] {

@@ -12,7 +12,7 @@ import {
   verbNames,
   type Value,
 } from "./cli-table.ts";
-import { commandHelpText, helpText } from "./cli-table-help.ts";
+import { commandHelpText, helpText, verbHelpText } from "./cli-table-help.ts";
 
 export interface Program {
   readonly cli: CAC;
@@ -38,8 +38,10 @@ export async function runTable(program: Program, args: readonly string[]): Promi
 async function run(program: Program, given: readonly string[]): Promise<number> {
   const { cli, table } = program;
   if (given.length === 0) return program.welcome();
-  // `quorate help fs` is what many type first.
-  const args = given[0] === "help" ? [...given.slice(1), "--help"] : given;
+  // `quorate help fs` and `quorate version` are what many type first.
+  const [first, ...rest] = given;
+  const args =
+    first === "help" ? [...rest, "--help"] : first === "version" ? ["--version", ...rest] : given;
   const written = writtenOptions(args);
   // cac would take dots for paths inside its objects, and "_" for its own list of the other words.
   const misread = written.find(({ name }) => /[._]/.test(name));
@@ -58,11 +60,14 @@ async function run(program: Program, given: readonly string[]): Promise<number> 
     return exitOk;
   }
   if (cli.options["help"] === true) {
-    program.write(commandHelpText(command));
+    const [verb] = cli.args;
+    const isVerb = verb !== undefined && verbNames(command).includes(verb);
+    program.write(isVerb ? verbHelpText(command, verb) : commandHelpText(command));
     return exitOk;
   }
   checkOptions(written, command.options, command);
   checkArguments(cli.args, command);
+  checkVerbOptions(written, cli.args[0], command);
   settleSwitches(cli, command);
   const code: unknown = await act(cli);
   return typeof code === "number" ? code : exitOk;
@@ -178,6 +183,23 @@ function checkOptions(
   }
 }
 
+/** An option of another verb would be read by nobody. */
+function checkVerbOptions(
+  written: readonly WrittenOption[],
+  verb: string | undefined,
+  command: TableCommand,
+): void {
+  if (command.verbs.length === 0) return;
+  for (const { name } of written) {
+    const verbs = command.options.find(({ names }) => names.includes(name))?.verbs;
+    if (verbs === undefined || verbs.includes(verb ?? "")) continue;
+    const line = (each: string): string => `\`quorate ${`${command.name} ${each}`.trim()}\``;
+    throw usage(
+      `${name} is an option of ${verbs.map(line).join(" and ")}, not of ${line(verb ?? "")}; see \`quorate ${command.name} --help\``,
+    );
+  }
+}
+
 function unknownOption(
   name: string,
   options: readonly TableOption[],
@@ -269,7 +291,7 @@ function listed(words: readonly string[], last = "or"): string {
 function unknownCommand(word: string, table: CommandTable): CommandFailure {
   if (linkNames.includes(word)) {
     return usage(
-      `"${word}" is a name of its own: call this file by a link of that name, not as a command of quorate`,
+      `"${word}" is a name of its own: call this file by a link of that name (\`quorate install --no-service\` makes all such links), not as a command of quorate`,
     );
   }
   const near = meant(word, table);

@@ -24,6 +24,8 @@ export interface TableOption {
   /** Undefined when there is none worth a word. */
   readonly default: string | undefined;
   readonly isRepeatable: boolean;
+  /** The verbs that take it, "" for none; undefined: all. */
+  readonly verbs: readonly string[] | undefined;
 }
 
 export interface TableArgument {
@@ -90,6 +92,7 @@ function commandOf(
   verbText: string,
   common: readonly TableOption[],
 ): Omit<TableCommand, "exits"> {
+  const verbs = verbText === "" ? [] : verbText.split("\n").map(verbOf);
   return {
     name: command.name,
     usage: command.rawName,
@@ -100,8 +103,13 @@ function commandOf(
       isRest: variadic,
       value: valueOf(value),
     })),
-    verbs: verbText === "" ? [] : verbText.split("\n").map(verbOf),
-    options: [...command.options.map(optionOf), ...common],
+    verbs,
+    options: [
+      ...command.options
+        .map(optionOf)
+        .map((option) => ({ ...option, verbs: verbsOf(option, verbs) })),
+      ...common,
+    ],
     examples: command.examples.map((example) =>
       typeof example === "string" ? example : example("quorate"),
     ),
@@ -123,7 +131,28 @@ function optionOf(option: Command["options"][number]): TableOption {
     default: isPlain ? undefined : String(given),
     // What help promises is what is checked.
     isRepeatable: /may be repeated/.test(option.description),
+    verbs: undefined,
   };
+}
+
+/** What runs without a verb is called so in an option's text. */
+const nameless = "server";
+
+/**
+ * From the end of an option's text: "(invite, certificates import)". An option that names no verb is of the command without one
+ * where that is possible, as of the server, else of every verb; --root and --json are of every verb.
+ */
+function verbsOf(
+  { names, description }: TableOption,
+  verbs: readonly TableVerb[],
+): readonly string[] | undefined {
+  const [, end = ""] = /\(([^()]+)\)$/.exec(description) ?? [];
+  const named = end.split(", ").map((words) => words.split(" ")[0] ?? "");
+  const known = new Set(verbs.map(({ name }) => (name === "" ? nameless : name)));
+  if (end !== "" && named.every((name) => known.has(name))) {
+    return named.map((name) => (name === nameless ? "" : name));
+  }
+  return known.has(nameless) && !names.includes("--root") ? [""] : undefined;
 }
 
 function verbOf(line: string): TableVerb {

@@ -190,6 +190,29 @@ describe("words stay as they were typed", () => {
     expect(called?.args.slice(0, 2)).toEqual(["cat", ["--json", "-x"]]);
   });
 
+  test("the help of a verb has its own options only, and those are refused elsewhere", async () => {
+    const status = (await line("qnetd", "status", "--help")).output;
+    expect(status).toStartWith("Vote server for clusters");
+    expect(status).toContain("quorate qnetd status  clusters, nodes, and why");
+    for (const text of ["--watch", "--json", "--root"]) expect(status).toContain(text);
+    for (const text of ["--http", "--expires", "quorate qnetd invite", "(none)"]) {
+      expect(status).not.toContain(text);
+    }
+    expect((await line("help", "qdevice", "setup")).output).toContain(
+      "quorate qdevice setup TOKEN",
+    );
+    expectComplaint(
+      await line("qnetd", "status", "--http", "x"),
+      "--http is an option of `quorate qnetd`, not of `quorate qnetd status`",
+    );
+    expectComplaint(await line("qnetd", "--list"), "--list is an option of `quorate qnetd invite`");
+    expect((await line("qnetd", "invite", "x", "--port", "1")).code).toBe(0);
+  });
+
+  test("version without dashes", async () => {
+    expect((await line("version")).output).toBe((await line("--version")).output);
+  });
+
   test("a single dash is a word, and a value", async () => {
     const outcome = await line("qdevice", "setup", "-", "--password", "-", "--force");
     expect(outcome.called?.args.slice(0, 2)).toEqual(["setup", ["-"]]);

@@ -7,6 +7,7 @@ import { cac } from "cac";
 import { readTable, verbNames } from "../../src/shell/cli-table.ts";
 import { commandTable } from "../../src/shell/cli-table-verbs.ts";
 import { manCommand, manPages } from "../../src/shell/command/man.ts";
+import { pageTexts } from "../../src/shell/command/man-texts.ts";
 import { CommandFailure, exitTexts } from "../../src/shell/exit.ts";
 
 const { table } = commandTable();
@@ -54,6 +55,22 @@ test("the same version makes the same bytes, without a date", () => {
   const pages = manPages(table, "1.2.3");
   expect(manPages(commandTable().table, "1.2.3")).toEqual(pages);
   for (const page of pages.values()) expect(page).toMatch(/^\.TH \S+ 8 "" "quorate 1\.2\.3"/m);
+});
+
+test("every page describes, names its files and its exit codes", () => {
+  for (const { name, description } of table.commands) {
+    const page = readFileSync(join(all, `quorate-${name}.8`), "utf8");
+    const section = (title: string): string =>
+      (page.split(`.SH ${title}\n`)[1] ?? "").split("\n.SH ")[0]!.replace(/\s+/g, " ");
+    expect(`${name}: ${section("DESCRIPTION")}`.length).toBeGreaterThan(description.length + 60);
+    expect(section("EXIT STATUS")).toContain("\\fB0\\fR");
+    const files = pageTexts[name]!.files;
+    for (const [path] of files) expect(section("FILES")).toContain(path.replaceAll("-", "\\-"));
+    expect(page.includes(".SH FILES")).toBe(files.length > 0);
+  }
+  expect(Object.keys(pageTexts).toSorted()).toEqual(
+    table.commands.map(({ name }) => name).toSorted(),
+  );
 });
 
 test("what cannot be is said", async () => {

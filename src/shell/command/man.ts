@@ -8,7 +8,7 @@ import type { CommandTable, ExitText, TableCommand, TableOption } from "../cli-t
 import { commandHelpText, helpText, oneLine, optionText, verbHead } from "../cli-table-help.ts";
 import { CommandFailure, exitFailed, exitOk, exitTexts, exitUsage } from "../exit.ts";
 import { nearest } from "../near-miss.ts";
-import { nodePaths } from "../paths.ts";
+import { files, pageTexts } from "./man-texts.ts";
 
 export interface ManOptions {
   /** Undefined: the page of the whole. */
@@ -116,7 +116,7 @@ function overviewPage(table: CommandTable, version: string): string {
     ...table.options.flatMap(optionLines),
     ".SH FILES",
     text("All of them are below the directory of --root, where a command has it."),
-    ...files().flatMap(([path, what]) => [".TP", `\\fI${plain(path)}\\fR`, text(what)]),
+    ...files.flatMap(fileLines),
     ".SH ENVIRONMENT",
     ...environment.flatMap(([name, what]) => [".TP", `\\fB${plain(name)}\\fR`, text(what)]),
     ".SH EXIT STATUS",
@@ -125,18 +125,6 @@ function overviewPage(table: CommandTable, version: string): string {
     ".SH SEE ALSO",
     seeAlso(table.commands.map(({ name }) => `quorate-${name}`)),
   ]);
-}
-
-function files(): readonly (readonly [string, string])[] {
-  const paths = nodePaths("/");
-  return [
-    [paths.conf, "nodes, links, votes and the vote server of the cluster"],
-    [paths.authkey, "the key of the cluster"],
-    [`${paths.treeDir}/config.db`, "the tree, as SQLite, in the form of pmxcfs"],
-    [paths.mount, "the tree, mounted"],
-    [paths.socket, "where a running node is asked"],
-    ["/etc/corosync/qnetd/nssdb", "certificates of the vote server"],
-  ];
 }
 
 const environment: readonly (readonly [string, string])[] = [
@@ -148,6 +136,7 @@ const environment: readonly (readonly [string, string])[] = [
 
 function commandPage(command: TableCommand, version: string): string {
   const name = `quorate-${command.name}`;
+  const page = pageTexts[command.name];
   return pageOf([
     title(name, version),
     ".SH NAME",
@@ -155,7 +144,7 @@ function commandPage(command: TableCommand, version: string): string {
     ".SH SYNOPSIS",
     `\\fBquorate ${plain(command.name)}\\fR${argumentText(command)} [\\fIoptions\\fR]`,
     ".SH DESCRIPTION",
-    text(`${command.description}.`),
+    ...paragraphs(page?.description ?? [`${command.description}.`]),
     ...(command.verbs.length === 0 ? [] : [".SH VERBS"]),
     ...command.verbs.flatMap((verb) => [
       ".TP",
@@ -166,8 +155,10 @@ function commandPage(command: TableCommand, version: string): string {
     ...command.options.flatMap(optionLines),
     ".SH EXAMPLES",
     ...[".nf", ...command.examples.map(plain), ".fi"],
-    ...(command.exits.length === 0 ? [] : [".SH EXIT STATUS"]),
-    ...command.exits.flatMap(exitLines),
+    ...(page === undefined || page.files.length === 0 ? [] : [".SH FILES"]),
+    ...(page?.files ?? []).flatMap(fileLines),
+    ".SH EXIT STATUS",
+    ...(command.exits.length > 0 ? command.exits : (page?.exits ?? exitTexts)).flatMap(exitLines),
     ".SH SEE ALSO",
     seeAlso(["quorate"]),
   ]);
@@ -190,6 +181,14 @@ function optionLines(option: TableOption): readonly string[] {
 
 function exitLines([code, what]: ExitText): readonly string[] {
   return [".TP", `\\fB${code}\\fR`, text(what)];
+}
+
+function fileLines([path, what]: readonly [string, string]): readonly string[] {
+  return [".TP", `\\fI${plain(path)}\\fR`, text(what)];
+}
+
+function paragraphs(sentences: readonly string[]): readonly string[] {
+  return sentences.flatMap((each, at) => (at === 0 ? [text(each)] : [".PP", text(each)]));
 }
 
 function seeAlso(names: readonly string[]): string {
