@@ -1,5 +1,6 @@
 // The table's part for `quorate qdevice`: give the cluster a vote server, take it away, say how it is.
 import type { CAC } from "cac";
+import { portOfWord } from "./port-word.ts";
 import { note, rootOption, wordOf, write } from "./cli-words.ts";
 
 /** The verbs, for help. */
@@ -47,7 +48,7 @@ export function qdeviceVerb(cli: CAC): void {
           args: args.map(String),
           force: options["force"] === true,
           tls: wordOf(options["tls"]),
-          port: wordOf(options["port"]),
+          port: portOfWord(wordOf(options["port"])),
           files: {
             p12: wordOf(options["p12"]),
             password: await passwordOf(password, file),

@@ -5,6 +5,7 @@ import type { CAC } from "cac";
 import { identity } from "../version.ts";
 import { logger } from "../log.ts";
 import { CommandFailure, exitUsage } from "./exit.ts";
+import { portOfWord } from "./port-word.ts";
 import { note, rootOption, textOf, wordOf, write } from "./cli-words.ts";
 
 /** The verbs, for help. */
@@ -101,7 +102,7 @@ async function invite(args: readonly string[], options: Options): Promise<number
     server: await runningServer(settings),
     verb: inviteVerb(args, options),
     addresses: [options["address"] ?? []].flat().map(String),
-    port: wordOf(options["port"]),
+    port: portOfWord(wordOf(options["port"])),
     lifetime: wordOf(options["expires"]),
     letServerSign: options["letServerSign"] === true,
     json: options["json"] === true,
@@ -147,6 +148,7 @@ async function serve(options: Options): Promise<number> {
   if (!["off", "on", "required"].includes(tls)) {
     throw new CommandFailure(`--tls is off, on or required, not "${tls}"`, exitUsage);
   }
+  portOfWord(wordOf(options["port"]));
   const words = qnetdWords(
     [
       "-f",

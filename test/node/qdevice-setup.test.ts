@@ -154,14 +154,14 @@ describe("two nodes", () => {
     expect(await failure(run(1, "setup", [other]))).toContain('for the cluster "another"');
     const good = await token();
     expect(await failure(run(1, "setup", [`${good.slice(0, -3)}AAA`]))).toContain("is damaged");
-    expect(await failure(run(1, "setup", [good], { port: "1" }))).toContain(
+    expect(await failure(run(1, "setup", [good], { port: 1 }))).toContain(
       "no vote server could be reached at port 1",
     );
     expect(await failure(run(1, "setup", [cluster.address(200)]))).toContain(
       "quorate qnetd invite reload",
     );
     expect(
-      await failure(run(1, "setup", [cluster.address(200)], { tls: "off", port: "1" })),
+      await failure(run(1, "setup", [cluster.address(200)], { tls: "off", port: 1 })),
     ).toContain("no vote server answers");
     const lock = `priv/lock/${corosyncConfLock}`;
     await cluster
@@ -199,7 +199,7 @@ describe("two nodes", () => {
     const done = failure(
       run(1, "setup", [cluster.address(200)], {
         tls: "off",
-        port: String(port),
+        port,
         waitMs: 8000,
         note: (text) => {
           notes += text;
@@ -222,7 +222,7 @@ describe("three nodes", () => {
     port = await cluster.startServer("off");
     await form([1, 2, 3]);
     const address = cluster.address(200);
-    const plain = { tls: "off", port: String(port) };
+    const plain = { tls: "off", port };
     expect(await failure(run(3, "setup", [address], plain))).toContain("this cluster has 3 nodes");
     expect(await run(3, "setup", [address], { ...plain, force: true })).toBe(0);
     expect(output).toContain("lms, 2 votes, without TLS");

@@ -37,7 +37,6 @@ import type { NodeStatus } from "../status.ts";
 import { table } from "../table.ts";
 
 const portDefault = 5403;
-const portMax = 65_535;
 
 export interface QdeviceOptions {
   readonly root: string;
@@ -49,7 +48,7 @@ export interface QdeviceOptions {
   /** off, on, required; undefined: required. */
   readonly tls: string | undefined;
   /** Undefined: the token's, or 5403. */
-  readonly port: string | undefined;
+  readonly port: number | undefined;
   readonly files: IdentityFiles;
   /** For the votes of all nodes; undefined: a minute. */
   readonly waitMs?: number;
@@ -141,7 +140,7 @@ async function targetOf(
   const { files } = options;
   const tls = tlsOf(options.tls);
   const host = word;
-  const port = portOf(options.port) ?? portDefault;
+  const port = options.port ?? portDefault;
   if (tls === "off") return { host, port, tls, identity: undefined };
   const hasFiles = [files.p12, files.certificate, files.key].some((file) => file !== undefined);
   if (!hasFiles) {
@@ -178,7 +177,7 @@ export async function targetOfToken(
       exitUsage,
     );
   }
-  const port = portOf(options.port) ?? token.port;
+  const port = options.port ?? token.port;
   options.note(`Making a key and asking ${token.addresses.join(", ")} for the certificate ...\n`);
   const { key, request } = await createRequest(cluster);
   const enrolled = orFail(await enrol({ ...token, port }, request), "no certificate was given");
@@ -326,13 +325,6 @@ function tlsOf(word: string | undefined): Target["tls"] {
   if (word === undefined) return "required";
   if (word === "off" || word === "on" || word === "required") return word;
   throw new CommandFailure(`--tls is off, on or required, not "${word}"`, exitUsage);
-}
-
-function portOf(word: string | undefined): number | undefined {
-  if (word === undefined) return undefined;
-  const port = /^\d{1,5}$/.test(word) ? Number(word) : 0;
-  if (port > 0 && port <= portMax) return port;
-  throw new CommandFailure(`--port is a number from 1 to ${portMax}, not "${word}"`, exitUsage);
 }
 
 function shortened(word: string): string {

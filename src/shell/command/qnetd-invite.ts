@@ -23,7 +23,6 @@ import { table } from "../table.ts";
 import type { QnetdStatus } from "./qnetd.ts";
 
 const portDefault = 5403;
-const portMax = 65_535;
 const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const pidBytesMax = 64;
 /** Names of the store's files (store.ts). */
@@ -51,7 +50,7 @@ export interface QnetdInviteOptions {
   /** Where nodes reach this host; none: the addresses of its interfaces. */
   readonly addresses: readonly string[];
   /** Undefined: the running server's, or 5403. */
-  readonly port: string | undefined;
+  readonly port: number | undefined;
   /** "30m", "2h", "7d"; undefined: one hour. */
   readonly lifetime: string | undefined;
   /** The server's group may read the authority's key. */
@@ -213,11 +212,7 @@ function ownerOf(lockFile: string): number | undefined {
 }
 
 function portOf({ port, server, note }: QnetdInviteOptions): number {
-  if (port !== undefined) {
-    const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
-    if (number > 0 && number <= portMax) return number;
-    throw new CommandFailure(`--port is a number from 1 to ${portMax}, not "${port}"`, exitUsage);
-  }
+  if (port !== undefined) return port;
   if (server !== undefined) return server.port;
   note(
     `Warning: no vote server answers here; the token names port ${portDefault}. Start it with "quorate qnetd".\n`,
