@@ -4,13 +4,8 @@ import { readFile } from "node:fs/promises";
 import { hostname, networkInterfaces } from "node:os";
 import { entryAt, sectionsOf, parseConf, type Conf } from "../conf.ts";
 import { reasonOf } from "../reason.ts";
-import {
-  ipVersionOf,
-  keyBytesMax,
-  keySource,
-  readSettings,
-  type SettingsResult,
-} from "./read-settings.ts";
+import { ipVersionOf, readSettings, type SettingsResult } from "./read-settings.ts";
+import { cryptoWarnings, readKey } from "./key-file.ts";
 import { compressionProblem } from "./link/inflate.ts";
 import { advancedOfDefaults } from "./device/advanced.ts";
 import { resolveNames } from "./resolve.ts";
@@ -44,13 +39,15 @@ export async function loadSettings(
   const localAddresses = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .map((address) => address.address);
+  const key = await readKey(conf.value, paths.conf, paths.authkey);
   const read = readSettings({
     conf: conf.value,
     file: paths.conf,
     localNames: name === undefined ? hostNames() : [name],
     localAddresses: name === undefined ? localAddresses : [],
     resolved: await resolveNames(linkNames(conf.value), ipVersionOf(conf.value)),
-    key: await readKey(conf.value, paths.authkey),
+    isNameGiven: name !== undefined,
+    key,
     isRunning: when === "running",
   });
   if (!read.ok) return read;
@@ -61,7 +58,9 @@ export async function loadSettings(
     const reason = `${paths.conf}:${line}: knet_compression_model is ${model}, and what the other nodes compress cannot be opened on this one: ${problem}. Install it, or choose another model on all nodes`;
     return { ok: false, reason };
   }
-  return withDeviceDefaults(read.value, paths.deviceDefaults);
+  const { crypto, links } = read.value;
+  const warnings = await cryptoWarnings(crypto, key.ok ? key.path : undefined, links[0]?.port ?? 0);
+  return withDeviceDefaults({ ...read.value, warnings }, paths.deviceDefaults);
 }
 
 /** Adds what this machine sets for its quorum device's client alone (qnetd.md §3.8). */
@@ -113,28 +112,4 @@ function linkNames(conf: Conf): string[] {
     .flatMap((item) =>
       item.kind === "entry" && /^ring\d+_addr$/.test(item.key) ? [item.value] : [],
     );
-}
-
-async function readKey(
-  conf: Conf,
-  authkey: string,
-): Promise<
-  | { readonly ok: true; readonly bytes: Uint8Array }
-  | { readonly ok: false; readonly reason: string }
-> {
-  const source = keySource(conf);
-  if (source === undefined) return { ok: true, bytes: new Uint8Array(0) };
-  if (source.keyfile === undefined && source.key !== undefined) {
-    return { ok: true, bytes: Buffer.from(source.key, "latin1") };
-  }
-  const path = source.keyfile ?? authkey;
-  try {
-    const bytes = await readFile(path);
-    return { ok: true, bytes: new Uint8Array(bytes.subarray(0, keyBytesMax)) };
-  } catch (error) {
-    return {
-      ok: false,
-      reason: `Could not open ${path}: ${reasonOf(error)}. Copy the key from another node of the cluster; for a new cluster make one: (umask 077; head -c 256 /dev/urandom > ${path})`,
-    };
-  }
 }

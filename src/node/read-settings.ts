@@ -27,6 +27,8 @@ export interface SettingsSource {
   readonly file: string;
   /** Node names to look for in the nodelist, best first (the host name and its shorter forms, or the one given by --name). */
   readonly localNames: readonly string[];
+  /** The name is the operator's word, not the host's. */
+  readonly isNameGiven?: boolean;
   /** Addresses of this machine, tried after the names; empty when --name was given. */
   readonly localAddresses: readonly string[];
   /** IP address of every host name in the nodelist that could be resolved. */
@@ -110,7 +112,7 @@ function readCrypto(source: SettingsSource): CryptoSettings {
   const key = source.key.bytes;
   if (key.length < keyBytesMin) {
     throw new ConfError(
-      `the key has ${key.length * 8} bits, the minimum is ${keyBytesMin * 8}: copy /etc/corosync/authkey from another node of the cluster, or make one with corosync-keygen`,
+      `the key has ${key.length * 8} bits, the minimum is ${keyBytesMin * 8}: copy it from another node of the cluster; a new cluster needs a new one, the same on all nodes`,
     );
   }
   return { cipher, hash, key: key.slice(0, keyBytesMax) };
@@ -316,7 +318,7 @@ function localNode(source: SettingsSource, nodes: readonly NodeEntry[]): NodeEnt
   if (found.length === 1 && found[0] !== undefined) return named(found[0]);
   const names = nodes.map((node) => node.name || (node.addresses[0] ?? "?")).join(", ");
   throw new ConfError(
-    `parse error in config: No valid name found for local host (looked for ${source.localNames.join(", ") || "an own address"}; the nodelist has ${names}). Give the node's name with --name`,
+    `parse error in config: No valid name found for local host (looked for ${source.localNames.join(", ") || "an own address"}; the nodelist has ${names}). ${source.isNameGiven === true ? "--name has to be one of these" : "Give the node's name with --name"}`,
   );
 }
 

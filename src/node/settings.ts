@@ -111,4 +111,6 @@ export interface NodeSettings {
     readonly nice: number;
   };
   readonly quorum: QuorumSettings;
+  /** What is allowed here and ought not to be, as sentences; absent: not looked at. */
+  readonly warnings?: readonly string[];
 }

@@ -28,6 +28,8 @@ export interface NodeStatus {
     /** The last time corosync.conf was read again; absent: not since start. */
     readonly reload?: ReloadOutcome;
   };
+  /** What works and ought not to stay so, as sentences with what to do; absent: nothing. */
+  readonly warnings?: readonly string[];
   readonly quorum: QuorumView & {
     /** What the votes mean, in a sentence. */
     readonly meaning: string;
@@ -109,6 +111,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       encrypted: settings.crypto.cipher !== "none",
       ...(lastReload === undefined ? {} : { reload: lastReload }),
     },
+    ...((settings.warnings?.length ?? 0) > 0 ? { warnings: settings.warnings } : {}),
     quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
     ring: {
       id: ringIdText(member.ring),

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { Database } from "bun:sqlite";
@@ -47,7 +47,7 @@ function layOut(name: string, text: string, authkey: Uint8Array = key): string {
     mkdirSync(`${root}/${part}`, { recursive: true });
   }
   writeFileSync(`${root}/etc/corosync/corosync.conf`, text);
-  writeFileSync(`${root}/etc/corosync/authkey`, authkey);
+  writeFileSync(`${root}/etc/corosync/authkey`, authkey, { mode: 0o600 });
   return root;
 }
 
@@ -167,6 +167,29 @@ test("a second node on the same directory ends, the first goes on", async () => 
   expect(before.ring.members).toEqual([1]);
 }, 60_000);
 
+test("a key that others may read is warned of until it is closed and the file read again", async () => {
+  const root = layOut("w1", conf(["w1"], "127.21.8"));
+  const path = `${root}/etc/corosync/authkey`;
+  chmodSync(path, 0o644);
+  const node = start(root, "w1");
+  const open = await statusWhen(root, ({ quorum }) => quorum.quorate);
+  expect(open.warnings).toEqual([expect.stringContaining(`chmod 400 ${path}`)]);
+  chmodSync(path, 0o400);
+  await new NodeClient(nodePaths(root).socket).reload();
+  const closed = await statusWhen(root, () => true);
+  expect(closed.warnings).toBeUndefined();
+  node.kill("SIGTERM");
+  expect((await node.ended).error.split(`chmod 400 ${path}`)).toHaveLength(2);
+}, 60_000);
+
+test("a name that is not in the nodelist: no advice to give one", async () => {
+  const ended = await start(layOut("a", conf(["a1", "a2"], "127.21.0")), "a3").ended;
+  expect(ended.code).toBe(8);
+  expect(sentence(ended)).toContain(
+    "looked for a3; the nodelist has a1, a2). --name has to be one",
+  );
+});
+
 test("a configuration older than the cluster's ends with 8, which no service manager starts again", async () => {
   const text = conf(["v1", "v2"], "127.21.7");
   const root = layOut("v1", text.replace("config_version: 1", "config_version: 2"));
@@ -212,6 +235,7 @@ test("a node without crypto and an encrypted one name the difference on both sid
   const one = await statusWhen(sealed, ({ nodes }) => faultOf(nodes, 2) !== undefined);
   expect(faultOf(one.nodes, 2)).toContain("it sends without crypto");
   const two = await statusWhen(clear, ({ nodes }) => faultOf(nodes, 1) !== undefined);
+  expect(statusText(two)).toContain("Warning the ring runs without crypto");
   expect(faultOf(two.nodes, 1)).toContain("this node runs without crypto");
 }, 90_000);
 

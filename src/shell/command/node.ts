@@ -81,6 +81,7 @@ class RunningNode {
   /** What was started, to be stopped in reverse order. */
   readonly #undo: (() => Promise<void>)[] = [];
   #settings: NodeSettings;
+  #warned: ReadonlySet<string> = new Set();
   /** The tree wrote a newer corosync.conf before the ring was started. */
   #confChanged = false;
   #ringStarted = false;
@@ -232,6 +233,8 @@ class RunningNode {
       this.#manager.status(`${meaning}${this.#absentText()}`);
     });
     this.#cluster.onReloaded((settings) => tree.setCluster(clusterInfo(settings)));
+    this.#warnOf(this.#settings);
+    this.#cluster.onReloaded((settings) => this.#warnOf(settings));
     this.#ringStarted = true;
     this.#undo.push(async () => clearTimeout(this.#reloadTimer));
     const reason = await this.#cluster.start(this.#settings);
@@ -325,6 +328,13 @@ class RunningNode {
       );
     }, everyMs);
     this.#undo.push(async () => clearInterval(timer));
+  }
+
+  #warnOf({ warnings = [] }: NodeSettings): void {
+    for (const warning of warnings) {
+      if (!this.#warned.has(warning)) this.#log("warning", warning);
+    }
+    this.#warned = new Set(warnings);
   }
 
   #log(level: LogAction["level"], text: string): void {

@@ -33,6 +33,7 @@ export function statusText(status: NodeStatus): string {
     "",
     `Quorum  ${quorum.meaning}`,
     `        flags: ${quorum.flags.join(" ") || "none"}`,
+    ...(status.warnings ?? []).map((warning) => `Warning ${warning}`),
     ...deviceLines(status),
     ...reloadLines(status),
     `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
