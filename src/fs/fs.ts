@@ -20,7 +20,7 @@ import { corosyncConfPath, fileBytesMax, isLockPath } from "./rules.ts";
 import { StatusHost } from "./status-host.ts";
 import type { TreeRow } from "./row.ts";
 import { Tree } from "./tree.ts";
-import { TreeStore } from "./tree-store.ts";
+import { TreeStore, type TreeStoreOptions } from "./tree-store.ts";
 import { debugName, refused, View } from "./view.ts";
 
 /** What the tree shows of the cluster (`.members`). */
@@ -71,6 +71,7 @@ export class ConfigurationTree implements Files {
   readonly #startTime: number;
   #cluster: ClusterInfo | undefined;
   #debug = false;
+  #onChanged: TreeStoreOptions["onChanged"] = () => undefined;
   #stopped: Promise<void> | undefined;
 
   private constructor(options: TreeOptionsOfNode, parts: { journal: Journal; tree: Tree }) {
@@ -88,6 +89,7 @@ export class ConfigurationTree implements Files {
       wallS,
       log,
       onFatal: options.onFatal,
+      onChanged: (paths, isOwn) => this.#onChanged(paths, isOwn),
       onCorosyncConf: (isOwn) => this.#syncCorosyncConf(isOwn),
     });
     const nodeName = byteStringOfText(options.nodeName);
@@ -170,6 +172,11 @@ export class ConfigurationTree implements Files {
   setCluster(cluster: ClusterInfo): void {
     this.#cluster = cluster;
     this.statusStore.store.nodesChanged(cluster.nodes.map(({ nodeid }) => nodeid));
+  }
+
+  /** Whoever remembers what it read (the kernel) is told of each change when it is made; one listener. */
+  onChanged(listener: TreeStoreOptions["onChanged"]): void {
+    this.#onChanged = listener;
   }
 
   /** For the operator; costs a hash over the whole tree after a change. */

@@ -28,6 +28,8 @@ export interface TreeStoreOptions {
   readonly log: (line: LogAction) => void;
   /** The member cannot go on; called once. */
   readonly onFatal: (reason: string) => void;
+  /** Objects changed: those of `paths`, or (undefined) all. `isOwn`: a caller of `change` on this node wanted it. */
+  readonly onChanged: (paths: readonly string[] | undefined, isOwn: boolean) => void;
   /** `corosync.conf` of the tree may have changed; it is durable. */
   readonly onCorosyncConf: (isOwn: boolean) => void;
 }
@@ -218,6 +220,7 @@ export class TreeStore {
         return this.#executed(action.operation, action.result, action.token);
       case "store": {
         this.files.allChanged();
+        this.#options.onChanged(undefined, false);
         this.#acknowledgements.replaced();
         const { stored, deleted } = action.change;
         const { replaceAll } = action;
@@ -252,7 +255,12 @@ export class TreeStore {
     this.#count(operation);
     const { value, change } = result;
     const isEmpty = change.stored.length === 0 && change.deleted.length === 0;
-    if (!isEmpty) this.#writes += 1;
+    if (!isEmpty) {
+      this.#writes += 1;
+      const { path } = operation;
+      const paths = operation.kind === "rename" ? [path, operation.to] : [path];
+      this.#options.onChanged(paths, token !== undefined);
+    }
     const outcome = { ok: true, value } as const;
     this.#queue.add(isEmpty ? undefined : change, this.#whenDurable(token, outcome));
   }

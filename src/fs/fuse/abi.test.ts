@@ -64,7 +64,7 @@ const recorded: readonly (readonly [string, RequestBody])[] = [
     "53000000100000001600000000000000020000000000000000000000000000003103000000000000" +
       "020000000000000000000000000000000300000002000000cb86436b9e1c7e130180000000000000" +
       "68690a",
-    { kind: "write", fh: 2, offset: 0, data: new TextEncoder().encode("hi\n") },
+    { kind: "write", fh: 2, offset: 0, data: new TextEncoder().encode("hi\n"), append: false },
   ],
   [
     "500000000f0000002000000000000000020000000000000000000000000000003403000000000000" +
@@ -192,7 +192,13 @@ const samples: fc.Arbitrary<Sample> = fc.oneof(
   fc
     .tuple(number, number, fc.uint8Array({ minLength: 1, maxLength: 200 }))
     .map(([fh, offset, data]) =>
-      sample(opcodes.write, bodies.write(fh, offset, data), { kind: "write", fh, offset, data }),
+      sample(opcodes.write, bodies.write(fh, offset, data), {
+        kind: "write",
+        fh,
+        offset,
+        data,
+        append: false,
+      }),
     ),
   number.map((count) =>
     sample(opcodes.forget, bodies.forget(count), { kind: "forget", nodes: [{ nodeid: 0, count }] }),

@@ -10,6 +10,10 @@ export const protocolMinorMin = 20;
 export const writeBytesMax = 131_072;
 export const rootNodeid = 1;
 export const inHeaderBytes = 40;
+/** FUSE_WRITE_CACHE in write_flags. */
+const WRITE_CACHE = 1;
+/** open(2) flag, the same on x64 and arm64. */
+const O_APPEND = 0o2000;
 /** No component of a Linux path is longer; the tree's own, smaller limit is checked by `Files` (ENAMETOOLONG). */
 const NAME_BYTES_MAX = 4096;
 
@@ -121,6 +125,8 @@ export type RequestBody =
       readonly fh: number;
       readonly offset: number;
       readonly data: Uint8Array;
+      /** Of a handle with O_APPEND, by write(2): the data belongs behind the end, wherever the kernel believes that to be. */
+      readonly append: boolean;
     }
   | { readonly kind: "release"; readonly fh: number }
   | { readonly kind: "opendir" }
@@ -314,9 +320,12 @@ function readWrite(reader: Reader): RequestBody | undefined {
   const fh = reader.u64();
   const offset = reader.u64();
   const size = reader.u32();
-  reader.skip(4 + 8 + 4 + 4);
+  const isWriteBack = (reader.u32() & WRITE_CACHE) !== 0; // Pages of a mapping: they have their place.
+  reader.skip(8); // lock_owner
+  const isAppend = (reader.u32() & O_APPEND) !== 0;
+  reader.skip(4);
   if (size > writeBytesMax || size !== reader.remaining) return undefined;
-  return { kind: "write", fh, offset, data: reader.take(size) };
+  return { kind: "write", fh, offset, data: reader.take(size), append: isAppend && !isWriteBack };
 }
 
 /** FORGET of one node (in the header's place: nodeid 0 here) or fuse_batch_forget_in. */

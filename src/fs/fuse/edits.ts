@@ -5,7 +5,7 @@ import type { Outcome } from "../files.ts";
 import type { AttributeChange, RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
 import { keepContent, resizeKept, writeKept } from "./handles.ts";
-import type { Node } from "./nodes.ts";
+import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, type Objects } from "./objects.ts";
 import { getattr, keptAttributes, lookup } from "./reads.ts";
 import { encodeCreate, encodeWritten, openCached } from "./reply.ts";
@@ -22,6 +22,7 @@ export async function setattr(
     const errno = change.size === undefined ? 0 : resizeKept(node, change.size);
     return errno === 0 ? keptAttributes(objects, node) : failure(errno);
   }
+  const { size, mtime } = change;
   if (change.mode !== undefined) {
     const outcome = files.chmod(path, change.mode);
     if (!outcome.ok) return objects.refused(outcome);
@@ -30,31 +31,40 @@ export async function setattr(
     const outcome = files.chown(path, change.uid, change.gid);
     if (!outcome.ok) return objects.refused(outcome);
   }
-  if (change.size !== undefined) {
-    const outcome = await files.truncate(path, change.size);
+  if (size !== undefined) {
+    const outcome = await whileChanging(node, () => files.truncate(path, size));
     if (!outcome.ok) return objects.refused(outcome);
   }
-  if (change.mtime !== undefined) {
-    const outcome = await files.setMtime(path, change.mtime);
+  if (mtime !== undefined) {
+    const outcome = await whileChanging(node, () => files.setMtime(path, mtime));
     if (!outcome.ok) return objects.refused(outcome);
   }
   return getattr(objects, node);
 }
 
-/** One kernel WRITE is one write of the tree. `data` may be overwritten as soon as this returns: it is copied. */
+/**
+ * One kernel WRITE is one write of the tree. `data` may be overwritten as soon as this returns: it is copied. An append goes
+ * behind the end that the tree has: the kernel's offset leaves out what a peer appended since it last asked.
+ */
 export function write(
   objects: Objects,
   request: Extract<RequestBody, { kind: "write" }>,
 ): Reply | Promise<Reply> {
   const handle = objects.handles.file(request.fh);
   if (handle === undefined) return failure(errnos.EBADF);
-  const path = objects.nodes.path(handle.node);
+  const { node } = handle;
+  const path = objects.nodes.path(node);
   if (path === undefined) {
-    const errno = writeKept(handle.node, request.offset, request.data);
+    const errno = writeKept(node, request.offset, request.data);
     if (errno !== 0) return failure(errno);
     return { errno: 0, body: encodeWritten(request.data.length) };
   }
-  return objects.files.write(path, request.offset, request.data.slice()).then((outcome) => {
+  const end = request.append ? objects.files.stat(path) : undefined;
+  const offset = end?.ok === true ? end.value.size : request.offset;
+  if (offset !== request.offset) changedElsewhere(node);
+  const data = request.data.slice();
+  const written = whileChanging(node, () => objects.files.write(path, offset, data));
+  return written.then((outcome) => {
     if (!outcome.ok) return objects.refused(outcome);
     return { errno: 0, body: encodeWritten(outcome.value) };
   });
@@ -129,6 +139,14 @@ export function rename(
     else if (replaced !== undefined) nodes.removed(replaced);
     return done;
   });
+}
+
+/** Marks the node: the kernel knows of this change by its answer. Alone in its cluster a node makes it within the call. */
+async function whileChanging<T>(node: Node, change: () => Promise<T>): Promise<T> {
+  node.changing += 1;
+  const outcome = await change();
+  node.changing -= 1;
+  return outcome;
 }
 
 /** Marks the node: between delivery and our answer its old name is already gone from the tree. */

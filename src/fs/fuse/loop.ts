@@ -23,6 +23,7 @@ const REQUEST_BYTES_MAX = writeBytesMax + 8192;
 const DRAIN_MS = 2;
 /** How long the device is polled after the last request or reply before we wait for the signal. */
 const QUIET_MS = 0.05;
+const NOTIFIED_AT_ONCE = 256;
 /** A signal that was lost would cost so much once; the interval also keeps the process alive. */
 const CHECK_MS = 1000;
 
@@ -91,8 +92,30 @@ export class DeviceLoop {
 
   /** Makes the kernel ask anew for the attributes of a path that it knows. */
   invalidate(path: string): void {
-    const message = this.#isEnded ? undefined : this.#session.attributesInvalid(path);
-    if (message === undefined) return;
+    this.#notify(this.#session.attributesInvalid(path));
+  }
+
+  /**
+   * Objects changed, of `paths` or (undefined) all: the kernel asks anew. Only attributes are made invalid, which takes no lock
+   * of the kernel's: dropping names or pages here could wait for a request that only this thread can answer.
+   */
+  changed(paths: readonly string[] | undefined, isOwn: boolean): void {
+    if (paths === undefined) return this.#allChanged(this.#session.allChanged());
+    for (const path of paths) this.#notify(this.#session.changed(path, isOwn));
+  }
+
+  /** A whole tree in pieces, so that requests are answered in between. */
+  #allChanged(messages: Iterator<Uint8Array>): void {
+    for (let count = 0; count < NOTIFIED_AT_ONCE; count += 1) {
+      const { value, done } = messages.next();
+      if (done === true) return;
+      this.#notify(value);
+    }
+    setImmediate(() => this.#allChanged(messages));
+  }
+
+  #notify(message: Uint8Array | undefined): void {
+    if (message === undefined || this.#isEnded) return;
     const written = writeFd(this.#fd, message);
     // ENOENT: the kernel has just forgotten the node.
     if (written < 0 && written !== -errnos.ENOENT && written !== -errnos.ENODEV) {

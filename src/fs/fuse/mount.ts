@@ -93,6 +93,11 @@ export class FuseMount {
     return this.#loop.snapshot();
   }
 
+  /** Tells the kernel that objects changed, of `paths` or (undefined) all. `isOwn`: by this node, perhaps through this mount. */
+  changed(paths: readonly string[] | undefined, isOwn: boolean): void {
+    this.#loop.changed(paths, isOwn);
+  }
+
   /** Tells the kernel that what it knows about a path (mode, size, time) is out of date; else it may believe it for 1 s. */
   invalidate(path: string): void {
     this.#loop.invalidate(path);

@@ -1,6 +1,6 @@
 // The node table: the kernel's node ids and the paths behind them (FUSE protocol: LOOKUP counts, FORGET, no id used twice).
 // A node follows renames made through this mount; one that was removed here lives on without a path while it is open.
-// Peers change the tree without telling: a path is asked anew at every use and may be gone. Pure bookkeeping, no I/O.
+// Peers change the tree at any time: a path is asked anew at every use and may be gone. Pure bookkeeping, no I/O.
 import { assert } from "../../assert.ts";
 import type { FileStat } from "../files.ts";
 import { rootNodeid } from "./abi.ts";
@@ -21,7 +21,21 @@ export interface Node {
   kept: Uint8Array | undefined;
   /** Set while a rename or removal waits for the cluster: the name may already be gone from the tree. */
   moving: Promise<void> | undefined;
+  /** Writes and other changes through this mount that wait for the cluster. */
+  changing: number;
+  /**
+   * Changes by others while it is open, shown as nanoseconds of its time: the kernel drops its pages of a file only when size
+   * or time differ, and the tree counts in seconds.
+   */
+  changedElsewhere: number;
   readonly children: Map<string, Node>;
+}
+
+const NANOSECONDS = 1_000_000_000;
+
+/** Others than this mount changed the object; counts while pages of it may be held. */
+export function changedElsewhere(node: Node): void {
+  if (node.opens > 0) node.changedElsewhere = (node.changedElsewhere + 1) % NANOSECONDS;
 }
 
 export class NodeTable {
@@ -42,6 +56,11 @@ export class NodeTable {
 
   get(id: number): Node | undefined {
     return this.#nodes.get(id);
+  }
+
+  /** Nodes that the kernel was told of, as they are now. */
+  known(): readonly Node[] {
+    return [...this.#nodes.values()].filter((node) => node.lookups > 0);
   }
 
   /** The path of a node, "" for the root; undefined once it or a directory above was removed here. */
@@ -99,7 +118,10 @@ export class NodeTable {
   closed(node: Node): void {
     assert(node.opens > 0, "a node is closed as often as it was opened");
     node.opens -= 1;
-    if (node.opens === 0) node.kept = undefined;
+    if (node.opens === 0) {
+      node.kept = undefined;
+      node.changedElsewhere = 0;
+    }
     this.#restOrDrop(node);
   }
 
@@ -167,6 +189,8 @@ function newNode(id: number, type: FileStat["type"], parent: Node | undefined, n
     opens: 0,
     kept: undefined,
     moving: undefined,
+    changing: 0,
+    changedElsewhere: 0,
     children: new Map(),
   };
 }

@@ -49,6 +49,7 @@ export class Objects {
       size: stat.size,
       blocks: stat.type === "file" ? Math.ceil(stat.size / BLOCK_BYTES) : 0,
       time: stat.mtime,
+      timeNs: node.changedElsewhere,
       mode: typeBits(stat.type) | stat.mode,
       links: stat.links,
       uid: 0,

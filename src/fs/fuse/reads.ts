@@ -1,6 +1,7 @@
 // Requests that change nothing: names, attributes, contents, listings (pmxcfs.md §2.2–2.4). Answered at once from `Files`.
 import { bytesOf } from "../../bytes.ts";
 import { errnos } from "../../libc.ts";
+import type { Errno } from "../files.ts";
 import type { RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
 import { contentFor } from "./handles.ts";
@@ -33,7 +34,15 @@ export function getattr(objects: Objects, node: Node): Reply | Promise<Reply> {
   if (stat.errno === "ENOENT" && node.moving !== undefined) {
     return node.moving.then(() => getattr(objects, node));
   }
-  return failure(errnos[stat.errno]);
+  return failure(goneOr(stat.errno));
+}
+
+/**
+ * For a node whose name a peer took away. ESTALE makes the kernel look the name up again, which finds it missing; after
+ * ENOENT an open(O_CREAT) by a name that the kernel still remembers would fail instead of making the file.
+ */
+function goneOr(errno: Errno): number {
+  return errno === "ENOENT" ? errnos.ESTALE : errnos[errno];
 }
 
 /** A removed file that is still open, shown as Unix shows one: no links. */
@@ -65,7 +74,7 @@ export function open(objects: Objects, node: Node): Reply {
     if (node.kept === undefined) return failure(errnos.ENOENT);
   } else {
     const stat = objects.files.stat(path);
-    if (!stat.ok) return failure(errnos[stat.errno]);
+    if (!stat.ok) return failure(goneOr(stat.errno));
     if (stat.value.type !== node.type) return failure(errnos.ESTALE);
     isGenerated = stat.value.generated;
   }
@@ -78,7 +87,7 @@ export function opendir(objects: Objects, node: Node): Reply {
   const path = objects.nodes.path(node);
   if (path === undefined) return failure(errnos.ENOENT);
   const stat = objects.files.stat(path);
-  if (!stat.ok) return failure(errnos[stat.errno]);
+  if (!stat.ok) return failure(goneOr(stat.errno));
   if (stat.value.type !== "directory") return failure(errnos.ESTALE);
   const fh = objects.handles.openDirectory(node);
   return { errno: 0, body: encodeOpen(fh, 0), undelivered: () => objects.handles.close(fh) };

@@ -16,6 +16,7 @@ import {
 import { readNames } from "./testing-kernel.ts";
 
 const attributes = {
+  timeNs: 7,
   ino: 0x0102_0304_0506,
   size: 5000,
   blocks: 2,
@@ -32,7 +33,7 @@ function checkAttr(view: DataView, at: number): void {
   expect(view.getBigUint64(at + 8, true)).toBe(5000n);
   expect(view.getBigUint64(at + 16, true)).toBe(2n);
   for (const time of [24, 32, 40]) expect(view.getBigUint64(at + time, true)).toBe(1_700_000_000n);
-  for (const nanos of [48, 52, 56]) expect(view.getUint32(at + nanos, true)).toBe(0);
+  expect([48, 52, 56].map((nanos) => view.getUint32(at + nanos, true))).toEqual([0, 7, 0]);
   expect(view.getUint32(at + 60, true)).toBe(0o100640);
   expect(view.getUint32(at + 64, true)).toBe(1);
   expect(view.getUint32(at + 68, true)).toBe(0);

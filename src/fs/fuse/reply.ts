@@ -24,6 +24,8 @@ export interface Attributes {
   readonly blocks: number;
   /** Unix seconds; atime, mtime and ctime alike. */
   readonly time: number;
+  /** Nanoseconds of mtime. */
+  readonly timeNs: number;
   /** Type and permission bits. */
   readonly mode: number;
   readonly links: number;
@@ -35,7 +37,7 @@ const BLOCK_BYTES = 4096;
 
 function putAttributes(writer: Writer, of: Attributes): void {
   writer.u64(of.ino).u64(of.size).u64(of.blocks);
-  writer.u64(of.time).u64(of.time).u64(of.time).zeros(12);
+  writer.u64(of.time).u64(of.time).u64(of.time).u32(0).u32(of.timeNs).u32(0);
   writer.u32(of.mode).u32(of.links).u32(of.uid).u32(of.gid);
   writer.u32(0).u32(BLOCK_BYTES).u32(0);
 }

@@ -111,7 +111,9 @@ test("what a peer removes is gone for names, and left for handles that have read
   const fh = await kernel.open(a.nodeid);
   expect(await kernel.read(fh)).toBe("hello");
   files.entries.delete("a");
-  expect(await attributesOf(kernel, a.nodeid)).toBe(errnos.ENOENT);
+  // Not ENOENT: the kernel must look the name up again, or open(O_CREAT) would fail where it remembers it.
+  expect(await attributesOf(kernel, a.nodeid)).toBe(errnos.ESTALE);
+  expect((await kernel.ask(opcodes.open, a.nodeid, bodies.open())).errno).toBe(errnos.ESTALE);
   expect(await kernel.read(fh)).toBe("hello");
   expect(await kernel.write(fh, 0, "x")).toBe(errnos.ENOENT);
   expect((await kernel.ask(opcodes.lookup, 1, bodies.name("a"))).errno).toBe(errnos.ENOENT);
@@ -335,4 +337,48 @@ test("what was created may be mapped as on pmxcfs, what is opened passes the pag
   const { nodeid } = await kernel.lookup(1, "a");
   const opened = await kernel.ask(opcodes.open, nodeid, bodies.open());
   expect(new DataView(opened.body.buffer).getUint32(8, true)).toBe(openDirectIo);
+});
+
+test("an append goes behind the end that the tree has, a page of a mapping to its place", async () => {
+  const { files, kernel } = started();
+  const { fh } = await kernel.create(1, "a");
+  await kernel.write(fh, 0, "one\n");
+  await files.write("a", 4, new TextEncoder().encode("peer\n")); // The kernel still believes in 4 bytes.
+  const line = new TextEncoder().encode("two\n");
+  const append = 0o2001;
+  const write = (flags: number, writeFlags: number) =>
+    kernel.ask(opcodes.write, 0, bodies.write(fh, 4, line, flags, writeFlags));
+  expect((await write(append, 0)).errno).toBe(0);
+  expect(await kernel.read(fh)).toBe("one\npeer\ntwo\n");
+  expect((await write(append, 1)).errno).toBe(0);
+  expect((await write(1, 0)).errno).toBe(0);
+  expect(await kernel.read(fh)).toBe("one\ntwo\n\ntwo\n");
+});
+
+test("the kernel is told of what others change, and its pages of an open file get another time", async () => {
+  const { files, kernel } = started();
+  const { session } = kernel;
+  const a = await kernel.create(1, "a");
+  const timeNs = async () => {
+    const { body } = await kernel.ask(opcodes.getattr, a.nodeid, bodies.getattr());
+    return new DataView(body.buffer).getUint32(16 + 52, true);
+  };
+  const open = closedDoor(files);
+  const written = kernel.write(a.fh, 0, "own");
+  expect(session.changed("a", true)).toBeUndefined(); // Its answer tells the kernel.
+  expect(await timeNs()).toBe(0);
+  const message = session.changed("a", false)!;
+  expect(new DataView(message.buffer).getBigUint64(16, true)).toBe(BigInt(a.nodeid));
+  expect(await timeNs()).toBe(1);
+  open();
+  await written;
+  expect(session.changed("a", true)).toBeDefined(); // By the local API.
+  expect(session.changed("unknown", false)).toBeUndefined();
+  const b = await kernel.create(1, "b");
+  expect([...session.allChanged()].length).toBe(2);
+  expect(await timeNs()).toBe(3);
+  for (const { nodeid, fh } of [a, b]) {
+    await kernel.ask(opcodes.release, nodeid, bodies.release(fh));
+  }
+  expect(await timeNs()).toBe(0);
 });

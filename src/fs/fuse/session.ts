@@ -14,7 +14,7 @@ import {
 } from "./abi.ts";
 import { Changes, type Reply } from "./changes.ts";
 import { create, make, remove, rename, setattr, write } from "./edits.ts";
-import type { Node } from "./nodes.ts";
+import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, Objects } from "./objects.ts";
 import { getattr, lookup, open, opendir, read, readdir, readlink } from "./reads.ts";
 import { encodeAttributesInvalid, encodeInit, encodeStatfs, typeBits } from "./reply.ts";
@@ -81,13 +81,34 @@ export class Session {
 
   /** The message that makes the kernel ask anew for the attributes of `path`; undefined when it knows none. */
   attributesInvalid(path: string): Uint8Array | undefined {
+    const node = this.#knownNode(path);
+    return node === undefined ? undefined : encodeAttributesInvalid(node.id);
+  }
+
+  /** The same after a change of `path`; nothing for a change through this mount, which the kernel follows by itself. */
+  changed(path: string, isOwn: boolean): Uint8Array | undefined {
+    const node = this.#knownNode(path);
+    if (node === undefined || (isOwn && (node.changing > 0 || node.moving !== undefined))) return;
+    changedElsewhere(node);
+    return encodeAttributesInvalid(node.id);
+  }
+
+  /** The same for all nodes that the kernel knows now. */
+  *allChanged(): Generator<Uint8Array, undefined> {
+    for (const node of this.#objects.nodes.known()) {
+      changedElsewhere(node);
+      yield encodeAttributesInvalid(node.id);
+    }
+    return undefined;
+  }
+
+  #knownNode(path: string): Node | undefined {
     const { nodes } = this.#objects;
     let node: Node | undefined = nodes.root;
     for (const name of path === "" ? [] : path.split("/")) {
       node = node === undefined ? undefined : nodes.child(node, name);
     }
-    if (node === undefined || (node.lookups === 0 && node !== nodes.root)) return undefined;
-    return encodeAttributesInvalid(node.id);
+    return node === undefined || (node.lookups === 0 && node !== nodes.root) ? undefined : node;
   }
 
   #send(unique: Unique, reply: Reply): void {

@@ -63,8 +63,18 @@ export const bodies = {
   open: () => new Writer().zeros(8).finish(),
   read: (fh: number, offset: number, size: number) =>
     new Writer().u64(fh).u64(offset).u32(size).zeros(20).finish(),
-  write: (fh: number, offset: number, data: Uint8Array) =>
-    new Writer().u64(fh).u64(offset).u32(data.length).zeros(20).put(data).finish(),
+  /** `flags`: of open(2); `writeFlags`: 1 for pages of a mapping. */
+  write: (fh: number, offset: number, data: Uint8Array, flags = 0, writeFlags = 0) =>
+    new Writer()
+      .u64(fh)
+      .u64(offset)
+      .u32(data.length)
+      .u32(writeFlags)
+      .zeros(8)
+      .u32(flags)
+      .zeros(4)
+      .put(data)
+      .finish(),
   release: (fh: number) => new Writer().u64(fh).zeros(16).finish(),
   interrupt: (unique: number) => new Writer().u64(unique).finish(),
 } as const;

@@ -306,6 +306,7 @@ class RunningNode {
     if (mounted.ok) {
       this.#mount = mounted.value;
       this.#undo.push(() => mounted.value.unmount());
+      tree.onChanged((paths, isOwn) => mounted.value.changed(paths, isOwn));
       // The owner's write bit of `local` is the quorum probe of all Proxmox code: it must not be up to a second old.
       this.#cluster.onQuorum(() => mounted.value.invalidate("local"));
       void mounted.value.ended.then((reason) => this.#end.resolve({ code: exitFailed, reason }));

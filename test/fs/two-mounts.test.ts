@@ -1,0 +1,147 @@
+// Two nodes with real mounts: what one changes, the other's kernel must see at once, and who appends in turns loses nothing.
+// The clock stands still, so that no time ever tells a kernel that a file changed.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConfigurationTree } from "../../src/fs/fs.ts";
+import { FuseMount } from "../../src/fs/fuse/mount.ts";
+import { umount2, unmountFlags } from "../../src/libc.ts";
+import { MemberBus } from "./member-bus.ts";
+
+const canMount = process.getuid?.() === 0 && existsSync("/dev/fuse");
+const mountTest = test.skipIf(!canMount && process.env["QUORATE_CI"] !== "1");
+const base = mkdtempSync(join(tmpdir(), "quorate-two-mounts-"));
+const targets = [1, 2].map((nodeid) => join(base, `m${nodeid}`));
+const trees: ConfigurationTree[] = [];
+const mounts: FuseMount[] = [];
+
+beforeAll(async () => {
+  if (!canMount) return;
+  const bus = new MemberBus();
+  const ports = [1, 2].map((nodeid) => bus.port(nodeid));
+  for (const groups of ports) {
+    const { nodeid } = groups.self;
+    const opened = await ConfigurationTree.open({
+      directory: join(base, `n${nodeid}`),
+      nodeid,
+      nodeName: `n${nodeid}`,
+      pid: nodeid,
+      groups,
+      cluster: { name: "c", configVersion: 1, nodes: [] },
+      corosyncConfPath: join(base, "none"),
+      durability: "normal",
+      wallS: () => 1_800_000_000,
+      log: () => undefined,
+      onFatal: (reason) => {
+        throw new Error(reason);
+      },
+      onCorosyncConf: () => undefined,
+    });
+    if (!opened.ok) throw new Error(opened.reason);
+    trees.push(opened.value);
+  }
+  for (const tree of trees) tree.setQuorate(true, "");
+  for (const [i, target] of targets.entries()) {
+    mkdirSync(target);
+    const files = trees[i]!;
+    const mounted = await FuseMount.mount({ target, files, gid: 33, log: () => undefined });
+    if (!mounted.ok) throw new Error(mounted.reason);
+    files.onChanged((paths, isOwn) => mounted.value.changed(paths, isOwn));
+    mounts.push(mounted.value);
+  }
+  while (trees.some((tree) => tree.status().members.length < 2)) await Bun.sleep(1);
+});
+afterAll(async () => {
+  for (const mounted of mounts) await mounted.unmount();
+  for (const tree of trees) await tree.stop();
+  for (const target of targets) umount2(target, unmountFlags.DETACH);
+  rmSync(base, { recursive: true, force: true });
+});
+
+/** What a script prints; `$A` and `$B` are the two mounts. */
+async function run(script: string): Promise<string> {
+  const [A = "", B = ""] = targets;
+  const child = Bun.spawn(["bash", "-euc", script], {
+    env: { PATH: process.env["PATH"], A, B, LC_ALL: "C" },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`exit ${child.exitCode}: ${out}${err}`);
+  return out;
+}
+
+const bothTimes40 = Array.from({ length: 40 }, (_, n) => `A ${n}\nB ${n}\n`).join("");
+
+mountTest("who opens and appends in turns loses no line", async () => {
+  await run(`for n in {0..39}; do echo "A $n" >> $A/log; echo "B $n" >> $B/log; done`);
+  expect(await run("cat $A/log")).toBe(bothTimes40);
+  expect(await run("cat $B/log")).toBe(bothTimes40);
+});
+
+mountTest("nor who keeps the file open meanwhile", async () => {
+  await run(`
+    : > $A/kept
+    exec 3>> $A/kept 4>> $B/kept
+    for n in {0..39}; do echo "A $n" >&3; echo "B $n" >&4; done`);
+  expect(await run("cat $B/kept; cmp $A/kept $B/kept")).toBe(bothTimes40);
+});
+
+mountTest("sizes and contents are those of now, of an open new file too", async () => {
+  expect(
+    await run(`
+      echo one > $A/f; stat -c %s $A/f $B/f
+      echo longer > $B/f; stat -c %s $A/f; cat $A/f
+      echo shorter > $B/g; mv $B/g $B/f; cat $A/f`),
+  ).toBe("4\n4\n7\nlonger\nshorter\n");
+  // Made with O_CREAT it is read through the page cache: the same size and time, other bytes.
+  const held = `python3 -c '
+import os, subprocess, sys
+fd = os.open(sys.argv[1] + "/made", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+os.write(fd, b"aaaa")
+for text in (b"bbbb", b"cccc"):
+    print(os.pread(fd, 4, 0))
+    peer = os.open(sys.argv[2] + "/made", os.O_WRONLY)
+    os.pwrite(peer, text, 0)
+    os.close(peer)
+print(os.pread(fd, 4, 0))' $A $B`;
+  expect(await run(held)).toBe("b'aaaa'\nb'bbbb'\nb'cccc'\n");
+});
+
+mountTest("what the other removed is gone, and its name free at once", async () => {
+  expect(
+    await run(`
+      echo x > $A/gone; cat $B/gone; stat -c %s $B/gone
+      rm $A/gone
+      test ! -e $B/gone
+      stat -c %s $A/f > /dev/null; rm $B/f; echo new > $A/f; cat $B/f
+      mkdir $A/d; ls -d $B/d > /dev/null; rmdir $A/d; mkdir $B/d; rmdir $B/d`),
+  ).toBe("x\n2\nnew\n");
+});
+
+mountTest("many changes of one file from both sides end, with its pages mapped", async () => {
+  const mapper = `python3 -c '
+import mmap, os, sys
+fd = os.open(sys.argv[1] + "/busy", os.O_RDWR | os.O_CREAT)
+os.ftruncate(fd, 8192)
+try:
+    m = mmap.mmap(fd, 8192)
+except OSError:
+    raise SystemExit # Before Linux 6.6 an existing file cannot be mapped.
+for n in range(200):
+    m[n * 16] = 65 + n % 26
+    os.fstat(fd)
+    if n % 20 == 0: m.flush()
+m.flush()'`;
+  await run(`
+    ${mapper} $A & one=$!
+    ${mapper} $B & two=$!
+    for n in {1..60}; do echo $n >> $A/lines; cat $B/busy > /dev/null; ls -l $A > /dev/null; done & three=$!
+    for n in {1..60}; do printf x | dd of=$B/busy bs=1 seek=5000 conv=notrunc status=none; done
+    wait $one $two $three`);
+  expect(await run("wc -l < $B/lines; cmp $A/busy $B/busy")).toBe("60\n");
+});
