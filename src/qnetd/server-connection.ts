@@ -149,6 +149,11 @@ export class Connection {
 }
 
 function failureText(code: string): string {
+  if (code === "CERT_NOT_YET_VALID" || code === "CERT_HAS_EXPIRED") {
+    const clock = new Date().toISOString().slice(0, 16).replace("T", " ");
+    const which = code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet";
+    return `showed a certificate that ${which} by the clock of this host, ${clock} UTC: if that is wrong, set the clock (no restart is needed)`;
+  }
   if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "showed no certificate";
   if (/CERT|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED/.test(code) && !code.startsWith("ERR_SSL")) {
     return `showed a certificate that is not of this server's authority (${code})`;

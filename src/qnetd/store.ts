@@ -367,8 +367,16 @@ function stateOf(file: string, certificate: X509Certificate, now: number): Certi
     serial: Number.parseInt(certificate.serialNumber, 16),
     notAfterMs,
     daysLeft,
-    warning: expiryWarning(file, daysLeft),
+    warning: clockWarning(file, certificate, now) || expiryWarning(file, daysLeft),
   };
+}
+
+/** A machine without a battery for its clock begins in 1970. Said once, of the authority. */
+function clockWarning(file: string, { validFrom }: X509Certificate, now: number): string {
+  const from = Date.parse(validFrom);
+  if (file !== authorityFile || now >= from) return "";
+  const [clock, begin] = [now, from].map((ms) => new Date(ms).toISOString().slice(0, 10));
+  return `The clock of this host says ${clock}, and its certificates begin on ${begin}: set the clock. Until then no client can use TLS; no restart is needed.`;
 }
 
 function expiryWarning(file: string, daysLeft: number): string {

@@ -388,6 +388,14 @@ describe("the store", () => {
     expect(store.certificates(now).length).toBe(2);
   });
 
+  test("a clock that was never set is named, once", async () => {
+    const store = await newStore();
+    const warnings = store.certificates(0).map(({ warning }) => warning);
+    expect(warnings.filter((warning) => warning !== "")).toEqual([
+      expect.stringMatching(/^The clock of this host says 1970-01-01, .* set the clock\./),
+    ]);
+  });
+
   test("warns before the end and renews the server's certificate under the same authority", async () => {
     const store = await newStore();
     const end = store.certificates(now).find(({ isServer }) => isServer)!.notAfterMs;

@@ -120,7 +120,7 @@ describe("plain connections", () => {
     });
     slow.end();
     await slow.closed();
-    expect(host.snapshot()).toEqual({ connections: 0, clients: 0, clusters: [] });
+    expect(host.snapshot()).toMatchObject({ connections: 0, clients: 0, clusters: [] });
   });
 
   test("nonsense is answered and the connection stays", async () => {
@@ -304,10 +304,25 @@ describe("TLS", () => {
       if (!client.isClosed) client.send(init(1));
       expect(await client.next()).toBe("closed");
     }
-    expect(host.snapshot()).toEqual({ connections: 0, clients: 0, clusters: [] });
+    expect(host.snapshot()).toMatchObject({ connections: 0, clients: 0, clusters: [] });
     expect(logText()).toMatch(/client ::ffff:127.0.0.1:\d+ showed no certificate/);
     expect(logText()).toMatch(/showed a certificate that is not of this server's authority/);
     expect(logText()).toContain("showed a certificate that is not for this cluster name");
+  });
+
+  test("a certificate of another time: the clock is asked about, not the authority", async () => {
+    const host = await start({ tls: "on" });
+    const early = await createIdentity({
+      authority,
+      commonName: "lab",
+      serial: 201,
+      from: new Date(Date.now() + 86_400_000),
+    });
+    const client = await openTls(host, early);
+    if (!client.isClosed) client.send(init(1));
+    expect(await client.next()).toBe("closed");
+    expect(logText()).toMatch(/is not valid yet by the clock of this host, \d{4}-.* UTC/);
+    expect(logText()).not.toContain("authority");
   });
 
   test("nonsense instead of a handshake", async () => {

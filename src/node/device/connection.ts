@@ -194,6 +194,9 @@ export class Connection {
       );
       return undefined;
     }
+    if (why.includes("NOT_YET_VALID") && isIssued(certificate, credentials)) {
+      return `the vote server's certificate is valid from ${certificate.validFrom} on, and the clock of this node says ${new Date().toUTCString()}: set the clock`;
+    }
     return `the vote server's certificate is not from our certificate authority (${why}): set the device up again, or correct quorum.device.net.tls_ca_file`;
   }
 
@@ -223,7 +226,7 @@ function afterPrefix(text: string, prefix: string): string[] {
   return text.startsWith(prefix) ? [text.slice(prefix.length)] : [];
 }
 
-/** OpenSSL names only one fault of a chain: that an expired certificate is of our authority is checked on its own. */
+/** OpenSSL names only one fault of a chain: that such a certificate is of our authority is checked on its own. */
 function isIssued(certificate: X509Certificate, { ca }: Credentials): boolean {
   return ca.some((bytes) => {
     try {

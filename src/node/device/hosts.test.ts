@@ -2,11 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { X509Certificate } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
+import { pem as pemOf } from "../../qnetd/pki.ts";
+import { createAuthority, createIdentity } from "../../qnetd/pki-issue.ts";
 import { Commands } from "./commands.ts";
 import { Connection, isVoteServer } from "./connection.ts";
 import { CredentialStore, type CredentialsResult } from "./credentials.ts";
@@ -328,6 +330,24 @@ describe("the connection", () => {
     const { meeting, end } = await secured("expired");
     expect(end.kind).toBe("received");
     expect(meeting.warnings.join()).toContain("expired");
+  });
+
+  test("a certificate that begins later: the clock is asked about, not the authority", async () => {
+    const authority = await createAuthority(1, new Date(Date.now() - 86_400_000));
+    const from = new Date(Date.now() + 86_400_000);
+    const common = { authority, commonName: "Qnetd Server", serial: 2, from };
+    const later = await createIdentity(common);
+    writeFileSync(file("later.key"), pemOf("PRIVATE KEY", later.key));
+    writeFileSync(file("later.pem"), pemOf("CERTIFICATE", later.certificate));
+    writeFileSync(file("laterCa.pem"), pemOf("CERTIFICATE", authority.certificate));
+    const { end } = await secured("later", () =>
+      new CredentialStore(directory).read({
+        "net.tls_ca_file": file("laterCa.pem"),
+        "net.tls_cert_file": file("client.pem"),
+        "net.tls_key_file": file("client.key"),
+      }),
+    );
+    expect(JSON.stringify(end)).toMatch(/the clock of this node says .*: set the clock/);
   });
 
   for (const name of ["stranger", "strangerExpired", "misnamed"]) {
