@@ -60,6 +60,8 @@ export class Cluster {
   readonly name: string;
   readonly #coldUntil: (heartbeatMs: number) => number;
   readonly #holds = new Holds();
+  /** Grows with everything that may change who is connected or what a vote is. */
+  #revision = 0;
   #clients: readonly Client[] = [];
   #algorithm: Algorithm | undefined;
   /** When a decision that waits for votes of before our start can be made. */
@@ -83,6 +85,9 @@ export class Cluster {
   get clients(): readonly Client[] {
     return this.#clients;
   }
+  get revision(): number {
+    return this.#revision;
+  }
   /** True when nothing is left to remember. */
   get isOver(): boolean {
     return this.#clients.length === 0 && this.#holds.isEmpty;
@@ -90,6 +95,7 @@ export class Cluster {
 
   /** Takes a client in that was judged, after those have left who must go for it. */
   join(client: Client, call: ClusterCall): void {
+    this.#revision += 1;
     if (this.#clients.length === 0) this.#algorithm = algorithmOf(client.algorithm);
     this.#clients = [...this.#clients, client].toSorted((a, b) => a.nodeId - b.nodeId);
     if (this.#holds.remove(client.nodeId)) this.released(call);
@@ -126,6 +132,7 @@ export class Cluster {
 
   /** Decides with the new values, then stores them (§2.1). On an error nothing is stored. */
   report(client: Client, report: Report, call: ClusterCall): Answer {
+    this.#revision += 1;
     // With a new membership the node itself stops counting on an earlier vote (§3.6). The same ring again may cross an ACK.
     if (report.kind === "membership" && !sameRing(report.ring, client.ring)) {
       client.mayHoldAck = false;
@@ -145,6 +152,7 @@ export class Cluster {
   }
 
   confirmed(client: Client, seq: number, call: ClusterCall): void {
+    this.#revision += 1;
     if (client.nackSeq === seq) {
       client.nackSeq = undefined;
       client.mayHoldAck = false;
@@ -154,6 +162,7 @@ export class Cluster {
 
   /** `isPeerAware`: the client itself ended the connection and no longer counts on its vote. */
   leave(client: Client, isPeerAware: boolean, call: ClusterCall): void {
+    this.#revision += 1;
     if (!isPeerAware && client.mayHoldAck) {
       const until = heldUntil(client.heardAt, client.heartbeatMs);
       this.#holds.add(client.nodeId, { until, members: client.members.with(client.nodeId) });
@@ -166,11 +175,13 @@ export class Cluster {
   }
 
   retry(client: Client, call: ClusterCall): void {
+    this.#revision += 1;
     this.#decider().retry(client, this.#algorithmCall(call));
   }
 
   /** The hold timer ran out, or a lost client is back. */
   released(call: ClusterCall): void {
+    this.#revision += 1;
     this.#holds.expire(call.now);
     if (this.#coldAt !== undefined && this.#coldAt <= call.now) this.#coldAt = undefined;
     this.#armHold(call);

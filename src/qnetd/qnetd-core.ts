@@ -27,6 +27,7 @@ import {
   type VoteServerTimer,
 } from "./events.ts";
 import { heldUntil } from "./holds.ts";
+import { KnownClusters } from "./known-clusters.ts";
 import { encodeMessage, type Message } from "./message.ts";
 import { Session, type SessionCall } from "./session.ts";
 import {
@@ -48,6 +49,9 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   readonly #held = new Set<Cluster>();
   readonly #admission: Admission;
   readonly #certified = new CertifiedNames();
+  readonly #known = new KnownClusters();
+  /** What this step may have changed. */
+  readonly #touched = new Set<Cluster>();
   readonly #counters = newCounters();
   #clusterCount = 0;
 
@@ -101,12 +105,24 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         event satisfies never;
     }
     this.#sweep(event, out);
+    for (const cluster of this.#touched) {
+      this.#known.observe(cluster, {
+        now,
+        out,
+        addressOf: ({ connection }) => this.#sessions.get(connection)?.address ?? "",
+      });
+    }
+    this.#touched.clear();
   }
 
   /** What the server knows, for status; `now` as in `step`. */
   snapshot(now: number): ServerSnapshot {
     return serverSnapshot(
-      { sessions: this.#sessions.values(), clusters: this.#clusters.values() },
+      {
+        sessions: this.#sessions.values(),
+        clusters: this.#clusters.values(),
+        known: this.#known,
+      },
       now,
     );
   }
@@ -177,6 +193,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         for (const cluster of this.#clusters.values()) {
           if (cluster.id !== id) continue;
           cluster.released(call);
+          this.#touched.add(cluster);
           if (cluster.isOver) this.#drop(cluster);
           return;
         }
@@ -207,7 +224,10 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         : event.connection;
     const session = this.#sessions.get(connection);
     if (session === undefined) return;
-    if (session.cluster !== undefined) this.#held.delete(session.cluster);
+    if (session.cluster !== undefined) {
+      this.#held.delete(session.cluster);
+      this.#touched.add(session.cluster);
+    }
     if (session.isClosed) this.#forget(connection, out);
   }
 
@@ -215,6 +235,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     const cluster = this.#sessions.get(connection)?.cluster;
     this.#sessions.delete(connection);
     this.#admission.left(connection);
+    if (cluster !== undefined) this.#touched.add(cluster);
     if (cluster === undefined || cluster.clients.length > 0) return;
     if (cluster.isOver) return this.#drop(cluster);
     this.#held.add(cluster);
@@ -259,6 +280,13 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         return undefined;
       },
       evict: (connection, why) => this.#evict(connection, why, call),
+      rivalry: (cluster, nodeId, address) => {
+        const other = cluster.clients.find((client) => client.nodeId === nodeId);
+        const own = this.#sessions.get(other?.connection ?? 0)?.address;
+        return own === undefined || own === address
+          ? ""
+          : this.#known.rivalry(cluster, { nodeId, own, other: address }, now);
+      },
     };
     return call;
   }

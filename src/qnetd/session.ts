@@ -42,6 +42,8 @@ export interface SessionCall extends ClusterCall {
   settle(connection: number, isVerified: boolean): string | undefined;
   /** Closes the connection of another client. */
   evict(connection: number, why: string): void;
+  /** Why a client was refused its seat, for the operator; "": nothing more is known. */
+  rivalry(cluster: Cluster, nodeId: number, address: string): string;
 }
 
 type Tls = "plain" | "handshake" | "secure";
@@ -359,6 +361,10 @@ export class Session {
     const { now } = call;
     const isCertificateDue = this.#isCertificateDue;
     const yielding = call.cluster(name).judge(client, { now, isCertificateDue });
+    if (yielding === "duplicateNodeId") {
+      const rivalry = call.rivalry(call.cluster(name), nodeId, this.address);
+      if (rivalry !== "") this.#complain(rivalry, call);
+    }
     if (typeof yielding === "string") return yielding;
     for (const other of yielding) {
       const why = other.isVerified ? "is silent and its node has come back" : "has no certificate";

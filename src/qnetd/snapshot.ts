@@ -4,16 +4,19 @@ import { textOfByteString } from "../bytes.ts";
 import type { Client } from "./algorithm.ts";
 import type { Cluster } from "./cluster.ts";
 import type { AlgorithmName, Heuristics, NodeInfo, RingId, TieBreaker, Vote } from "./message.ts";
-import { nodesText } from "./node-set.ts";
+import type { AbsentCluster, AbsentNode, Concern, KnownClusters } from "./known-clusters.ts";
 import type { Session } from "./session.ts";
+import { sentence, type Standing, standingOf, summaryOf } from "./standing.ts";
 
 export interface ServerSnapshot {
   /** Connections, also those that have not introduced themselves. */
   readonly connections: number;
   /** Clients whose init was accepted. */
   readonly clients: number;
-  /** In order of creation. */
+  /** With connected nodes, in order of creation. */
   readonly clusters: readonly ClusterSnapshot[];
+  /** Of which no node is connected any more, the last first. */
+  readonly absent: readonly AbsentCluster[];
 }
 
 /** What has happened since the start, for metrics. They only grow. */
@@ -44,6 +47,10 @@ export interface ClusterSnapshot {
   readonly summary: string;
   /** Ascending by node id. */
   readonly nodes: readonly NodeSnapshot[];
+  /** Configured or once connected, and not connected now; ascending. */
+  readonly absent: readonly AbsentNode[];
+  /** None: all is well. */
+  readonly concerns: readonly Concern[];
 }
 
 export interface NodeSnapshot {
@@ -68,7 +75,7 @@ export interface NodeSnapshot {
   /** The last vote in any message. */
   readonly vote: Vote | undefined;
   /** What it has of the device's vote now. */
-  readonly standing: "yes" | "no" | "waiting";
+  readonly standing: Standing;
   /** The vote that counts in the original's tools. */
   readonly ackOrNack: "ack" | "nack" | undefined;
   /** Why, as a sentence for the operator. */
@@ -92,7 +99,7 @@ export function limitedSnapshot(snapshot: ServerSnapshot): LimitedSnapshot {
   let listed = 0;
   const clusters: ClusterSnapshot[] = [];
   for (const cluster of snapshot.clusters) {
-    const nodesWith = nodes + cluster.nodes.length;
+    const nodesWith = nodes + cluster.nodes.length + cluster.absent.length;
     const listedWith = cluster.nodes.reduce(
       (sum, { configured, members }) => sum + configured.length + members.length,
       listed,
@@ -102,7 +109,8 @@ export function limitedSnapshot(snapshot: ServerSnapshot): LimitedSnapshot {
     clusters.push({ ...cluster, name: shortName(cluster.name) });
   }
   const clustersLeftOut = snapshot.clusters.length - clusters.length;
-  return { ...snapshot, clusters, clustersLeftOut };
+  const absent = snapshot.absent.map((cluster) => ({ ...cluster, name: shortName(cluster.name) }));
+  return { ...snapshot, clusters, absent, clustersLeftOut };
 }
 
 function shortName(name: string): string {
@@ -111,17 +119,23 @@ function shortName(name: string): string {
 }
 
 export function serverSnapshot(
-  state: { readonly sessions: Iterable<Session>; readonly clusters: Iterable<Cluster> },
+  state: {
+    readonly sessions: Iterable<Session>;
+    readonly clusters: Iterable<Cluster>;
+    readonly known: KnownClusters;
+  },
   now: number,
 ): ServerSnapshot {
   const sessions = new Map<number, Session>();
   for (const session of state.sessions) sessions.set(session.connection, session);
   const clusters = [...state.clusters].flatMap((cluster) => {
     const [lowest] = cluster.clients;
-    return lowest === undefined ? [] : [clusterSnapshot(cluster, lowest, sessions, now)];
+    if (lowest === undefined) return [];
+    const connected = clusterSnapshot(cluster, lowest, sessions, now);
+    return [{ ...connected, ...state.known.missing(cluster, now) }];
   });
   const clients = clusters.reduce((sum, { nodes }) => sum + nodes.length, 0);
-  return { connections: sessions.size, clients, clusters };
+  return { connections: sessions.size, clients, clusters, absent: state.known.absent(now) };
 }
 
 function clusterSnapshot(
@@ -129,7 +143,7 @@ function clusterSnapshot(
   lowest: Client,
   sessions: ReadonlyMap<number, Session>,
   now: number,
-): ClusterSnapshot {
+): Omit<ClusterSnapshot, "absent" | "concerns"> {
   const { clients } = cluster;
   return {
     name: textOfByteString(cluster.name),
@@ -168,48 +182,4 @@ function nodeSnapshot(client: Client, session: Session, now: number): NodeSnapsh
     standing: standingOf(client),
     why: sentence(client),
   };
-}
-
-/** One sentence that ends with the reason. Reasons that begin with "waits" say what is missing. */
-function sentence(client: Client): string {
-  const phrase = votePhrase(client);
-  const node = `Node ${client.nodeId} ${phrase}`;
-  const until = /^waits (until .*)$/s.exec(client.why)?.[1];
-  if (until !== undefined) {
-    return phrase === waiting ? `${node} ${until}.` : `${node}: it waits ${until}.`;
-  }
-  return `${node}: ${client.why.replace(/^waits: /, "")}.`;
-}
-
-const having = "has the vote";
-const waiting = "is waiting for its vote";
-
-/** A vote that is being waited for is worth nothing, whatever was said before. */
-function votePhrase(client: Client): string {
-  if (client.lastVote === "waitForReply") return waiting;
-  if (client.lastVote === "askLater") return "has to report more";
-  // An ACK for an earlier membership counts no more.
-  if (client.lastAckNack === "ack") return client.mayHoldAck ? having : waiting;
-  return client.lastAckNack === "nack" ? "does not have the vote" : "has no answer yet";
-}
-
-function standingOf(client: Client): NodeSnapshot["standing"] {
-  if (votePhrase(client) === having) return "yes";
-  const { lastVote, lastAckNack } = client;
-  const isTold = lastVote !== "waitForReply" && lastVote !== "askLater" && lastAckNack === "nack";
-  return isTold ? "no" : "waiting";
-}
-
-function summaryOf(clients: readonly Client[]): string {
-  const ids = (phrase: string): number[] =>
-    clients.filter((client) => votePhrase(client) === phrase).map(({ nodeId }) => nodeId);
-  const holders = ids(having);
-  const expectant = ids(waiting);
-  const parts = [
-    holders.length === 0
-      ? "No connected node has the vote"
-      : `The vote is with ${nodesText(holders)}`,
-    ...(expectant.length === 0 ? [] : [`${nodesText(expectant)} waiting`]),
-  ];
-  return `${parts.join("; ")}.`;
 }

@@ -2,9 +2,11 @@
 // escapes it: cluster names are bytes of strangers.
 import { createHash } from "node:crypto";
 import { html, raw } from "hono/html";
+import type { AbsentCluster, AbsentNode } from "../qnetd/known-clusters.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../qnetd/snapshot.ts";
 import type { CertificateState } from "../qnetd/store.ts";
 import type { QnetdStatus } from "./command/qnetd.ts";
+import { absentText, headline, newsOf, sinceText } from "./qnetd-headline.ts";
 import { plainAddress, plural, printable } from "./table.ts";
 import { upgradeEventText } from "./upgrade/last-event.ts";
 
@@ -24,7 +26,7 @@ font:16px/1.45 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.3rem;margin:0}h2{font-size:1.05rem;margin:0}
 header{margin-bottom:1rem}.soft{color:var(--soft);font-size:.875rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.75rem 1rem;margin-bottom:1rem}
-section p{margin:.15rem 0}.warn{background:var(--warn)}
+section p{margin:.15rem 0}.warn{background:var(--warn)}.good{background:var(--yesBack);color:var(--yes)}
 ul{list-style:none;margin:.5rem 0 0;padding:0}li{padding:.5rem 0;border-top:1px solid var(--line)}
 .vote{display:inline-block;min-width:4.5rem;text-align:center;border-radius:1rem;padding:0 .6rem;font-size:.875rem;font-weight:600}
 .yes{color:var(--yes);background:var(--yesBack)}.no{color:var(--no);background:var(--noBack)}.wait{color:var(--wait);background:var(--waitBack)}
@@ -36,6 +38,7 @@ export const styleSource = `'sha256-${createHash("sha256").update(style).digest(
 
 export function statusHtml(status: QnetdStatus): Html {
   const { server, clusters, clustersLeftOut, connections, clients, warnings, version } = status;
+  const { isGood, text } = headline(status);
   const shown = clusters.slice(0, clustersShownMax);
   const more = clusters.length - shown.length + clustersLeftOut;
   const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
@@ -60,9 +63,13 @@ export function statusHtml(status: QnetdStatus): Html {
           </p>
         </header>
         <main>
+          <section class="${isGood ? "good" : "warn"}">
+            <p>${isGood ? "Good" : "Attention"}: ${text}</p>
+          </section>
           ${warnings.map((warning) => html`<section class="warn"><p>${warning}</p></section>`)}
           ${shown.length === 0 ? html`<section><p>No cluster is connected.</p></section>` : ""}
-          ${shown.map(clusterHtml)}
+          ${shown.map((cluster) => clusterHtml(status, cluster))}
+          ${status.absent.slice(0, clustersShownMax).map((cluster) => absentHtml(status, cluster))}
           ${more > 0 ? html`<section><p>${plural(more, "more cluster")} not shown here.</p></section>` : ""}
           ${status.certificates.length > 0 ? certificatesHtml(status.certificates) : ""}
         </main>
@@ -71,13 +78,28 @@ export function statusHtml(status: QnetdStatus): Html {
     </html> `;
 }
 
-function clusterHtml(cluster: ClusterSnapshot): Html {
+function absentHtml(status: QnetdStatus, cluster: AbsentCluster): Html {
+  return html`<section>
+    <h2><bdi>${nameText(cluster.name)}</bdi></h2>
+    <p>No node is connected ${sinceText(status, cluster.absentMs)}.</p>
+    <ul>
+      ${cluster.nodes.map((node) => absentNodeHtml(status, node))}
+    </ul>
+  </section> `;
+}
+
+function absentNodeHtml(status: QnetdStatus, node: AbsentNode): Html {
+  return html`<li><span class="vote wait">absent</span> ${absentText(status, node)}</li> `;
+}
+
+function clusterHtml(status: QnetdStatus, cluster: ClusterSnapshot): Html {
   return html`<section>
     <h2><bdi>${nameText(cluster.name)}</bdi></h2>
     <p>${cluster.summary}</p>
+    ${newsOf(cluster.concerns).map((news) => html`<p>Attention: ${news}</p>`)}
     <p class="soft">Algorithm ${cluster.algorithm}, tie-breaker ${tieBreakerText(cluster)}</p>
     <ul>
-      ${cluster.nodes.map(nodeHtml)}
+      ${cluster.nodes.map(nodeHtml)} ${cluster.absent.map((node) => absentNodeHtml(status, node))}
     </ul>
   </section> `;
 }

@@ -1,6 +1,7 @@
 // The vote server's metrics in the text format of Prometheus, version 0.0.4. Labels are bounded in number and length: clusters are
 // made by strangers.
 import type { QnetdStatus } from "./command/qnetd.ts";
+import { headline } from "./qnetd-headline.ts";
 
 /** Clusters with series of their own: the oldest ones. */
 export const clusterSeriesMax = 250;
@@ -67,6 +68,24 @@ function serverFamilies(status: QnetdStatus, process: ProcessFacts): string[] {
     family("connections", "gauge", "Connections, introduced or not.", one(status.connections)),
     family("clients", "gauge", "Nodes that are connected.", one(status.clients)),
     family("clusters", "gauge", "Clusters with connected nodes.", one(clusters)),
+    family(
+      "clusters_absent",
+      "gauge",
+      "Known clusters without a connected node.",
+      one(status.absent.length),
+    ),
+    family(
+      "nodes_absent",
+      "gauge",
+      "Known nodes that are not connected, of connected clusters.",
+      one(status.clusters.reduce((sum, { absent }) => sum + absent.length, 0)),
+    ),
+    family(
+      "good",
+      "gauge",
+      "1: nothing needs attention; 0: something does.",
+      one(headline(status).isGood ? 1 : 0),
+    ),
     family("warnings", "gauge", "Warnings of `quorate qnetd status`.", one(status.warnings.length)),
     family(
       "connections_accepted_total",

@@ -34,14 +34,14 @@ const facts: ServerFacts = {
   receiveBytesMax: 32768,
   sendBytesMax: 32768,
 };
-const nobody: ServerSnapshot = { connections: 0, clients: 0, clusters: [] };
+const nobody: ServerSnapshot = { connections: 0, clients: 0, clusters: [], absent: [] };
 
 /** A snapshot that says what a recorded `-l -v` says. */
 function snapshotOf(text: string): ServerSnapshot {
   const clusters = text.split(/^(?=Cluster )/m).filter((part) => part !== "");
   const all = clusters.map(clusterOf);
   const clients = all.reduce((sum, { nodes }) => sum + nodes.length, 0);
-  return { connections: clients, clients, clusters: all };
+  return { connections: clients, clients, clusters: all, absent: [] };
 }
 
 function clusterOf(text: string): ClusterSnapshot {
@@ -68,6 +68,8 @@ function clusterOf(text: string): ClusterSnapshot {
       .split(/^ {4}(?=Node ID )/m)
       .slice(1)
       .map(nodeOf),
+    absent: [],
+    concerns: [],
   };
 }
 

@@ -77,11 +77,11 @@ describe("corosync-qnetd", () => {
     const asked = { socket: socket(), watch: false, isTerminal: false, write };
     expect(await qnetdStatusCommand({ ...asked, json: false })).toBe(0);
     expect(text).toStartWith(
-      `Vote server on *:${port}, TLS on, version 0-test\n0 clusters, 0 nodes, 0 connections\n\nCERTIFICATE `,
+      `Good: no cluster has connected since the start\nVote server on *:${port}, TLS on, version 0-test\n0 clusters, 0 nodes, 0 connections\n\nCERTIFICATE `,
     );
     text = "";
     await qnetdStatusCommand({ ...asked, json: true });
-    expect(JSON.parse(text)).toEqual(all);
+    expect(JSON.parse(text)).toEqual({ ...all, at: expect.any(String) });
     expect(await run("corosync-qnetd-tool", "-H")).toEqual({ code: 0, out: "", error: "" });
     expect(existsSync(socket())).toBe(false);
     const gone = await run("corosync-qnetd-tool", "-l");

@@ -17,6 +17,7 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
   return {
     version: "1.2.3",
     startedAt: "2026-11-21T06:00:00.000Z",
+    at: "2026-11-21T08:00:00.000Z",
     counters: { ...newCounters(), accepted: 7, refused: 3, evicted: 2, messages: 40 },
     server: {
       address: "*",

@@ -262,6 +262,7 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
   return {
     version: "1.2.3",
     startedAt: "2026-11-21T06:00:00.000Z",
+    at: "2026-11-21T08:00:00.000Z",
     counters: newCounters(),
     server: {
       address: "*",
@@ -296,7 +297,8 @@ describe("the command", () => {
     };
     const upgrade = { at: "2026-11-21T00:00:00.000Z", event: "rolled back", text: "1 is in place" };
     const status = statusOf(one.lab, { certificates: [certificate], upgrade, warnings: ["Soon."] });
-    expect(qnetdStatusText(status)).toBe(`Vote server on *:5403, TLS required, version 1.2.3
+    expect(qnetdStatusText(status)).toBe(`Attention: Soon. (and 1 more, below)
+Vote server on *:5403, TLS required, version 1.2.3
 1 cluster, 2 nodes, 2 connections
 Upgrade rolled back at 2026-11-21T00:00:00.000Z: 1 is in place
 Warning: Soon.
@@ -307,10 +309,41 @@ NODE  VOTE       HEARD  MEMBERS  TLS  ADDRESS
    2  no    12.3 s ago  2        no   127.0.0.1:40002
   Node 1 has the vote: of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id.
   Node 2 does not have the vote: of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id.
+  Attention: split into {1} and {2}
 
 CERTIFICATE       NAME          SERIAL  UNTIL
 qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
 `);
+  });
+
+  test("the headline: nobody yet, all well, a node and a cluster that are not connected", () => {
+    const head = (lab: Lab): string => qnetdStatusText(statusOf(lab)).split("\n")[0] ?? "";
+    expect(head(new Lab())).toBe("Good: no cluster has connected since the start");
+    const one = scene("ffsplit", 2);
+    expect(head(one.lab)).toBe("Good: 1 cluster, 2 nodes, every node that is known is connected");
+    const [a, b] = one.nodes as [TestClient, TestClient];
+    b.close();
+    one.lab.settle();
+    one.lab.now += 600_000;
+    expect(head(one.lab)).toBe('Attention: cluster "sim": node 2 not connected');
+    const line = "node 2: not connected since 2026-11-21 07:50 UTC (10 min), last from 127.0.0.1";
+    expect(qnetdStatusText(statusOf(one.lab))).toContain(`\n  ${line}\n`);
+    a.close();
+    one.lab.settle();
+    one.lab.now += 7_200_000;
+    const text = qnetdStatusText(statusOf(one.lab));
+    expect(text).toStartWith(
+      'Attention: cluster "sim": no node connected since 2026-11-21 06:00 UTC (2 h)\n',
+    );
+    expect(text).toContain(
+      `\nCluster "sim", ffsplit: no node is connected since 2026-11-21 06:00 UTC (2 h).\n  node 1: not connected since`,
+    );
+    const never = scene("ffsplit", 1);
+    never.nodes[0]?.config([1, 9], true);
+    never.lab.settle();
+    expect(qnetdStatusText(statusOf(never.lab))).toContain(
+      "\n  node 9: not connected since this server started, 2026-11-21 06:00 UTC\n",
+    );
   });
 
   test("a great many clusters: a bounded text that says so", () => {

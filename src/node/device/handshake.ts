@@ -94,7 +94,7 @@ function refusal(code: number, settings: DeviceSettings): Fault {
   switch (code) {
     case errorCodes.duplicateNodeId:
       return {
-        reason: `the vote server already has a connection of node ${nodeid} of cluster "${clusterName}"; if this lasts, two clusters use the same name`,
+        reason: `the vote server already has a connection of node ${nodeid} of cluster "${clusterName}"; if this lasts, two clusters use the same name there: give one of them another totem.cluster_name`,
         mayRetrySoon: true,
       };
     case errorCodes.tieBreakerDiffers:
@@ -128,11 +128,11 @@ const errorTexts: Readonly<Record<ErrorName, string>> = {
     "our heartbeat interval is outside of its limits: correct quorum.device.timeout, or heartbeat_interval_min and heartbeat_interval_max of corosync-qnetd",
   unsupportedAlgorithmMessage: "our algorithm does not have this message: report this",
   tieBreakerDiffers:
-    "the other nodes told it another tie_breaker: make corosync.conf the same on all nodes",
+    "the other nodes told it another tie_breaker: make corosync.conf the same on all nodes; if those are of another cluster, give one of the two another totem.cluster_name",
   algorithmDiffers:
-    "the other nodes told it another algorithm: make corosync.conf the same on all nodes",
+    "the other nodes told it another algorithm: make corosync.conf the same on all nodes; if those are of another cluster, give one of the two another totem.cluster_name",
   duplicateNodeId:
-    "it already has a connection of a node with our id: two clusters may use the same name",
+    "it already has a connection of a node with our id: if two clusters use the same name, give one of them another totem.cluster_name",
   invalidConfigList:
     "the node list of corosync.conf is empty or lacks this node: correct the nodelist",
   invalidMembershipList: "our membership lacks this node: report this",

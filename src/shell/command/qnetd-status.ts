@@ -1,9 +1,11 @@
 // `quorate qnetd status`: clusters, nodes, votes, who was last heard when, and why each vote is what it is, in a sentence (issue 3);
 // certificates and what they need. Asks the daemon's local socket; an original daemon can only be asked with corosync-qnetd-tool.
 import { askTool } from "../../qnetd/tool-socket.ts";
+import type { AbsentCluster } from "../../qnetd/known-clusters.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
+import { absentText, headline, newsOf, sinceText } from "../qnetd-headline.ts";
 import { statusJson } from "../qnetd-status-json.ts";
 import { plainAddress, plural, printable, table } from "../table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
@@ -58,21 +60,31 @@ async function askSnapshot(socket: string): Promise<string> {
 }
 
 export function qnetdStatusText(status: QnetdStatus): string {
-  const { server, clusters, clustersLeftOut, connections, warnings } = status;
+  const { server, clusters, absent, clustersLeftOut, connections, warnings } = status;
   const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
+  const { isGood, text } = headline(status);
   const lines = [
+    `${isGood ? "Good" : "Attention"}: ${text}`,
     `Vote server on ${server.address}:${server.port}, ${tls}, version ${status.version}`,
     `${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(status.clients, "node")}, ${plural(connections, "connection")}`,
     ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
     ...warnings.map((warning) => `Warning: ${warning}`),
-    ...clusters.flatMap((cluster) => ["", ...clusterLines(cluster)]),
+    ...clusters.flatMap((cluster) => ["", ...clusterLines(status, cluster)]),
+    ...absent.flatMap((cluster) => ["", ...absentLines(status, cluster)]),
     ...(clustersLeftOut > 0 ? ["", `${plural(clustersLeftOut, "more cluster")} not shown.`] : []),
   ];
   if (status.certificates.length > 0) lines.push("", ...certificateTable(status.certificates));
   return `${lines.join("\n")}\n`;
 }
 
-function clusterLines(cluster: ClusterSnapshot): readonly string[] {
+function absentLines(status: QnetdStatus, cluster: AbsentCluster): readonly string[] {
+  return [
+    `Cluster "${printable(cluster.name)}", ${cluster.algorithm}: no node is connected ${sinceText(status, cluster.absentMs)}.`,
+    ...cluster.nodes.map((node) => `  ${absentText(status, node)}`),
+  ];
+}
+
+function clusterLines(status: QnetdStatus, cluster: ClusterSnapshot): readonly string[] {
   return [
     `Cluster "${printable(cluster.name)}", ${cluster.algorithm}: ${cluster.summary}`,
     ...table(
@@ -87,6 +99,8 @@ function clusterLines(cluster: ClusterSnapshot): readonly string[] {
       cluster.nodes.map(nodeRow),
     ),
     ...cluster.nodes.map(({ why }) => `  ${why}`),
+    ...cluster.absent.map((node) => `  ${absentText(status, node)}`),
+    ...newsOf(cluster.concerns).map((text) => `  Attention: ${text}`),
   ];
 }
 

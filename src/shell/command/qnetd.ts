@@ -55,8 +55,9 @@ export interface QnetdOptions {
 /** What `snapshot` on the local socket answers, as JSON. */
 export interface QnetdStatus extends LimitedSnapshot {
   readonly version: string;
-  /** ISO 8601. */
+  /** ISO 8601; `at`: when this was asked. */
   readonly startedAt: string;
+  readonly at: string;
   readonly counters: Readonly<ServerCounters>;
   readonly server: ServerFacts;
   readonly certificates: readonly CertificateState[];
@@ -66,7 +67,7 @@ export interface QnetdStatus extends LimitedSnapshot {
   readonly warnings: readonly string[];
 }
 
-const nobody: ServerSnapshot = { connections: 0, clients: 0, clusters: [] };
+const nobody: ServerSnapshot = { connections: 0, clients: 0, clusters: [], absent: [] };
 
 interface End {
   readonly code: number;
@@ -353,6 +354,7 @@ class RunningQnetd {
     return {
       version,
       startedAt: this.#startedAt,
+      at: new Date().toISOString(),
       server: this.#facts,
       counters: { ...(this.#host?.counters ?? newCounters()) },
       ...limitedSnapshot(snapshot),
