@@ -65,6 +65,8 @@ export interface RingSnapshot {
   readonly rotationUs: { readonly p50: number; readonly p99: number };
   /** Peers that send what cannot be opened here, with the reason; ascending. */
   readonly peerFaults: readonly PeerFault[];
+  /** Why a message of the ring was refused in the last minute; "": none was. */
+  readonly refusal: string;
   readonly packetsDropped: Readonly<Record<string, number>>;
   /** Undefined: no quorum device of model net is in use here. */
   readonly device: DeviceSnapshot | undefined;

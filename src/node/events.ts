@@ -2,7 +2,7 @@
 // any transport. The ring thread and the simulator are its two hosts.
 import type { GroupRequest, LogAction, PortEvent, TimerAction } from "../world.ts";
 import type { DeviceRequest, DeviceVerdict } from "./device/events.ts";
-import type { RingCounters, RingId, RingTimer } from "./ring/events.ts";
+import type { Refusal, RingCounters, RingId, RingTimer } from "./ring/events.ts";
 import type { NodeSettings } from "./settings.ts";
 
 export type MemberTimer = RingTimer | "lastManStanding" | "deviceTimeout" | "leaving";
@@ -114,6 +114,7 @@ export interface MemberSnapshot {
   readonly quorum: QuorumView;
   readonly counters: RingCounters;
   readonly queuedMessages: number;
+  readonly refusal: Refusal | undefined;
   /** config_version of each member as exchanged (services.md §2.4). */
   readonly configVersions: readonly { readonly nodeid: number; readonly version: number }[];
   readonly groups: readonly {

@@ -98,6 +98,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       ring: ring.ring,
       members: ring.members,
       counters: ring.counters,
+      refusal: ring.refusal,
       queuedMessages: ring.queuedMessages + this.#services.outbox.length,
       ...this.#services.snapshot(),
     };

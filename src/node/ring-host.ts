@@ -21,6 +21,7 @@ import type { RingStorage } from "./ring-file.ts";
 import type { RingAction } from "./ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
 import { sameCrypto } from "./reload-rules.ts";
+import { freshReason } from "./ring/state.ts";
 import { Rotation } from "./rotation.ts";
 import type { NodeSettings } from "./settings.ts";
 
@@ -276,12 +277,15 @@ export class RingHost {
   }
 
   snapshot(): RingSnapshot {
+    const now = this.#port.clock.now();
+    const member = this.#member.snapshot();
     return {
-      member: this.#member.snapshot(),
+      member,
       links: this.#links.snapshot(),
       reachable: this.#links.reachable(),
       rotationUs: this.#rotation.percentiles(),
-      peerFaults: this.#keyWatch.faults(this.#port.clock.now()),
+      refusal: freshReason(member.refusal, now),
+      peerFaults: this.#keyWatch.faults(now),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
       device: this.#device?.snapshot(),
     };

@@ -93,8 +93,10 @@ export interface StatusSource {
 export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { settings, lastReload } = source.cluster;
   const upgrade = source.upgrade();
-  const { member, links, reachable, rotationUs, packetsDropped, peerFaults, device } =
+  const { member, links, reachable, rotationUs, packetsDropped, peerFaults, refusal, device } =
     await source.cluster.snapshot();
+  const warnings = [...(settings.warnings ?? [])];
+  if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
   const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
   return {
     version: source.version,
@@ -111,7 +113,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       encrypted: settings.crypto.cipher !== "none",
       ...(lastReload === undefined ? {} : { reload: lastReload }),
     },
-    ...((settings.warnings?.length ?? 0) > 0 ? { warnings: settings.warnings } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
     quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
     ring: {
       id: ringIdText(member.ring),

@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { Database } from "bun:sqlite";
 import { statusText } from "../../src/shell/command/status.ts";
+import { decodePacket, encodePacket, pongOf, probeReplyOf } from "../../src/node/link/packet.ts";
+import { encodeMessage } from "../../src/node/ring/message.ts";
 import { NodeClient } from "../../src/shell/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import type { NodeStatus } from "../../src/shell/status.ts";
@@ -261,6 +263,57 @@ test("junk with a peer's address does not end a starting node", async () => {
     socket.close();
   }
 }, 90_000);
+
+/** A stranger in a clear ring with a peer's address: answers as its links do, and says that its ring has sequence 2^52. */
+async function forger(address: string, victim: string): Promise<{ readonly close: () => void }> {
+  const socket = createSocket("udp4");
+  socket.bind(5405, address);
+  await once(socket, "listening");
+  const reply = (packet: Uint8Array): void => socket.send(packet, 5405, victim);
+  socket.on("message", (packet) => {
+    const decoded = decodePacket(packet);
+    if (!decoded.ok) return;
+    if (decoded.value.kind === "ping") reply(pongOf(packet, 2));
+    if (decoded.value.kind === "pmtud") reply(probeReplyOf(packet, 2));
+  });
+  const join = { kind: "join", nodeid: 2, target: 0, from: 2, proc: [1, 2], failed: [] } as const;
+  const data = encodeMessage({ ...join, ringSeq: 2 ** 52 });
+  let seq = 0;
+  const timer = setInterval(() => {
+    seq += 1;
+    const head = { kind: "data", nodeid: 2, seq, method: 0, multicast: true } as const;
+    reply(encodePacket({ ...head, fragments: 1, fragment: 0, channel: 0, data }));
+  }, 50);
+  return {
+    close: () => {
+      clearInterval(timer);
+      socket.close();
+    },
+  };
+}
+
+test("a forged ring sequence is not stored, a damaged one is replaced, and both are told", async () => {
+  const text = conf(["r1", "r2"], "127.21.9").replace("secauth: on\n", "");
+  const root = layOut("r1", text);
+  const stored = `${root}/var/lib/corosync/ringid_1`;
+  mkdirSync(`${root}/var/lib/corosync`);
+  writeFileSync(stored, new BigUint64Array([2n ** 52n]));
+  const stranger = await forger("127.21.9.2", "127.21.9.1");
+  try {
+    const node = start(root, "r1");
+    const status = await statusWhen(root, ({ warnings = [] }) =>
+      warnings.some((line) => line.includes("node 2 names ring sequence 0x10000000000000")),
+    );
+    expect(status.ring.members).toEqual([1]);
+    node.kill("SIGTERM");
+    const { code, error } = await node.ended;
+    expect(code).toBe(0);
+    expect(error).toContain("ringid_1: no ring can have reached the stored ring sequence");
+    expect(readFileSync(stored).readBigUInt64LE(0)).toBeLessThan(1000n);
+  } finally {
+    stranger.close();
+  }
+}, 60_000);
 
 function faultOf(nodes: NodeStatus["nodes"], nodeid: number): string | undefined {
   return nodes.find((node) => node.nodeid === nodeid)?.fault;

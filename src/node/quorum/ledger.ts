@@ -107,7 +107,9 @@ export function recalculate(ledger: Ledger, mayDecrease: boolean, byNodes: boole
   const assumed = byNodes ? count : 0;
   if (total > us.expectedVotes) us.expectedVotes = total;
   let hasNewTrackingBarrier = false;
-  if (rules.expectedVotesTracking && us.expectedVotes > ledger.trackingBarrier) {
+  const isHigher =
+    us.expectedVotes > ledger.trackingBarrier && us.expectedVotes <= rules.expectedVotesMax;
+  if (rules.expectedVotesTracking && isHigher) {
     ledger.trackingBarrier = us.expectedVotes;
     hasNewTrackingBarrier = true;
   }

@@ -3,6 +3,9 @@
 import type { Level } from "../../world.ts";
 import type { NodeSettings } from "../settings.ts";
 
+/** PROCESSOR_COUNT_MAX. */
+const nodesMax = 384;
+
 export type TieBreaker =
   | { readonly kind: "lowest" }
   | { readonly kind: "highest" }
@@ -20,6 +23,8 @@ export interface Rules {
   readonly votes: number;
   /** By the file alone. */
   readonly expectedVotes: number;
+  /** What expected votes can be at most in any cluster of such nodes: a stored floor above it is none. */
+  readonly expectedVotesMax: number;
   readonly deviceVotes: number;
   readonly deviceTimeoutMs: number;
   readonly deviceSyncTimeoutMs: number;
@@ -103,6 +108,10 @@ export function evaluate(settings: NodeSettings, running: RunningState | undefin
       votes: own?.votes ?? quorum.votes ?? 1,
       // Never 0: the first nodeinfo must not teach the others an empty cluster (services.md §8.3, 13).
       expectedVotes: Math.max(1, quorum.expectedVotes ?? listed),
+      expectedVotesMax: Math.max(
+        quorum.expectedVotes ?? 0,
+        nodesMax * nodes.reduce((most, node) => Math.max(most, node.votes), 1) + votesOfDevice,
+      ),
       deviceVotes: votesOfDevice,
       deviceTimeoutMs: quorum.device?.timeoutMs ?? 10_000,
       deviceSyncTimeoutMs: quorum.device?.syncTimeoutMs ?? 30_000,

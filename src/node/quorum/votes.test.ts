@@ -10,6 +10,7 @@ import {
   type VoteMessage,
 } from "./message.ts";
 import { cluster, expected, kill } from "./test-clusters.ts";
+import { Votes } from "./votes.ts";
 
 /** A message of a node that is not on the bus, put into the order by hand. */
 function hear(bus: OrderedBus, nodeid: number, message: VoteMessage): void {
@@ -225,6 +226,36 @@ describe("votes", () => {
         action.kind === "persistTracking" ? [action.expectedVotes] : [],
       );
     expect(kept).toEqual([2, 3, 5]);
+  });
+
+  test("tracking: expected votes that no cluster of such nodes has are not kept, and not used when they are stored", () => {
+    const bus = new OrderedBus();
+    const quorum = { expectedVotesTracking: true };
+    for (const nodeid of [1, 2]) bus.start(busSettings({ nodeid, nodes: 2, quorum }));
+    bus.join([1, 2]);
+    hear(bus, 2, { kind: "reconfigure", nodeid: 2, value: 0xffff_ffff, param: 1 });
+    expect(bus.node(1).quorum.expectedVotes).toBe(0xffff_ffff);
+    const kept = bus
+      .node(1)
+      .actions.flatMap((action) =>
+        action.kind === "persistTracking" ? [action.expectedVotes] : [],
+      );
+    expect(kept).toEqual([2]);
+    const start = (trackingBarrier: number) => {
+      const votes = new Votes({
+        settings: busSettings({ nodeid: 1, nodes: 2, quorum }),
+        trackingBarrier,
+      });
+      const out: ServiceAction[] = [];
+      votes.start(out);
+      const lines = out.flatMap((action) => (action.kind === "log" ? [action.text] : []));
+      return { expectedVotes: votes.view().expectedVotes, lines: lines.join("") };
+    };
+    expect(start(384)).toEqual({ expectedVotes: 384, lines: "" });
+    expect(start(0xffff_ffff).expectedVotes).toBe(2);
+    expect(start(0xffff_ffff).lines).toContain(
+      "the stored 4294967295 expected votes are more than",
+    );
   });
 
   test("the farewell is said with allow_downscale only", () => {

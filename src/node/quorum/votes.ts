@@ -52,6 +52,12 @@ export class Votes implements SyncService {
     const { rules, notices } = evaluate(settings, undefined);
     this.#startNotices = notices;
     const { nodeid } = settings;
+    let { trackingBarrier } = options;
+    if (trackingBarrier > rules.expectedVotesMax) {
+      const text = `ev_tracking: the stored ${trackingBarrier} expected votes are more than any cluster of such nodes has (a damaged file, or a forged message was believed): they are not used`;
+      this.#startNotices = [...notices, { level: "warning", text }];
+      trackingBarrier = 0;
+    }
     const us: Voter = {
       nodeid,
       state: "member",
@@ -59,8 +65,8 @@ export class Votes implements SyncService {
       expectedVotes: rules.expectedVotes,
       flags: voterFlags.first,
     };
-    if (rules.expectedVotesTracking && options.trackingBarrier > 0) {
-      us.expectedVotes = options.trackingBarrier;
+    if (rules.expectedVotesTracking && trackingBarrier > 0) {
+      us.expectedVotes = trackingBarrier;
     }
     this.#ledger = {
       rules,
@@ -70,7 +76,7 @@ export class Votes implements SyncService {
       quorum: 0,
       isQuorate: false,
       barrier: us.expectedVotes,
-      trackingBarrier: options.trackingBarrier,
+      trackingBarrier,
       lowest: nodeid,
       highest: nodeid,
       previous: [],

@@ -65,6 +65,12 @@ export type RingAction =
   | { readonly kind: "drained" }
   | LogAction;
 
+/** A message that was refused, with the reason as a sentence; `at` in monotonic milliseconds. */
+export interface Refusal {
+  readonly reason: string;
+  readonly at: number;
+}
+
 export interface RingCounters {
   tokensReceived: number;
   messagesSent: number;

@@ -3,7 +3,7 @@
 import { createCommitToken, enterCommit } from "./commit.ts";
 import type { RingAction } from "./events.ts";
 import { encodeMessage, nodesMax, type Join } from "./message.ts";
-import { arm, ascending, disarm, log, refuse, type RingState } from "./state.ts";
+import { arm, ascending, disarm, freshReason, log, refuse, type RingState } from "./state.ts";
 
 /** Why GATHER was entered: corosync's numbers and texts of the debug log. */
 export type GatherReason = 0 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
@@ -39,7 +39,7 @@ export function enterGather(
   out: RingAction[],
 ): void {
   log(out, "debug", `entering GATHER state from ${reason}(${reasonTexts[reason]}).`);
-  if (reason === 3) countContinuous(state, out);
+  if (reason === 3) countContinuous(state, now, out);
   state.phase = "gather";
   state.proc.add(state.nodeid);
   state.consensus = new Set([state.nodeid]);
@@ -52,16 +52,17 @@ export function enterGather(
   announce(state, now, out);
 }
 
-function countContinuous(state: RingState, out: RingAction[]): void {
+function countContinuous(state: RingState, now: number, out: RingAction[]): void {
   state.continuousGathers += 1;
   if (state.continuousGathers <= gathersBeforeWarning) return;
+  const reason = freshReason(state.refusal, now);
   const text =
-    state.refusal === undefined
+    reason === ""
       ? "Totem is unable to form a cluster because of an operating system or network fault " +
         "(reason: totem is continuously in gather state). The most common cause of this message is that " +
         "the local firewall is configured improperly."
       : "Totem is unable to form a cluster (reason: totem is continuously in gather state). The last message that was refused: " +
-        state.refusal;
+        reason;
   out.push({ kind: "log", level: "warning", subsystem: "MAIN", text });
 }
 

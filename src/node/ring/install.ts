@@ -36,7 +36,6 @@ export function enterOperational(state: RingState, now: number, out: RingAction[
   state.failed = new Set();
   state.leftPolitely = new Set();
   state.isFailedToReceive = false;
-  state.refusal = undefined;
   state.counters.memberships += 1;
   state.application.ringChanged();
   state.sync.ringChanged();

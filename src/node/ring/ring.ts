@@ -14,6 +14,7 @@ import type { TotemTuning } from "../settings.ts";
 import { commitTokenArrived } from "./commit.ts";
 import { deliverAgreed } from "./deliver.ts";
 import type {
+  Refusal,
   RingAction,
   RingCounters,
   RingEvent,
@@ -75,6 +76,8 @@ export interface RingSnapshot {
   /** Logical messages of both queues that are not sent completely. */
   readonly queuedMessages: number;
   readonly counters: RingCounters;
+  /** The last message that was refused; undefined: none since start. */
+  readonly refusal: Refusal | undefined;
 }
 
 const timers: readonly RingTimer[] = [
@@ -256,6 +259,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       heldToken: state.held,
       queuedMessages: state.application.messages + state.sync.messages,
       counters: { ...state.counters },
+      refusal: state.refusal,
     };
   }
 }

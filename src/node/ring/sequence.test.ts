@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { encodeMessage, type TotemMessage } from "./message.ts";
 import { ringSeqPlausibleMax } from "./sequence.ts";
+import { freshReason } from "./state.ts";
 import { TestNetwork } from "./test-network.ts";
 
 const body = new Uint8Array(0);
@@ -102,6 +103,17 @@ describe("every legal peer is followed", () => {
     network.start(3);
     network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "the new node is with them");
   });
+});
+
+test("the last refusal is there to be shown", () => {
+  const network = new TestNetwork({ seed: 8, nodeids: [1] });
+  const node = network.start(1);
+  network.run(100);
+  expect(node.ring.snapshot().refusal).toBeUndefined();
+  forge(network, forgeries["join"]!(2 ** 52));
+  const { refusal } = node.ring.snapshot();
+  expect(freshReason(refusal, network.now + 60_000)).toContain("node 3 names ring sequence");
+  expect(freshReason(refusal, network.now + 60_001)).toBe("");
 });
 
 test("who cannot form a ring names what it refuses, not the firewall", () => {

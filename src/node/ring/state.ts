@@ -4,7 +4,7 @@
 import type { Level, Random } from "../../world.ts";
 import type { TotemTuning } from "../settings.ts";
 import { Assembly } from "./assembly.ts";
-import type { RingAction, RingCounters, RingId, RingTimer } from "./events.ts";
+import type { Refusal, RingAction, RingCounters, RingId, RingTimer } from "./events.ts";
 import { encodeMessage } from "./message.ts";
 import { Packer } from "./packing.ts";
 import { SortQueue, type StoredMcast } from "./queue.ts";
@@ -103,8 +103,8 @@ export interface RingState {
 
   /** Malformed messages are counted always and logged at most once in a while. */
   malformedLoggedAt: number;
-  /** The last of them; none since the last ring: undefined. */
-  refusal: string | undefined;
+  /** The last of them; `at` in monotonic milliseconds. */
+  refusal: Refusal | undefined;
   readonly counters: RingCounters;
 }
 
@@ -263,11 +263,18 @@ export function cancelHold(state: RingState, out: RingAction[]): void {
 }
 
 const malformedLogIntervalMs = 1000;
+/** So long a refused message may explain what happens. */
+const refusalFreshMs = 60_000;
+
+/** Why the last message was refused, if that was within a minute; "" otherwise. */
+export function freshReason(refusal: Refusal | undefined, now: number): string {
+  return refusal !== undefined && now - refusal.at <= refusalFreshMs ? refusal.reason : "";
+}
 
 /** Counts a message that no honest node sends; `reason` is for the operator. */
 export function refuse(state: RingState, reason: string, now: number, out: RingAction[]): void {
   state.counters.droppedMalformed += 1;
-  state.refusal = reason;
+  state.refusal = { reason, at: now };
   if (now - state.malformedLoggedAt < malformedLogIntervalMs) return;
   state.malformedLoggedAt = now;
   log(out, "warning", reason);
