@@ -50,7 +50,7 @@ export type DfsmAction =
     }
   | { readonly kind: "modeChanged"; readonly mode: Mode }
   /** Our store was compared with that of the member with the lowest nodeid. */
-  | { readonly kind: "verified"; readonly isEqual: boolean }
+  | { readonly kind: "verified"; readonly isEqual: boolean; readonly digest: string }
   /** Final: this process cannot be a member any more. */
   | { readonly kind: "fatal"; readonly reason: string }
   | TimerAction<DfsmTimer>

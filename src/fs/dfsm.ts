@@ -418,7 +418,7 @@ export class Dfsm<Action> {
   #compareChecksum(message: StateMessage & { kind: "verify" }, turn: Turn<Action>): void {
     const verdict = this.#verification.compare(message);
     if (verdict.kind === "skipped") return;
-    turn.out.push({ kind: "verified", isEqual: verdict.kind === "equal" });
+    turn.out.push({ kind: "verified", isEqual: verdict.kind === "equal", digest: verdict.own });
     if (verdict.kind === "equal") return this.#log("info", "data verification successful", turn);
     const checksums = `${verdict.own} != ${hex(message.checksum)}`;
     this.#leave(`wrong checksum ${checksums}: this node's data differ and are fetched again`, turn);

@@ -83,5 +83,10 @@ export interface TreeStatus {
   /** nodeids in the dcdb group. */
   readonly members: readonly number[];
   /** The last comparison with the tree of the lowest nodeid, Unix seconds: soon after each state exchange, then hourly. Absent: none yet. */
-  readonly verified?: { readonly at: number; readonly equal: boolean };
+  readonly verified?: {
+    readonly at: number;
+    readonly equal: boolean;
+    /** Of the tree that was compared; another than `digest` after a change. */
+    readonly digest: string;
+  };
 }

@@ -235,7 +235,11 @@ export class TreeStore {
         this.#mode = action.mode;
         return this.#acknowledgements.synced(action.mode === "synced");
       case "verified":
-        this.#verified = { at: this.#options.wallS(), equal: action.isEqual };
+        this.#verified = {
+          at: this.#options.wallS(),
+          equal: action.isEqual,
+          digest: action.digest,
+        };
         return;
       case "fatal":
         return this.#end(action.reason);

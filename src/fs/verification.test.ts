@@ -21,7 +21,7 @@ test("equal and different; another id or epoch is skipped", () => {
   const verification = new Verification();
   verification.arrived(epoch, 7, one);
   const message = { epoch, checksumId: 7, checksum: one };
-  expect(verification.compare(message)).toEqual({ kind: "equal" });
+  expect(verification.compare(message)).toEqual({ kind: "equal", own: hex(one) });
   expect(verification.compare({ ...message, checksum: two })).toEqual({
     kind: "different",
     own: hex(one),

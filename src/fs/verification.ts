@@ -28,20 +28,18 @@ export class Verification {
     this.#own = undefined;
   }
 
-  /** What a VERIFY message says of our store: its checksum if that differs. */
+  /** What a VERIFY message says of our store, with the checksum that ours had. */
   compare(message: {
     readonly epoch: Epoch;
     readonly checksumId: number;
     readonly checksum: Uint8Array;
   }):
-    | { readonly kind: "skipped" }
-    | { readonly kind: "equal" }
-    | { readonly kind: "different"; readonly own: string } {
+    { readonly kind: "skipped" } | { readonly kind: "equal" | "different"; readonly own: string } {
     const own = this.#own;
     if (own === undefined || this.#arrived !== message.checksumId) return { kind: "skipped" };
     if (!sameEpoch(own.epoch, message.epoch)) return { kind: "skipped" };
-    if (equalBytes(own.checksum, message.checksum)) return { kind: "equal" };
-    return { kind: "different", own: hex(own.checksum) };
+    const kind = equalBytes(own.checksum, message.checksum) ? "equal" : "different";
+    return { kind, own: hex(own.checksum) };
   }
 }
 

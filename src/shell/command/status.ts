@@ -41,7 +41,7 @@ export function statusText(status: NodeStatus): string {
     ...(status.absentAddresses ?? []).map(({ text }) => `Address ${text}`),
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
     ...(tree.writable ? [] : [`        ${tree.reason}`]),
-    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree)}`,
+    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree, node.nodeid)}`,
     ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
     `Mount   ${status.mount.target === "" ? `not mounted: ${status.mount.reason}` : status.mount.target}`,
     "",
@@ -51,12 +51,22 @@ export function statusText(status: NodeStatus): string {
   return `${lines.join("\n")}\n`;
 }
 
-function comparedText({ verified, members }: NodeStatus["tree"]): string {
+/**
+ * Says of the digest that is shown only what was compared, and by whom: a change has made it another, and the lowest node id
+ * is what the others compare theirs with. `nodeid`: our own.
+ */
+export function comparedText(
+  { verified, members, digest }: Pick<NodeStatus["tree"], "verified" | "members" | "digest">,
+  nodeid: number,
+): string {
   if (verified === undefined || members.length < 2) return "";
   const when = new Date(verified.at * 1000).toISOString();
-  return verified.equal
-    ? `, the same as the others' at ${when}`
-    : `, DIFFERED from that of the lowest node id at ${when}: fetched anew`;
+  if (!verified.equal) return `, DIFFERED from that of the lowest node id at ${when}: fetched anew`;
+  if (verified.digest !== digest) return `, not compared yet (changed since ${when})`;
+  const lowest = Math.min(...members);
+  return nodeid === lowest
+    ? `, which the others compared theirs with at ${when}`
+    : `, the same as that of node ${lowest} at ${when}`;
 }
 
 /** Only what an operator must do something about. */

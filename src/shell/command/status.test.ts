@@ -1,0 +1,25 @@
+import { expect, test } from "bun:test";
+import { comparedText } from "./status.ts";
+
+const digest = "ab".repeat(32);
+const at = 1_800_000_000;
+const verified = { at, equal: true, digest };
+const members = [2, 3, 5];
+
+test("the digest is called compared only when it was, and by whom it was", () => {
+  const when = "2027-01-15T08:00:00.000Z";
+  expect(comparedText({ verified, members, digest }, 3)).toBe(
+    `, the same as that of node 2 at ${when}`,
+  );
+  expect(comparedText({ verified, members, digest }, 2)).toBe(
+    `, which the others compared theirs with at ${when}`,
+  );
+  // A write since: the digest that is shown was compared with nothing.
+  expect(comparedText({ verified, members, digest: "cd".repeat(32) }, 3)).toBe(
+    `, not compared yet (changed since ${when})`,
+  );
+  const differed = { ...verified, equal: false };
+  expect(comparedText({ verified: differed, members, digest }, 3)).toContain("DIFFERED");
+  expect(comparedText({ verified, members: [3], digest }, 3)).toBe("");
+  expect(comparedText({ members, digest }, 3)).toBe("");
+});
