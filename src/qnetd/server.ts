@@ -2,6 +2,7 @@
 // actions in order and tells it what happens; it decides nothing about votes and never holds more than the limits allow.
 import { createServer, type Server, type Socket } from "node:net";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { pauseServerWhenScarce } from "../free-descriptors.ts";
 import type { LogAction } from "../world.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import { Connection, type ConnectionEvents } from "./server-connection.ts";
@@ -53,6 +54,7 @@ export class VoteServerHost implements ConnectionEvents {
   readonly #lingering = new Set<number>();
   #isStepping = false;
   #server: Server | undefined;
+  #unwatch: () => void = () => undefined;
   #connectionCount = 0;
   #port = 0;
 
@@ -101,6 +103,7 @@ export class VoteServerHost implements ConnectionEvents {
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
+    this.#unwatch();
     this.#tell({ kind: "stopped" });
     for (const connection of this.#connections.values()) connection.destroy();
     for (const { handle } of this.#timers.values()) clearTimeout(handle);
@@ -141,25 +144,22 @@ export class VoteServerHost implements ConnectionEvents {
       this.#accept(socket),
     );
     server.once("error", (error) => resolve(malformed(error.message)));
-    server.listen(
-      {
-        host,
-        port: listen.port,
-        backlog: listen.backlog,
-        ipv6Only: listen.family === 6,
-        exclusive: true,
-      },
-      () => {
-        server.removeAllListeners("error");
-        server.on("error", (error) =>
-          this.#options.onFatal(`the listener failed: ${error.message}`),
-        );
-        const address = server.address();
-        this.#port = address !== null && typeof address === "object" ? address.port : listen.port;
-        this.#server = server;
-        resolve(decoded(undefined));
-      },
-    );
+    const { port, backlog, family } = listen;
+    const options = { host, port, backlog, ipv6Only: family === 6, exclusive: true };
+    server.listen(options, () => {
+      server.removeAllListeners("error");
+      const address = server.address();
+      this.#port = address !== null && typeof address === "object" ? address.port : port;
+      this.#unwatch = pauseServerWhenScarce(
+        server,
+        { ...options, port: this.#port },
+        {
+          onError: (error) => this.#options.onFatal(`the listener failed: ${error.message}`),
+        },
+      );
+      this.#server = server;
+      resolve(decoded(undefined));
+    });
     return promise;
   }
 

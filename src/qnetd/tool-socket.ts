@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { bytesOf, type Decoded, decoded, joinBytes, malformed } from "../bytes.ts";
 import { Directory } from "../directory.ts";
+import { pauseServerWhenScarce } from "../free-descriptors.ts";
 import { groupId } from "../libc.ts";
 import { reasonOf } from "../reason.ts";
 import {
@@ -45,6 +46,7 @@ export class ToolSocket {
   readonly #options: ToolSocketOptions;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
+  #unwatch: () => void = () => undefined;
 
   private constructor(options: ToolSocketOptions) {
     this.#options = options;
@@ -64,6 +66,7 @@ export class ToolSocket {
       directory.remove(name);
       await socket.#listen();
       directory.openSocket(name, 0o777 & ~(options.umask ?? umaskDefault), group);
+      socket.#watch(group);
       return decoded(socket);
     } catch (error) {
       socket.#server.close();
@@ -76,6 +79,7 @@ export class ToolSocket {
 
   /** Stops listening, ends all clients, removes the socket. */
   close(): void {
+    this.#unwatch();
     this.#server.close();
     for (const client of this.#clients) client.destroy();
     rmSync(this.#options.path, { force: true });
@@ -86,10 +90,28 @@ export class ToolSocket {
     this.#server.once("error", reject);
     this.#server.listen({ path: this.#options.path, backlog: this.#options.backlog }, () => {
       this.#server.removeAllListeners("error");
-      this.#server.on("error", (error) => this.#options.onRefused(error.message));
       resolve();
     });
     return promise;
+  }
+
+  /** The socket is made anew when it was paused for want of descriptors. `group`: -1 when it stays as it is. */
+  #watch(group: number): void {
+    const { path, backlog, umask = umaskDefault, onRefused } = this.#options;
+    const onListening = (): void => {
+      try {
+        using directory = Directory.open(dirname(path));
+        directory.openSocket(basename(path), 0o777 & ~umask, group);
+      } catch (error) {
+        onRefused(reasonOf(error));
+      }
+    };
+    const onError = (error: Error): void => onRefused(error.message);
+    this.#unwatch = pauseServerWhenScarce(
+      this.#server,
+      { path, backlog },
+      { onListening, onError },
+    );
   }
 
   #accept(socket: Socket): void {

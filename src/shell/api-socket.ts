@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import type { Hono } from "hono";
+import { pauseWhenScarce } from "../free-descriptors.ts";
 
 const probeMs = 2000;
 
@@ -27,14 +28,32 @@ export function isAnswered(path: string): Promise<boolean> {
 /** Serves `app` at `path`, mode 0600. The caller has asked `isAnswered` before. */
 export function listen(app: Hono, path: string): ApiSocket {
   mkdirSync(dirname(path), { recursive: true });
-  rmSync(path, { force: true });
   // Only the owner connects, and waits as long as the node does: a reload may wait for a name server. Bun's types allow it for TCP only.
   const unlimited: object = { idleTimeout: 0 };
-  const server = Bun.serve({ unix: path, fetch: app.fetch, ...unlimited });
-  chmodSync(path, 0o600);
+  const serve = () => {
+    rmSync(path, { force: true });
+    const server = Bun.serve({ unix: path, fetch: app.fetch, ...unlimited });
+    chmodSync(path, 0o600);
+    return server;
+  };
+  /** The last one listens, unless it is paused; those before it serve whom they have. */
+  const servers = [serve()];
+  let isPaused = false;
+  const end = pauseWhenScarce({
+    pause: () => {
+      isPaused = true;
+      void servers.at(-1)?.stop(false);
+    },
+    resume: () => {
+      if (!isPaused) return;
+      servers.push(serve());
+      isPaused = false;
+    },
+  });
   return {
     close: async () => {
-      await server.stop(true);
+      end();
+      await Promise.all(servers.map((server) => server.stop(true)));
       rmSync(path, { force: true });
     },
   };

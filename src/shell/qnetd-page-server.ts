@@ -1,6 +1,7 @@
 // A small HTTP/1.1 listener for the status page: one request a connection, bounded in connections, bytes and time, for it shares its
 // descriptors with the votes. What a request means is the page's business; bodies are never read.
 import { createServer, type Server, type Socket } from "node:net";
+import { pauseServerWhenScarce } from "../free-descriptors.ts";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 
 export const pageClientsMax = 32;
@@ -14,6 +15,7 @@ export class PageServer {
   readonly #handler: PageHandler;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
+  #unwatch: () => void = () => undefined;
 
   private constructor(handler: PageHandler) {
     this.#handler = handler;
@@ -40,7 +42,11 @@ export class PageServer {
     );
     server.listen({ host, port, exclusive: true }, () => {
       server.removeAllListeners("error");
-      server.on("error", (error) => onFailed(error.message));
+      page.#unwatch = pauseServerWhenScarce(
+        server,
+        { host, port: page.port, exclusive: true },
+        { onError: (error) => onFailed(error.message) },
+      );
       resolve(decoded(page));
     });
     return promise;
@@ -53,6 +59,7 @@ export class PageServer {
   }
 
   async close(): Promise<void> {
+    this.#unwatch();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     for (const client of this.#clients) client.destroy();

@@ -154,7 +154,7 @@ describe("plain connections", () => {
     await silent.closed();
     expect(performance.now() - begun).toBeGreaterThanOrEqual(149);
     await speaking.closed();
-    expect(logText()).toMatch(/node 1 of cluster "lab" .* has been silent for 1\d\d ms/);
+    expect(logText()).toMatch(/node 1 of cluster "lab" .* has been silent for \d{3,} ms/);
   });
 
   test("a client that does not read is dropped before it fills the memory", async () => {

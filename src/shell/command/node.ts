@@ -2,6 +2,7 @@
 // which they may fail without harm: configuration, database (locked), ring, API, mount; and takes them down in reverse.
 import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
+import { onScarceDescriptors } from "../../free-descriptors.ts";
 import { groupId } from "../../libc.ts";
 import { type ClusterInfo, ConfigurationTree } from "../../fs/fs.ts";
 import { FuseMount } from "../../fs/fuse/mount.ts";
@@ -57,6 +58,9 @@ export async function nodeCommand(options: NodeOptions): Promise<number> {
       `a node is already running with ${paths.root} (it answers at ${paths.socket}): stop it first, or choose another --root`,
     );
   }
+  onScarceDescriptors((text) =>
+    options.log({ kind: "log", level: "warning", subsystem: "MAIN", text }),
+  );
   const node = new RunningNode(options, settings);
   try {
     await node.start();

@@ -5,6 +5,7 @@ import { totalmem } from "node:os";
 import { basename, dirname } from "node:path";
 import { textOfByteString } from "../../bytes.ts";
 import { Directory } from "../../directory.ts";
+import { onScarceDescriptors } from "../../free-descriptors.ts";
 import { closeFd, errnoName, errnos } from "../../libc.ts";
 import { ServiceManager } from "../../notify.ts";
 import { reasonOf } from "../../reason.ts";
@@ -77,6 +78,9 @@ interface End {
 /** Resolves with the exit code after a graceful stop; throws CommandFailure when the server cannot start. */
 export async function qnetdCommand(options: QnetdOptions): Promise<number> {
   process.umask(0o027);
+  onScarceDescriptors((text) =>
+    options.log({ kind: "log", level: "warning", subsystem: "MAIN", text }),
+  );
   const server = new RunningQnetd(options);
   try {
     await server.start();
