@@ -156,7 +156,7 @@ export class Directory implements Disposable {
   }
 
   /** Of a socket that this process has just bound there; `group`: -1 leaves it. */
-  openSocket(name: string, mode: number, group: number): void {
+  settleSocket(name: string, mode: number, group: number): void {
     const fd = this.#descriptorOf(openAt(this.#fd, name, itself), name, "open");
     try {
       const stat = fstatSync(fd);

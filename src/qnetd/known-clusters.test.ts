@@ -175,7 +175,7 @@ describe("what is remembered is bounded", () => {
     expect(absent.at(-1)?.nodeId).toBe(3 * knownMax.nodes);
   });
 
-  test("a cluster with a certificate is not pushed out by those without", () => {
+  test("a cluster with a certificate is not pushed out by those without, nor its lines left out for theirs", () => {
     const known = new KnownClusters();
     const out: VoteServerAction[] = [];
     let now = 0;
@@ -199,6 +199,9 @@ describe("what is remembered is bounded", () => {
       known.observe(cluster, { now, out, addressOf: () => "" });
     };
     visit("ours", true);
+    const isOurs = (action: VoteServerAction): boolean =>
+      action.kind === "log" && action.isVerified;
+    expect(out.map(isOurs)).toEqual([true, true]);
     for (let at = 0; at < 1000; at += 1) visit(`invented ${at}`, false);
     now = 100 * 86_400_000;
     expect(known.absent(now).map(({ name }) => name)).toEqual(["ours"]);

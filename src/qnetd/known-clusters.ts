@@ -270,7 +270,8 @@ function log(
   text: string,
   { out }: Pick<ObserveCall, "out">,
 ): void {
-  out.push(logAction(level, `cluster "${textOfByteString(known.name)}": ${text}`));
+  const line = `cluster "${textOfByteString(known.name)}": ${text}`;
+  out.push(logAction(level, line, known.isVerified));
 }
 
 /** As the nodes with the newest configuration say. */

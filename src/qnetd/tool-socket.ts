@@ -65,7 +65,7 @@ export class ToolSocket {
       const name = basename(options.path);
       directory.remove(name);
       await socket.#listen();
-      directory.openSocket(name, 0o777 & ~(options.umask ?? umaskDefault), group);
+      directory.settleSocket(name, 0o777 & ~(options.umask ?? umaskDefault), group);
       socket.#watch(group);
       return decoded(socket);
     } catch (error) {
@@ -101,7 +101,7 @@ export class ToolSocket {
     const onListening = (): void => {
       try {
         using directory = Directory.open(dirname(path));
-        directory.openSocket(basename(path), 0o777 & ~umask, group);
+        directory.settleSocket(basename(path), 0o777 & ~umask, group);
       } catch (error) {
         onRefused(reasonOf(error));
       }

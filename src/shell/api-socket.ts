@@ -1,8 +1,9 @@
 // The Unix socket of the local API: made for its owner only, taken over when its last owner is gone, never from a living one.
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Hono } from "hono";
+import { Directory } from "../directory.ts";
 import { pauseWhenScarce } from "../free-descriptors.ts";
 
 const probeMs = 2000;
@@ -27,13 +28,13 @@ export function isAnswered(path: string): Promise<boolean> {
 
 /** Serves `app` at `path`, mode 0600. The caller has asked `isAnswered` before. */
 export function listen(app: Hono, path: string): ApiSocket {
-  mkdirSync(dirname(path), { recursive: true });
   // Only the owner connects, and waits as long as the node does: a reload may wait for a name server. Bun's types allow it for TCP only.
   const unlimited: object = { idleTimeout: 0 };
   const serve = () => {
-    rmSync(path, { force: true });
+    using directory = Directory.open(dirname(path), { isMade: true });
+    directory.remove(basename(path));
     const server = Bun.serve({ unix: path, fetch: app.fetch, ...unlimited });
-    chmodSync(path, 0o600);
+    directory.settleSocket(basename(path), 0o600, -1);
     return server;
   };
   /** The last one listens, unless it is paused; those before it serve whom they have. */

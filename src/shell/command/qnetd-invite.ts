@@ -147,7 +147,8 @@ function authorityOf({ directory, server }: QnetdInviteOptions): Uint8Array {
       const authority = store.authority();
       if (authority.ok) return authority.value.certificate;
       throw new CommandFailure(
-        `the authority's key cannot be read, so nothing could be signed: ${authority.reason}`,
+        `the authority's key cannot be read, so nothing could be signed: ${authority.reason}` +
+          (process.geteuid?.() === 0 ? "" : "; repeat as root"),
       );
     }
   }

@@ -230,12 +230,16 @@ function openrcScript(options: UnitOptions & { readonly service: Role }): string
   const own =
     service === "node"
       ? [`	checkpath -d -m 0700 -o root:root ${temporary}`]
-      : [...owned, `${state(options)}/qnetd`, temporary]
+      : [...owned, `${state(options)}/qnetd`]
           .flatMap((path) => [
             `	mkdir -p ${path}`,
             `	checkpath -d -m 0770 -o ${serverUser}:${serverUser} ${path}`,
           ])
-          .concat(takeOver(options).map((line) => `	${line}`));
+          // In a directory of the server's user: a link that lies there is not followed.
+          .concat(
+            `	mkdir -p ${temporary} && chown -h ${serverUser}:${serverUser} ${temporary}`,
+            ...takeOver(options).map((line) => `	${line}`),
+          );
   return lines(
     "#!/sbin/openrc-run",
     `# Made by \`quorate unit ${service} --openrc\`.`,
