@@ -18,7 +18,7 @@ export function readQuorum(
   const flag = (name: string): boolean => (integerAt(conf, ["quorum", name]) ?? 0) !== 0;
   const provider = textAt(conf, ["quorum", "provider"]) ?? "";
   if (provider !== "" && provider !== "corosync_votequorum")
-    throw new ConfError("Invalid quorum provider");
+    throw new ConfError("Invalid quorum provider. Should be corosync_votequorum");
   const waitForAll = integerAt(conf, ["quorum", "wait_for_all"]);
   const settings: QuorumSettings = {
     provider: provider !== "",

@@ -138,7 +138,11 @@ function read(source: SettingsSource): NodeSettings {
   }
   checkLinkSections(conf);
   const nodes = readNodes(source);
-  if (nodes.length === 0) throw new ConfError("parse error in config: No interfaces defined");
+  if (nodes.length === 0) {
+    throw new ConfError(
+      "parse error in config: No interfaces defined: there is no nodelist { node { ring0_addr: … } }",
+    );
+  }
   if (integerAt(conf, ["totem", "version"]) !== 2) {
     throw new ConfError(
       "parse error in config: This totem parser can only parse version 2 configurations.",
@@ -293,7 +297,10 @@ function readAddresses(
     if (item.value === "") continue;
     const address = resolved.get(item.value);
     if (address === undefined) {
-      throw new ConfError(`failed to parse node address '${item.value}'`, item.line);
+      throw new ConfError(
+        `failed to parse node address '${item.value}': it is no IP address, and no name that this machine can resolve (DNS, /etc/hosts) in the family of totem.ip_version`,
+        item.line,
+      );
     }
     addresses[number] = address;
   }

@@ -33,6 +33,7 @@ test("a file that is taken is in force, told and kept", async () => {
   expect(outcome).toEqual({
     ok: true,
     reason: "",
+    isFileRefused: false,
     configVersion: 5,
     changes: [],
     needsRestart: [],
@@ -48,18 +49,22 @@ test("a file that cannot be read, that is refused, or that the ring cannot take 
   const unreadable = reloader(async () => ({ ok: false, reason: "line 3 is wrong" }));
   expect(await unreadable.made.reload(1)).toMatchObject({
     ok: false,
+    isFileRefused: true,
     reason: "line 3 is wrong",
     configVersion: 1,
   });
   expect(unreadable.logs).toEqual(["error Unable to reload config file: line 3 is wrong"]);
   const foreign = reloader(read(busSettings({ nodeid: 2, nodes: 2 })));
-  expect((await foreign.made.reload(1)).reason).toContain("it runs as node 1");
+  const asAnother = await foreign.made.reload(1);
+  expect(asAnother.reason).toContain("it runs as node 1");
+  expect(asAnother.isFileRefused).toBe(true);
   const untakable = reloader(
     read(busSettings({ nodeid: 1, nodes: 2, configVersion: 5 })),
     async () => "no such address",
   );
   expect(await untakable.made.reload(1)).toMatchObject({
     ok: false,
+    isFileRefused: false,
     reason: "no such address",
     configVersion: 1,
   });

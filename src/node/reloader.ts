@@ -10,6 +10,8 @@ export interface ReloadOutcome {
   readonly ok: boolean;
   /** Why it was refused, a sentence; "" when it was not. */
   readonly reason: string;
+  /** It was refused for what the file says: asking again will not help. */
+  readonly isFileRefused: boolean;
   /** Of the configuration in force afterwards. */
   readonly configVersion: number;
   /** What is different now, one short text each. */
@@ -52,8 +54,12 @@ export class Reloader {
 
   /** A reload that did not come to reading the file. */
   refused(reason: string): ReloadOutcome {
+    return this.#refuse(reason, false);
+  }
+
+  #refuse(reason: string, isFileRefused: boolean): ReloadOutcome {
     this.#log("error", `Unable to reload config file: ${reason}`);
-    return this.#finish({ ok: false, reason, changes: [], needsRestart: [] });
+    return this.#finish({ ok: false, reason, isFileRefused, changes: [], needsRestart: [] });
   }
 
   async #reload(nodeid: number): Promise<ReloadOutcome> {
@@ -67,9 +73,9 @@ export class Reloader {
   async #read(nodeid: number): Promise<ReloadOutcome> {
     const { load, running, apply } = this.#options;
     const loaded = await load();
-    if (!loaded.ok) return this.refused(loaded.reason);
+    if (!loaded.ok) return this.#refuse(loaded.reason, true);
     const verdict = judgeReload(running(), loaded.value);
-    if (!verdict.ok) return this.refused(verdict.reason);
+    if (!verdict.ok) return this.#refuse(verdict.reason, true);
     const { settings, changes, needsRestart } = verdict;
     const before = running().configVersion;
     const reason = await apply(settings);
@@ -82,7 +88,7 @@ export class Reloader {
       const text = `Modified entry '${key}' in corosync.conf cannot be changed at run-time: restart this node to use it`;
       this.#log("warning", text);
     }
-    return this.#finish({ ok: true, reason: "", changes, needsRestart });
+    return this.#finish({ ok: true, reason: "", isFileRefused: false, changes, needsRestart });
   }
 
   #finish(outcome: Omit<ReloadOutcome, "at" | "configVersion">): ReloadOutcome {

@@ -140,6 +140,12 @@ const booleans: Readonly<
   allow_plaintext: "allowPlaintext",
 };
 
+/** The names of `-S`, but for the one that does nothing any more. */
+export const advancedNames: readonly string[] = [
+  ...[wholeNumbers, texts, booleans].flatMap((each) => Object.keys(each)),
+  ...["dpd_interval_coefficient", "local_socket_umask", "local_socket_gid"],
+].toSorted();
+
 /**
  * Sets one `name=value` of `-S`. The reasons are the original's texts, to be printed behind "corosync-qnetd: "; `warnings` gets
  * what is said about a setting that is accepted and does nothing.

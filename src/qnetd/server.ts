@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
 import { pauseServerWhenScarce } from "../free-descriptors.ts";
+import { listenAdvice } from "../listen-advice.ts";
 import type { LogAction } from "../world.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import { Connection, type ConnectionEvents } from "./server-connection.ts";
@@ -78,7 +79,7 @@ export class VoteServerHost implements ConnectionEvents {
       reason = tried.reason;
     }
     const where = `${listen.address ?? "all addresses"} port ${listen.port}`;
-    return malformed(`the vote server cannot listen on ${where}: ${reason}`);
+    return malformed(`the vote server cannot listen on ${where}: ${reason}${listenAdvice(reason)}`);
   }
 
   /** The port that is listened on; differs from the wanted one only when that is 0. */

@@ -27,7 +27,8 @@ export interface ApiSource {
 
 /** What a failed request answers. */
 export interface ApiFault {
-  readonly errno: Errno | "EREQUEST";
+  /** ECONFIG: what corosync.conf says cannot be used. */
+  readonly errno: Errno | "EREQUEST" | "ECONFIG";
   readonly reason: string;
 }
 
@@ -132,6 +133,8 @@ function quorumRoutes(app: Hono, source: ApiSource): void {
   });
   app.post("/v1/reload", async (c) => {
     const outcome = await source.reload();
+    const { reason, isFileRefused } = outcome;
+    if (isFileRefused) throw new Refusal({ errno: "ECONFIG", reason }, 400);
     settled(outcome);
     return c.json(outcome);
   });

@@ -30,7 +30,7 @@ export function qdeviceVerb(cli: CAC): void {
     .option("--ca <file>", "The server's authority (setup ADDRESS)")
     .option("--json", "For scripts")
     .example("quorate qdevice setup quorate1.AbCd…")
-    .example("quorate qdevice setup - < token.txt")
+    .example("quorate qdevice setup -")
     .example("quorate qdevice setup 192.0.2.7 --tls off")
     .example("quorate qdevice remove")
     .action(

@@ -144,11 +144,16 @@ async function certificates(args: readonly string[], options: Options): Promise<
 async function serve(options: Options): Promise<number> {
   const { qnetdWords } = await import("./command/qnetd-options.ts");
   const { qnetdCommand } = await import("./command/qnetd.ts");
+  const { advancedNames } = await import("../qnetd/configuration.ts");
   const tls = wordOf(options["tls"]) ?? "on";
   if (!["off", "on", "required"].includes(tls)) {
     throw new CommandFailure(`--tls is off, on or required, not "${tls}"`, exitUsage);
   }
   portOfWord(wordOf(options["port"]));
+  const most = wordOf(options["maxClients"]) ?? "0";
+  if (!/^\d{1,9}$/.test(most)) {
+    throw new CommandFailure(`--max-clients is a number of nodes, not "${most}"`, exitUsage);
+  }
   const words = qnetdWords(
     [
       "-f",
@@ -165,7 +170,11 @@ async function serve(options: Options): Promise<number> {
     await settingsOf(options),
   );
   if ("code" in words) {
-    throw new CommandFailure(words.error.replace(/^corosync-qnetd: /, "").trimEnd(), exitUsage);
+    const complaint = words.error.replace(/^corosync-qnetd: /, "").trimEnd();
+    const isUnknown = complaint.startsWith("Unknown option");
+    const names = isUnknown ? `; there are ${advancedNames.join(", ")}` : "";
+    // All else has been checked above.
+    throw new CommandFailure(`--set: ${complaint}${names}`, exitUsage);
   }
   const http = wordOf(options["http"]);
   const perAddress = wordOf(options["connectionsPerAddress"]);

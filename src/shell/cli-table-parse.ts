@@ -12,7 +12,7 @@ import {
   verbNames,
   type Value,
 } from "./cli-table.ts";
-import { commandHelpText, helpText, verbHelpText } from "./cli-table-help.ts";
+import { commandHelpText, helpText, verbHead, verbHelpText } from "./cli-table-help.ts";
 
 export interface Program {
   readonly cli: CAC;
@@ -230,7 +230,10 @@ function settleSwitches(cli: CAC, command: TableCommand): void {
 function checkArguments(args: readonly string[], command: TableCommand): void {
   const name = `\`quorate ${command.name}\``;
   const [verb] = args;
-  if (command.verbs.length > 0) checkVerb(verb, command);
+  if (command.verbs.length > 0) {
+    checkVerb(verb, command);
+    checkVerbArguments(args.slice(1), verb ?? "", command);
+  }
   command.arguments.forEach((argument, at) => {
     const word = args[at];
     if (word === undefined) {
@@ -246,7 +249,9 @@ function checkArguments(args: readonly string[], command: TableCommand): void {
     : command.arguments.length;
   const extra = args[countMax];
   if (extra === undefined) return;
-  const options = command.options.flatMap(({ names }) => names.map((each) => each.slice(2)));
+  const options = command.options.flatMap(({ names }) =>
+    names.filter((each) => each.startsWith("--")).map((each) => each.slice(2)),
+  );
   const near = nearest(extra, options);
   const most =
     countMax === 0 ? "no argument" : countMax === 1 ? "one argument" : `${countMax} arguments`;
@@ -266,6 +271,26 @@ function checkVerb(verb: string | undefined, command: TableCommand): void {
   const hint =
     near === undefined ? `the verbs are ${listed(names, "and")}` : `did you mean "${near}"?`;
   throw usage(`\`quorate ${command.name}\` has no verb "${verb}"; ${hint}`);
+}
+
+/** By the verb's lines in the help: "PATH [FILE]", "[FILE…]"; options among them are not counted. */
+function checkVerbArguments(given: readonly string[], verb: string, command: TableCommand): void {
+  const lines = command.verbs.filter(({ name }) => name === verb);
+  const fits = lines.some(({ words }) => {
+    const places = words.split(" ").filter((word) => word !== "" && !/^\[?-/.test(word));
+    const least = places.filter((word) => !word.startsWith("[")).length;
+    const isOpen = places.some((word) => word.includes("…"));
+    return given.length >= least && (isOpen || given.length <= places.length);
+  });
+  if (fits) return;
+  const forms = lines.map((line) => `\`quorate ${`${command.name} ${verbHead(line)}`.trim()}\``);
+  const count =
+    given.length === 0
+      ? "no argument was"
+      : given.length === 1
+        ? "1 argument was"
+        : `${given.length} arguments were`;
+  throw usage(`it is ${forms.join(" or ")}; ${count} given`);
 }
 
 function checkWord(word: string, value: Value, failure: (words: string) => CommandFailure): void {

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { ClusterLogLine } from "./cluster-log-line.ts";
 import type { DumpEntry } from "./tree-dump.ts";
-import { CommandFailure, exitNotRunning } from "./exit.ts";
+import { CommandFailure, exitConfiguration, exitNotRunning } from "./exit.ts";
 import type { NodeStatus } from "./status.ts";
 
 const requestMsMax = 60_000;
@@ -164,11 +164,14 @@ export class NodeClient {
     }
     if (response.ok) return response;
     const fault = v.safeParse(faultSchema, await response.json().catch(() => undefined));
-    throw new CommandFailure(
-      fault.success
-        ? `${fault.output.error.reason} (${fault.output.error.errno})`
-        : `the node answered with HTTP status ${response.status}`,
-    );
+    if (!fault.success) {
+      throw new CommandFailure(
+        `the node answered with HTTP status ${response.status}; see its log`,
+      );
+    }
+    const { errno, reason } = fault.output.error;
+    if (errno === "ECONFIG") throw new CommandFailure(reason, exitConfiguration);
+    throw new CommandFailure(`${reason} (${errno})`);
   }
 }
 

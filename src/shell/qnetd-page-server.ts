@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { pauseServerWhenScarce } from "../free-descriptors.ts";
 import { type Decoded, decoded, malformed } from "../bytes.ts";
+import { listenAdvice } from "../listen-advice.ts";
 
 export const pageClientsMax = 32;
 export const headBytesMax = 8192;
@@ -37,7 +38,9 @@ export class PageServer {
     const { promise, resolve } = Promise.withResolvers<Decoded<PageServer>>();
     server.once("error", (error) =>
       resolve(
-        malformed(`the status page cannot be served on ${host} port ${port}: ${error.message}`),
+        malformed(
+          `the status page cannot be served on ${host} port ${port}: ${error.message}${listenAdvice(error.message)}`,
+        ),
       ),
     );
     server.listen({ host, port, exclusive: true }, () => {

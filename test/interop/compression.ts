@@ -4,13 +4,13 @@
 import { readFile, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { reasonOf } from "../../src/reason.ts";
-import { Lab, type LabNode, type NodeKind, runLabs } from "./lab.ts";
+import { exitConfiguration } from "../../src/shell/exit.ts";
+import { type Finished, Lab, type LabNode, type NodeKind, runLabs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
-import { nodeClient, nodeCommand, quorateProgram } from "./quorate.ts";
+import { nodeCommand, quorateProgram } from "./quorate.ts";
 import { complaints, mixedScenarios, wholeRing } from "./scenarios.ts";
 
 const models = ["zlib", "lz4", "lz4hc", "lzo2", "lzma", "bzip2", "zstd"] as const;
-const exitConfiguration = 8;
 
 interface Choice {
   readonly only: string | undefined;
@@ -72,17 +72,12 @@ async function missingLibraries(choice: Choice): Promise<string> {
       const conf = join(node.root, "etc/corosync/corosync.conf");
       const text = await readFile(conf, "utf8");
       await writeFile(conf, text.replace(/(knet_compression_model:) \w+/, `$1 ${model}`));
-      const refusal = await nodeClient(node.root)
-        .reload()
-        .then(() => "", reasonOf);
-      expectSentence(`reload to ${model}`, refusal, library);
+      const reload = await node.exec([...lab.options.quorate, "reload", "--root", node.root]);
+      expectRefusal(`reload to ${model}`, reload, library);
       await node.stop();
       const words = nodeCommand(lab.options.quorate, node);
       const start = await node.exec(words);
-      if (start.code !== exitConfiguration) {
-        throw new Error(`start with ${model} ended with ${start.code}, not ${exitConfiguration}`);
-      }
-      expectSentence(`start with ${model}`, start.stderr, library);
+      expectRefusal(`start with ${model}`, start, library);
       await writeFile(conf, text);
       node.start();
       await wholeRing(lab);
@@ -93,9 +88,12 @@ async function missingLibraries(choice: Choice): Promise<string> {
   }
 }
 
-function expectSentence(what: string, text: string, library: string): void {
+function expectRefusal(what: string, { code, stderr }: Finished, library: string): void {
+  if (code !== exitConfiguration) {
+    throw new Error(`${what} ended with ${code}, not ${exitConfiguration}: ${stderr}`);
+  }
   const wanted = `the library ${library} is missing (apt install `;
-  if (!text.includes(wanted)) throw new Error(`${what} says "${text}", not "…${wanted}…"`);
+  if (!stderr.includes(wanted)) throw new Error(`${what} says "${stderr}", not "…${wanted}…"`);
 }
 
 async function cover(node: LabNode, library: string): Promise<void> {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { present } from "../../src/assert.ts";
 import { reloadCommand } from "../../src/shell/command/reload.ts";
+import { exitConfiguration } from "../../src/shell/exit.ts";
 import { statusText } from "../../src/shell/command/status.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
 
@@ -105,6 +106,7 @@ test("a faulty file changes nothing, and everybody says why", async () => {
     .client(3)
     .reload()
     .catch((error: unknown) => error);
+  expect(refusal).toMatchObject({ code: exitConfiguration });
   expect(String(refusal)).toContain("The join timeout parameter (20 ms)");
   await cluster.write(2, cluster.conf({ version: 7, nodes: trio }));
   await cluster.all(trio, ({ cluster: { reload } }) => reload?.configVersion === 7);

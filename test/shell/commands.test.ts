@@ -186,8 +186,8 @@ describe("words stay as they were typed", () => {
   );
 
   test("behind -- everything is an argument", async () => {
-    const { called } = await line("fs", "cat", "--", "--json", "-x");
-    expect(called?.args.slice(0, 2)).toEqual(["cat", ["--json", "-x"]]);
+    const { called } = await line("fs", "mv", "--", "--json", "-x");
+    expect(called?.args.slice(0, 2)).toEqual(["mv", ["--json", "-x"]]);
   });
 
   test("the help of a verb has its own options only, and those are refused elsewhere", async () => {
@@ -207,6 +207,22 @@ describe("words stay as they were typed", () => {
     );
     expectComplaint(await line("qnetd", "--list"), "--list is an option of `quorate qnetd invite`");
     expect((await line("qnetd", "invite", "x", "--port", "1")).code).toBe(0);
+  });
+
+  test("a verb with too few or too many arguments is told in its form", async () => {
+    expectComplaint(
+      await line("fs", "mv", "a"),
+      "it is `quorate fs mv FROM TO`; 1 argument was given",
+    );
+    expectComplaint(await line("qnetd", "status", "x"), "it is `quorate qnetd status`; 1 argument");
+    expectComplaint(
+      await line("qdevice", "setup"),
+      "it is `quorate qdevice setup TOKEN` or `quorate qdevice setup ADDRESS`; no argument was given",
+    );
+    const files = ["a", "b", "c", "d"];
+    expect((await line("qnetd", "certificates", "import", ...files)).code).toBe(0);
+    // The option that is nearest to a short word is none of one letter.
+    expect((await line("node", "x")).error).not.toContain("did you mean");
   });
 
   test("version without dashes", async () => {

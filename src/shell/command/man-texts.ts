@@ -114,9 +114,10 @@ export const pageTexts: Readonly<Record<string, PageText>> = {
     files: [[node.conf, "read again by every node"], socket],
     exits: [
       done,
-      [exitFailed, "this node refuses the file; the text says why"],
+      [exitFailed, "could not be done now; the text says why"],
       usage,
       [exitNotRunning, "no node answers"],
+      [exitConfiguration, "this node refuses the file; the text says why"],
     ],
   },
   install: {

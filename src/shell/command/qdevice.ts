@@ -78,6 +78,8 @@ export async function qdeviceCommand(options: QdeviceOptions): Promise<number> {
   }
   switch (options.verb) {
     case "setup":
+      // What is wrong on the command line is said whatever the cluster is like.
+      tlsOf(options.tls);
       return setUp(client, options, await targetWord(options.args[0] ?? ""));
     case "remove":
       return remove(client, options);

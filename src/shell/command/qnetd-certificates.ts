@@ -29,6 +29,7 @@ export async function qnetdCertificatesCommand(options: QnetdCertificatesOptions
     case "list":
       return list(store, options);
     case "renew":
+      if (store.state() === "none") throw new CommandFailure(noneYet(store));
       orFail(await store.renewServer(options.now()), "the server's certificate is not renewed");
       options.write("The server's certificate is renewed; a running server uses it from now on.\n");
       return exitOk;
@@ -42,6 +43,10 @@ export async function qnetdCertificatesCommand(options: QnetdCertificatesOptions
   }
 }
 
+function noneYet({ directory }: CertificateStore): string {
+  return `There are no certificates in ${directory}: start the vote server ("quorate qnetd"), it makes them`;
+}
+
 function list(store: CertificateStore, { json, write, now }: QnetdCertificatesOptions): number {
   if (store.state() === "nss") {
     throw new CommandFailure(
@@ -51,9 +56,7 @@ function list(store: CertificateStore, { json, write, now }: QnetdCertificatesOp
   const certificates = store.certificates(now());
   const warnings = certificates.map(({ warning }) => warning).filter((text) => text !== "");
   if (store.state() === "none") {
-    warnings.push(
-      `There are no certificates in ${store.directory}: start the vote server ("quorate qnetd"), it makes them.`,
-    );
+    warnings.push(`${noneYet(store)}.`);
   }
   if (json) write(`${JSON.stringify({ certificates, warnings }, undefined, 2)}\n`);
   else {

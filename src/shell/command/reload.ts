@@ -10,7 +10,7 @@ export interface ReloadOptions {
   readonly write: (text: string) => void;
 }
 
-/** Exit code 0 when this node has the new configuration; a refused file ends in CommandFailure with the reason. */
+/** Exit code 0 when this node has the new configuration; a refused file ends in CommandFailure with the reason and 8. */
 export async function reloadCommand(options: ReloadOptions): Promise<number> {
   const answer = await new NodeClient(nodePaths(options.root).socket).reload();
   const { configVersion, changes, needsRestart } = answer;

@@ -88,6 +88,9 @@ function attempt<T>(file: string, read: () => T): T {
     return read();
   } catch (error) {
     const why = reasonOf(error);
-    throw new CommandFailure(`cannot read ${file}: ${why}`, exitVerification);
+    throw new CommandFailure(
+      `cannot read ${file}: ${why}. A release is a directory with manifest.json, manifest.json.minisig and its files: go there, or name them (--manifest, --signature)`,
+      exitVerification,
+    );
   }
 }
