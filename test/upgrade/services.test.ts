@@ -68,7 +68,15 @@ describe("systemd", () => {
     ["inactive", "stopped"],
     ["", "unknown"],
   ] as const)("%s is %s", async (said, state) => {
-    tool(join(tools, "systemctl"), `echo ActiveState=${said}`);
+    tool(join(tools, "systemctl"), `echo ActiveState=${said}; echo NRestarts=0`);
+    expect(await servicesOf("systemd", places).state("node")).toBe(state);
+  });
+
+  test.each([
+    [2, "starting"],
+    [3, "failed"],
+  ] as const)("activating after %d starts that failed is %s", async (restarts, state) => {
+    tool(join(tools, "systemctl"), `echo ActiveState=activating; echo NRestarts=${restarts}`);
     expect(await servicesOf("systemd", places).state("node")).toBe(state);
   });
 });

@@ -11,6 +11,8 @@ export type ManagerKind = (typeof managerKinds)[number];
 const askMsMax = 15_000;
 /** A node leaves its cluster in peace, unmounts and starts again. */
 const restartMsMax = 120_000;
+/** A service that is being started after so many starts that failed has failed. */
+const restartsMax = 3;
 const wordsMax = 400;
 
 export interface Services {
@@ -85,14 +87,17 @@ class Systemd implements Services {
 
   async state(role: Role): Promise<ServiceState> {
     const unit = `${serviceName(role)}.service`;
-    const done = await this.#run(["show", "--property=ActiveState", unit], askMsMax);
+    const done = await this.#run(["show", "--property=ActiveState,NRestarts", unit], askMsMax);
     switch (/^ActiveState=(.*)$/m.exec(done.words)?.[1]) {
       case "active":
       case "reloading":
         return "running";
       case "activating":
       case "deactivating":
-        return "starting";
+        // systemd goes on trying, with pauses that grow. A start by hand, as an upgrade's, sets the count back.
+        return Number(/^NRestarts=(\d+)$/m.exec(done.words)?.[1] ?? 0) < restartsMax
+          ? "starting"
+          : "failed";
       case "failed":
         return "failed";
       case "inactive":

@@ -1,5 +1,5 @@
 // A service without a service manager (`quorate unit … --rc`): one script for init.d or rc.d of a NAS, with a loop that starts the program
-// again. POSIX sh; runs in busybox. Three failures within a minute are given up, and an upgrade on probation is then rolled back.
+// again, after a longer pause each time. POSIX sh; runs in busybox. After three failures in a row an upgrade on probation is rolled back.
 import type { Role } from "./events.ts";
 import { runtimeHooks } from "./runtime-hooks.ts";
 
@@ -27,7 +27,7 @@ function head(options: ScriptOptions): string {
   const base = baseOf(options);
   return `#!/bin/sh
 # Made by \`quorate unit ${service} --rc\`: start | stop | restart | status.
-# The exit code of status is 0 running, 1 given up after failures, 3 stopped.
+# The exit code of status is 0 running, 1 failed (given up, or tried again after a pause), 3 stopped.
 
 name=quorate-${service}
 bin=${bin}
@@ -90,10 +90,11 @@ function supervising(options: ScriptOptions): string {
   return `supervise() {
 	echo $$ >"$pidfile"
 	child=""
-	trap 'trap "" TERM; if [ -n "$child" ]; then kill "$child" 2>/dev/null; wait "$child"; fi; ${unmount}rm -f "$pidfile"; exit 0' TERM INT
+	trap 'trap "" TERM; if [ -n "$child" ]; then kill "$child" 2>/dev/null; wait "$child"; fi; ${unmount}rm -f "$pidfile" "$failed"; exit 0' TERM INT
 	failures=0
 	while :; do
 		begun=$(date +%s)
+		rm -f "$failed"
 		"$bin" ${service}${rootWords(options)} &
 		child=$!
 		wait "$child"
@@ -104,14 +105,24 @@ function supervising(options: ScriptOptions): string {
 		failures=$((failures + 1))
 		case $code in
 		0) break ;;
-		2 | 8) failures=3 ;;
-		esac
-		if [ "$failures" -ge 3 ]; then
+		# A wrong command line or configuration does not become right by another start.
+		2 | 8)
 			echo "$name was given up, exit code $code"
 			echo "$code" >"$failed"
 			break
+			;;
+		esac
+		if [ "$failures" -ge 3 ]; then
+			echo "$name fails again and again, exit code $code"
+			echo "$code" >"$failed"
+			rescue
 		fi
-		sleep 1
+		pause=$((failures < 6 ? failures * failures : 30))
+		# As a child: a trap waits for no other.
+		sleep "$pause" &
+		child=$!
+		wait "$child"
+		child=""
 	done
 	rm -f "$pidfile"
 	if [ -e "$failed" ]; then rescue; fi
@@ -141,11 +152,11 @@ start) start ;;
 stop) stop ;;
 restart) stop && start ;;
 status)
-	if is_running; then
-		echo "$name is running"
-	elif [ -e "$failed" ]; then
-		echo "$name was given up after failures; see $log"
+	if [ -e "$failed" ]; then
+		echo "$name failed; see $log"
 		exit 1
+	elif is_running; then
+		echo "$name is running"
 	else
 		echo "$name is stopped"
 		exit 3

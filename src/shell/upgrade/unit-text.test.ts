@@ -76,6 +76,23 @@ describe("systemd", () => {
     }
   });
 
+  test("both: the pause before another start grows, and no few restarts by hand use up the limit", () => {
+    for (const service of ["node", "qnetd"] as const) {
+      const lines = textOf(service, "systemd").split("\n");
+      expect(lines).toContain("StartLimitIntervalSec=600");
+      expect(lines).toContain("StartLimitBurst=30");
+      const pause = lines.find((line) => line.includes("NRestarts")) ?? "";
+      expect(pause).toStartWith("ExecStartPre=-+/bin/sh -c 'n=$$(systemctl show ");
+      // The words of the shell, with programs that answer for systemd and for the clock.
+      const script = /'(.*)'$/.exec(pause)?.[1]?.replaceAll("$$", "$").replaceAll("%n", "x") ?? "";
+      const paused = [0, 1, 2, 3, 5, 6, 100].map((restarts) => {
+        const tools = `systemctl() { echo ${restarts}; }; sleep() { echo "$1"; }; ${script}; true`;
+        return run("sh", "-c", tools).split("\n")[1];
+      });
+      expect(paused).toEqual(["", "", "4", "9", "25", "30", "30"]);
+    }
+  });
+
   test("starting one never stops an original program that runs", () => {
     for (const service of ["node", "qnetd"] as const) {
       expect(textOf(service, "systemd")).not.toContain("Conflicts=");

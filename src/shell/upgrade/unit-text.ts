@@ -65,8 +65,8 @@ function state({ root }: UnitOptions): string {
 }
 
 /**
- * Both: three starts that fail within a minute are given up, and the rescuer looks whether an upgrade is to blame. A wrong command line
- * or configuration does not become right by another start.
+ * Both: what ends badly is started again, each time after a longer pause (see `pause`). The limit is beyond what these starts reach: it
+ * stops a loop whose pause does not work. A failed service has the rescuer look whether an upgrade is to blame.
  */
 function head(options: UnitOptions, role: Role): readonly string[] {
   return [
@@ -77,21 +77,38 @@ function head(options: UnitOptions, role: Role): readonly string[] {
     // While an upgrade is on probation, also after a reboot, the old file watches. Without one these do nothing.
     `Wants=quorate-rescue@${role}.service`,
     `OnFailure=quorate-rescue@${role}.service`,
-    "StartLimitIntervalSec=60",
-    "StartLimitBurst=3",
+    "StartLimitIntervalSec=600",
+    "StartLimitBurst=30",
   ];
 }
 
-const running: readonly string[] = [
-  "Type=notify",
-  "NotifyAccess=main",
-  "WatchdogSec=30",
-  "Restart=on-failure",
-  "RestartSec=1",
-  "RestartPreventExitStatus=2 8",
-  "TimeoutStartSec=60",
-  `UnsetEnvironment=${runtimeHooks.join(" ")}`,
-];
+const pauseSecondsMax = 30;
+
+function running({ isUser }: UnitOptions): readonly string[] {
+  return [
+    "Type=notify",
+    "NotifyAccess=main",
+    "WatchdogSec=30",
+    "Restart=on-failure",
+    "RestartSec=1",
+    // A wrong command line or configuration does not become right by another start.
+    "RestartPreventExitStatus=2 8",
+    // Longer than a pause.
+    "TimeoutStartSec=60",
+    `ExecStartPre=${isUser ? "-" : "-+"}${pause(isUser)}`,
+    `UnsetEnvironment=${runtimeHooks.join(" ")}`,
+  ];
+}
+
+/**
+ * The pause before an automatic start: none before the first, then 4, 9, 16 … seconds. A start by hand sets the count back.
+ * RestartSteps= says the same from systemd 254 on; Debian 12 has 252.
+ */
+function pause(isUser: boolean): string {
+  const count = `systemctl ${isUser ? "--user " : ""}show --property=NRestarts --value %n`;
+  const seconds = `n * n < ${pauseSecondsMax} ? n * n : ${pauseSecondsMax}`;
+  return `/bin/sh -c 'n=$$(${count}) && [ "$$n" -gt 1 ] && sleep $$((${seconds}))'`;
+}
 
 function nodeUnit(options: UnitOptions): string {
   const mount = `${options.root === "/" ? "" : options.root}/etc/pve`;
@@ -100,7 +117,7 @@ function nodeUnit(options: UnitOptions): string {
     "",
     "[Service]",
     `ExecStart=${command(options, "node")}`,
-    ...running,
+    ...running(options),
     "TimeoutStopSec=60",
     // What a killed node leaves mounted would answer nobody.
     `ExecStopPost=-/bin/umount -l ${mount}`,
@@ -142,7 +159,7 @@ function serverUnit(options: UnitOptions): string {
     "",
     "[Service]",
     `ExecStart=${command(options, "qnetd")}`,
-    ...running,
+    ...running(options),
     "TimeoutStopSec=30",
     ...(options.isUser ? [] : [`User=${serverUser}`, `Group=${serverUser}`]),
     ...places,
@@ -170,13 +187,13 @@ function takeOver(options: UnitOptions): readonly string[] {
 
 /** Below another root only what the server writes is its own: /var/lib/quorate decides which program root runs. */
 function otherPlaces({ root, isUser }: UnitOptions): readonly string[] {
-  const own = [`${root}/etc/corosync/qnetd`, `${root}/var/run/corosync-qnetd`].join(" ");
-  if (isUser) return [`ExecStartPre=/bin/mkdir -p ${own}`];
+  const own = [`${root}/etc/corosync/qnetd`, `${root}/var/run/corosync-qnetd`];
+  if (isUser) return [`ExecStartPre=/bin/mkdir -p ${own.join(" ")}`];
   return [
-    `ExecStartPre=+/bin/mkdir -p ${own}`,
+    `ExecStartPre=+/bin/mkdir -p ${own.join(" ")}`,
     // Never through a link that the server's user laid there.
-    `ExecStartPre=+/bin/chown -hR ${serverUser}:${serverUser} ${own}`,
-    ...own.split(" ").map((path) => `ReadWritePaths=-${path}`),
+    `ExecStartPre=+/bin/chown -hR ${serverUser}:${serverUser} ${own.join(" ")}`,
+    ...own.map((path) => `ReadWritePaths=-${path}`),
   ];
 }
 
@@ -249,9 +266,9 @@ function openrcScript(options: UnitOptions & { readonly service: Role }): string
     `command="${bin}"`,
     `command_args="${words}"`,
     ...(service === "qnetd" ? [`command_user="${serverUser}:${serverUser}"`] : []),
-    "respawn_delay=1",
-    "respawn_max=3",
-    "respawn_period=60",
+    "respawn_delay=5",
+    "respawn_max=30",
+    "respawn_period=600",
     `output_log="/var/log/quorate-${service}.log"`,
     `error_log="/var/log/quorate-${service}.log"`,
     'retry="TERM/60/KILL/5"',

@@ -129,7 +129,7 @@ export class UpgradeCore {
     spentMs: number,
   ): string | undefined {
     if (observations.some(({ service }) => service === "failed")) {
-      return "the service failed and was given up by the service manager";
+      return "the service failed, says the service manager";
     }
     if (!this.#hasAnswered && spentMs >= patience.silentMsMax) {
       return `${ill} in ${seconds(patience.silentMsMax)}`;
