@@ -14,30 +14,39 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { execute, type Outcome } from "./release-lab.ts";
+import { boot, inOwnGroup, removeGroup, untilBooted } from "./root-boot.ts";
 
 export interface RootOptions {
   readonly kind: "glibc" | "musl";
   /** /usr cannot be written. */
   readonly isReadOnly?: boolean;
+  /** Its first process is systemd (glibc only; see bootFault). */
+  readonly isBooted?: boolean;
   /** More shell text that shapes the root, from outside with $R. */
   readonly shape?: string;
 }
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+const insideMsMax = 20_000;
+const insideAskMs = 10;
+
 export class Root {
   readonly #directory: string;
   readonly #init: Bun.Subprocess<"ignore", "pipe", "inherit">;
   readonly #pid: number;
+  readonly #isBooted: boolean;
 
   private constructor(
     directory: string,
     init: Bun.Subprocess<"ignore", "pipe", "inherit">,
     pid: number,
+    isBooted: boolean,
   ) {
     this.#directory = directory;
     this.#init = init;
     this.#pid = pid;
+    this.#isBooted = isBooted;
   }
 
   static async start(options: RootOptions): Promise<Root> {
@@ -50,27 +59,19 @@ export class Root {
       options.kind === "glibc" ? glibc : musl,
       options.shape ?? "",
       options.isReadOnly === true ? readOnly : "",
-      enter,
+      options.isBooted === true ? boot : enter,
     ];
-    const init = Bun.spawn(
-      [
-        "unshare",
-        "--mount",
-        "--pid",
-        "--net",
-        "--fork",
-        "--kill-child=SIGKILL",
-        "sh",
-        "-euc",
-        setUp.join("\n"),
-      ],
-      {
-        env: { PATH: path, R: join(directory, "root"), SEED: seed },
-        stdin: "ignore",
-        stdout: "pipe",
-        stderr: "inherit",
-      },
-    );
+    const spaces = ["--mount", "--pid", "--net", "--uts", "--ipc"];
+    const isolated = [
+      ...["unshare", ...spaces, ...(options.isBooted === true ? ["--cgroup"] : [])],
+      ...["--fork", "--kill-child=SIGKILL", "sh", "-euc", setUp.join("\n")],
+    ];
+    const init = Bun.spawn([...(options.isBooted === true ? inOwnGroup(isolated) : isolated)], {
+      env: { PATH: path, R: join(directory, "root"), SEED: seed, D: directory },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
     const reader = init.stdout.getReader();
     let said = "";
     while (!said.includes("ready\n")) {
@@ -80,12 +81,32 @@ export class Root {
     }
     reader.releaseLock();
     const children = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, "utf8");
-    const root = new Root(directory, init, Number(children.trim().split(" ")[0]));
-    // Nothing of this may ever be done to the machine that runs the tests.
-    const { code } = await root.run(["test", "-e", "/.quorate-machine"]);
-    if (code === 0 && !existsSync("/.quorate-machine")) return root;
-    await root.remove();
-    throw new Error("the machine's root is not its own");
+    const isBooted = options.isBooted === true;
+    const root = new Root(directory, init, Number(children.trim().split(" ")[0]), isBooted);
+    try {
+      await root.#untilInside();
+      // Nothing of this may ever be done to the machine that runs the tests.
+      const { code } = await root.run(["test", "-e", "/.quorate-machine"]);
+      if (code !== 0 || existsSync("/.quorate-machine"))
+        throw new Error("the machine's root is not its own");
+      if (isBooted) {
+        const booted = await root.shell(untilBooted);
+        if (booted.code !== 0)
+          throw new Error(`systemd did not come up: ${booted.out}${booted.err}`);
+      }
+      return root;
+    } catch (error) {
+      await root.remove();
+      throw error;
+    }
+  }
+
+  /** systemd says nothing when it has the root. */
+  async #untilInside(): Promise<void> {
+    for (const begun = performance.now(); performance.now() - begun < insideMsMax;) {
+      if (existsSync(`/proc/${this.#pid}/root/.quorate-machine`)) return;
+      await Bun.sleep(insideAskMs);
+    }
   }
 
   /** A command inside. */
@@ -124,7 +145,16 @@ export class Root {
   /** Every name there with its type, mode, owner and, of small files, what is in it; without what only a running system has. */
   async listing(): Promise<string> {
     // Of /usr only the layer with the changes.
-    const pruned = ["/proc", "/dev", "/run/stand-in", "/tmp", "/release", "/.layer/work", "/usr"];
+    const pruned = [
+      "/proc",
+      "/dev",
+      "/run/stand-in",
+      "/run/mount",
+      "/tmp",
+      "/release",
+      "/.layer/work",
+      "/usr",
+    ];
     const prune = pruned.map((each) => `-path ${each} -prune -o`).join(" ");
     const { code, out, err } = await this.shell(
       `{ find / -xdev ${prune} -print; [ -d /.layer ] || find /usr -xdev; } | sort | while IFS= read -r each; do
@@ -143,13 +173,14 @@ export class Root {
   }
 
   #enter(...flags: readonly string[]): string[] {
-    return ["nsenter", `--target=${this.#pid}`, "--mount", "--pid", "--net", ...flags];
+    return ["nsenter", `--target=${this.#pid}`, "--mount", "--pid", "--net", "--uts", ...flags];
   }
 
   /** Everything that runs in it ends. */
   async remove(): Promise<void> {
     this.#init.kill("SIGKILL");
     await this.#init.exited;
+    if (this.#isBooted) await removeGroup(this.#directory);
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }

@@ -18,10 +18,10 @@ const here = import.meta.dir;
 const project = join(here, "..", "..");
 const readyMsMax = 20_000;
 
-type Scenario = (release: string) => Promise<void>;
+export type Scenario = (release: string) => Promise<void>;
 
 /** Removes the machine however it ends. */
-async function machine(
+export async function machine(
   release: string,
   options: RootOptions,
   story: (root: Root) => Promise<void>,
@@ -59,7 +59,7 @@ async function said(
 }
 
 /** What a service tells systemd. */
-async function listen(root: Root, folder = "run/stand-in"): Promise<void> {
+export async function listen(root: Root, folder = "run/stand-in"): Promise<void> {
   const script = join(here, "notify-listener.py");
   const listener = root.outside([
     "sh",
@@ -69,13 +69,18 @@ async function listen(root: Root, folder = "run/stand-in"): Promise<void> {
   await said(listener, "bound");
 }
 
-async function good(result: Promise<Outcome>): Promise<string> {
+export async function good(result: Promise<Outcome>): Promise<string> {
   const { code, out, err } = await result;
   equal({ code, err }, { code: 0, err: "" }, out);
   return out;
 }
 
-async function refused(root: Root, command: string, code: number, words: RegExp): Promise<void> {
+export async function refused(
+  root: Root,
+  command: string,
+  code: number,
+  words: RegExp,
+): Promise<void> {
   const before = await root.listing();
   const result = await root.shell(command);
   equal(result.code, code, `${result.out}${result.err}`);
@@ -83,7 +88,7 @@ async function refused(root: Root, command: string, code: number, words: RegExp)
   same(await root.listing(), before);
 }
 
-function same(after: string, before: string): void {
+export function same(after: string, before: string): void {
   const [now, then] = [after, before].map((text) => new Set(text.split("\n")));
   const difference = {
     more: [...now!].filter((line) => !then!.has(line)),
@@ -92,11 +97,11 @@ function same(after: string, before: string): void {
   equal(difference, { more: [], less: [] });
 }
 
-function closing(out: string): readonly string[] {
+export function closing(out: string): readonly string[] {
   return out.trimEnd().split("\n").slice(-3);
 }
 
-async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
   for (const begun = performance.now(); performance.now() - begun < readyMsMax;) {
     if (await check()) return;
     await wait(50);
@@ -113,7 +118,7 @@ rm -f quorate.prev /run/systemd/systemd-units-load`;
 const version = /^quorate \d+\.\d+\.\d+\S* \(commit \S+, target linux-\S+, Bun \S+, development\)$/;
 
 /** Which process of the service runs. */
-async function pidOf(root: Root, role: string): Promise<string> {
+export async function pidOf(root: Root, role: string): Promise<string> {
   return (
     await root.shell(`for p in /proc/[0-9]*; do
     [ "$(tr '\\0' ' ' <$p/cmdline 2>/dev/null | cut -d ' ' -f 2)" = ${role} ] && echo $(basename $p); done; true`)

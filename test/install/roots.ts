@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { targets } from "../../build/targets.ts";
+import { bootedScenarios, restartScenarios } from "./booted-scenarios.ts";
+import { bootFault } from "./root-boot.ts";
 import { requirements, scenarios } from "./root-scenarios.ts";
 
 const project = join(import.meta.dir, "..", "..");
@@ -23,7 +25,17 @@ async function main(): Promise<number> {
   const count = { passed: 0, failed: 0 };
   try {
     const release = published(values.release ?? (await build(directory)), directory);
-    for (const [name, scenario] of Object.entries(scenarios)) {
+    const noBoot = await bootFault();
+    if (noBoot !== undefined) {
+      const names = Object.keys(bootedScenarios).join(", ");
+      process.stdout.write(`not played: ${names}: this machine boots no systemd: ${noBoot}\n`);
+    }
+    const all = {
+      ...scenarios,
+      ...restartScenarios,
+      ...(noBoot === undefined ? bootedScenarios : {}),
+    };
+    for (const [name, scenario] of Object.entries(all)) {
       if (positionals.length > 0 && !positionals.includes(name)) continue;
       const [program = "sh", packageName = ""] = requirements[name] ?? [];
       if (Bun.which(program) === null) {

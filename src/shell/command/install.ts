@@ -8,6 +8,7 @@ import { reasonOf } from "../../reason.ts";
 import { isAnswered } from "../api-socket.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { directoriesOf, findManager, type Manager } from "../install/service-manager.ts";
+import { firstLook } from "../install/first-look.ts";
 import { papersOf } from "../install/papers.ts";
 import {
   InstallRecord,
@@ -221,10 +222,13 @@ class Installation {
     const steps = this.#steps;
     const { isReplaced, isDry } = this.#options;
     const wasRunning = !isDry && (await succeeds(manager.isRunning(role)));
-    if (wasRunning && !isReplaced) return true;
+    const hint = `\n  what it says: ${manager.look(role)}`;
+    if (wasRunning && !isReplaced) {
+      await this.#lookAt(role, hint);
+      return true;
+    }
     steps.changed.push(serviceName(role));
     const words = wasRunning ? manager.restart(role) : manager.start(role);
-    const hint = `\n  what it says: ${manager.look(role)}`;
     if (isDry) {
       await steps.command(words);
       return true;
@@ -237,13 +241,28 @@ class Installation {
         await this.#takeBack(manager, role, error.message);
       throw error;
     }
+    await this.#lookAt(role, hint);
     return true;
+  }
+
+  #socketOf(role: Role): string {
+    const { base } = this.#places;
+    return `${base}/${role === "node" ? "run/quorate.sock" : "var/run/corosync-qnetd/corosync-qnetd.sock"}`;
+  }
+
+  /** That a service runs does not mean that it can serve. */
+  async #lookAt(role: Role, hint: string): Promise<void> {
+    const faults = await firstLook(role, this.#socketOf(role));
+    if (faults.length === 0) return;
+    throw new CommandFailure(
+      `${serviceName(role)} is installed and runs, but not all is well:\n${faults.map((fault) => `  ${fault}`).join("\n")}${hint}`,
+      installExits.service,
+    );
   }
 
   /** The service manager may say "started" of a program that ends in the next moment. */
   async #untilAnswers(role: Role, hint: string): Promise<void> {
-    const { base } = this.#places;
-    const socket = `${base}/${role === "node" ? "run/quorate.sock" : "var/run/corosync-qnetd/corosync-qnetd.sock"}`;
+    const socket = this.#socketOf(role);
     for (const begun = performance.now(); performance.now() - begun < runsMsMax;) {
       if (await isAnswered(socket)) return;
       await wait(askAgainMs);

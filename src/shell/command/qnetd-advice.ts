@@ -1,6 +1,7 @@
 // What helps a vote server that has no usable certificates: one sentence for its log, its status and its commands.
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { closedAbove } from "../../qnetd/closed-directory.ts";
 import type { CertificateStore } from "../../qnetd/store.ts";
 
 /** `root`: of the command's --root, "" for none; `uid`: of the server's process. */
@@ -8,6 +9,8 @@ export function storeAdvice(store: CertificateStore, root: string, uid: number):
   const verb = (words: string): string =>
     `"quorate qnetd certificates ${words}${root === "" ? "" : ` --root ${root}`}"`;
   const { directory } = store;
+  const closed = closedAbove(directory);
+  if (closed !== undefined) return closed;
   switch (store.state()) {
     case "none": {
       if (uid === 0) {

@@ -93,6 +93,19 @@ describe("systemd", () => {
     }
   });
 
+  test("directories above the certificates are open to the server's user, whatever the umask", () => {
+    for (const root of ["/", "/mnt/data"]) {
+      const base = root === "/" ? "" : root;
+      const lines = textOf("qnetd", "systemd", { root }).split("\n");
+      const made = lines.filter((line) => line.includes("/bin/mkdir"));
+      const [above = "", own] = made;
+      expect(above).toStartWith("ExecStartPre=+/bin/mkdir -p -m 0755 /");
+      expect(above.split(" ").slice(4)).toContain(`${base}/etc/corosync`);
+      expect(own).toBe(`ExecStartPre=+/bin/mkdir -p -m 0770 ${base}/etc/corosync/qnetd`);
+      for (const line of made) expect(line).toMatch(/-p -m 0755 |-m 0770 \S+$/);
+    }
+  });
+
   test("starting one never stops an original program that runs", () => {
     for (const service of ["node", "qnetd"] as const) {
       expect(textOf(service, "systemd")).not.toContain("Conflicts=");

@@ -148,7 +148,7 @@ function serverUnit(options: UnitOptions): string {
           // Of its own: what lies in /var/lib/quorate itself decides which program root runs.
           "StateDirectory=quorate/qnetd quorate/qnetd/tmp",
           "Environment=TMPDIR=/var/lib/quorate/qnetd/tmp",
-          `ExecStartPre=+/bin/mkdir -p -m 0770 ${certificates}`,
+          ...directories(certificates),
           `ExecStartPre=+/bin/chown ${serverUser}:${serverUser} ${certificates}`,
           ...takeOver(options).map((line) => `ExecStartPre=-+/bin/sh -c '${line}'`),
           `ReadWritePaths=-${certificates}`,
@@ -190,10 +190,20 @@ function otherPlaces({ root, isUser }: UnitOptions): readonly string[] {
   const own = [`${root}/etc/corosync/qnetd`, `${root}/var/run/corosync-qnetd`];
   if (isUser) return [`ExecStartPre=/bin/mkdir -p ${own.join(" ")}`];
   return [
-    `ExecStartPre=+/bin/mkdir -p ${own.join(" ")}`,
+    ...own.flatMap(directories),
     // Never through a link that the server's user laid there.
     `ExecStartPre=+/bin/chown -hR ${serverUser}:${serverUser} ${own.join(" ")}`,
     ...own.map((path) => `ReadWritePaths=-${path}`),
+  ];
+}
+
+/** Those above a directory can be entered, whatever the umask is: the server's own user must come through. */
+function directories(path: string): readonly string[] {
+  const parts = path.split("/").slice(1);
+  const above = parts.slice(0, -1).map((_, at) => `/${parts.slice(0, at + 1).join("/")}`);
+  return [
+    `ExecStartPre=+/bin/mkdir -p -m 0755 ${above.join(" ")}`,
+    `ExecStartPre=+/bin/mkdir -p -m 0770 ${path}`,
   ];
 }
 
@@ -285,6 +295,7 @@ function openrcScript(options: UnitOptions & { readonly service: Role }): string
     "}",
     "",
     "start_pre() {",
+    "	umask 022",
     `	mkdir -p ${state(options)}`,
     ...own,
     `	checkpath -f -m 0640 -o ${service === "node" ? "root:root" : `${serverUser}:${serverUser}`} /var/log/quorate-${service}.log`,

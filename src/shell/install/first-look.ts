@@ -1,0 +1,42 @@
+// What an installation must have seen before it says that all is well: what the service that it started says of itself.
+import * as v from "valibot";
+import { askTool } from "../../qnetd/tool-socket.ts";
+import { NodeClient } from "../client.ts";
+import { CommandFailure } from "../exit.ts";
+import type { Role } from "../upgrade/events.ts";
+
+const snapshotSchema = v.object({ warnings: v.array(v.string()) });
+
+/** What is wrong with the running service, in sentences; it is asked at its local socket. A node without quorum waits for others: that is well. */
+export function firstLook(role: Role, socket: string): Promise<readonly string[]> {
+  return role === "node" ? nodeFaults(socket) : serverFaults(socket);
+}
+
+async function nodeFaults(socket: string): Promise<readonly string[]> {
+  try {
+    const { mount } = await new NodeClient(socket).status();
+    return mount.target === "" ? [`the tree is not mounted: ${mount.reason}`] : [];
+  } catch (error) {
+    if (error instanceof CommandFailure) return [error.message];
+    throw error;
+  }
+}
+
+async function serverFaults(socket: string): Promise<readonly string[]> {
+  const question = { command: "snapshot", isVerbose: false, cluster: undefined } as const;
+  const answer = await askTool(socket, question);
+  switch (answer.kind) {
+    case "ok": {
+      const text = new TextDecoder().decode(answer.text);
+      const read = v.safeParse(v.pipe(v.string(), v.parseJson(), snapshotSchema), text);
+      return read.success ? read.output.warnings : ["its status cannot be read"];
+    }
+    case "error":
+      return ["who answers is not quorate's vote server"];
+    case "unreachable":
+      return [`it cannot be asked: ${answer.errno}`];
+    case "unknown":
+      return [`it cannot be asked: ${answer.reason}`];
+  }
+  return answer satisfies never;
+}
