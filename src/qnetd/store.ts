@@ -64,12 +64,14 @@ export class CertificateStore {
   get authorityPath(): string {
     return join(this.directory, authorityFile);
   }
-  /** Changes when TLS must be set up anew: replaced files have other numbers. */
+  /** Changes when TLS must be set up anew: replaced files have other numbers, and what cannot be reached has none. */
   stamp(): string {
     return [authorityFile, serverKeyFile]
       .map((name) => {
-        const stat = statSync(join(this.directory, name), { throwIfNoEntry: false });
-        return stat === undefined ? "-" : `${stat.ino}.${stat.mtimeMs}.${stat.size}`;
+        const stat = this.#try(() => statSync(join(this.directory, name)));
+        if (!stat.ok) return "-";
+        const { ino, mtimeMs, size } = stat.value;
+        return `${ino}.${mtimeMs}.${size}`;
       })
       .join(" ");
   }

@@ -13,6 +13,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -326,6 +327,12 @@ describe("PKCS#12", () => {
 });
 
 describe("the store", () => {
+  test("files that cannot be reached have no stamp, and the server goes on", () => {
+    const loop = join(dir, "loop");
+    symlinkSync(loop, loop);
+    expect(new CertificateStore(loop).stamp()).toBe("- -");
+  });
+
   test("is made with the original's serials and names, keys for their owner only", async () => {
     const store = new CertificateStore(place());
     expect(store.state()).toBe("none");

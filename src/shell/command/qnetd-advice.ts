@@ -1,7 +1,7 @@
 // What helps a vote server that has no usable certificates: one sentence for its log, its status and its commands.
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { closedAbove } from "../../qnetd/closed-directory.ts";
+import { closedAbove } from "../closed-directory.ts";
 import type { CertificateStore } from "../../qnetd/store.ts";
 
 /** `root`: of the command's --root, "" for none; `uid`: of the server's process. */

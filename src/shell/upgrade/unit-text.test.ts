@@ -156,23 +156,31 @@ test("a wrong command line or configuration does not become right by another sta
   }
 });
 
-test("the plain script starts again after a failure, and not after codes 2 and 8", () => {
-  for (const [code, starts] of [
-    [1, 3],
-    [2, 1],
-    [8, 1],
-  ] as const) {
-    const root = mkdtempSync(join(directory, "rc-"));
-    mkdirSync(join(root, "var/run"), { recursive: true });
-    const failing = join(root, "quorate");
-    writeFileSync(failing, `#!/bin/sh\necho start >>${root}/starts\nexit ${code}\n`);
-    chmodSync(failing, 0o755);
-    const script = join(root, "script");
-    writeFileSync(script, textOf("qnetd", "rc", { bin: failing, root }));
-    expect(run("sh", script, "supervise")).toContain(`was given up, exit code ${code}`);
-    expect(readFileSync(join(root, "starts"), "utf8")).toBe("start\n".repeat(starts));
-    expect(readFileSync(join(root, "var/run/quorate-qnetd.failed"), "utf8")).toBe(`${code}\n`);
-  }
+function plainService(code: number): { readonly root: string; readonly script: string } {
+  const root = mkdtempSync(join(directory, "rc-"));
+  mkdirSync(join(root, "var/run"), { recursive: true });
+  const failing = join(root, "quorate");
+  writeFileSync(failing, `#!/bin/sh\necho start >>${root}/starts\nexit ${code}\n`);
+  chmodSync(failing, 0o755);
+  const script = join(root, "script");
+  // Pauses of no length; the fourth is the end of the test.
+  const pauses = `sleep() { echo "$1" >>${root}/pauses; [ "$1" != 16 ] || kill $$; }\n`;
+  writeFileSync(script, `${pauses}${textOf("qnetd", "rc", { bin: failing, root })}`);
+  return { root, script };
+}
+
+test("the plain script starts again after a failure, with pauses that grow, and then says so", () => {
+  const { root, script } = plainService(1);
+  expect(run("sh", script, "supervise")).toContain("fails again and again, exit code 1");
+  expect(readFileSync(join(root, "pauses"), "utf8")).toBe("1\n4\n9\n16\n");
+  expect(readFileSync(join(root, "starts"), "utf8")).toBe("start\n".repeat(4));
+});
+
+test.each([2, 8])("the plain script does not start again after code %d", (code) => {
+  const { root, script } = plainService(code);
+  expect(run("sh", script, "supervise")).toContain(`was given up, exit code ${code}`);
+  expect(readFileSync(join(root, "starts"), "utf8")).toBe("start\n");
+  expect(readFileSync(join(root, "var/run/quorate-qnetd.failed"), "utf8")).toBe(`${code}\n`);
 });
 
 describe("scripts", () => {
