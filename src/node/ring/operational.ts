@@ -23,6 +23,7 @@ import {
   armTokenRetransmit,
   armTokenWarning,
   disarm,
+  freshReason,
   isRepresentative,
   isSynchronising,
   log,
@@ -379,10 +380,18 @@ export function tokenWarningTimedOut(state: RingState, now: number, out: RingAct
   armTokenWarning(state, now, out);
 }
 
-/** Only the representative asks whether there are other rings (totem.md §3.9). */
-export function mergeTimedOut(state: RingState, out: RingAction[]): void {
+const callRefusedEveryMs = 30_000;
+
+/**
+ * Only the representative asks whether there are other rings (totem.md §3.9). What we refuse may come of a ring that we cannot
+ * join: every call of ours would have it wait a consensus timeout for us.
+ */
+export function mergeTimedOut(state: RingState, now: number, out: RingAction[]): void {
   state.isMergeArmed = false;
   if (state.phase !== "operational" || !isRepresentative(state)) return;
+  const isRefusing = freshReason(state.refusal, now) !== "";
+  if (isRefusing && now - state.mergeDetectAt < callRefusedEveryMs) return;
+  state.mergeDetectAt = now;
   const bytes = encodeMessage({
     kind: "mergeDetect",
     nodeid: state.nodeid,

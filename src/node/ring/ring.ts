@@ -169,7 +169,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       case "consensus":
         return consensusTimedOut(state, now, out);
       case "merge":
-        return mergeTimedOut(state, out);
+        return mergeTimedOut(state, now, out);
       case "pause":
         return stampPause(state, now, out);
     }

@@ -50,7 +50,7 @@ describe("no message leads where no ring can follow", () => {
       const before = network.node(1).ring.snapshot().ring;
       for (const seq of [2 ** 42 + 2 ** 20 + 1, 2 ** 44, 2 ** 52, 2 ** 53 + 2, 2 ** 63]) {
         forge(network, forgery(seq));
-        network.run(1100);
+        network.run(61_000);
       }
       for (const node of network.alive) {
         expect(node.ring.snapshot().ring).toEqual(before);
@@ -103,6 +103,30 @@ describe("every legal peer is followed", () => {
     network.start(3);
     network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "the new node is with them");
   });
+});
+
+test("a node that refuses another ring calls it seldom, and says so less and less often", () => {
+  const network = new TestNetwork({ seed: 9, nodeids: [1, 2] });
+  const node = network.start(1);
+  network.run(10_000);
+  let calls = 0;
+  network.onFrame = ({ to, bytes }) => {
+    if (to === 2 && bytes[3] === 2) calls += 1;
+  };
+  network.run(60_000);
+  expect(calls).toBeGreaterThan(60);
+  calls = 0;
+  for (let second = 0; second < 60; second += 1) {
+    forge(network, forgeries["mergeDetect"]!(2 ** 52));
+    network.run(1000);
+  }
+  expect(calls).toBeLessThanOrEqual(3);
+  expect(calls).toBeGreaterThanOrEqual(1);
+  const lines = node.logs.filter((line) => line.includes("which no ring can have reached"));
+  expect(lines.length).toBeLessThanOrEqual(6);
+  calls = 0;
+  network.run(120_000);
+  expect(calls).toBeGreaterThan(60);
 });
 
 test("the last refusal is there to be shown", () => {

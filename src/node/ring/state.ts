@@ -82,6 +82,7 @@ export interface RingState {
   seqUnchanged: number;
   isTokenHeld: boolean;
   isMergeArmed: boolean;
+  mergeDetectAt: number;
   tokenReceivedAt: number;
   /** trc, pbl: sent and queued at the last visit. */
   sentLastVisit: number;
@@ -101,8 +102,9 @@ export interface RingState {
   pauseStampAt: number;
   isPauseReported: boolean;
 
-  /** Malformed messages are counted always and logged at most once in a while. */
+  /** Malformed messages are counted always and logged once in a while, less and less often as long as they go on. */
   malformedLoggedAt: number;
+  malformedQuietMs: number;
   /** The last of them; `at` in monotonic milliseconds. */
   refusal: Refusal | undefined;
   readonly counters: RingCounters;
@@ -159,6 +161,7 @@ export function createState(options: RingOptions): RingState {
     seqUnchanged: 0,
     isTokenHeld: false,
     isMergeArmed: false,
+    mergeDetectAt: Number.NEGATIVE_INFINITY,
     tokenReceivedAt: 0,
     sentLastVisit: 0,
     backlogLastVisit: 0,
@@ -172,6 +175,7 @@ export function createState(options: RingOptions): RingState {
     pauseStampAt: 0,
     isPauseReported: false,
     malformedLoggedAt: Number.NEGATIVE_INFINITY,
+    malformedQuietMs: 0,
     refusal: undefined,
     counters: {
       tokensReceived: 0,
@@ -262,7 +266,8 @@ export function cancelHold(state: RingState, out: RingAction[]): void {
   out.push({ kind: "multicast", bytes: encodeMessage(message) });
 }
 
-const malformedLogIntervalMs = 1000;
+const malformedQuietMsMin = 1000;
+const malformedQuietMsMax = 60_000;
 /** So long a refused message may explain what happens. */
 const refusalFreshMs = 60_000;
 
@@ -274,8 +279,11 @@ export function freshReason(refusal: Refusal | undefined, now: number): string {
 /** Counts a message that no honest node sends; `reason` is for the operator. */
 export function refuse(state: RingState, reason: string, now: number, out: RingAction[]): void {
   state.counters.droppedMalformed += 1;
+  if (freshReason(state.refusal, now) === "") state.malformedQuietMs = 0;
   state.refusal = { reason, at: now };
-  if (now - state.malformedLoggedAt < malformedLogIntervalMs) return;
+  if (now - state.malformedLoggedAt < state.malformedQuietMs) return;
   state.malformedLoggedAt = now;
+  const quietMs = Math.max(malformedQuietMsMin, state.malformedQuietMs * 2);
+  state.malformedQuietMs = Math.min(malformedQuietMsMax, quietMs);
   log(out, "warning", reason);
 }
