@@ -220,7 +220,10 @@ function decodeToken(reader: Reader, header: Header): Decoded<Token> {
   }
   // Bytes behind the last item are tolerated here and only here (totem.md §1.3).
   if (reader.failed) return tooShort("orf_token");
-  if (!isRing(ring)) return malformed(ringSeqReason("orf_token", header.nodeid, ring.seq));
+  const highest = retransmits.reduce((most, item) => Math.max(most, item.ring.seq), ring.seq);
+  if (highest > ringSeqMax) {
+    return malformed(ringSeqReason("orf_token", header.nodeid, highest));
+  }
   return decoded({
     kind: "token",
     ...header,
@@ -329,7 +332,7 @@ function decodeCommitToken(reader: Reader, header: Header): Decoded<CommitToken>
   if (!isAscending(members) || ring.rep !== members[0]) {
     return malformed("Received memb_commit_token message has an impossible ring...  ignoring.");
   }
-  const highest = entries.reduce((seq, entry) => Math.max(seq, entry.ring.seq), ring.seq);
+  const highest = entries.reduce((most, entry) => Math.max(most, entry.ring.seq), ring.seq);
   if (highest > ringSeqMax) {
     return malformed(ringSeqReason("memb_commit_token", header.nodeid, highest));
   }
