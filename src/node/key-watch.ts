@@ -1,5 +1,7 @@
 // Tells of peers whose packets cannot be opened here: another key, another cipher, crypto on one side only. It warns and never ends a
 // node, since anybody can send junk with a peer's address. Memory and log lines are bounded by the node list.
+import { canonicalAddress } from "./link/address.ts";
+import type { NodeSettings } from "./settings.ts";
 
 /** So many packets that cannot be opened are no accident of one moment. */
 const packetsMin = 5;
@@ -32,6 +34,19 @@ interface Failing {
   lastAt: number;
   saidAt: number;
   reason: string;
+}
+
+/** The other nodes by each address of theirs. */
+export function peersByAddress(settings: NodeSettings): Map<string, WatchedPeer> {
+  const peers = new Map<string, WatchedPeer>();
+  for (const { nodeid, name, addresses } of settings.nodes) {
+    if (nodeid === settings.nodeid) continue;
+    for (const address of addresses) {
+      if (address === undefined) continue;
+      peers.set(canonicalAddress(address) ?? address, { nodeid, name: name || `node ${nodeid}` });
+    }
+  }
+  return peers;
 }
 
 export class KeyWatch {

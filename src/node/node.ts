@@ -1,6 +1,14 @@
 // The ring thread seen from the main thread: starts the Worker, speaks the bridge's messages, ends when it ends.
 // A Worker that dies is never restarted in place: the process ends and the service manager starts a clean one.
-import type { GroupMember, GroupPort, GroupRequest, LogAction, PortEvent } from "../world.ts";
+import { systemClock } from "../deadlines.ts";
+import type {
+  Clock,
+  GroupMember,
+  GroupPort,
+  GroupRequest,
+  LogAction,
+  PortEvent,
+} from "../world.ts";
 import {
   type FromRing,
   requestBytes,
@@ -22,6 +30,27 @@ const answerMsMax = 5000;
 const reloadMsMax = 30_000;
 const stopMsMax = 15_000;
 
+/** The way to a ring thread and back; messages keep their order. */
+export interface RingChannel {
+  readonly post: (message: ToRing) => void;
+  /** The thread is ended if it has not ended itself. */
+  readonly close: () => void;
+}
+
+/** What this side finds around it. */
+export interface ClientMachine {
+  readonly clock: Clock;
+  /** Unix seconds. */
+  readonly wallS: () => number;
+  /** Runs `act` at the end of what is done now. */
+  readonly soon: (act: () => void) => void;
+  /** Starts a ring thread. */
+  readonly open: (port: {
+    readonly received: (message: FromRing) => void;
+    readonly failed: (reason: string) => void;
+  }) => RingChannel;
+}
+
 export interface ClusterOptions {
   readonly settings: NodeSettings;
   /** Directory of ringid_<nodeid>; it must exist. */
@@ -32,6 +61,8 @@ export interface ClusterOptions {
   /** Reads corosync.conf for a reload; without it reloads are refused. */
   readonly load?: () => Promise<SettingsResult>;
   readonly log: (line: LogAction) => void;
+  /** Default: this process and a Worker in it. */
+  readonly machine?: ClientMachine;
 }
 
 /** A question of ours is answered by the ring thread, or on this side once a reload is done. */
@@ -39,7 +70,8 @@ type Answer = RingAnswer | { readonly kind: "reloaded"; readonly outcome: Reload
 
 interface Question {
   readonly resolve: (answer: Answer) => void;
-  readonly timeout: ReturnType<typeof setTimeout>;
+  /** No longer limited in time. */
+  readonly extend: () => void;
 }
 
 export type ClusterResult =
@@ -57,6 +89,22 @@ export function newRingThread(): Worker {
   return new Worker(new URL("./thread.ts", import.meta.url).href);
 }
 
+const realMachine: ClientMachine = {
+  clock: systemClock,
+  wallS: () => Math.floor(Date.now() / 1000),
+  soon: queueMicrotask,
+  open: ({ received, failed }) => {
+    const worker = newRingThread();
+    worker.addEventListener("message", (event: MessageEvent<FromRing>) => received(event.data));
+    worker.addEventListener("error", (event) => failed(`the ring thread failed: ${event.message}`));
+    worker.addEventListener("close", () => failed("the ring thread ended"));
+    return {
+      post: (message) => worker.postMessage(message),
+      close: () => worker.terminate(),
+    };
+  },
+};
+
 /** A ring thread that may be asked to join groups before it is started: requests wait until then. */
 export class RingThreadClient implements Cluster {
   readonly groups: GroupPort;
@@ -65,7 +113,8 @@ export class RingThreadClient implements Cluster {
   readonly #options: ClusterOptions;
   readonly #reloader: Reloader;
   #settings: NodeSettings;
-  #worker: Worker | undefined;
+  readonly #machine: ClientMachine;
+  #channel: RingChannel | undefined;
   readonly #finish: (end: MemberEnd) => void;
   readonly #started = Promise.withResolvers<string>();
   readonly #quorumListeners: ((quorum: QuorumView) => void)[] = [];
@@ -84,6 +133,7 @@ export class RingThreadClient implements Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.#machine = options.machine ?? realMachine;
     this.#settings = options.settings;
     const finished = Promise.withResolvers<MemberEnd>();
     this.finished = finished.promise;
@@ -92,7 +142,7 @@ export class RingThreadClient implements Cluster {
       load: options.load ?? (async () => ({ ok: false, reason: "this program cannot reload" })),
       running: () => this.#settings,
       apply: (settings) => this.#apply(settings),
-      wallS: () => Math.floor(Date.now() / 1000),
+      wallS: this.#machine.wallS,
       log: options.log,
     });
     const self: GroupMember = { nodeid: options.settings.nodeid, pid: options.pid };
@@ -115,17 +165,10 @@ export class RingThreadClient implements Cluster {
   /** "" once the sockets are bound, otherwise why not. `settings` may be newer than those of the constructor. */
   start(settings: NodeSettings): Promise<string> {
     this.#settings = settings;
-    const worker = newRingThread();
-    this.#worker = worker;
-    worker.addEventListener("message", (event: MessageEvent<FromRing>) =>
-      this.#received(event.data),
-    );
-    worker.addEventListener("error", (event) => {
-      this.#end({ clean: false, reason: `the ring thread failed: ${event.message}` });
+    this.#channel = this.#machine.open({
+      received: (message) => this.#received(message),
+      failed: (reason) => this.#end({ clean: false, reason }),
     });
-    worker.addEventListener("close", () =>
-      this.#end({ clean: false, reason: "the ring thread ended" }),
-    );
     return this.#started.promise;
   }
 
@@ -181,26 +224,24 @@ export class RingThreadClient implements Cluster {
   }
 
   async #reloadRequested(nodeid: number, id: number | undefined): Promise<void> {
-    if (id !== undefined) clearTimeout(this.#questions.get(id)?.timeout);
+    if (id !== undefined) this.#questions.get(id)?.extend();
     const outcome = await this.#reloader.reload(nodeid);
     if (id !== undefined) this.#answered(id, { kind: "reloaded", outcome });
   }
 
   async stop(): Promise<void> {
     if (this.#ended) return;
-    if (this.#worker === undefined) return this.#end({ clean: true, reason: "" });
+    if (this.#channel === undefined) return this.#end({ clean: true, reason: "" });
     this.#post({ kind: "stop" });
-    const timeout = setTimeout(
-      () =>
-        this.#end({ clean: false, reason: `the ring thread did not stop within ${stopMsMax} ms` }),
-      stopMsMax,
+    const cancel = this.#machine.clock.after(stopMsMax, () =>
+      this.#end({ clean: false, reason: `the ring thread did not stop within ${stopMsMax} ms` }),
     );
     await this.finished;
-    clearTimeout(timeout);
+    cancel();
   }
 
   #post(message: ToRing): void {
-    this.#worker?.postMessage(message);
+    this.#channel?.post(message);
   }
 
   async #command(
@@ -219,15 +260,11 @@ export class RingThreadClient implements Cluster {
     this.#questionId += 1;
     const id = this.#questionId;
     const { promise, resolve } = Promise.withResolvers<Answer>();
-    const timeout = setTimeout(
-      () =>
-        this.#answered(id, {
-          kind: "refused",
-          reason: `the ring thread gave no answer in ${answerMs} ms`,
-        }),
-      answerMs,
+    const reason = `the ring thread gave no answer in ${answerMs} ms`;
+    const extend = this.#machine.clock.after(answerMs, () =>
+      this.#answered(id, { kind: "refused", reason }),
     );
-    this.#questions.set(id, { resolve, timeout });
+    this.#questions.set(id, { resolve, extend });
     this.#post({ kind: "ask", id, question });
     return promise;
   }
@@ -235,7 +272,7 @@ export class RingThreadClient implements Cluster {
   #answered(id: number, answer: Answer): void {
     const question = this.#questions.get(id);
     this.#questions.delete(id);
-    clearTimeout(question?.timeout);
+    question?.extend();
     question?.resolve(answer);
   }
 
@@ -245,7 +282,7 @@ export class RingThreadClient implements Cluster {
     if (this.#waitingBytes > 0 && this.#waitingBytes + size > requestBytesMax) return false;
     this.#waitingBytes += size;
     this.#pending.push(request);
-    if (this.#pending.length === 1) queueMicrotask(() => this.#flush());
+    if (this.#pending.length === 1) this.#machine.soon(() => this.#flush());
     return true;
   }
 
@@ -322,7 +359,7 @@ export class RingThreadClient implements Cluster {
     this.#ended = true;
     for (const id of this.#questions.keys()) this.#answered(id, { kind: "refused", reason });
     this.#started.resolve(reason);
-    this.#worker?.terminate();
+    this.#channel?.close();
     this.#finish(end);
   }
 }

@@ -5,7 +5,15 @@ import { reasonOf } from "../reason.ts";
 import { Turns } from "../turns.ts";
 import type { Clock, GroupRequest, LogAction, PortEvent, Random } from "../world.ts";
 import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
-import type { MemberAction, MemberEnd, MemberEvent, MemberTimer, QuorumView } from "./events.ts";
+import type {
+  MemberAction,
+  MemberEnd,
+  MemberEvent,
+  MemberSnapshot,
+  MemberTimer,
+  QuorumView,
+} from "./events.ts";
+import type { DeviceSnapshot } from "./device/events.ts";
 import { DeviceHost, type DeviceMachine } from "./device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "./link/events.ts";
 import { inflate } from "./link/inflate.ts";
@@ -13,7 +21,7 @@ import { Links } from "./link/links.ts";
 import { canonicalAddress } from "./link/address.ts";
 import { isOpened, mismatch } from "./link/mismatch.ts";
 import { decodePacket } from "./link/packet.ts";
-import { KeyWatch, type WatchedPeer } from "./key-watch.ts";
+import { KeyWatch, peersByAddress } from "./key-watch.ts";
 import { overheadOf, Seal } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
 import { Member } from "./member.ts";
@@ -251,7 +259,7 @@ export class RingHost {
     this.#device = device;
     const nodeList = this.#member.nodeList;
     if (device === undefined || nodeList === undefined) return;
-    const { ring, quorate, voters } = this.#member.snapshot().quorum;
+    const { ring, quorate, voters } = this.memberSnapshot().quorum;
     device.event({ kind: "quorumChanged", ring, quorate, voters });
     device.event({ kind: "nodeListChanged", ...nodeList });
   }
@@ -278,7 +286,7 @@ export class RingHost {
 
   snapshot(): RingSnapshot {
     const now = this.#port.clock.now();
-    const member = this.#member.snapshot();
+    const member = this.memberSnapshot();
     return {
       member,
       links: this.#links.snapshot(),
@@ -287,8 +295,16 @@ export class RingHost {
       refusal: freshReason(member.refusal, now),
       peerFaults: this.#keyWatch.faults(now),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
-      device: this.#device?.snapshot(),
+      device: this.deviceSnapshot(),
     };
+  }
+
+  memberSnapshot(): MemberSnapshot {
+    return this.#member.snapshot();
+  }
+
+  deviceSnapshot(): DeviceSnapshot | undefined {
+    return this.#device?.snapshot();
   }
 
   /** Takes one event, then whatever follows from it, in order, until nothing is left. Never re-entered. */
@@ -472,16 +488,4 @@ export class RingHost {
     this.#device?.stop();
     this.#port.finished(end);
   }
-}
-
-function peersByAddress(settings: NodeSettings): Map<string, WatchedPeer> {
-  const peers = new Map<string, WatchedPeer>();
-  for (const { nodeid, name, addresses } of settings.nodes) {
-    if (nodeid === settings.nodeid) continue;
-    for (const address of addresses) {
-      if (address === undefined) continue;
-      peers.set(canonicalAddress(address) ?? address, { nodeid, name: name || `node ${nodeid}` });
-    }
-  }
-  return peers;
 }

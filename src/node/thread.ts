@@ -1,26 +1,15 @@
-// Entry of the ring thread (a Worker): sockets, the ring host, and the bridge to the main thread. Messages to the main
-// thread are collected over one turn of the event loop; packets are never kept waiting for them.
+// Entry of the ring thread (a Worker): the real machine around ring-thread.ts.
 import { getRandomValues } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { systemClock } from "../deadlines.ts";
-import type { LogAction, PortEvent, Random } from "../world.ts";
-import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
+import type { FromRing, ToRing } from "./bridge.ts";
 import { realMachine } from "./device/device-host.ts";
-import { openLinkSockets, type LinkSockets } from "./link/socket.ts";
-import type { MemberEnd } from "./events.ts";
-import type { NodeSettings } from "./settings.ts";
-import { scheduleThisThread } from "./scheduling.ts";
+import { openLinkSockets } from "./link/socket.ts";
 import { ringFiles } from "./ring-file.ts";
-import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
+import { RingThread } from "./ring-thread.ts";
+import { scheduleThisThread } from "./scheduling.ts";
 
 declare const self: Worker;
-
-const random: Random = {
-  below: (limit) => {
-    const [word] = getRandomValues(new Uint32Array(1));
-    return (word ?? 0) % limit;
-  },
-};
 
 /**
  * Milliseconds since the machine started, as in the original's pings: a node that is started again goes on with the clock of its
@@ -32,148 +21,17 @@ function bootClock(): () => number {
   return () => offsetMs + performance.now();
 }
 
-class RingThread {
-  #host: RingHost | undefined;
-  #sockets: LinkSockets | undefined;
-  #events: PortEvent[] = [];
-  #lines: LogAction[] = [];
-  #takenBytes = 0;
-  #scheduled = false;
-
-  received(message: ToRing): void {
-    switch (message.kind) {
-      case "start":
-        void this.#start(message);
-        return;
-      case "requests":
-        this.#host?.request(message.requests);
-        return;
-      case "ask":
-        this.#ask(message.id, message.question);
-        return;
-      case "stop":
-        if (this.#host === undefined) this.#post({ kind: "finished", clean: true, reason: "" });
-        else this.#host.stop();
-        return;
-      default:
-        message satisfies never;
-    }
-  }
-
-  async #start(order: StartOrder): Promise<void> {
-    const host = new RingHost(order, this.#port(order));
-    const { nodeid, nodes, links } = order.settings;
-    const opened = await openLinkSockets({
-      nodeid,
-      nodes,
-      links,
-      received: (link, address, datagram) => host.received(link, address, datagram),
-      refused: (event) => host.refused(event),
-      log: (line) => this.#log(line),
-    });
-    if (!opened.ok) {
-      this.#post({ kind: "finished", clean: false, reason: opened.problem });
-      return;
-    }
-    const remark = scheduleThisThread(order.settings.scheduling);
-    if (remark !== undefined) this.#log({ kind: "log", subsystem: "MAIN", ...remark });
-    this.#sockets = opened.sockets;
-    this.#host = host;
-    this.#post({ kind: "started" });
-    host.start();
-  }
-
-  #log(line: LogAction): void {
-    this.#lines.push(line);
-    this.#schedule();
-  }
-
-  #port(order: StartOrder): RingHostPort {
-    return {
-      clock: { ...systemClock, now: bootClock() },
-      random,
-      storage: ringFiles(order.stateDir, order.settings.nodeid),
-      machine: realMachine,
-      transmit: (batch) => this.#sockets?.sendMany(batch),
-      events: (event) => {
-        this.#events.push(event);
-        this.#schedule();
-      },
-      quorum: (quorum) => {
-        // In order with the events: whoever hears of quorum has heard everything before it.
-        this.#flush();
-        this.#post({ kind: "quorum", quorum });
-      },
-      log: (line) => this.#log(line),
-      replied: (id, ok, reason) => {
-        this.#post({
-          kind: "answer",
-          id,
-          answer: ok ? { kind: "done" } : { kind: "refused", reason },
-        });
-      },
-      reloadRequested: (nodeid, id) => {
-        // Whatever the tree wrote before it is on its way first.
-        this.#flush();
-        this.#post({ kind: "reloadRequested", nodeid, id });
-      },
-      taken: (request) => {
-        this.#takenBytes += requestBytes(request);
-        this.#schedule();
-      },
-      finished: (end) => this.#finish(end),
-    };
-  }
-
-  #ask(id: number, question: RingQuestion): void {
-    const host = this.#host;
-    if (host === undefined) this.#refuse(id, "the ring is not started");
-    else if (question.kind === "reconfigure") void this.#reconfigure(id, host, question.settings);
-    else if (question.kind === "snapshot") {
-      this.#post({ kind: "answer", id, answer: { kind: "snapshot", snapshot: host.snapshot() } });
-    } else host.question(id, question);
-  }
-
-  /** Sockets first: without them nothing changes. Everything else follows in one turn. */
-  async #reconfigure(id: number, host: RingHost, settings: NodeSettings): Promise<void> {
-    const problem = host.obstacle(settings) ?? (await this.#sockets?.reconfigure(settings));
-    if (problem !== undefined) return this.#refuse(id, problem);
-    host.reconfigure(settings);
-    this.#post({ kind: "answer", id, answer: { kind: "done" } });
-  }
-
-  #refuse(id: number, reason: string): void {
-    this.#post({ kind: "answer", id, answer: { kind: "refused", reason } });
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#scheduled = false;
-    if (this.#lines.length > 0) this.#post({ kind: "log", lines: this.#lines });
-    if (this.#events.length > 0) this.#post({ kind: "events", events: this.#events });
-    if (this.#takenBytes > 0) this.#post({ kind: "taken", bytes: this.#takenBytes });
-    this.#lines = [];
-    this.#events = [];
-    this.#takenBytes = 0;
-  }
-
-  /** The LEAVE must really be out before the sockets close (close sends what waits): a lost one costs token + consensus. */
-  #finish(end: MemberEnd): void {
-    this.#sockets?.close();
-    this.#flush();
-    this.#post({ kind: "finished", ...end });
-  }
-
-  #post(message: FromRing): void {
-    self.postMessage(message);
-  }
-}
-
-const thread = new RingThread();
+const thread = new RingThread(
+  {
+    clock: { ...systemClock, now: bootClock() },
+    random: { below: (limit) => (getRandomValues(new Uint32Array(1))[0] ?? 0) % limit },
+    device: realMachine,
+    storage: ({ stateDir, settings }) => ringFiles(stateDir, settings.nodeid),
+    openSockets: openLinkSockets,
+    schedule: scheduleThisThread,
+    soon: setImmediate,
+  },
+  (message) => self.postMessage(message),
+);
 self.onmessage = (event: MessageEvent<ToRing>): void => thread.received(event.data);
 self.postMessage({ kind: "loaded" } satisfies FromRing);

@@ -20,8 +20,8 @@ export class Agenda {
     this.#push({ at: this.now + delayMs, order: this.#order, act });
   }
 
-  /** Runs until nothing is due before `endMs`; the clock ends there. */
-  runUntil(endMs: number): void {
+  /** Runs until nothing is due before `endMs`; the clock ends there. Promises go on between two events. */
+  async runUntil(endMs: number): Promise<void> {
     for (;;) {
       const next = this.#heap[0];
       if (next === undefined || next.at > endMs) break;
@@ -29,6 +29,7 @@ export class Agenda {
       this.now = next.at;
       this.steps += 1;
       next.act();
+      await undefined;
     }
     this.now = endMs;
   }

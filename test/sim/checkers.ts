@@ -12,13 +12,13 @@ export class InvariantBroken extends Error {
 }
 
 /** What a seed has found. An assertion of the cores is a finding as a broken invariant is. */
-export function findingOf(run: () => void): {
+export async function findingOf(run: () => Promise<void>): Promise<{
   readonly ok: boolean;
   readonly failure: string;
   readonly invariant: string;
-} {
+}> {
   try {
-    run();
+    await run();
   } catch (error) {
     const failure = reasonOf(error);
     if (error instanceof InvariantBroken) {

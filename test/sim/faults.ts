@@ -11,10 +11,15 @@ export interface FaultOptions {
   readonly network: Network;
   readonly nodes: readonly SimNode[];
   readonly random: SeededRandom;
+  /** Puts a new key on all machines. */
+  readonly changeKey: () => void;
   /** Faults begin only before this moment. */
   readonly endMs: number;
   readonly trace: (text: string) => void;
 }
+
+const burstMessageBytes = 150_000;
+const burstMessagesMax = 60;
 
 const kinds: readonly FaultKind<FaultOptions>[] = [
   { name: "weather", meanMs: 15_000, begin: changeWeather },
@@ -23,6 +28,8 @@ const kinds: readonly FaultKind<FaultOptions>[] = [
   { name: "crash", meanMs: 25_000, begin: crash },
   { name: "graceful stop", meanMs: 60_000, begin: gracefulStop },
   { name: "all power off", meanMs: 120_000, begin: powerOff },
+  { name: "new key", meanMs: 40_000, begin: changeKey },
+  { name: "burst", meanMs: 40_000, begin: burst },
 ];
 
 /** Schedules the faults of a run. */
@@ -107,6 +114,21 @@ function gracefulStop(options: FaultOptions): void {
   later(options, options.random.between(5000, 20_000), () => {
     if (!node.running) node.start();
   });
+}
+
+/** The operator asks one node; who is not in its ring then hears nothing of it. */
+function changeKey(options: FaultOptions): void {
+  options.changeKey();
+  const node = options.random.pick(options.nodes);
+  if (node.running) node.reload();
+}
+
+/** More than one process may have on its way to the ring: the rest is refused, and what the tree sends meanwhile must wait. */
+function burst({ nodes, random, trace }: FaultOptions): void {
+  const node = random.pick(nodes);
+  let sent = 0;
+  while (sent < burstMessagesMax && node.send(burstMessageBytes)) sent += 1;
+  trace(`node ${node.nodeid} took ${sent} messages at once`);
 }
 
 function powerOff(options: FaultOptions): void {

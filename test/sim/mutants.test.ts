@@ -84,7 +84,7 @@ async function firstFailure(copy: string, votes: Mutant["votes"]): Promise<strin
     import { runSeed } from "${copy}/test/sim/world.ts";
     import { runVoteSeed } from "${copy}/test/sim/vote-world.ts";
     for (let seed = 1; seed <= ${max}; seed += 1) {
-      const result = ${run};
+      const result = await ${run};
       if (!result.ok) {
         console.log(\`seed \${seed} \${result.failure.split("\\n")[0]}\`);
         break;

@@ -5,6 +5,7 @@ import { Agenda } from "./agenda.ts";
 import { RingChecker } from "./checkers.ts";
 import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
+import { simulatedSettings } from "./settings.ts";
 import { SimNode } from "./sim-node.ts";
 
 interface Recorded {
@@ -40,7 +41,8 @@ class Cluster {
     });
     for (let nodeid = 1; nodeid <= count; nodeid += 1) {
       const node = new SimNode({
-        ...{ nodeid, nodes: count, seed, agenda, network, quorum: [], clockRate: 1 },
+        ...{ nodeid, seed, agenda, network, clockRate: 1 },
+        settings: () => simulatedSettings(nodeid, { nodes: count }),
         checker: this.#checker,
         onQuorum: () => undefined,
         acknowledged: () => undefined,
@@ -61,39 +63,38 @@ class Cluster {
 
   get isWhole(): boolean {
     return this.nodes.every(({ member }) => {
-      const snapshot = member?.snapshot();
-      if (snapshot?.state !== "operational" || snapshot.synchronising) return false;
-      return snapshot.members.length === this.nodes.length;
+      if (member?.state !== "operational" || member.synchronising) return false;
+      return member.members.length === this.nodes.length;
     });
   }
 
   get ring(): number | undefined {
-    return this.nodes[0]?.member?.snapshot().ring.seq;
+    return this.nodes[0]?.member?.ring.seq;
   }
 
-  pass(durationMs: number): void {
-    this.agenda.runUntil(this.agenda.now + durationMs);
+  pass(durationMs: number): Promise<void> {
+    return this.agenda.runUntil(this.agenda.now + durationMs);
   }
 
-  record(): void {
+  async record(): Promise<void> {
     this.#isRecording = true;
-    this.pass(recordMs);
+    await this.pass(recordMs);
     this.#isRecording = false;
   }
 
-  replay(): void {
+  async replay(): Promise<void> {
     for (let i = 0; i < burstMs * packetsPerMs; i += 1) {
       const { source, target, bytes } = this.recorded[i % this.recorded.length]!;
       this.agenda.after(i / packetsPerMs, () => {
         this.nodes[target - 1]?.receive(source, bytes.slice());
       });
     }
-    this.pass(burstMs);
+    await this.pass(burstMs);
   }
 
-  waitForRing(): void {
+  async waitForRing(): Promise<void> {
     const endMs = this.agenda.now + formMs;
-    while (!this.isWhole && this.agenda.now < endMs) this.pass(100);
+    while (!this.isWhole && this.agenda.now < endMs) await this.pass(100);
     expect(this.isWhole).toBe(true);
   }
 }
@@ -107,27 +108,30 @@ const cases = [
 
 test.each(cases)(
   "$count nodes, seed $seed: a ring is not even disturbed by its own past",
-  (each) => {
+  async (each) => {
     const cluster = new Cluster(each.count, each.seed);
     for (const node of cluster.nodes) node.start();
     // From the first packet on, with the pings that announce a start.
-    cluster.record();
-    cluster.waitForRing();
+    await cluster.record();
+    await cluster.waitForRing();
     const { ring } = cluster;
-    cluster.replay();
+    await cluster.replay();
     expect(cluster.isWhole).toBe(true);
     expect(cluster.ring).toBe(ring);
   },
 );
 
-test.each(cases)("$count nodes, seed $seed: heals when the past is that of other lives", (each) => {
-  const cluster = new Cluster(each.count, each.seed);
-  for (const node of cluster.nodes) node.start();
-  cluster.record();
-  for (const node of cluster.nodes) node.kill();
-  cluster.pass(1000);
-  for (const node of cluster.nodes) node.start();
-  cluster.pass(5000);
-  cluster.replay();
-  cluster.waitForRing();
-});
+test.each(cases)(
+  "$count nodes, seed $seed: heals when the past is that of other lives",
+  async (each) => {
+    const cluster = new Cluster(each.count, each.seed);
+    for (const node of cluster.nodes) node.start();
+    await cluster.record();
+    for (const node of cluster.nodes) node.kill();
+    await cluster.pass(1000);
+    for (const node of cluster.nodes) node.start();
+    await cluster.pass(5000);
+    await cluster.replay();
+    await cluster.waitForRing();
+  },
+);

@@ -51,17 +51,17 @@ function positive(text: string, name: string): number {
   process.exit(2);
 }
 
-function runOnce(seed: number, print: ((line: string) => void) | undefined): Result {
+function runOnce(seed: number, print: ((line: string) => void) | undefined): Promise<Result> {
   const common = { seed, ...(print === undefined ? {} : { print }) };
   const ms = seconds * 1000;
   if (votes === undefined) return runSeed({ ...common, durationMs: ms });
   return runVoteSeed({ ...common, faultsMs: ms, algorithm: votes, isHoldingAfterStart: hold });
 }
 
-function run(seed: number): Result {
-  const result = runOnce(seed, values.verbose ? (line) => console.log(line) : undefined);
+async function run(seed: number): Promise<Result> {
+  const result = await runOnce(seed, values.verbose ? (line) => console.log(line) : undefined);
   if (seed % twiceEvery !== 0 || !result.ok) return result;
-  const again = runOnce(seed, undefined);
+  const again = await runOnce(seed, undefined);
   if (again.fingerprint === result.fingerprint && again.steps === result.steps) return result;
   return {
     ...result,
@@ -87,9 +87,9 @@ function report(result: Result): void {
 }
 
 /** This process's share of the seeds; results go to the parent as lines of JSON. */
-function work(first: number, step: number): void {
+async function work(first: number, step: number): Promise<void> {
   for (let seed = first; seed < from + count; seed += step) {
-    console.log(JSON.stringify(run(seed)));
+    console.log(JSON.stringify(await run(seed)));
   }
 }
 
@@ -152,9 +152,9 @@ function tellRecovery(results: readonly Result[]): void {
   }
 }
 
-if (values.worker) work(Number(process.env["SIM_FIRST"]), Number(process.env["SIM_STEP"]));
+if (values.worker) await work(Number(process.env["SIM_FIRST"]), Number(process.env["SIM_STEP"]));
 else if (count === 1) {
-  const result = run(from);
+  const result = await run(from);
   report(result);
   process.exitCode = summarise([result], 1);
 } else process.exitCode = await runAll();

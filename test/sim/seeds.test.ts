@@ -15,14 +15,14 @@ const lines = readFileSync(`${import.meta.dir}/seeds.txt`, "utf8")
 
 test("there are some", () => expect(lines.length).toBeGreaterThan(0));
 
-test.each(lines)("%s", (line) => {
+test.each(lines)("%s", async (line) => {
   const [kind, ...words] = line.split(/\s+/);
   const word = kind === "votes" ? words.shift() : undefined;
   const seed = Number(words.shift());
   expect(Number.isSafeInteger(seed)).toBe(true);
   const result =
     kind === "votes"
-      ? runVoteSeed({
+      ? await runVoteSeed({
           seed,
           faultsMs: votesMs,
           algorithm: present(
@@ -31,6 +31,6 @@ test.each(lines)("%s", (line) => {
           ),
           isHoldingAfterStart: true,
         })
-      : runSeed({ seed, durationMs: ringMs });
+      : await runSeed({ seed, durationMs: ringMs });
   expect(result).toMatchObject({ ok: true, failure: "" });
 });

@@ -5,19 +5,25 @@ import type { NodeSettings } from "../../src/node/settings.ts";
 
 export const addressOf = (nodeid: number): string => `10.0.0.${nodeid}`;
 
-/** `quorum` are extra lines of that section. */
-export function simulatedSettings(
-  nodes: number,
-  nodeid: number,
-  quorum: readonly string[] = [],
-  clusterName = "sim",
-): NodeSettings {
-  const ids = Array.from({ length: nodes }, (_, at) => at + 1);
+export interface SimulatedConf {
+  readonly nodes: number;
+  readonly clusterName?: string;
+  /** Extra lines of quorum{}. */
+  readonly quorum?: readonly string[];
+  readonly version?: number;
+  /** Tells one key from another; undefined: no crypto. */
+  readonly key?: number | undefined;
+}
+
+export function simulatedSettings(nodeid: number, conf: SimulatedConf): NodeSettings {
+  const ids = Array.from({ length: conf.nodes }, (_, at) => at + 1);
+  const { clusterName = "sim", quorum = [], version = 1, key } = conf;
   const text = [
     "totem {",
     "version: 2",
     `cluster_name: ${clusterName}`,
-    "config_version: 1",
+    `config_version: ${version}`,
+    ...(key === undefined ? [] : ["crypto_cipher: aes256", "crypto_hash: sha256"]),
     "}",
     "quorum {",
     "provider: corosync_votequorum",
@@ -33,15 +39,15 @@ export function simulatedSettings(
     ]),
     "}",
   ].join("\n");
-  const conf = parseConf(text);
-  if (!conf.ok) throw new Error(conf.reason);
+  const parsed = parseConf(text);
+  if (!parsed.ok) throw new Error(parsed.reason);
   const settings = readSettings({
-    conf: conf.value,
+    conf: parsed.value,
     file: "sim",
     localNames: [`n${nodeid}`],
     localAddresses: [],
     resolved: new Map(ids.map((id) => [addressOf(id), addressOf(id)])),
-    key: { ok: false, reason: "no key in the simulator" },
+    key: { ok: true, bytes: new Uint8Array(128).fill(key ?? 0) },
   });
   if (!settings.ok) throw new Error(settings.reason);
   return settings.value;

@@ -1,48 +1,47 @@
-// One simulated node: the production cores (links, member, tree) with a simulated clock, network and disk around them.
-import type { MemberAction, MemberEvent, MemberTimer, QuorumView } from "../../src/node/events.ts";
-import type { LinksAction, LinksEvent, LinksTimer } from "../../src/node/link/events.ts";
-import { Links } from "../../src/node/link/links.ts";
-import { Member } from "../../src/node/member.ts";
-import type { RingAction } from "../../src/node/ring/events.ts";
+// One simulated node: the production code of both its threads (ring thread and client, tree and status stores) in a simulated process.
+// Only the machine around it, FUSE, API and the database are not the real ones.
+import { createHash } from "node:crypto";
 import type { TreeOperation } from "../../src/fs/entry.ts";
+import { StatusHost } from "../../src/fs/status-host.ts";
+import { TreeStore } from "../../src/fs/tree-store.ts";
+import { Tree } from "../../src/fs/tree.ts";
+import type { DeviceSnapshot } from "../../src/node/device/events.ts";
+import type { MemberSnapshot, QuorumView } from "../../src/node/events.ts";
+import { RingThreadClient } from "../../src/node/node.ts";
+import type { RingAction } from "../../src/node/ring/events.ts";
+import type { NodeSettings } from "../../src/node/settings.ts";
+import type { LogAction, PortEvent } from "../../src/world.ts";
 import type { Agenda } from "./agenda.ts";
 import type { RingChecker } from "./checkers.ts";
+import { SimClock } from "./clock.ts";
+import { type DeviceSurroundings, Disk, SimProcess } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
-import { addressOf, simulatedSettings } from "./settings.ts";
-import { SimDevice, type DeviceSurroundings } from "./sim-device.ts";
-import { freshDisk, SimStore, type Disk } from "./store.ts";
-import { SimTimers } from "./timers.ts";
 import { messageId, payload, simGroup } from "./workload.ts";
 
 export interface SimNodeOptions {
   readonly nodeid: number;
-  readonly nodes: number;
   readonly seed: number;
   readonly agenda: Agenda;
   readonly network: Network;
   readonly checker: RingChecker;
-  readonly quorum: readonly string[];
-  readonly clusterName?: string;
-  /** With a quorum device, as `quorum` configures it. */
+  /** What corosync.conf and the key file say now. */
+  readonly settings: () => NodeSettings;
+  /** With a quorum device, as the settings configure it. */
   readonly device?: DeviceSurroundings;
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
-  readonly acknowledged: (token: number, ok: boolean) => void;
+  /** The caller of this token was told that its change holds. */
+  readonly acknowledged: (token: number) => void;
   readonly trace: (nodeid: number, text: string) => void;
 }
-
-type Turn =
-  | { readonly to: "member"; readonly event: MemberEvent }
-  | { readonly to: "links"; readonly event: LinksEvent };
 
 export class SimNode {
   readonly nodeid: number;
   readonly #options: SimNodeOptions;
   readonly #random: SeededRandom;
-  readonly #disk: Disk = freshDisk();
-  #ringSeq = 0;
+  readonly #disk = new Disk();
   #incarnation = 0;
   #life: Life | undefined;
 
@@ -55,44 +54,39 @@ export class SimNode {
   get running(): boolean {
     return this.#life !== undefined;
   }
-  get quorum(): QuorumView | undefined {
-    return this.#life?.quorum;
-  }
-  get store(): SimStore | undefined {
+  get store(): TreeStore | undefined {
     return this.#life?.store;
   }
-  get member(): Member | undefined {
-    return this.#life?.member;
+  /** Of the ring thread at this moment; undefined when the node is down. */
+  get member(): MemberSnapshot | undefined {
+    return this.#life?.process.thread.host?.memberSnapshot();
   }
-  get device(): SimDevice | undefined {
-    return this.#life?.device;
+  get quorum(): QuorumView | undefined {
+    return this.member?.quorum;
   }
-  get pid(): number {
-    return this.nodeid * 1000 + this.#incarnation;
+  get device(): DeviceSnapshot | undefined {
+    return this.#life?.process.thread.host?.deviceSnapshot();
+  }
+  /** The version of the configuration in force. */
+  get configVersion(): number {
+    return this.#life?.client.settings.configVersion ?? 0;
   }
 
   start(): void {
     this.#incarnation += 1;
-    const { device } = this.#options;
+    const { device, checker, trace } = this.#options;
     device?.streams.setPower(device.host, true);
-    this.#options.checker.begin(this.nodeid, this.#incarnation);
-    this.#options.trace(
+    checker.begin(this.nodeid, this.#incarnation);
+    trace(
       this.nodeid,
-      `starts, life ${this.#incarnation}, stored ring sequence ${this.#ringSeq}`,
+      `starts, life ${this.#incarnation}, stored ring sequence ${this.#disk.ringSeq}`,
     );
-    this.#life = new Life({
-      ...this.#options,
+    this.#life = new Life(this.#options, {
       random: this.#random,
       disk: this.#disk,
-      ringSeq: this.#ringSeq,
       incarnation: this.#incarnation,
-      pid: this.pid,
-      persist: (seq) => {
-        this.#options.checker.persisted(this.nodeid, this.#ringSeq, seq);
-        this.#ringSeq = seq;
-      },
       ended: (reason) => {
-        this.#options.trace(this.nodeid, `ends: ${reason}`);
+        trace(this.nodeid, `ends: ${reason}`);
         this.#end();
       },
     });
@@ -120,23 +114,22 @@ export class SimNode {
     this.#life?.leave();
   }
 
-  receive(source: number, bytes: Uint8Array): void {
-    this.#life?.turn({
-      to: "links",
-      event: { kind: "received", link: 0, address: addressOf(source), packet: bytes },
-    });
+  receive(source: number, datagram: Uint8Array): void {
+    this.#life?.process.receive(source, datagram);
   }
 
-  /** One ordered message of `size` bytes in the simulator's own group; false when the node is not ready for it. */
+  /** One ordered message of `size` bytes in the simulator's own group; false when the node does not take it. */
   send(size: number): boolean {
     return this.#life?.send(size) ?? false;
   }
 
   write(token: number, operation: TreeOperation): boolean {
-    const store = this.#life?.store;
-    if (store === undefined || !store.quorate) return false;
-    store.write(token, operation);
-    return true;
+    return this.#life?.write(token, operation) ?? false;
+  }
+
+  /** Has all members read their configuration again, as `quorate reload` does. */
+  reload(): void {
+    this.#life?.reload();
   }
 
   #end(): void {
@@ -147,237 +140,121 @@ export class SimNode {
   }
 }
 
-interface LifeOptions extends SimNodeOptions {
+interface LifeOptions {
   readonly random: SeededRandom;
   readonly disk: Disk;
-  readonly ringSeq: number;
   readonly incarnation: number;
-  readonly pid: number;
-  readonly persist: (seq: number) => void;
   readonly ended: (reason: string) => void;
 }
 
 class Life {
-  readonly member: Member;
-  readonly store: SimStore;
-  readonly device: SimDevice | undefined;
-  quorum: QuorumView | undefined;
+  readonly process: SimProcess;
+  readonly client: RingThreadClient;
+  readonly store: TreeStore;
+  readonly #status: StatusHost;
+  readonly #node: SimNodeOptions;
   readonly #options: LifeOptions;
-  readonly #links: Links;
-  readonly #memberTimers: SimTimers<MemberTimer>;
-  readonly #linkTimers: SimTimers<LinksTimer>;
-  readonly #turns: Turn[] = [];
-  #running = false;
-  #over = false;
+  #isOver = false;
   #messages = 0;
 
-  constructor(options: LifeOptions) {
+  constructor(node: SimNodeOptions, options: LifeOptions) {
+    this.#node = node;
     this.#options = options;
-    const { agenda, nodes, nodeid, quorum, pid, random } = options;
-    const settings = simulatedSettings(nodes, nodeid, quorum, options.clusterName);
-    this.member = new Member({
-      settings,
-      storedRingSeq: options.ringSeq,
-      random,
+    const { nodeid, agenda } = node;
+    const clock = new SimClock({ agenda, rate: node.clockRate, offsetMs: 1000 * nodeid });
+    this.process = new SimProcess({
+      ...{ nodeid, agenda, clock, network: node.network, device: node.device },
+      ...{ random: options.random, disk: options.disk },
       observe: (action) => this.#observe(action),
+      persisted: (before, after) => node.checker.persisted(nodeid, before, after),
+      quorumChanged: () => node.onQuorum(),
     });
-    this.#links = new Links({
-      ...settings,
-      crypto: { cipher: false, hashBytes: 0 },
-      inflate: () => "nobody here compresses",
+    const machine = this.process.client;
+    const log = (line: LogAction): void => node.trace(nodeid, `[${line.subsystem}] ${line.text}`);
+    const pid = nodeid * 1000 + options.incarnation;
+    this.client = new RingThreadClient({
+      ...{ settings: node.settings(), stateDir: "", deviceDir: "", pid, log, machine },
+      load: async () => ({ ok: true, value: node.settings() }),
     });
-    const delayUntil = (at: number): number => (at - this.#now()) / options.clockRate;
-    this.#memberTimers = new SimTimers({
-      agenda,
-      delayUntil,
-      fire: (timer) => this.turn({ to: "member", event: { kind: "timedOut", timer } }),
+    const { groups } = this.client;
+    const { wallS } = machine;
+    this.store = new TreeStore({
+      ...{ tree: loadTree(options.disk), options: { sha256 }, groups, clock, wallS, log },
+      commit: (changes) => this.process.commit(changes),
+      onFatal: (reason) => this.#ended(`the tree failed: ${reason}`),
+      onChanged: () => undefined,
+      onCorosyncConf: () => undefined,
     });
-    this.#linkTimers = new SimTimers({
-      agenda,
-      delayUntil,
-      fire: (timer) => this.turn({ to: "links", event: { kind: "timedOut", timer } }),
+    this.#status = new StatusHost({
+      ...{ nodeid, pid, nodeName: `n${nodeid}`, address: undefined, groups, clock, wallS, log },
     });
-    if (options.device !== undefined) {
-      this.device = new SimDevice({
-        ...options.device,
-        settings,
-        agenda,
-        random,
-        now: () => this.#now(),
-        delayUntil,
-        ask: (request) => this.turn({ to: "member", event: { kind: "deviceAsked", request } }),
-        trace: (text) => options.trace(nodeid, text),
-      });
-    }
-    this.store = new SimStore({
-      self: { nodeid, pid },
-      disk: options.disk,
-      agenda,
-      random,
-      now: () => this.#now(),
-      delayUntil,
-      request: (request) => {
-        if (!this.member.hasRoom()) return false;
-        this.turn({ to: "member", event: { kind: "requested", pid, request } });
-        return true;
-      },
-      acknowledged: options.acknowledged,
-      failed: (reason) => options.ended(`the tree failed: ${reason}`),
-    });
-  }
-
-  #now(): number {
-    return this.#options.agenda.now * this.#options.clockRate + 1000 * this.#options.nodeid;
   }
 
   start(): void {
-    this.turn({ to: "links", event: { kind: "started" } });
-    this.turn({ to: "member", event: { kind: "started" } });
-    const { pid } = this.#options;
-    this.turn({
-      to: "member",
-      event: { kind: "requested", pid, request: { kind: "join", group: simGroup } },
+    const { groups } = this.client;
+    groups.listen((events) => this.#heard(events));
+    this.client.onQuorum(({ quorate }) => {
+      this.store.setQuorate(quorate, "no quorum");
+      this.#status.setQuorate(quorate);
     });
+    void this.client.finished.then(({ reason }) => this.#ended(reason));
+    groups.request({ kind: "join", group: simGroup });
     this.store.start();
+    this.#status.start();
+    void this.client.start(this.#node.settings());
+  }
+
+  /** In the order of a real node (shell/command/node.ts): the tree leaves its groups before the ring is left. */
+  leave(): void {
+    this.#status.stop();
+    void this.store.stop().then(() => this.client.stop());
   }
 
   end(): void {
-    this.#over = true;
-    this.#memberTimers.stop();
-    this.#linkTimers.stop();
-    this.store.stop();
-    this.device?.die();
-  }
-
-  leave(): void {
-    this.device?.stop();
-    this.turn({ to: "member", event: { kind: "stopped" } });
+    this.#isOver = true;
+    this.process.end();
   }
 
   send(size: number): boolean {
-    if (this.#over || !this.member.hasRoom()) return false;
-    const { checker, nodeid, incarnation, pid } = this.#options;
+    const { checker, nodeid } = this.#node;
+    if (this.process.thread.host === undefined) return false;
     this.#messages += 1;
-    const id = `${nodeid}.${incarnation}.${this.#messages}`;
+    const id = `${nodeid}.${this.#options.incarnation}.${this.#messages}`;
+    const message = payload(id, size);
+    if (!this.client.groups.request({ kind: "send", group: simGroup, message })) return false;
     checker.sent(nodeid, id);
-    const request = { kind: "send", group: simGroup, message: payload(id, size) } as const;
-    this.turn({ to: "member", event: { kind: "requested", pid, request } });
     return true;
   }
 
-  turn(turn: Turn): void {
-    this.#turns.push(turn);
-    if (this.#running || this.#over) return;
-    this.#running = true;
-    for (let next = this.#turns.shift(); next !== undefined; next = this.#turns.shift()) {
-      if (!this.#over) this.#take(next);
-    }
-    this.#running = false;
+  write(token: number, operation: TreeOperation): boolean {
+    if (!this.store.isWritable) return false;
+    void this.store.change(operation).then((outcome) => {
+      if (outcome.ok && !this.#isOver) this.#node.acknowledged(token);
+    });
+    return true;
   }
 
-  #take(turn: Turn): void {
-    const now = this.#now();
-    if (turn.to === "member") {
-      const out: MemberAction[] = [];
-      this.member.step(turn.event, now, out);
-      for (const action of out) this.#carryOutMember(action);
-      return;
-    }
-    const out: LinksAction[] = [];
-    this.#links.step(turn.event, now, out);
-    for (const action of out) this.#carryOutLinks(action);
+  reload(): void {
+    void this.client.reload();
   }
 
-  #carryOutMember(action: MemberAction): void {
-    switch (action.kind) {
-      case "unicast":
-        this.#turns.push({
-          to: "links",
-          event: { kind: "sent", nodeid: action.nodeid, message: action.bytes },
-        });
-        return;
-      case "multicast":
-        this.#turns.push({
-          to: "links",
-          event: { kind: "sent", nodeid: 0, message: action.bytes },
-        });
-        return;
-      case "arm":
-        return this.#memberTimers.arm(action.timer, action.at);
-      case "disarm":
-        return this.#memberTimers.disarm(action.timer);
-      case "persistRing":
-        return this.#options.persist(action.ringSeq);
-      case "delivered":
-      case "configured":
-        return this.store.event(action);
-      case "stable":
-        return this.store.stable(action.deliveries);
-      case "nodeListChanged":
-        return this.device?.event(action);
-      case "deviceAnswered": {
-        const { request, answer } = action;
-        return this.device?.event({ kind: "answered", request, answer });
+  #heard(events: readonly PortEvent[]): void {
+    for (const event of events) {
+      if (event.kind === "stable") this.store.stable(event.deliveries);
+      else {
+        this.store.groupEvent(event);
+        this.#status.groupEvent(event);
       }
-      case "synchronised":
-        return this.#options.onQuorum();
-      case "quorumChanged":
-        this.quorum = action.quorum;
-        this.#tellDevice(action.quorum);
-        this.store.quorumChanged(action.quorum.quorate);
-        return this.#options.onQuorum();
-      case "log":
-        return this.#options.trace(this.#options.nodeid, `[${action.subsystem}] ${action.text}`);
-      case "finished":
-        // What it sent before is on its way: the links turn that carries it is taken first.
-        this.#options.agenda.after(0, () => {
-          if (!this.#over) this.#options.ended(action.reason);
-        });
-        return;
-      case "persistTracking":
-      case "ringChanged":
-      case "drained":
-      case "replied":
-      case "reloadRequested":
-      case "keyPhase":
-        return;
-      default:
-        action satisfies never;
     }
   }
 
-  #tellDevice({ ring, quorate, voters }: QuorumView): void {
-    this.device?.event({ kind: "quorumChanged", ring, quorate, voters });
-  }
-
-  #carryOutLinks(action: LinksAction): void {
-    switch (action.kind) {
-      case "transmit":
-        return this.#options.network.send(
-          this.#options.nodeid,
-          action.nodeid,
-          action.packet.slice(),
-        );
-      case "received":
-        this.#turns.push({ to: "member", event: { kind: "received", bytes: action.message } });
-        return;
-      case "arm":
-        return this.#linkTimers.arm(action.timer, action.at);
-      case "disarm":
-        return this.#linkTimers.disarm(action.timer);
-      case "log":
-        return this.#options.trace(this.#options.nodeid, `[${action.subsystem}] ${action.text}`);
-      case "linkChanged":
-      case "hostChanged":
-        return;
-      default:
-        action satisfies never;
-    }
+  #ended(reason: string): void {
+    if (!this.#isOver) this.#options.ended(reason);
   }
 
   /** What the ring hands up, before the services: the checkers' view. */
   #observe(action: RingAction): void {
-    const { checker, nodeid } = this.#options;
+    const { checker, nodeid } = this.#node;
     if (action.kind === "configured") {
       checker.configured(nodeid, action.type, action.ring, action.members);
     } else if (action.kind === "delivered") {
@@ -385,4 +262,16 @@ class Life {
       if (id !== undefined) checker.delivered(nodeid, id);
     }
   }
+}
+
+function loadTree(disk: Disk): Tree {
+  const loaded = Tree.load(disk.rows.values(), { sha256, rootName: "" });
+  if (!loaded.ok) throw new Error(`the simulated disk does not load: ${loaded.reason}`);
+  return loaded.value;
+}
+
+function sha256(pieces: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash("sha256");
+  for (const piece of pieces) hash.update(piece);
+  return new Uint8Array(hash.digest());
 }

@@ -3,12 +3,14 @@
 import type { VoteServerConfiguration } from "../../src/qnetd/configuration.ts";
 import { defaultConfiguration } from "../../src/qnetd/configuration.ts";
 import type { VoteServerAction, VoteServerEvent, VoteServerTimer } from "../../src/qnetd/events.ts";
+import { Deadlines } from "../../src/deadlines.ts";
+import { Turns } from "../../src/turns.ts";
 import { decodeMessage, type Message } from "../../src/qnetd/message.ts";
 import { VoteServer } from "../../src/qnetd/qnetd-core.ts";
 import type { Agenda } from "./agenda.ts";
 import type { SeededRandom } from "./random.ts";
 import type { Listener, Stream, Streams } from "./streams.ts";
-import { SimTimers } from "./timers.ts";
+import { SimClock } from "./clock.ts";
 
 export interface SimServerOptions {
   readonly agenda: Agenda;
@@ -24,17 +26,25 @@ export interface SimServerOptions {
 export class SimServer implements Listener {
   incarnation = 0;
   readonly #options: SimServerOptions;
+  readonly #clock: SimClock;
+  readonly #turns: Turns<VoteServerEvent>;
   readonly #configuration: VoteServerConfiguration;
   readonly #byConnection = new Map<number, Stream>();
   readonly #connections = new Map<Stream, number>();
   #core: VoteServer | undefined;
-  #timers: SimTimers<VoteServerTimer> | undefined;
+  readonly #deadlines: Deadlines<VoteServerTimer>;
   #connectionCount = 0;
   #pausedUntil = 0;
   readonly #inbox: VoteServerEvent[] = [];
 
   constructor(options: SimServerOptions) {
     this.#options = options;
+    this.#clock = new SimClock({ agenda: options.agenda, rate: options.clockRate, offsetMs: 0 });
+    this.#turns = new Turns({ take: (event) => this.#step(event) });
+    this.#deadlines = new Deadlines({
+      clock: this.#clock,
+      fire: (timer) => this.#timedOut(timer),
+    });
     this.#configuration = {
       ...defaultConfiguration,
       tls: "off",
@@ -49,16 +59,13 @@ export class SimServer implements Listener {
 
   start(): void {
     if (this.isRunning) return;
-    const { agenda, streams, clockRate } = this.#options;
     this.#options.trace("starts");
     this.incarnation += 1;
-    this.#core = new VoteServer({ configuration: this.#configuration, startedAt: this.#now() });
-    this.#timers = new SimTimers({
-      agenda,
-      delayUntil: (at) => (at - this.#now()) / clockRate,
-      fire: (timer) => this.#timedOut(timer),
+    this.#core = new VoteServer({
+      configuration: this.#configuration,
+      startedAt: this.#clock.now(),
     });
-    streams.setServerPower(true);
+    this.#options.streams.setServerPower(true);
   }
 
   /** The process ends; its system closes its connections. */
@@ -84,7 +91,7 @@ export class SimServer implements Listener {
     const { incarnation } = this;
     agenda.after(ms, () => {
       if (this.incarnation !== incarnation) return;
-      for (const event of this.#inbox.splice(0)) this.#step(event);
+      for (const event of this.#inbox.splice(0)) this.#turns.add(event);
     });
   }
 
@@ -108,19 +115,15 @@ export class SimServer implements Listener {
 
   /** Why the votes of a cluster are what they are. */
   reasons(): string[] {
-    const snapshot = this.#core?.snapshot(this.#now());
+    const snapshot = this.#core?.snapshot(this.#clock.now());
     return (snapshot?.clusters ?? []).flatMap((cluster) =>
       cluster.nodes.map((node) => `${cluster.name}.${node.nodeId}: ${node.why}`),
     );
   }
 
-  #now(): number {
-    return this.#options.agenda.now * this.#options.clockRate;
-  }
-
   #end(): void {
     this.#core = undefined;
-    this.#timers?.stop();
+    this.#deadlines.stop();
     this.#inbox.length = 0;
     this.#pausedUntil = 0;
     this.#byConnection.clear();
@@ -138,20 +141,20 @@ export class SimServer implements Listener {
     if (this.#pausedUntil > agenda.now) {
       // A timer that ran out in the pause: the runtime may take it before what came over the network, or after.
       const lateMs = random.chance(0.5) ? 0 : 1;
-      this.#timers?.arm(timer, (this.#pausedUntil + lateMs) * clockRate);
+      this.#deadlines.arm(timer, (this.#pausedUntil + lateMs) * clockRate);
       return;
     }
-    this.#step({ kind: "timedOut", timer });
+    this.#turns.add({ kind: "timedOut", timer });
   }
 
   #take(event: VoteServerEvent): void {
     if (this.#pausedUntil > this.#options.agenda.now) this.#inbox.push(event);
-    else this.#step(event);
+    else this.#turns.add(event);
   }
 
   #step(event: VoteServerEvent): void {
     const out: VoteServerAction[] = [];
-    this.#core?.step(event, this.#now(), out);
+    this.#core?.step(event, this.#clock.now(), out);
     for (const action of out) this.#carryOut(action);
   }
 
@@ -171,9 +174,9 @@ export class SimServer implements Listener {
         return;
       }
       case "arm":
-        return this.#timers?.arm(action.timer, action.at);
+        return this.#deadlines.arm(action.timer, action.at);
       case "disarm":
-        return this.#timers?.disarm(action.timer);
+        return this.#deadlines.disarm(action.timer);
       case "log":
         return this.#options.trace(`[${action.level}] ${action.text}`);
       case "startTls":

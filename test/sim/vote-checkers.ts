@@ -10,9 +10,9 @@ import type { VoteCluster } from "./vote-cluster.ts";
 
 /** The view of a node that serves: operational and synchronised. */
 export function servingView(node: SimNode): QuorumView | undefined {
-  const { member, quorum } = node;
-  if (member === undefined || quorum === undefined) return undefined;
-  const { state, synchronising } = member.snapshot();
+  const { member } = node;
+  if (member === undefined) return undefined;
+  const { state, synchronising, quorum } = member;
   return state === "operational" && !synchronising ? quorum : undefined;
 }
 
@@ -63,7 +63,7 @@ export class VoteChecker {
   #isBroken(cluster: VoteCluster, view: QuorumView, now: number): boolean {
     const name = `${cluster.name} ${ringName(view)}`;
     const isWhole = view.members.every((nodeid) => {
-      const { state, ring } = cluster.nodes[nodeid - 1]?.member?.snapshot() ?? {};
+      const { state, ring } = cluster.nodes[nodeid - 1]?.member ?? {};
       return state === "operational" && `${ring?.rep}.${ring?.seq}` === ringName(view);
     });
     if (isWhole) {
@@ -79,7 +79,7 @@ export class VoteChecker {
   passed(cluster: VoteCluster, now: number): void {
     for (const node of cluster.nodes) {
       const host = cluster.host(node.nodeid);
-      if (node.device === undefined || node.device.snapshot().state === "Connected") {
+      if (node.device === undefined || node.device.state === "Connected") {
         this.#lostAt.delete(host);
         continue;
       }

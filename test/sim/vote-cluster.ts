@@ -4,6 +4,7 @@ import type { Agenda } from "./agenda.ts";
 import { RingChecker } from "./checkers.ts";
 import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
+import { simulatedSettings } from "./settings.ts";
 import { SimNode } from "./sim-node.ts";
 import type { Streams } from "./streams.ts";
 
@@ -58,13 +59,16 @@ export class VoteCluster {
       const nodeid = at + 1;
       return new SimNode({
         nodeid,
-        nodes: rules.nodes,
         seed,
         agenda,
         network: this.network,
         checker: this.checker,
-        quorum: quorumLines(rules),
-        clusterName: name,
+        settings: () =>
+          simulatedSettings(nodeid, {
+            nodes: rules.nodes,
+            quorum: quorumLines(rules),
+            clusterName: name,
+          }),
         device: {
           host: this.host(nodeid),
           streams,

@@ -12,7 +12,7 @@ export function tuningMs(
   nodes: number,
   timeoutMs: number,
 ): { readonly tokenMs: number; readonly settledMs: number } {
-  const { tokenMs, consensusMs } = simulatedSettings(nodes, 1).tuning;
+  const { tokenMs, consensusMs } = simulatedSettings(1, { nodes }).tuning;
   const heartbeatMs = Math.max(1000, timeoutMs * 0.8);
   const castMs = timeoutMs * 0.5;
   /** The ring that will stand (L1). */

@@ -50,9 +50,9 @@ export interface VoteSeedResult extends SeedResult {
 
 const traceMax = 300;
 
-export function runVoteSeed(options: VoteSeedOptions): VoteSeedResult {
+export async function runVoteSeed(options: VoteSeedOptions): Promise<VoteSeedResult> {
   const world = new VoteWorld(options);
-  const finding = findingOf(() => world.run());
+  const finding = await findingOf(() => world.run());
   return { ...world.result(), ...finding, seed: options.seed };
 }
 
@@ -105,7 +105,7 @@ class VoteWorld {
     this.#lastFault = options.lastFault ?? setup.pick(lastFaults);
   }
 
-  run(): void {
+  async run(): Promise<void> {
     const faults: VoteFaultOptions = {
       agenda: this.#agenda,
       clusters: this.#clusters,
@@ -124,12 +124,12 @@ class VoteWorld {
     }
     this.#look();
     scheduleVoteFaults(faults);
-    this.#agenda.runUntil(this.#options.faultsMs);
+    await this.#agenda.runUntil(this.#options.faultsMs);
     healVotes(faults);
     const settledMs = Math.max(...this.#clusters.map(({ times }) => times.settledMs));
-    this.#agenda.runUntil(this.#agenda.now + settledMs);
+    await this.#agenda.runUntil(this.#agenda.now + settledMs);
     this.#checkWhole();
-    this.#endWith(settledMs, faults.random);
+    await this.#endWith(settledMs, faults.random);
     for (const { checker } of this.#clusters) checker.finish();
   }
 
@@ -201,7 +201,7 @@ class VoteWorld {
   }
 
   /** The last fault, and L3 after it. */
-  #endWith(settledMs: number, random: SeededRandom): void {
+  async #endWith(settledMs: number, random: SeededRandom): Promise<void> {
     const fault = this.#lastFault;
     const at = this.#agenda.now;
     this.#note("--", `last fault: ${fault}`);
@@ -222,7 +222,7 @@ class VoteWorld {
       this.#agenda.after(lookEveryMs, watch);
     };
     watch();
-    this.#agenda.runUntil(at + settledMs);
+    await this.#agenda.runUntil(at + settledMs);
     for (const arrangement of arrangements) {
       const missing = unkept(arrangement);
       if (missing === undefined) continue;

@@ -5,6 +5,7 @@ import { findingOf, InvariantBroken, RingChecker } from "./checkers.ts";
 import { healAll, scheduleFaults, type FaultOptions } from "./faults.ts";
 import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
+import { simulatedSettings } from "./settings.ts";
 import { SimNode } from "./sim-node.ts";
 
 export interface SeedOptions {
@@ -30,13 +31,14 @@ export interface SeedResult {
 }
 
 const traceMax = 200;
+const reloadEveryMs = 1000;
 /** 4 × token + consensus with five nodes, and five seconds for the trees (L1). */
 const livenessMs = 4 * 4950 + 5940 + 5000;
 const peaceMs = livenessMs + 3000;
 
-export function runSeed(options: SeedOptions): SeedResult {
+export async function runSeed(options: SeedOptions): Promise<SeedResult> {
   const world = new World(options);
-  const finding = findingOf(() => world.run());
+  const finding = await findingOf(() => world.run());
   return { ...world.result(), ...finding, seed: options.seed };
 }
 
@@ -50,6 +52,8 @@ class World {
   readonly #trace: string[] = [];
   readonly #written = new Map<number, string>();
   readonly #acknowledged = new Set<number>();
+  /** What every node's corosync.conf and key file say. */
+  #conf: { readonly version: number; readonly key: number | undefined };
   #tokens = 0;
 
   constructor(options: SeedOptions) {
@@ -62,34 +66,33 @@ class World {
       deliver: (source, target, bytes) => this.#nodes[target - 1]?.receive(source, bytes),
     });
     const count = 3 + setup.below(3);
+    this.#conf = { version: 1, key: setup.chance(0.25) ? 1 : undefined };
     for (let nodeid = 1; nodeid <= count; nodeid += 1) {
       this.#nodes.push(
         new SimNode({
           nodeid,
-          nodes: count,
           seed: options.seed,
           agenda: this.#agenda,
           network: this.#network,
           checker: this.#checker,
-          quorum: [],
+          settings: () => simulatedSettings(nodeid, { nodes: count, ...this.#conf }),
           clockRate: setup.between(0.99, 1.01),
           onQuorum: () => this.#checkQuorum(),
-          acknowledged: (token, ok) => {
-            if (ok) this.#acknowledged.add(token);
-          },
+          acknowledged: (token) => void this.#acknowledged.add(token),
           trace: (id, text) => this.#note(`n${id}`, text),
         }),
       );
     }
   }
 
-  run(): void {
+  async run(): Promise<void> {
     const peaceAt = this.#options.durationMs - peaceMs;
     const faults: FaultOptions = {
       agenda: this.#agenda,
       network: this.#network,
       nodes: this.#nodes,
       random: new SeededRandom(this.#options.seed, "faults"),
+      changeKey: () => this.#changeKey(),
       endMs: peaceAt,
       trace: (text) => this.#note("--", text),
     };
@@ -100,9 +103,10 @@ class World {
     }
     this.#startLoad(peaceAt);
     scheduleFaults(faults);
-    this.#agenda.runUntil(peaceAt);
+    await this.#agenda.runUntil(peaceAt);
     healAll(faults);
-    this.#agenda.runUntil(this.#options.durationMs);
+    this.#repeatReloads();
+    await this.#agenda.runUntil(this.#options.durationMs);
     this.#checkLive();
     this.#checker.finish();
     this.#checkTrees();
@@ -123,6 +127,20 @@ class World {
     this.#options.print?.(line);
     this.#trace.push(line);
     if (this.#trace.length > traceMax) this.#trace.shift();
+  }
+
+  /** A new key on all machines, as an operator copies it; also crypto where there was none. */
+  #changeKey(): void {
+    const { version, key } = this.#conf;
+    this.#conf = { version: version + 1, key: (key ?? 0) + 1 };
+  }
+
+  /** Who missed a reload, in another partition or while it was down for one, is told again: as an operator does. */
+  #repeatReloads(): void {
+    for (const node of this.#nodes) {
+      if (node.running && node.configVersion < this.#conf.version) node.reload();
+    }
+    this.#agenda.after(reloadEveryMs, () => this.#repeatReloads());
   }
 
   /** Messages of their own and tree writes from everybody, until peace. */
@@ -167,8 +185,9 @@ class World {
   #checkQuorum(): void {
     const rings = new Map<string, number>();
     for (const node of this.#nodes) {
-      if (node.quorum?.quorate !== true || node.member === undefined) continue;
-      const { state, synchronising, ring } = node.member.snapshot();
+      if (node.member === undefined) continue;
+      const { state, synchronising, ring, quorum } = node.member;
+      if (!quorum.quorate) continue;
       if (state !== "operational" || synchronising) continue;
       rings.set(`${ring.rep}.${ring.seq}`, node.nodeid);
     }
@@ -181,17 +200,18 @@ class World {
   /** L1: all up, one ring, quorate, trees synchronised. */
   #checkLive(): void {
     const states = this.#nodes.map((node) => {
-      const snapshot = node.member?.snapshot();
+      const snapshot = node.member;
+      const tree = node.store?.status();
       const ring = snapshot === undefined ? "none" : `${snapshot.ring.rep}.${snapshot.ring.seq}`;
       return {
-        text: `node ${node.nodeid}: ${snapshot?.state ?? "down"} ring ${ring} quorate ${node.quorum?.quorate} tree ${node.store?.synced}`,
+        text: `node ${node.nodeid}: ${snapshot?.state ?? "down"} ring ${ring} quorate ${snapshot?.quorum.quorate} tree ${tree?.mode} configuration ${node.configVersion}`,
         good:
           snapshot?.state === "operational" &&
           !snapshot.synchronising &&
           snapshot.members.length === this.#nodes.length &&
-          node.quorum?.quorate === true &&
-          node.store?.synced === true &&
-          node.store.settled,
+          snapshot.quorum.quorate &&
+          tree?.mode === "synced" &&
+          node.configVersion === this.#conf.version,
       };
     });
     if (states.some((state) => !state.good)) {
@@ -204,6 +224,11 @@ class World {
 
   /** F3: equal trees; F1: what was acknowledged is there. */
   #checkTrees(): void {
+    for (const node of this.#nodes) {
+      if (node.store?.status().verified?.equal === false) {
+        throw new InvariantBroken("F3", `node ${node.nodeid} has found its tree to differ`);
+      }
+    }
     const digests = new Set(
       this.#nodes.map((node) => Buffer.from(node.store?.tree.checksum() ?? []).toString("hex")),
     );

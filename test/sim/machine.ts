@@ -1,0 +1,227 @@
+// The machine of one simulated process, as the production hosts ask for it: disk, sockets, vote server connections and the way between
+// its two threads. What was not flushed is gone with the process; nothing of a dead process acts any more.
+import type { ClientMachine } from "../../src/node/node.ts";
+import type { DeviceMachine } from "../../src/node/device/device-host.ts";
+import type { RingMachine } from "../../src/node/ring-thread.ts";
+import { RingThread } from "../../src/node/ring-thread.ts";
+import type { RingAction } from "../../src/node/ring/events.ts";
+import type { JournalChange } from "../../src/fs/commit-queue.ts";
+import type { TreeEntry } from "../../src/fs/entry.ts";
+import { decoded, type Decoded } from "../../src/bytes.ts";
+import type { Agenda } from "./agenda.ts";
+import type { SimClock } from "./clock.ts";
+import type { Network } from "./network.ts";
+import type { SeededRandom } from "./random.ts";
+import { addressOf } from "./settings.ts";
+import type { Stream, Streams } from "./streams.ts";
+
+/** What a node's device client finds around it; outlives the node's processes. */
+export interface DeviceSurroundings {
+  readonly host: string;
+  readonly streams: Streams;
+  /** The verdict of the operator's commands now, and how long they take. */
+  readonly heuristics: () => { readonly result: "pass" | "fail"; readonly tookMs: number };
+}
+
+/** What survives a crash: rows that were flushed (row 0 has the name ""), and what the ring stored. */
+export class Disk {
+  readonly rows = new Map<number, TreeEntry>();
+  ringSeq = 0;
+  tracking = 0;
+
+  constructor() {
+    const root = { inode: 0, parent: 0, version: 1, writer: 0, mtime: 1, type: 4, name: "" };
+    this.rows.set(0, { ...root, type: 4, data: new Uint8Array(0) });
+  }
+
+  apply({ stored, deleted, replaceAll }: JournalChange): void {
+    if (replaceAll === true) this.rows.clear();
+    for (const inode of deleted) this.rows.delete(inode);
+    for (const entry of stored) {
+      this.rows.set(entry.inode, entry.inode === 0 ? { ...entry, name: "", type: 4 } : entry);
+    }
+  }
+}
+
+export interface ProcessOptions {
+  readonly nodeid: number;
+  readonly agenda: Agenda;
+  readonly clock: SimClock;
+  readonly random: SeededRandom;
+  readonly network: Network;
+  readonly disk: Disk;
+  readonly device: DeviceSurroundings | undefined;
+  readonly observe: (action: RingAction) => void;
+  /** The ring sequence is stored; what was stored before it. */
+  readonly persisted: (before: number, after: number) => void;
+  /** votequorum's view has changed in the ring thread. */
+  readonly quorumChanged: () => void;
+}
+
+export class SimProcess {
+  readonly thread: RingThread;
+  readonly client: ClientMachine;
+  readonly #options: ProcessOptions;
+  readonly #up: Pipe;
+  readonly #down: Pipe;
+  /** The process has been started and not ended. */
+  #isRunning = true;
+  #received: ((datagram: Uint8Array, source: number) => void) | undefined;
+  readonly #streams = new Set<Stream>();
+  #toMain: Parameters<ClientMachine["open"]>[0] | undefined;
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+    const { agenda, random, clock } = options;
+    this.#up = new Pipe(agenda, random, () => this.#isRunning);
+    this.#down = new Pipe(agenda, random, () => this.#isRunning);
+    this.thread = new RingThread(this.#ringMachine(), (message) => {
+      if (message.kind === "quorum") options.quorumChanged();
+      this.#up.pass(() => this.#toMain?.received(message));
+    });
+    this.client = {
+      clock,
+      wallS: () => 1_700_000_000 + Math.floor(clock.now() / 1000),
+      soon: (act) => this.#later(0, act),
+      open: (port) => {
+        this.#toMain = port;
+        this.#up.pass(() => port.received({ kind: "loaded" }));
+        return {
+          post: (message) => this.#down.pass(() => this.thread.received(message)),
+          close: () => undefined,
+        };
+      },
+    };
+  }
+
+  /** A datagram of node `source`. */
+  receive(source: number, datagram: Uint8Array): void {
+    if (this.#isRunning) this.#received?.(datagram, source);
+  }
+
+  /** One flush of the journal: it takes a while, and is lost when the process dies before. */
+  commit(changes: readonly JournalChange[]): Promise<Decoded<undefined>> {
+    const { promise, resolve } = Promise.withResolvers<Decoded<undefined>>();
+    this.#later(this.#options.random.between(0.2, 12), () => {
+      for (const change of changes) this.#options.disk.apply(change);
+      resolve(decoded(undefined));
+    });
+    return promise;
+  }
+
+  /** The process dies: its system closes what it had open, if it has power. */
+  end(): void {
+    this.#isRunning = false;
+    this.#options.clock.stop();
+    for (const stream of this.#streams) this.#options.device?.streams.closeClient(stream);
+    this.#streams.clear();
+  }
+
+  #later(delayMs: number, act: () => void): void {
+    this.#options.agenda.after(delayMs, () => {
+      if (this.#isRunning) act();
+    });
+  }
+
+  #ringMachine(): RingMachine {
+    const { clock, random, disk, network, nodeid, observe } = this.#options;
+    return {
+      clock,
+      random,
+      observe,
+      device: this.#deviceMachine(),
+      storage: () => ({
+        ringSeq: () => ({ value: disk.ringSeq, damage: "" }),
+        storeRingSeq: (seq) => {
+          this.#options.persisted(disk.ringSeq, seq);
+          disk.ringSeq = seq;
+        },
+        tracking: () => disk.tracking,
+        storeTracking: (votes) => void (disk.tracking = votes),
+      }),
+      openSockets: async ({ received }) => {
+        this.#received = (datagram, source) => received(0, addressOf(source), datagram);
+        const sockets = {
+          sendMany: (
+            batch: readonly { readonly nodeid: number; readonly datagram: Uint8Array }[],
+          ) => {
+            for (const { nodeid: target, datagram } of batch)
+              network.send(nodeid, target, datagram);
+          },
+          reconfigure: async () => undefined,
+          close: () => void (this.#received = undefined),
+        };
+        return { ok: true, sockets };
+      },
+      schedule: () => undefined,
+      soon: (act) => this.#later(0, act),
+    };
+  }
+
+  #deviceMachine(): DeviceMachine {
+    const { device } = this.#options;
+    return {
+      connect: ({ id }, port) => {
+        if (device === undefined) throw new Error("this node has no quorum device");
+        const { streams, host } = device;
+        const event: typeof port.event = (happened) => {
+          if (this.#isRunning) port.event(happened);
+        };
+        const stream = streams.connect(host, {
+          connected: () => event({ kind: "connected", id }),
+          received: (bytes) => event({ kind: "received", id, bytes }),
+          closed: (reason) => event({ kind: "closed", id, reason, mayRetrySoon: true }),
+        });
+        this.#streams.add(stream);
+        return {
+          send: (bytes) => streams.send(stream, "up", bytes),
+          startTls: () => {
+            throw new Error("TLS is off in the simulator");
+          },
+          close: () => {
+            this.#streams.delete(stream);
+            streams.closeClient(stream);
+          },
+        };
+      },
+      commands: (limits) => {
+        let run = 0;
+        return {
+          limits,
+          start: (_commands, timeoutMs, done) => {
+            run += 1;
+            const mine = run;
+            if (device === undefined) return;
+            const { result, tookMs } = device.heuristics();
+            this.#later(Math.min(tookMs, timeoutMs), () => {
+              if (run === mine) done(tookMs > timeoutMs ? "fail" : result);
+            });
+          },
+          end: () => void (run += 1),
+        };
+      },
+    };
+  }
+}
+
+/** One direction between the two threads of a process: late, never out of order. */
+class Pipe {
+  readonly #agenda: Agenda;
+  readonly #random: SeededRandom;
+  readonly #isOpen: () => boolean;
+  #latest = 0;
+
+  constructor(agenda: Agenda, random: SeededRandom, isOpen: () => boolean) {
+    this.#agenda = agenda;
+    this.#random = random;
+    this.#isOpen = isOpen;
+  }
+
+  pass(act: () => void): void {
+    const at = this.#agenda.now + 0.02 + this.#random.exponential(0.05);
+    this.#latest = Math.max(at, this.#latest);
+    this.#agenda.after(this.#latest - this.#agenda.now, () => {
+      if (this.#isOpen()) act();
+    });
+  }
+}
