@@ -49,13 +49,18 @@ describe("the log", () => {
     expect(linesOf(lab)).toEqual([
       `the vote is taken back. Node 2 does not have the vote: ${reason}.`,
       "is split into {1} and {2}",
+      `Node 1 has the vote: ${reason}.`,
     ]);
     expect(lab.server.snapshot(lab.now).clusters[0]?.concerns).toEqual([
       { kind: "split", text: "split into {1} and {2}" },
     ]);
     for (const node of [a, b]) node.membership({ nodeId: 1, seq: 70 }, [1, 2]);
     lab.settle();
-    expect(linesOf(lab)).toEqual(["is not split any more", `Node 2 has the vote: ${both}.`]);
+    expect(linesOf(lab)).toEqual([
+      "is not split any more",
+      `Node 1 has the vote: ${both}.`,
+      `Node 2 has the vote: ${both}.`,
+    ]);
   });
 
   test("a lost node is said, shown as absent, and back again", () => {

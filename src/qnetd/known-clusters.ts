@@ -52,7 +52,7 @@ interface KnownNode {
   /** Undefined: it is connected. */
   leftAt: number | undefined;
   /** The last that was said of its vote. */
-  told: "yes" | "no" | undefined;
+  told: { readonly standing: "yes" | "no"; readonly text: string } | undefined;
 }
 
 interface Known {
@@ -216,12 +216,16 @@ export class KnownClusters {
     const node = known.nodes.get(client.nodeId);
     const standing = standingOf(client);
     // Every change of the ring has a moment without a vote.
-    if (node === undefined || standing === "waiting" || standing === node.told) return;
-    const isTakenBack = node.told === "yes";
-    node.told = standing;
-    if (standing === "yes") return log(known, "notice", sentence(client), call);
-    const text = `${isTakenBack ? "the vote is taken back. " : ""}${sentence(client)}`;
-    log(known, "warning", text, call);
+    if (node === undefined || standing === "waiting") return;
+    const { told } = node;
+    const text = sentence(client);
+    // A vote that is kept for another reason, when a partition has become the only one, is told too.
+    const isTold = standing === "yes" ? told?.text === text : told?.standing === "no";
+    if (isTold) return;
+    node.told = { standing, text };
+    if (standing === "yes") return log(known, "notice", text, call);
+    const before = told?.standing === "yes" ? "the vote is taken back. " : "";
+    log(known, "warning", `${before}${text}`, call);
   }
 
   #partitions(known: Known, cluster: Cluster, call: ObserveCall): void {

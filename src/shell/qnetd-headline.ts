@@ -12,8 +12,12 @@ export function headline(status: QnetdStatus): Headline {
   const { clusters, absent, clustersLeftOut, clients, warnings } = status;
   const worries = [
     ...warnings,
-    ...clusters.flatMap(({ name, concerns }) =>
-      concerns.map(({ text }) => `cluster "${printable(name)}": ${text}`),
+    ...clusters.flatMap(({ name, concerns, absent: missing }) =>
+      concerns.map(({ kind, text }) => {
+        const [only, ...others] = kind === "absent" ? missing : [];
+        const told = only !== undefined && others.length === 0 ? absentText(status, only) : text;
+        return `cluster "${printable(name)}": ${told}`;
+      }),
     ),
     ...absent.map(
       ({ name, absentMs }) =>

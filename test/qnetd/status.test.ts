@@ -325,8 +325,8 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
     b.close();
     one.lab.settle();
     one.lab.now += 600_000;
-    expect(head(one.lab)).toBe('Attention: cluster "sim": node 2 not connected');
     const line = "node 2: not connected since 2026-11-21 07:50 UTC (10 min), last from 127.0.0.1";
+    expect(head(one.lab)).toBe(`Attention: cluster "sim": ${line}`);
     expect(qnetdStatusText(statusOf(one.lab))).toContain(`\n  ${line}\n`);
     a.close();
     one.lab.settle();

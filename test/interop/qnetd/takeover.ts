@@ -1,4 +1,5 @@
 // A running cluster of Debian's vote server, taken over with its certificates by ours: the nodes are told nothing, and every text stays.
+// Then one node vanishes, and the log says so.
 import { reasonOf } from "../../../src/reason.ts";
 import { pending, ready, until } from "../wait.ts";
 import { difference, textsOf } from "./records.ts";
@@ -47,6 +48,20 @@ export async function takeover(program: ServerProgram): Promise<boolean> {
       },
       textsMsMax,
       "every text is as it was with the original",
+    );
+    await votes.powerLoss(votes.node(2));
+    const lost = "node 2 is not connected any more; connected: node 1";
+    const alone = "Node 1 has the vote: partition {1} is the only half";
+    await until(
+      async () => {
+        const log = votes.server.log();
+        return log.includes(lost) && log.includes(alone)
+          ? ready(undefined)
+          : pending(log.slice(-500));
+      },
+      textsMsMax,
+      "the log names the lost node and who has the vote now",
+      500,
     );
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     console.log(`ok    takeover     of an original server with its certificates  ${seconds} s`);
