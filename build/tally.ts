@@ -38,6 +38,7 @@ const interop: readonly Suite[] = [
   patient("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
   patient("compressed rings", "test/interop/compression.ts"),
   patient("names and addresses", "test/interop/names.ts"),
+  patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
   patient("device client with both servers", "test/interop/device.ts", "--short"),
 ];
 const x64 = ["--binary", "dist/quorate-linux-x64"];

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { DataPacket } from "./packet.ts";
+import { totemMessage } from "./testbed.ts";
 import { AHEAD_MAX, ASSEMBLIES_MAX, BEHIND_MAX, Window } from "./window.ts";
 
 const silenceMs = 2000;
@@ -210,6 +211,41 @@ describe("fragments", () => {
     expect(window.assembling).toBeLessThanOrEqual(ASSEMBLIES_MAX);
     expect(window.fragment(piece(1, 3, 2, data)).kind).toBe("expired");
     expect(window.fragment(piece(ASSEMBLIES_MAX + 5, 3, 2, data)).kind).toBe("kept");
+  });
+
+  test("what came of an mcast before is not lost when the ring sends it again", () => {
+    const window = new Window();
+    const message = totemMessage(50_000, 0, 3);
+    const first = pieces(1, message, 482);
+    const again = pieces(9, message, 482);
+    for (const packet of first) if (packet.fragment % 20 !== 7) window.fragment(packet);
+    const outcomes = again.map((packet) =>
+      packet.fragment % 20 === 3 ? undefined : window.fragment(packet),
+    );
+    const whole = outcomes.find((outcome) => outcome?.kind === "complete");
+    expect(whole?.kind === "complete" && Buffer.compare(whole.message, message)).toBe(0);
+    expect(window.assembling).toBe(0);
+  });
+
+  test("other messages, other sizes and other kinds are never mixed", () => {
+    const one = totemMessage(5000, 0, 3);
+    const other = totemMessage(5000, 0, 4);
+    const join = totemMessage(5000, 0, 3);
+    join[3] = 3;
+    const pairs = [
+      [pieces(1, one, 482), pieces(2, other, 482)],
+      [pieces(1, one, 1446), pieces(2, one, 482)],
+      [pieces(1, join, 482), pieces(2, join, 482)],
+      [pieces(1, one, 482), pieces(2, one, 482).map((packet) => ({ ...packet, method: 1 }))],
+    ];
+    for (const [before = [], after = []] of pairs) {
+      const window = new Window();
+      for (const packet of before.slice(0, -1)) window.fragment(packet);
+      for (const packet of after.slice(0, -1)) {
+        expect(window.fragment(packet).kind).toBe("kept");
+      }
+      expect(window.assembling).toBe(2);
+    }
   });
 
   test("a buffer too far behind the sender is released before its number comes again", () => {

@@ -1,14 +1,16 @@
 // What one remote host has sent us already: duplicates, fragments put together, and where its counter stands. Spec: knet.md §1.6,
 // §1.7. Unlike knet's, this window does not follow the data: a recorded packet that is sent again authenticates (§3.3), and must
 // not push the window to where the sender is not. It follows the host's pings, whose clock tells old ones from new.
-// Memory is bounded: 32 KiB of marks and 32 messages of 64 KiB a host.
+// Memory is bounded: 32 KiB of marks and 64 messages of 64 KiB a host.
+import { equalBytes } from "../../bytes.ts";
 import { type DataPacket, MESSAGE_BYTES_MAX, PING_EVERY_SEQ } from "./packet.ts";
 
 /** Numbers that lie further behind the sender's counter are too old. */
 export const BEHIND_MAX = 4096;
 /** None is further ahead of it: every 8191 messages a ping tells the counter, and one such ping may be lost. */
 export const AHEAD_MAX = 2 * PING_EVERY_SEQ;
-export const ASSEMBLIES_MAX = 32;
+/** Twice knet's: under loss many messages wait for their repetition at a time. */
+export const ASSEMBLIES_MAX = 64;
 const MODULUS = 65_536;
 /** Marks are kept by number modulo this: more than are ever near, and a divisor of the modulus. */
 const SLOTS = 32_768;
@@ -136,6 +138,7 @@ export class Window {
     if (!place(assembly, packet)) return { kind: "malformed" };
     assembly.present[packet.fragment - 1] = 1;
     assembly.count += 1;
+    if (packet.fragment === 1 && isMulticast(packet)) this.#resume(assembly);
     if (assembly.count < assembly.fragments || assembly.bytes === undefined)
       return { kind: "kept" };
     this.#assemblies.delete(packet.seq);
@@ -161,6 +164,18 @@ export class Window {
     };
     this.#assemblies.set(packet.seq, fresh);
     return fresh;
+  }
+
+  /**
+   * A message that the ring sends again has a new number and the same bytes: what came of it before is taken over. Otherwise a
+   * large one hardly ever arrives under loss, since all of its fragments would have to come at one attempt.
+   */
+  #resume(assembly: Assembly): void {
+    for (const [seq, earlier] of this.#assemblies) {
+      if (earlier === assembly || !beginsAlike(earlier, assembly)) continue;
+      for (let i = 1; i < assembly.fragments; i += 1) takeOver(assembly, earlier, i);
+      this.#assemblies.delete(seq);
+    }
   }
 
   #dropOldest(): void {
@@ -228,6 +243,32 @@ function isNear(ahead: number): boolean {
 
 function isBehind(from: number, seq: number): boolean {
   return distance(from, seq) > MODULUS / 2;
+}
+
+const MCAST_HEADER_BYTES = 45;
+const MCAST_TYPE = 1;
+
+/** An mcast begins with its ring and its number there (totem.md §1.4), so what begins alike is the same. */
+function isMulticast({ method, data }: DataPacket): boolean {
+  return method === 0 && data.length >= MCAST_HEADER_BYTES && data[3] === MCAST_TYPE;
+}
+
+function beginsAlike(one: Assembly, other: Assembly): boolean {
+  if (one.fragments !== other.fragments || one.size !== other.size) return false;
+  if (one.present[0] !== 1 || one.bytes === undefined || other.bytes === undefined) return false;
+  return equalBytes(one.bytes.subarray(0, one.size), other.bytes.subarray(0, other.size));
+}
+
+/** Fragment `i + 1`, if only the earlier assembly has it. */
+function takeOver(assembly: Assembly, earlier: Assembly, i: number): void {
+  if (assembly.present[i] === 1 || earlier.present[i] !== 1 || earlier.bytes === undefined) return;
+  const begin = i * earlier.size;
+  const isLast = i === earlier.fragments - 1;
+  const data = earlier.bytes.subarray(begin, begin + (isLast ? earlier.lastLength : earlier.size));
+  if (!isLast) assembly.bytes?.set(data, begin);
+  else if (!placeLast(assembly, data)) return;
+  assembly.present[i] = 1;
+  assembly.count += 1;
 }
 
 /** Copies a fragment to its place; false when its length contradicts the others or the message would be too long. */
