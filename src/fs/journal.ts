@@ -12,7 +12,7 @@ import { drizzle } from "drizzle-orm/libsql/sqlite3";
 import { blob, customType, integer, sqliteTable } from "drizzle-orm/sqlite-core";
 import { bytesOf, type Decoded, decoded, malformed } from "../bytes.ts";
 import { flushDirectory } from "../durable-file.ts";
-import { closeFd, lockFile } from "../libc.ts";
+import { closeFd, errnoName, lockFile } from "../libc.ts";
 import type { JournalChange } from "./commit-queue.ts";
 import { directoryType, fileType, type TreeEntry } from "./entry.ts";
 import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
@@ -270,7 +270,7 @@ async function lockDirectory(directory: string, triesMax: number): Promise<Decod
     if (locked.ok) return decoded(locked.fd);
     if (locked.errno !== EAGAIN) {
       return malformed(
-        `${path} cannot be locked (${locked.call}: errno ${locked.errno}): make the directory writable for this node`,
+        `${path} cannot be locked (${locked.call}: ${errnoName(locked.errno)}): make the directory writable for this node`,
       );
     }
     if (tries >= triesMax) {

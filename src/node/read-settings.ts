@@ -298,7 +298,7 @@ function readAddresses(
     const address = resolved.get(item.value);
     if (address === undefined) {
       throw new ConfError(
-        `failed to parse node address '${item.value}': it is no IP address, and no name that this machine can resolve (DNS, /etc/hosts) in the family of totem.ip_version`,
+        `failed to parse node address '${item.value}': it is neither an address of the family of totem.ip_version, nor a name that this machine can resolve to one (DNS, /etc/hosts)`,
         item.line,
       );
     }

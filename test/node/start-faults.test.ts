@@ -56,9 +56,10 @@ function layOut(name: string, text: string, authkey: Uint8Array = key): string {
 function start(
   root: string,
   name: string,
+  mount: readonly string[] = ["--no-mount"],
 ): ReturnType<typeof Bun.spawn> & { ended: Promise<Ended> } {
   const child = Bun.spawn(
-    [process.execPath, `${home}/src/main.ts`, "node", "--root", root, "--name", name, "--no-mount"],
+    [process.execPath, `${home}/src/main.ts`, "node", "--root", root, "--name", name, ...mount],
     { stdin: "ignore", stdout: "ignore", stderr: "pipe", timeout: 60_000, killSignal: "SIGKILL" },
   );
   running.push(child);
@@ -105,6 +106,16 @@ test("no configuration at all, no key, a short key", async () => {
   const missing = await start(root, "a1").ended;
   expect(missing.code).toBe(8);
   expect(sentence(missing)).toContain("Could not open");
+});
+
+test("what nothing can be mounted on ends a node before it joins", async () => {
+  const root = layOut("a", conf(["a1"], "127.21.5"));
+  const full = await start(root, "a1", ["--mount", `${root}/etc`]).ended;
+  expect(full.code).toBe(1);
+  expect(sentence(full)).toContain(`${root}/etc is not empty (corosync)`);
+  const file = await start(root, "a1", ["--mount", `${root}/etc/corosync/authkey`]).ended;
+  expect(sentence(file)).toContain("authkey is not a directory");
+  for (const { error } of [full, file]) expect(error).not.toContain("A new membership");
 });
 
 test("a taken port names address and port", async () => {

@@ -48,9 +48,9 @@ export class FuseMount {
    * ENOSYS: no FUSE here; EBUSY: a living mount or other files are there; ENOTDIR, ENOENT: the target; EIO: the rest.
    */
   static async mount(options: MountOptions): Promise<Outcome<FuseMount>> {
-    const target = await absolute(options.target);
-    const prepared = await prepare(target, options.log);
+    const prepared = await prepareMountPoint(options.target, options.log);
     if (!prepared.ok) return prepared;
+    const target = prepared.value;
     const device = options.device ?? "/dev/fuse";
     const opened = openFuse(device);
     if (!opened.ok) return refuse(...deviceProblem(device, opened.errno));
@@ -143,7 +143,15 @@ async function absolute(target: string): Promise<string> {
   }
 }
 
-async function prepare(target: string, log: MountOptions["log"]): Promise<Outcome<undefined>> {
+/**
+ * Makes the directory, or says why nothing could be mounted there: before anything that a failed start would disturb. Answers its
+ * path without links.
+ */
+export async function prepareMountPoint(
+  directory: string,
+  log: MountOptions["log"],
+): Promise<Outcome<string>> {
+  const target = await absolute(directory);
   const repaired = await repair(target, log);
   if (!repaired.ok) return repaired;
   try {
@@ -152,7 +160,7 @@ async function prepare(target: string, log: MountOptions["log"]): Promise<Outcom
       return refuse("ENOTDIR", `${target} is not a directory, so nothing can be mounted on it`);
     }
     const names = await readdir(target);
-    if (names.length === 0) return { ok: true, value: undefined };
+    if (names.length === 0) return { ok: true, value: target };
     return refuse(
       "EBUSY",
       `${target} is not empty (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}): ` +

@@ -5,7 +5,8 @@ import { hostname } from "node:os";
 import { onScarceDescriptors } from "../../free-descriptors.ts";
 import { groupId } from "../../libc.ts";
 import { type ClusterInfo, ConfigurationTree } from "../../fs/fs.ts";
-import { FuseMount } from "../../fs/fuse/mount.ts";
+import type { Errno } from "../../fs/files.ts";
+import { FuseMount, prepareMountPoint } from "../../fs/fuse/mount.ts";
 import { absentBindings } from "../../node/link/own-addresses.ts";
 import { loadSettings } from "../../node/load-settings.ts";
 import { RingThreadClient } from "../../node/node.ts";
@@ -115,6 +116,7 @@ class RunningNode {
   async start(): Promise<void> {
     this.#catchSignals();
     const tree = await this.#openTree();
+    await this.#checkMountPoint();
     await this.#startRing(tree);
     this.#serveApi(tree);
     this.#serveDeviceTool();
@@ -294,6 +296,14 @@ class RunningNode {
     this.#cluster.onReloaded(() => void socket.update());
   }
 
+  /** What could not be mounted on would else be found after the node has joined its cluster. */
+  async #checkMountPoint(): Promise<void> {
+    const target = this.#options.mount;
+    if (target === undefined) return;
+    const point = await prepareMountPoint(target, (level, text) => this.#logFuse(level, text));
+    if (!point.ok && !isWithoutRight(point.errno)) throw new CommandFailure(point.reason);
+  }
+
   /** Without the right to mount the node runs all the same (`quorate fs` works); any other obstacle is an error. */
   async #mountTree(tree: ConfigurationTree): Promise<void> {
     const target = this.#options.mount;
@@ -305,7 +315,7 @@ class RunningNode {
       target,
       files: tree,
       gid: groupId("www-data") ?? 0,
-      log: (level, text) => this.#options.log({ kind: "log", level, subsystem: "FUSE", text }),
+      log: (level, text) => this.#logFuse(level, text),
     });
     if (mounted.ok) {
       this.#mount = mounted.value;
@@ -316,8 +326,7 @@ class RunningNode {
       void mounted.value.ended.then((reason) => this.#end.resolve({ code: exitFailed, reason }));
       return;
     }
-    if (mounted.errno !== "EACCES" && mounted.errno !== "ENOSYS")
-      throw new CommandFailure(mounted.reason);
+    if (!isWithoutRight(mounted.errno)) throw new CommandFailure(mounted.reason);
     this.#mountReason = mounted.reason;
     this.#log("warning", `${mounted.reason}; the tree is served by "quorate fs" only`);
   }
@@ -342,9 +351,17 @@ class RunningNode {
     this.#warned = new Set(warnings);
   }
 
+  #logFuse(level: LogAction["level"], text: string): void {
+    this.#options.log({ kind: "log", level, subsystem: "FUSE", text });
+  }
+
   #log(level: LogAction["level"], text: string): void {
     this.#options.log({ kind: "log", level, subsystem: "MAIN", text });
   }
+}
+
+function isWithoutRight(errno: Errno): boolean {
+  return errno === "EACCES" || errno === "ENOSYS";
 }
 
 function clusterInfo(settings: NodeSettings): ClusterInfo {
