@@ -29,8 +29,7 @@ export function logger(options: LogOptions): (line: LogAction) => void {
 
 /** `timeMs` undefined: the journald form. Control characters of foreign text never reach the terminal. */
 export function logLine(line: LogAction, timeMs: number | undefined): string {
-  // eslint-disable-next-line no-control-regex -- that is the point
-  const text = line.text.replace(/[\u0000-\u001f\u007f]/g, "?").trimEnd();
+  const text = line.text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?").trimEnd();
   const subsystem = `[${line.subsystem.padEnd(6)}]`;
   if (timeMs === undefined) return `<${priorities[line.level]}>${subsystem} ${text}`;
   return `${new Date(timeMs).toISOString()} ${line.level.padEnd(7)} ${subsystem} ${text}`;

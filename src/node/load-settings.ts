@@ -33,8 +33,17 @@ export async function loadSettings(
   when: "starting" | "running" = "starting",
 ): Promise<SettingsResult> {
   const text = await readText(paths.conf);
-  if (!text.ok) return text;
-  const conf = parseConf(text.value);
+  return text.ok ? settingsOfText(text.value, paths, name, when) : text;
+}
+
+/** The same of a text (bytes as characters) that is not in force yet; `paths.conf` names it in the sentences. */
+export async function settingsOfText(
+  text: string,
+  paths: ConfigPaths,
+  name?: string,
+  when: "starting" | "running" = "starting",
+): Promise<SettingsResult> {
+  const conf = parseConf(text);
   if (!conf.ok) return { ok: false, reason: `${paths.conf}:${conf.line}: ${conf.reason}` };
   const localAddresses = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])

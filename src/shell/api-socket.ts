@@ -5,6 +5,7 @@ import { basename, dirname } from "node:path";
 import type { Hono } from "hono";
 import { Directory } from "../directory.ts";
 import { pauseWhenScarce } from "../free-descriptors.ts";
+import { bodyBytesMax } from "./api.ts";
 
 const probeMs = 2000;
 
@@ -30,10 +31,12 @@ export function isAnswered(path: string): Promise<boolean> {
 export function listen(app: Hono, path: string): ApiSocket {
   // Only the owner connects, and waits as long as the node does: a reload may wait for a name server. Bun's types allow it for TCP only.
   const unlimited: object = { idleTimeout: 0 };
+  // Longer bodies are never held: the largest that a route takes is a file, whose refusal in words is for what is a little longer.
+  const maxRequestBodySize = 2 * bodyBytesMax;
   const serve = () => {
     using directory = Directory.open(dirname(path), { isMade: true });
     directory.remove(basename(path));
-    const server = Bun.serve({ unix: path, fetch: app.fetch, ...unlimited });
+    const server = Bun.serve({ unix: path, fetch: app.fetch, maxRequestBodySize, ...unlimited });
     directory.settleSocket(basename(path), 0o600, -1);
     return server;
   };

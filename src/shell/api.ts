@@ -2,14 +2,18 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
-import { byteStringOfText, textOfByteString } from "../bytes.ts";
 import type { Errno, Files, Outcome } from "../fs/files.ts";
+import { corosyncConfPath } from "../fs/rules.ts";
 import type { ReloadOutcome } from "../node/reloader.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
+import { pathOfText, textOfPath } from "./path-text.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
 
-const bodyBytesMax = 1024 * 1024;
+/** A file of the tree. */
+export const bodyBytesMax = 1024 * 1024;
+/** Of every other body; the longest has two paths, or a line for the cluster log. */
+const jsonBytesMax = 64 * 1024;
 const pathBytesMax = 4096;
 
 export interface ApiSource {
@@ -21,6 +25,8 @@ export interface ApiSource {
   readonly cancelWaitForAll: () => Promise<{ readonly ok: boolean; readonly reason: string }>;
   /** A line for the cluster log of all nodes. */
   readonly logToCluster: (line: ClusterLogLine) => void;
+  /** Why the cluster could not use this corosync.conf, a sentence; "" when it could. */
+  readonly confProblem: (content: Uint8Array) => Promise<string>;
   /** All nodes read corosync.conf again; the answer is this node's. */
   readonly reload: () => Promise<ReloadOutcome>;
 }
@@ -48,15 +54,20 @@ const httpStatus: Readonly<Record<Errno, 400 | 403 | 404 | 409 | 413 | 500 | 503
   EPERM: 403,
 };
 
-/** A path as people write it ("/nodes/pve1/…"): text, leading and trailing slashes do not count. */
+/** A path as people write it ("/nodes/pve1/…", path-text.ts): leading and trailing slashes do not count. */
 const pathSchema = v.pipe(
   v.string(),
   v.maxLength(pathBytesMax),
-  v.check((text) => !text.includes("\0"), "a path has no NUL"),
-  v.transform((text) => byteStringOfText(text.replace(/^\/+|\/+$/g, ""))),
+  v.transform((text) => pathOfText(text).replace(/^\/+|\/+$/g, "")),
+  v.check((path) => !path.includes("\0"), "a path has no NUL"),
 );
 const pathQuery = v.object({ path: pathSchema });
-const moveBody = v.object({ from: pathSchema, to: pathSchema });
+const putQuery = v.object({ path: pathSchema, force: v.optional(v.literal("1")) });
+const moveBody = v.object({
+  from: pathSchema,
+  to: pathSchema,
+  force: v.optional(v.boolean()),
+});
 const mtimeBody = v.object({
   path: pathSchema,
   seconds: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff)),
@@ -111,6 +122,8 @@ export function buildApi(source: ApiSource): Hono {
       404,
     ),
   );
+  const short = bodyLimit({ maxSize: jsonBytesMax, onError: tooLong });
+  app.use(async (c, next) => (isFile(c.req) ? next() : short(c, next)));
   app.get("/v1/status", async (c) => c.json(await source.status()));
   app.post("/v1/log", async (c) => {
     source.logToCluster(checked(logBody, await c.req.json().catch(() => undefined)));
@@ -118,7 +131,7 @@ export function buildApi(source: ApiSource): Hono {
   });
   quorumRoutes(app, source);
   readRoutes(app, source.files);
-  changeRoutes(app, source.files);
+  changeRoutes(app, source);
   return app;
 }
 
@@ -152,11 +165,11 @@ function readRoutes(app: Hono, files: Files): void {
   app.get("/v1/tree/list", (c) => {
     const { path } = checked(pathQuery, c.req.query());
     const entries = valueOf(files.list(path)).map(({ name, stat }) => ({
-      name: textOfByteString(name),
+      name: textOfPath(name),
       ...stat,
       target:
         stat.type === "symlink"
-          ? textOfByteString(valueOf(files.readlink(path === "" ? name : `${path}/${name}`)))
+          ? textOfPath(valueOf(files.readlink(path === "" ? name : `${path}/${name}`)))
           : undefined,
     }));
     return c.json({ entries });
@@ -170,10 +183,22 @@ function readRoutes(app: Hono, files: Files): void {
   app.get("/v1/tree/dump", (c) => c.json({ entries: valueOf(dumpTree(files)) }));
 }
 
-function changeRoutes(app: Hono, files: Files): void {
+function changeRoutes(app: Hono, source: ApiSource): void {
+  const { files } = source;
+  /** A corosync.conf that no node could use never gets its name, unless somebody insists. */
+  const judge = async (path: string, isForced: boolean, content: () => Outcome<Uint8Array>) => {
+    if (path !== corosyncConfPath || isForced) return;
+    const read = content();
+    if (!read.ok) return; // The change itself says why.
+    const problem = await source.confProblem(read.value);
+    if (problem === "") return;
+    const reason = `nothing was changed, for the cluster could not use it: ${problem}. Correct it, or insist with --force`;
+    throw new Refusal({ errno: "EINVAL", reason }, 400);
+  };
   app.put("/v1/tree/file", bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }), async (c) => {
-    const { path } = checked(pathQuery, c.req.query());
+    const { path, force } = checked(putQuery, c.req.query());
     const data = new Uint8Array(await c.req.arrayBuffer());
+    await judge(path, force === "1", () => ({ ok: true, value: data }));
     valueOf(await replaceFile(files, path, data));
     return c.body(null, 204);
   });
@@ -193,10 +218,23 @@ function changeRoutes(app: Hono, files: Files): void {
     return c.body(null, 204);
   });
   app.post("/v1/tree/move", async (c) => {
-    const { from, to } = checked(moveBody, await c.req.json().catch(() => undefined));
+    const { from, to, force } = checked(moveBody, await c.req.json().catch(() => undefined));
+    await judge(to, force === true, () => files.read(from));
     valueOf(await files.rename(from, to));
     return c.body(null, 204);
   });
+}
+
+/** The one request with a large body. */
+function isFile({ method, path }: { readonly method: string; readonly path: string }): boolean {
+  return method === "PUT" && path === "/v1/tree/file";
+}
+
+function tooLong(): never {
+  throw new Refusal(
+    { errno: "EREQUEST", reason: `a request has at most ${jsonBytesMax} bytes` },
+    413,
+  );
 }
 
 function tooLarge(): never {
@@ -217,7 +255,7 @@ export async function replaceFile(
 ): Promise<Outcome<undefined>> {
   const existing = files.stat(path);
   if (existing.ok && existing.value.type === "directory") {
-    return { ok: false, errno: "EISDIR", reason: `${textOfByteString(path)} is a directory` };
+    return { ok: false, errno: "EISDIR", reason: `${textOfPath(path)} is a directory` };
   }
   const temporary = `${path}.tmp.${process.pid}.${nextTemporary()}`;
   const created = await files.create(temporary);

@@ -132,14 +132,24 @@ function reloadVerb(cli: CAC): void {
 function fsVerb(cli: CAC): void {
   rootOption(cli.command("fs <verb> [...args]", "The tree without a mount: list, read, write"))
     .option("--json", "For scripts")
+    .option("-r, --recursive", "All below as well (ls)")
+    .option(
+      "-p, --parents",
+      "Directories above that are missing as well, no error if it is there (mkdir)",
+    )
+    .option("--force", "A corosync.conf that the cluster could not use too (put, mv)")
     .example("quorate fs ls nodes/pve1/qemu-server")
     .example("quorate fs put datacenter.cfg ./datacenter.cfg")
+    .example("quorate fs get nodes/pve1 ./backup-of-pve1")
     .action(
       async (verb: string, args: readonly string[], options: Readonly<Record<string, unknown>>) => {
         const { fsCommand } = await import("./command/fs.ts");
         return fsCommand({
           root: String(options["root"]),
           json: options["json"] === true,
+          isRecursive: options["recursive"] === true,
+          withParents: options["parents"] === true,
+          isForced: options["force"] === true,
           verb,
           args: args.map(String),
           write,

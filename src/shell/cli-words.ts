@@ -1,5 +1,6 @@
 // What the parts of the command table share: words out of cac's option values, the option every verb has, and the output.
 import type { Command } from "cac";
+import { printable } from "./table.ts";
 
 /** cac makes numbers of digits. */
 export function wordOf(value: unknown): string | undefined {
@@ -18,11 +19,28 @@ export function rootOption(command: Command): Command {
   });
 }
 
+/** Clears the screen: the one order to a terminal that `write` lets through. */
+export const clearScreen = "\u001b[H\u001b[2J";
+
+/** Standard output or error, as far as it is written to here. */
+export interface Shown {
+  readonly isTTY?: boolean;
+  write(text: string | Uint8Array): unknown;
+}
+
+/** Writes; to a terminal nothing but text, for names and contents come from other nodes. A pipe or file gets what there is. */
+export function show(stream: Shown, text: string | Uint8Array): void {
+  if (stream.isTTY !== true) return void stream.write(text);
+  const plain = typeof text === "string" ? text : new TextDecoder().decode(text);
+  const own = plain.startsWith(clearScreen) ? clearScreen : "";
+  stream.write(own + printable(plain.slice(own.length), "?", "\n\t"));
+}
+
 export function write(text: string | Uint8Array): void {
-  process.stdout.write(text);
+  show(process.stdout, text);
 }
 
 /** What a person should read and a script should not. */
 export function note(text: string | Uint8Array): void {
-  process.stderr.write(text);
+  show(process.stderr, text);
 }

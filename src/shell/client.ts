@@ -24,6 +24,8 @@ const listSchema = v.object({
 });
 export type ListedEntry = v.InferOutput<typeof listSchema>["entries"][number];
 
+const typeSchema = v.object({ type: v.picklist(["directory", "file", "symlink"]) });
+
 const dumpSchema = v.object({
   entries: v.array(
     v.object({
@@ -58,6 +60,17 @@ const statusSchema = v.looseObject({
   mount: v.looseObject({ target: v.string(), reason: v.string() }),
 });
 
+/** What a running node refused; `errno` as in files.ts, or EREQUEST for a wrong request. */
+export class NodeRefusal extends CommandFailure {
+  readonly errno: string;
+  readonly reason: string;
+  constructor(errno: string, reason: string) {
+    super(`${reason} (${errno})`);
+    this.errno = errno;
+    this.reason = reason;
+  }
+}
+
 export class NodeClient {
   readonly #socket: string;
   readonly #patienceMs: number;
@@ -76,8 +89,14 @@ export class NodeClient {
   }
 
   async list(path: string): Promise<readonly ListedEntry[]> {
-    const response = await this.#request("GET", `/v1/tree/list?${query({ path })}`);
+    const response = await this.#onTree(path, "GET", `/v1/tree/list?${query({ path })}`);
     return v.parse(listSchema, await response.json()).entries;
+  }
+
+  /** What is at a path. */
+  async typeOf(path: string): Promise<ListedEntry["type"]> {
+    const response = await this.#onTree(path, "GET", `/v1/tree/stat?${query({ path })}`);
+    return v.parse(typeSchema, await response.json()).type;
   }
 
   async dump(): Promise<readonly DumpEntry[]> {
@@ -86,29 +105,34 @@ export class NodeClient {
   }
 
   async read(path: string): Promise<Uint8Array> {
-    const response = await this.#request("GET", `/v1/tree/file?${query({ path })}`);
+    const response = await this.#onTree(path, "GET", `/v1/tree/file?${query({ path })}`);
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  async put(path: string, data: Uint8Array): Promise<void> {
-    await this.#request("PUT", `/v1/tree/file?${query({ path })}`, data);
+  /** `isForced`: a corosync.conf that the cluster could not use is put all the same. */
+  async put(path: string, data: Uint8Array, isForced = false): Promise<void> {
+    const how = query({ path, ...(isForced ? { force: "1" } : {}) });
+    await this.#onTree(path, "PUT", `/v1/tree/file?${how}`, data);
   }
 
   async remove(path: string): Promise<void> {
-    await this.#request("DELETE", `/v1/tree/file?${query({ path })}`);
+    await this.#onTree(path, "DELETE", `/v1/tree/file?${query({ path })}`);
   }
 
   async mkdir(path: string): Promise<void> {
-    await this.#request("POST", `/v1/tree/directory?${query({ path })}`);
+    await this.#onTree(path, "POST", `/v1/tree/directory?${query({ path })}`);
   }
 
-  async move(from: string, to: string): Promise<void> {
-    await this.#request("POST", "/v1/tree/move", JSON.stringify({ from, to }));
+  /** `isForced`: as for `put`. */
+  async move(from: string, to: string, isForced = false): Promise<void> {
+    const body = JSON.stringify({ from, to, force: isForced });
+    await this.#onTree(`${from} to ${to}`, "POST", "/v1/tree/move", body);
   }
 
   /** `seconds`: Unix time; 0 on a lock asks for its release. */
   async setMtime(path: string, seconds: number): Promise<void> {
-    await this.#request("POST", "/v1/tree/mtime", JSON.stringify({ path, seconds }));
+    const body = JSON.stringify({ path, seconds });
+    await this.#onTree(path, "POST", "/v1/tree/mtime", body);
   }
 
   async setExpectedVotes(votes: number): Promise<void> {
@@ -127,6 +151,21 @@ export class NodeClient {
   async reload(): Promise<ReloadAnswer> {
     const response = await this.#request("POST", "/v1/reload", undefined, false);
     return v.parse(reloadSchema, await response.json());
+  }
+
+  /** A request about an object of the tree: a refusal names it. */
+  async #onTree(
+    subject: string,
+    method: string,
+    path: string,
+    body?: string | Uint8Array,
+  ): Promise<Response> {
+    try {
+      return await this.#request(method, path, body);
+    } catch (error) {
+      if (!(error instanceof NodeRefusal)) throw error;
+      throw new NodeRefusal(error.errno, `${subject === "" ? "/" : subject}: ${error.reason}`);
+    }
   }
 
   async #request(
@@ -171,7 +210,7 @@ export class NodeClient {
     }
     const { errno, reason } = fault.output.error;
     if (errno === "ECONFIG") throw new CommandFailure(reason, exitConfiguration);
-    throw new CommandFailure(`${reason} (${errno})`);
+    throw new NodeRefusal(errno, reason);
   }
 }
 

@@ -29,9 +29,9 @@ export function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
-/** A foreign name on its way to people: nothing in it that steers a terminal or turns the direction of writing. */
-export function printable(name: string, instead = "?"): string {
-  return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, instead);
+/** A foreign text on its way to people: nothing in it that steers a terminal or turns the direction of writing, but `kept`. */
+export function printable(text: string, instead = "?", kept = ""): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (found) => (kept.includes(found) ? found : instead));
 }
 
 /** IPv4 peers of an IPv6 socket as people know them. */

@@ -1,9 +1,10 @@
 // Every stored and generated object below the root, as `quorate fs dump` prints it; the same columns on every node.
 import { createHash } from "node:crypto";
-import { textOfByteString } from "../bytes.ts";
 import type { FileStat, Files, Outcome } from "../fs/files.ts";
+import { textOfPath } from "./path-text.ts";
 
 export interface DumpEntry {
+  /** As path-text.ts writes it. */
   readonly path: string;
   readonly type: FileStat["type"];
   readonly mode: string;
@@ -46,12 +47,12 @@ function dumpEntry(files: Files, path: string, stat: FileStat): Outcome<DumpEntr
   if (stat.type === "symlink") {
     const link = files.readlink(path);
     if (!link.ok) return link;
-    target = textOfByteString(link.value);
+    target = textOfPath(link.value);
   }
   return {
     ok: true,
     value: {
-      path: textOfByteString(path),
+      path: textOfPath(path),
       type: stat.type,
       mode: stat.mode.toString(8).padStart(4, "0"),
       size: stat.size,

@@ -1,9 +1,9 @@
 // One look at a status, or one a second until somebody ends it (--watch).
 import { setTimeout as wait } from "node:timers/promises";
+import { clearScreen } from "./cli-words.ts";
 import { CommandFailure } from "./exit.ts";
 
 const everyMsDefault = 1000;
-const clearScreen = "\u001b[H\u001b[2J";
 
 export interface Sight {
   /** With its end of line. */

@@ -194,8 +194,9 @@ export class ReloadCluster {
   }
 
   /** As Proxmox's tools do: a new file beside it, then one rename. */
+  /** Into the tree whatever it is: what the nodes make of a faulty file is what the tests are about. */
   async write(nodeid: number, conf: string): Promise<void> {
-    await this.client(nodeid).put("corosync.conf", new TextEncoder().encode(conf));
+    await this.client(nodeid).put("corosync.conf", new TextEncoder().encode(conf), true);
   }
 
   async close(): Promise<void> {

@@ -96,6 +96,15 @@ test("what only a restart brings is named and not taken", async () => {
 
 test("a faulty file changes nothing, and everybody says why", async () => {
   const conf = cluster.conf({ version: 6, nodes: trio, totem: ["join: 20"] });
+  for (const [faulty, why] of [
+    [conf, /corosync\.conf(:\d+)?: .*The join timeout parameter \(20 ms\).*insist with --force/],
+    [conf.replace("join: 20\n", "join: 20\n}\n}\n"), /corosync\.conf:\d+: /],
+    [cluster.conf({ version: 4, nodes: trio }), /config_version is 4 and the cluster runs 5/],
+    [cluster.conf({ version: 6, nodes: [1, 3] }), /nothing was changed, for the cluster could not/],
+  ] as const) {
+    const put = cluster.client(2).put("corosync.conf", new TextEncoder().encode(faulty));
+    expect(String(await put.catch((error: unknown) => error))).toMatch(why);
+  }
   await cluster.write(2, conf);
   const states = await cluster.all(trio, ({ cluster: { reload } }) => reload?.ok === false);
   for (const { cluster: settings } of states) {

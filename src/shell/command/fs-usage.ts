@@ -2,7 +2,8 @@
 
 export const fsUsage = `ls [PATH]            list a directory
 cat PATH             print a file
-put PATH [FILE]      replace a file with FILE's content (default: standard input)
+get PATH [FILE]      copy a file or a directory to FILE, which must not exist (default: the same name here)
+put PATH [FILE]      replace a file with FILE's content (default: standard input); a directory: all that is in it
 mkdir PATH           make a directory
 rm PATH              remove a file or an empty directory
 mv FROM TO           rename

@@ -1,17 +1,20 @@
 // `quorate fs …`: the tree without a mount. Changes are answered once the cluster has agreed and this node has stored them.
-import { readFile } from "node:fs/promises";
-import { reasonOf } from "../../reason.ts";
 import { NodeClient, type ListedEntry } from "../client.ts";
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { belowOf, getTree, makeDirectory, putFrom, readInput } from "./fs-copy.ts";
 import { fsUsage } from "./fs-usage.ts";
 import { nodePaths } from "../paths.ts";
 import type { DumpEntry } from "../tree-dump.ts";
 
-const fileBytesMax = 1024 * 1024;
-
 export interface FsOptions {
   readonly root: string;
   readonly json: boolean;
+  /** ls: all below as well. */
+  readonly isRecursive?: boolean;
+  /** mkdir: what is missing above as well. */
+  readonly withParents?: boolean;
+  /** put, mv: a corosync.conf that the cluster could not use too. */
+  readonly isForced?: boolean;
   readonly verb: string;
   readonly args: readonly string[];
   readonly write: (bytes: string | Uint8Array) => void;
@@ -21,26 +24,34 @@ export interface FsOptions {
 export async function fsCommand(options: FsOptions): Promise<number> {
   const client = new NodeClient(nodePaths(options.root).socket);
   const [first, second] = options.args;
+  const isForced = options.isForced === true;
   switch (options.verb) {
     case "ls":
       expectArgs(options, 0, 1);
-      return list(options, await client.list(first ?? ""));
+      return list(options, await listed(client, first ?? "", options.isRecursive === true));
     case "cat":
       options.write(await client.read(required(options, first)));
       return exitOk;
-    case "put":
-      expectArgs(options, 1, 2);
-      await client.put(required(options, first), await input(options, second));
+    case "get":
+      await getTree(client, required(options, first), second);
       return exitOk;
-    case "mkdir":
-      await client.mkdir(required(options, first));
+    case "put": {
+      const path = required(options, first);
+      if (second !== undefined && second !== "-") await putFrom(client, path, second, isForced);
+      else await client.put(path, readInput("standard input", await options.stdin()), isForced);
       return exitOk;
+    }
+    case "mkdir": {
+      const path = required(options, first);
+      await (options.withParents === true ? makeDirectory(client, path) : client.mkdir(path));
+      return exitOk;
+    }
     case "rm":
       await client.remove(required(options, first));
       return exitOk;
     case "mv":
       expectArgs(options, 2, 2);
-      await client.move(required(options, first), required(options, second));
+      await client.move(required(options, first), required(options, second), isForced);
       return exitOk;
     case "dump":
       expectArgs(options, 0, 0);
@@ -51,6 +62,17 @@ export async function fsCommand(options: FsOptions): Promise<number> {
         exitUsage,
       );
   }
+}
+
+/** A directory's entries; those of everything below with their paths from there. */
+async function listed(
+  client: NodeClient,
+  path: string,
+  isRecursive: boolean,
+): Promise<readonly ListedEntry[]> {
+  if (!isRecursive) return client.list(path);
+  const below = await belowOf(client, path);
+  return below.map(({ entry, from }) => ({ ...entry, name: from }));
 }
 
 function expectArgs(options: FsOptions, min: number, max: number): void {
@@ -67,7 +89,7 @@ function expectArgs(options: FsOptions, min: number, max: number): void {
 
 /** The path of a verb that needs one, and nothing more than it takes. */
 function required(options: FsOptions, path: string | undefined): string {
-  const most = options.verb === "put" || options.verb === "mv" ? 2 : 1;
+  const most = ["get", "put", "mv"].includes(options.verb) ? 2 : 1;
   expectArgs(options, 1, most);
   if (path === undefined || path === "") {
     throw new CommandFailure(
@@ -76,24 +98,6 @@ function required(options: FsOptions, path: string | undefined): string {
     );
   }
   return path;
-}
-
-async function input(options: FsOptions, file: string | undefined): Promise<Uint8Array> {
-  const data = file === undefined || file === "-" ? await options.stdin() : await readInput(file);
-  if (data.length > fileBytesMax) {
-    throw new CommandFailure(
-      `a file of the tree holds at most 1 MiB; this one has ${data.length} bytes (EFBIG)`,
-    );
-  }
-  return data;
-}
-
-async function readInput(file: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(file));
-  } catch (error) {
-    throw new CommandFailure(`cannot read ${file}: ${reasonOf(error)}`);
-  }
 }
 
 function list(options: FsOptions, entries: readonly ListedEntry[]): number {

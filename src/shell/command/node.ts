@@ -14,6 +14,7 @@ import type { NodeSettings } from "../../node/settings.ts";
 import { ServiceManager } from "../../notify.ts";
 import type { LogAction } from "../../world.ts";
 import { buildApi } from "../api.ts";
+import { confProblem } from "../judge-conf.ts";
 import { isAnswered, listen } from "../api-socket.ts";
 import { DeviceFiles } from "../device-files.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";
@@ -272,6 +273,12 @@ class RunningNode {
         setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
         cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
         reload: () => this.#cluster.reload(),
+        confProblem: (content) =>
+          confProblem(content, {
+            running: this.#cluster.settings,
+            paths,
+            name: this.#options.name,
+          }),
         logToCluster: ({ tag, priority, message }) =>
           tree.statusStore.log({
             ident: operator,

@@ -35,6 +35,7 @@ async function node() {
     setExpectedVotes: never,
     cancelWaitForAll: never,
     reload: never,
+    confProblem: never,
     logToCluster: (line) => void lines.push(line),
   };
   return { socket: join(directory, "api.sock"), app: buildApi(source), lines };
