@@ -64,6 +64,7 @@ export function qnetdVerb(cli: CAC): void {
           const { qnetdStatusCommand } = await import("./command/qnetd-status.ts");
           return qnetdStatusCommand({
             socket: (await settingsOf(options)).localSocketFile,
+            root: rootPrefix(options) || "/",
             json: options["json"] === true,
             watch: options["watch"] === true,
             isTerminal: process.stdout.isTTY,

@@ -62,6 +62,19 @@ async function crashes(root: Root, role: string): Promise<void> {
   equal(await property(root, role, "NRestarts"), "0");
 }
 
+/** What a status command says of a service that has failed, and that its advice works once the cause is gone. */
+async function startAsAdvised(root: Root, role: string, mend: string): Promise<void> {
+  const status = role === "node" ? "quorate status" : "quorate qnetd status";
+  const result = await root.shell(status);
+  equal(result.code, 3, result.out);
+  const said = new RegExp(
+    `its service quorate-${role} of systemd has failed\\. why: .*; when .*, start it: (.*)`,
+  );
+  const [, advice = "false"] = said.exec(result.err) ?? [];
+  await good(root.shell(`${mend}; ${advice}`));
+  await good(root.shell(status));
+}
+
 /** There, and to a version that crashes, which is taken back by the file before. */
 async function upgrades(root: Root, role: string): Promise<void> {
   match(await good(root.shell("quorate --version")), new RegExp(`^quorate ${oldVersion} `));
@@ -147,6 +160,9 @@ const standIn: Scenario = async (release) => {
       (await property(root, "qnetd", "ActiveState")) === "failed";
     await until("the limit is met", hasFailed);
     equal(await property(root, "qnetd", "NRestarts"), "5");
+    const mend =
+      "sed -i 's|^ExecStart=.*|ExecStart=/usr/local/bin/quorate qnetd|' /etc/systemd/system/quorate-qnetd.service";
+    await startAsAdvised(root, "qnetd", mend);
   });
 };
 
@@ -179,6 +195,7 @@ const node = booted(async (root) => {
     async () => (await property(root, "node", "ActiveState")) === "failed",
   );
   equal(await property(root, "node", "NRestarts"), "0");
+  await startAsAdvised(root, "node", "sed -i 's/^tote/totem/' /etc/corosync/corosync.conf");
   await good(root.shell("quorate uninstall --purge --yes"));
   equal(await pidOf(root, "node"), "");
   equal(await good(root.shell("grep /etc/pve /proc/mounts || true")), "");

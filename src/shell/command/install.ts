@@ -252,7 +252,8 @@ class Installation {
 
   /** That a service runs does not mean that it can serve. */
   async #lookAt(role: Role, hint: string): Promise<void> {
-    const faults = await firstLook(role, this.#socketOf(role));
+    const { faults, remarks } = await firstLook(role, this.#socketOf(role));
+    for (const remark of remarks) this.#steps.say(remark);
     if (faults.length === 0) return;
     throw new CommandFailure(
       `${serviceName(role)} is installed and runs, but not all is well:\n${faults.map((fault) => `  ${fault}`).join("\n")}${hint}`,

@@ -6,6 +6,7 @@ import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { absentText, headline, newsOf, sinceText } from "../qnetd-headline.ts";
+import { serviceHint } from "../service-hint.ts";
 import { statusJson } from "../qnetd-status-json.ts";
 import { plainAddress, plural, printable, table } from "../table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
@@ -15,12 +16,14 @@ import type { QnetdStatus } from "./qnetd.ts";
 export interface QnetdStatusOptions extends WatchOptions {
   /** The daemon's local socket. */
   readonly socket: string;
+  /** "/" or the directory that the daemon's files are below; absent: no service manager is asked about it. */
+  readonly root?: string;
 }
 
 /** Exit code 0 when nothing is to be done, 1 when there are warnings. */
 export function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number> {
   return watched(async () => {
-    const json = await askSnapshot(options.socket);
+    const json = await askSnapshot(options);
     const status: QnetdStatus = JSON.parse(json);
     const formatted = options.watch ? json : statusJson(status);
     return {
@@ -30,7 +33,7 @@ export function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number>
   }, options);
 }
 
-async function askSnapshot(socket: string): Promise<string> {
+async function askSnapshot({ socket, root }: QnetdStatusOptions): Promise<string> {
   const answer = await askTool(socket, {
     command: "snapshot",
     isVerbose: false,
@@ -50,13 +53,18 @@ async function askSnapshot(socket: string): Promise<string> {
         );
       }
       throw new CommandFailure(
-        `no vote server answers at ${socket} (${answer.errno}): start it with "quorate qnetd"`,
+        `no vote server answers at ${socket} (${answer.errno}): ${await absentAdvice(root)}`,
         exitNotRunning,
       );
     case "unknown":
       throw new CommandFailure(`the vote server at ${socket}: ${answer.reason}`);
   }
   return answer satisfies never;
+}
+
+async function absentAdvice(root: string | undefined): Promise<string> {
+  const hint = root === undefined ? undefined : await serviceHint("qnetd", root);
+  return hint ?? 'start it with "quorate qnetd"';
 }
 
 export function qnetdStatusText(status: QnetdStatus): string {

@@ -1,7 +1,8 @@
 // `quorate status`: the node, its votes, its ring and its tree on one screen; --json for scripts, --watch to follow.
 import { NodeClient } from "../client.ts";
-import { exitFailed, exitOk } from "../exit.ts";
+import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
+import { serviceHint } from "../service-hint.ts";
 import type { NodeStatus } from "../status.ts";
 import { table } from "../table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
@@ -13,9 +14,15 @@ export interface StatusOptions extends WatchOptions {
 
 /** Exit code 0 when the node is quorate and its tree writable, 1 when it runs but is not. */
 export function statusCommand(options: StatusOptions): Promise<number> {
-  const client = new NodeClient(nodePaths(options.root).socket);
+  const { root, socket } = nodePaths(options.root);
+  const client = new NodeClient(socket);
   return watched(async () => {
-    const status = await client.status();
+    const status = await client.status().catch(async (error: unknown) => {
+      const isAbsent = error instanceof CommandFailure && error.code === exitNotRunning;
+      const hint = isAbsent ? await serviceHint("node", root) : undefined;
+      if (hint === undefined) throw error;
+      throw new CommandFailure(`no node answers at ${socket}: ${hint}`, exitNotRunning);
+    });
     return {
       text: options.json
         ? `${JSON.stringify(status, undefined, options.watch ? 0 : 2)}\n`

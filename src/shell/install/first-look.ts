@@ -7,17 +7,25 @@ import type { Role } from "../upgrade/events.ts";
 
 const snapshotSchema = v.object({ warnings: v.array(v.string()) });
 
-/** What is wrong with the running service, in sentences; it is asked at its local socket. A node without quorum waits for others: that is well. */
-export function firstLook(role: Role, socket: string): Promise<readonly string[]> {
-  return role === "node" ? nodeFaults(socket) : serverFaults(socket);
+export interface FirstLook {
+  /** What is wrong, in sentences. */
+  readonly faults: readonly string[];
+  /** What the operator chose and should know. */
+  readonly remarks: readonly string[];
 }
 
-async function nodeFaults(socket: string): Promise<readonly string[]> {
+/** Asks the running service at its local socket. A node without quorum waits for others: that is well. */
+export async function firstLook(role: Role, socket: string): Promise<FirstLook> {
+  return role === "node" ? nodeLook(socket) : { faults: await serverFaults(socket), remarks: [] };
+}
+
+async function nodeLook(socket: string): Promise<FirstLook> {
   try {
-    const { mount } = await new NodeClient(socket).status();
-    return mount.target === "" ? [`the tree is not mounted: ${mount.reason}`] : [];
+    const { mount, warnings = [] } = await new NodeClient(socket).status();
+    const faults = mount.target === "" ? [`the tree is not mounted: ${mount.reason}`] : [];
+    return { faults, remarks: warnings };
   } catch (error) {
-    if (error instanceof CommandFailure) return [error.message];
+    if (error instanceof CommandFailure) return { faults: [error.message], remarks: [] };
     throw error;
   }
 }

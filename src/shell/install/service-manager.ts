@@ -23,6 +23,8 @@ export interface Manager {
   readonly enable: (role: Role) => readonly (readonly string[])[];
   readonly start: (role: Role) => readonly string[];
   readonly restart: (role: Role) => readonly string[];
+  /** For the operator: how to start what failed, whatever was counted of it. */
+  readonly startFailed: (role: Role) => string;
   /** Exit code 0: the service runs. */
   readonly isRunning: (role: Role) => readonly string[];
   readonly stop: (role: Role) => readonly (readonly string[])[];
@@ -86,6 +88,10 @@ function systemd(kind: "systemd" | "systemd-user", directory: string): Manager {
     ],
     start: (role) => [...control, "start", unit(role)],
     restart: (role) => [...control, "restart", unit(role)],
+    startFailed: (role) =>
+      ["reset-failed", "restart"]
+        .map((verb) => [...control, verb, unit(role)].join(" "))
+        .join("; "),
     isRunning: (role) => [...control, "is-active", "--quiet", unit(role)],
     stop: (role) => [
       [...control, "disable", "--now", unit(role)],
@@ -106,6 +112,7 @@ const openrc: Manager = {
   enable: (role) => [["rc-update", "add", serviceName(role), "default"]],
   start: (role) => ["rc-service", serviceName(role), "start"],
   restart: (role) => ["rc-service", serviceName(role), "restart"],
+  startFailed: (role) => `rc-service ${serviceName(role)} restart`,
   isRunning: (role) => ["rc-service", serviceName(role), "status"],
   stop: (role) => [
     ["rc-service", serviceName(role), "stop"],
@@ -127,6 +134,7 @@ const scripts: Manager = {
   enable: () => [],
   start: (role) => [script(role), "start"],
   restart: (role) => [script(role), "restart"],
+  startFailed: (role) => `${script(role)} restart`,
   isRunning: (role) => [script(role), "status"],
   stop: (role) => [[script(role), "stop"]],
   forget: [],
