@@ -49,7 +49,7 @@ export const pageTexts: Readonly<Record<string, PageText>> = {
       usage,
       [
         exitConfiguration,
-        "configuration, key or database missing or wrong; a restart will not help",
+        "configuration, key or database missing or wrong, or a configuration older than the cluster's; a restart will not help",
       ],
     ],
   },
@@ -90,7 +90,7 @@ export const pageTexts: Readonly<Record<string, PageText>> = {
   },
   status: {
     description: [
-      "Asks the running node how it is: votes and what they mean, ring, links, tree, the quorum device, the last upgrade. Nothing is changed.",
+      "Asks the running node how it is: votes and what they mean, ring, links, tree, the quorum device, the last upgrade. It warns of weak crypto, names every peer whose packets cannot be opened here, with the reason (another key, another cipher, crypto on one side only), and the last message that the ring refused. Nothing is changed.",
     ],
     files: [socket],
     exits: [],
