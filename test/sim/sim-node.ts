@@ -34,7 +34,8 @@ export interface SimNodeOptions {
   readonly onQuorum: () => void;
   /** The caller of this token was told that its change holds. */
   readonly acknowledged: (token: number) => void;
-  readonly trace: (nodeid: number, text: string) => void;
+  /** `line`: it is a line of the node's own log. */
+  readonly trace: (nodeid: number, text: string, line?: LogAction) => void;
 }
 
 export class SimNode {
@@ -132,6 +133,10 @@ export class SimNode {
     this.#life?.reload();
   }
 
+  setExpectedVotes(votes: number): void {
+    void this.#life?.client.setExpectedVotes(votes);
+  }
+
   #end(): void {
     this.#life?.end();
     this.#life = undefined;
@@ -170,7 +175,8 @@ class Life {
       quorumChanged: () => node.onQuorum(),
     });
     const machine = this.process.client;
-    const log = (line: LogAction): void => node.trace(nodeid, `[${line.subsystem}] ${line.text}`);
+    const log = (line: LogAction): void =>
+      node.trace(nodeid, `[${line.subsystem}] ${line.text}`, line);
     const pid = nodeid * 1000 + options.incarnation;
     this.client = new RingThreadClient({
       ...{ settings: node.settings(), stateDir: "", deviceDir: "", pid, log, machine },
