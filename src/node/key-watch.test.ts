@@ -19,18 +19,18 @@ function lines(watch: KeyWatch, address: string, seconds: number, from = 0, fact
   return said;
 }
 
-test("five packets: node, address, reason and what to do; then one line in ten minutes, over both links", () => {
+test("five packets over five seconds: node, address, reason and what to do; then one line in ten minutes, over both links", () => {
   const watch = new KeyWatch(peers);
-  expect(lines(watch, "10.0.0.2", 4)).toEqual([]);
-  expect(watch.faults(4000)).toEqual([]);
-  const [line, ...more] = lines(watch, "10.1.0.2", 590, 4);
+  expect(lines(watch, "10.0.0.2", 5)).toEqual([]);
+  expect(watch.faults(5000)).toEqual([]);
+  const [line, ...more] = lines(watch, "10.1.0.2", 595, 5);
   expect(line).toContain(
     "n2 (10.1.0.2): none of its packets can be opened: it has another authkey",
   );
   expect(line).toContain("copy corosync.conf and authkey");
   expect(more).toEqual([]);
   expect(watch.faults(600_000)).toEqual([{ nodeid: 2, reason: line! }]);
-  expect(lines(watch, "10.0.0.2", 100, 594)).toHaveLength(1);
+  expect(lines(watch, "10.0.0.2", 100, 600)).toHaveLength(1);
 });
 
 test("it is over after a minute of silence", () => {
@@ -46,6 +46,15 @@ test("junk beside good packets is somebody else's; strangers are nobody", () => 
   expect(lines(watch, "10.0.0.2", 6, 0, heard)[0]).toContain("somebody else sends");
   expect(lines(watch, "10.9.9.9", 100)).toEqual([]);
   expect(watch.faults(6000).map(({ nodeid }) => nodeid)).toEqual([2]);
+});
+
+test("a peer that is heard no more while it fails is told of anew, with its reason", () => {
+  const watch = new KeyWatch(peers);
+  expect(lines(watch, "10.0.0.2", 8, 0, heard)).toHaveLength(1);
+  const [line, ...more] = lines(watch, "10.0.0.2", 60, 8);
+  expect(line).toContain("it has another authkey");
+  expect(more).toEqual([]);
+  expect(watch.faults(60_000)).toEqual([{ nodeid: 2, reason: line! }]);
 });
 
 test("a node that is taken off the list is forgotten", () => {

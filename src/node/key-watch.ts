@@ -3,12 +3,14 @@
 import { canonicalAddress } from "./link/address.ts";
 import type { NodeSettings } from "./settings.ts";
 
-/** So many packets that cannot be opened are no accident of one moment. */
+/** So many packets that cannot be opened over such a time are no accident, and the links have noticed what is gone. */
 const packetsMin = 5;
+const failingMsMin = 5_000;
 /** After this silence it is over: a peer that is there pings more often. */
 const silenceMs = 60_000;
-/** One line a node in this time, as long as it goes on. */
+/** One line a node in this time, as long as it goes on; and when the verdict has changed, looked at this often. */
 const complainEveryMs = 600_000;
+const lookEveryMs = 10_000;
 
 export interface WatchedPeer {
   readonly nodeid: number;
@@ -30,10 +32,19 @@ export interface PeerFault {
 }
 
 interface Failing {
+  readonly firstAt: number;
   packets: number;
   lastAt: number;
+  lookedAt: number;
   saidAt: number;
+  wasReachable: boolean | undefined;
   reason: string;
+}
+
+function failingSince(now: number): Failing {
+  const never = Number.NEGATIVE_INFINITY;
+  const marks = { firstAt: now, lastAt: now, lookedAt: never, saidAt: never };
+  return { ...marks, packets: 0, wasReachable: undefined, reason: "" };
 }
 
 /** The other nodes by each address of theirs. */
@@ -72,14 +83,20 @@ export class KeyWatch {
     if (peer === undefined) return undefined;
     let failing = this.#failing.get(peer.nodeid);
     if (failing === undefined || now - failing.lastAt > silenceMs) {
-      failing = { packets: 0, lastAt: now, saidAt: Number.NEGATIVE_INFINITY, reason: "" };
+      failing = failingSince(now);
       this.#failing.set(peer.nodeid, failing);
     }
     failing.packets += 1;
     failing.lastAt = now;
-    if (failing.packets < packetsMin || now - failing.saidAt < complainEveryMs) return undefined;
+    if (failing.packets < packetsMin || now - failing.firstAt < failingMsMin) return undefined;
+    if (now - failing.lookedAt < lookEveryMs) return undefined;
+    failing.lookedAt = now;
+    const isReachable = facts.isReachable(peer.nodeid);
+    const isNews = isReachable !== failing.wasReachable;
+    if (!isNews && now - failing.saidAt < complainEveryMs) return undefined;
     failing.saidAt = now;
-    const verdict = facts.isReachable(peer.nodeid)
+    failing.wasReachable = isReachable;
+    const verdict = isReachable
       ? "packets with its address cannot be opened, while others of it are good: somebody else sends with that address, or packets are damaged on the way. They are dropped"
       : `none of its packets can be opened: ${facts.why()}. Make totem.crypto_cipher, totem.crypto_hash (secauth) and the authkey the same on both nodes: copy corosync.conf and authkey from a node that is in the cluster, and restart the node that got them`;
     failing.reason = `${peer.name} (${address}): ${verdict}`;

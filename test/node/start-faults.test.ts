@@ -262,10 +262,10 @@ test("junk with a peer's address does not end a starting node", async () => {
     const node = start(root, "j1");
     const status = await statusWhen(root, ({ nodes }) => faultOf(nodes, 2) !== undefined);
     expect(faultOf(status.nodes, 2)).toContain("nothing of a cluster");
-    // Ten seconds of it: a node that judged itself by what others send would have ended after five.
+    // Seven seconds of it: a node that judged itself by what others send would have ended after five.
     const after = await statusWhen(
       root,
-      ({ ring }) => (ring.packetsDropped["not authenticated"] ?? 0) >= 100,
+      ({ ring }) => (ring.packetsDropped["not authenticated"] ?? 0) >= 70,
     );
     expect(after.ring.members).toEqual([1]);
     expect(node.exitCode).toBeNull();
