@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { thisMachine } from "../../build/executable.ts";
 import { makeReleases, newVersion, oldVersion } from "../interop/upgrade-lab.ts";
-import { sourceScript } from "./release-lab.ts";
+import { execute, sourceScript } from "./release-lab.ts";
 import type { Root } from "./root-lab.ts";
 import {
   closing,
@@ -134,6 +134,42 @@ async function closedDirectory(root: Root): Promise<void> {
   match(await good(root.shell(`${install} qnetd`)), /vote server is running/);
 }
 
+/** Made by Debian's own tool, which the machine does not have. */
+const withDebianStore: Scenario = async (release) => {
+  const place = join(release, "debian");
+  mkdirSync(place, { recursive: true });
+  const make = 'mount --bind "$1" /etc/corosync/qnetd && exec corosync-qnetd-certutil -i -G';
+  const made = await execute(["unshare", "--mount", "sh", "-c", make, "sh", place]);
+  equal(made.code, 0, made.err);
+  await booted(takeover)(release);
+};
+
+/** The certificates of Debian's server as its package leaves them: root's, and the service's user may only read. */
+async function takeover(root: Root): Promise<void> {
+  const store = "/etc/corosync/qnetd/nssdb";
+  const fingerprint = `openssl x509 -noout -fingerprint -in ${store}/qnetd-cacert.crt`;
+  await good(
+    root.shell(
+      `useradd --system --user-group --no-create-home coroqnetd
+mkdir -p /etc/corosync; cp -r /release/debian /etc/corosync/qnetd
+chmod 0750 ${store}; chmod 0640 ${store}/*.db; chgrp coroqnetd ${store} ${store}/cert9.db ${store}/key4.db`,
+    ),
+  );
+  const authority = await good(root.shell(fingerprint));
+  const out = await good(root.shell(`${install} qnetd`));
+  match(closing(out)[1] ?? "", /^vote server is running: service quorate-qnetd of systemd/);
+  match(await good(root.shell("quorate qnetd status")), /^qnetd-server\.pem /m);
+  equal(await good(root.shell(fingerprint)), authority);
+  await good(root.shell("systemctl restart quorate-qnetd; quorate qnetd certificates renew"));
+  match(await good(root.shell("quorate qnetd status")), /^qnetd-server\.pem /m);
+  const invite = "quorate qnetd invite home --address 192.0.2.7";
+  match((await root.shell(invite)).err, /Repeat with --let-server-sign/);
+  match(
+    await good(root.shell(`${invite} --let-server-sign 2>/dev/null`)),
+    /^quorate qdevice setup /m,
+  );
+}
+
 const standIn: Scenario = async (release) => {
   await versions(release);
   await machine(release, { kind: "glibc", shape: systemd }, async (root) => {
@@ -208,5 +244,6 @@ export const restartScenarios: Readonly<Record<string, Scenario>> = { "systemd-r
 export const bootedScenarios: Readonly<Record<string, Scenario>> = {
   "booted-vote-server": server,
   "booted-closed-directory": booted(closedDirectory),
+  "booted-takeover": withDebianStore,
   "booted-node": node,
 };

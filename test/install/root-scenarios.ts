@@ -495,5 +495,6 @@ export const requirements: Readonly<
   "systemd-node": ["systemd-analyze", "systemd"],
   "musl-rc.d": ["musl-gcc", "musl-tools"],
   "openrc-real": ["openrc-run", "openrc"],
+  "booted-takeover": ["corosync-qnetd-certutil", "corosync-qnetd"],
   "arm64-emulated": ["qemu-aarch64-static", "qemu-user-static"],
 };

@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -19,6 +20,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Directory } from "../../src/directory.ts";
+import { closeFd } from "../../src/libc.ts";
 import { hashOf, InviteStore } from "../../src/qnetd/enrolment-invites.ts";
 import { CertificateStore } from "../../src/qnetd/store.ts";
 import { importNss } from "../../src/qnetd/store-nss.ts";
@@ -205,6 +207,17 @@ describe.skipIf(!isRoot)("links that a daemon's user lays", () => {
     expect(() => Directory.open(join(place, "theirs/deep"))).toThrow("is a symbolic link of user");
     symlinkSync("loop", join(place, "loop"));
     expect(() => Directory.open(join(place, "loop"))).toThrow("too many symbolic links");
+  });
+
+  test("a directory that is exchanged while root works in it stays the one that was opened", () => {
+    using opened = Directory.open(store.directory);
+    renameSync(store.directory, `${store.directory}.old`);
+    symlinkSync(dirname(victim), store.directory);
+    opened.replace("serial.txt", new TextEncoder().encode("7"), 0o600);
+    opened.remove("qnetd-cacert.crt");
+    const lock = opened.lock("quorate.lock");
+    if (lock.ok) closeFd(lock.fd);
+    expect(readFileSync(join(`${store.directory}.old`, "serial.txt"), "utf8")).toBe("7");
   });
 
   test("what is made on the way is open to others, whatever the umask", () => {
