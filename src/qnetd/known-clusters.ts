@@ -2,6 +2,7 @@
 // is lost, a split, a vote given, refused or taken back. Pure; it decides nothing. Nothing is stored: a restart forgets who is absent.
 import { textOfByteString } from "../bytes.ts";
 import type { Client } from "./algorithm.ts";
+import { type CertificateNames, lower } from "./certificate-name.ts";
 import type { Cluster } from "./cluster.ts";
 import { logAction, type VoteServerAction } from "./events.ts";
 import type { AlgorithmName } from "./message.ts";
@@ -16,6 +17,7 @@ export const knownMax = { verified: 256, unverified: 64, nodes: 64 } as const;
 const unverifiedMsMax = 86_400_000;
 /** Partitions that one line names. */
 const partitionsToldMax = 4;
+const listCharactersMax = 100;
 /** What is said of another cluster of the same name is shown for so long. */
 const namesakeMsMax = 600_000;
 
@@ -35,9 +37,10 @@ export interface Concern {
 
 export interface AbsentCluster {
   readonly name: string;
-  readonly algorithm: AlgorithmName;
+  /** Undefined, as the time: it has a certificate, and has not been connected since the server started. */
+  readonly algorithm: AlgorithmName | undefined;
   /** Since its last node left. */
-  readonly absentMs: number;
+  readonly absentMs: number | undefined;
   readonly nodes: readonly AbsentNode[];
 }
 
@@ -77,6 +80,16 @@ export class KnownClusters {
   /** By name: those with connected nodes, and those without, the first that went first. */
   readonly #connected = new Map<string, Known>();
   readonly #absent = new Map<string, Known>();
+  /** Clusters that have a certificate, as text. */
+  #issued: readonly string[] = [];
+
+  /** All certificates that the authority has issued now. */
+  issued(certificates: readonly CertificateNames[]): void {
+    const names = certificates.flatMap(({ commonName, alternativeNames }) =>
+      alternativeNames.length > 0 ? alternativeNames : [commonName ?? ""],
+    );
+    this.#issued = names.filter((name) => name !== "" && !name.includes("*"));
+  }
 
   /** After a step that may have changed the cluster. */
   observe(cluster: Cluster, call: ObserveCall): void {
@@ -134,15 +147,25 @@ export class KnownClusters {
     return { absent, concerns };
   }
 
-  /** The clusters of which nobody is connected any more, the last first. */
+  /** The clusters of which nobody is connected any more, the last first; then those that have not come since the start. */
   absent(now: number): readonly AbsentCluster[] {
     this.#expire(now);
-    return [...this.#absent.values()].toReversed().map((known) => ({
+    const left = [...this.#absent.values()].toReversed().map((known) => ({
       name: textOfByteString(known.name),
       algorithm: known.algorithm,
       absentMs: now - (known.absentAt ?? now),
       nodes: absentOf(known, known.configured, now),
     }));
+    const seen = new Set(
+      [...this.#connected.keys(), ...this.#absent.keys()].map((name) =>
+        lower(textOfByteString(name)),
+      ),
+    );
+    const unseen = this.#issued
+      .filter((name) => !seen.has(lower(name)))
+      .slice(0, knownMax.verified)
+      .map((name) => ({ name, algorithm: undefined, absentMs: undefined, nodes: [] }));
+    return [...left, ...unseen];
   }
 
   #of(cluster: Cluster, now: number): Known | undefined {
@@ -315,7 +338,11 @@ function splitOf(lists: readonly NodeSet[]): string {
       seen.add(nodeId);
     }
   }
-  const texts = [...distinct.values()].slice(0, partitionsToldMax).map(({ text }) => text);
+  const texts = [...distinct.values()]
+    .slice(0, partitionsToldMax)
+    .map(({ text }) =>
+      text.length > listCharactersMax ? `${text.slice(0, listCharactersMax)} …}` : text,
+    );
   const more = distinct.size - texts.length;
   return `${texts.join(" and ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

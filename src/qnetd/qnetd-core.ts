@@ -97,6 +97,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         break;
       case "certified":
         this.#certified.issued(event.names);
+        this.#known.issued(event.names);
         break;
       case "stopped":
         this.#stop(out);

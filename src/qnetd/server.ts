@@ -97,6 +97,7 @@ export class VoteServerHost implements ConnectionEvents {
   }
 
   snapshot(): ServerSnapshot {
+    this.#tellCertified();
     return this.#core.snapshot(performance.now());
   }
 
@@ -168,14 +169,18 @@ export class VoteServerHost implements ConnectionEvents {
     const { remoteAddress, remotePort } = socket;
     // Gone before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
-    const names = this.#options.tls?.newlyIssued();
-    if (names !== undefined) this.#tell({ kind: "certified", names });
+    this.#tellCertified();
     this.#connectionCount += 1;
     const id = this.#connectionCount;
     const { configuration } = this.#options;
     const reading = this.#options.reading ?? readLimits(configuration.receiveBytesMax);
     this.#connections.set(id, new Connection(id, socket, this, reading));
     this.#tell({ kind: "connected", connection: id, address: remoteAddress, port: remotePort });
+  }
+
+  #tellCertified(): void {
+    const names = this.#options.tls?.newlyIssued();
+    if (names !== undefined) this.#tell({ kind: "certified", names });
   }
 
   /** Events that come while a step's actions are carried out wait for their turn: the core is never re-entered. */

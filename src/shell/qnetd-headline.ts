@@ -1,5 +1,10 @@
 // Is all well at the vote server? One line above its status, as text and on the page, and the words for who is not connected.
-import { type AbsentNode, type Concern, duration } from "../qnetd/known-clusters.ts";
+import {
+  type AbsentCluster,
+  type AbsentNode,
+  type Concern,
+  duration,
+} from "../qnetd/known-clusters.ts";
 import type { QnetdStatus } from "./command/qnetd.ts";
 import { plainAddress, plural, printable } from "./table.ts";
 
@@ -20,8 +25,7 @@ export function headline(status: QnetdStatus): Headline {
       }),
     ),
     ...absent.map(
-      ({ name, absentMs }) =>
-        `cluster "${printable(name)}": no node connected ${sinceText(status, absentMs)}`,
+      (cluster) => `cluster "${printable(cluster.name)}": ${absentClusterText(status, cluster)}`,
     ),
   ];
   const [first] = worries;
@@ -35,6 +39,12 @@ export function headline(status: QnetdStatus): Headline {
   return { isGood: true, text: `${all}, every node that is known is connected` };
 }
 
+export function absentClusterText(status: QnetdStatus, { absentMs }: AbsentCluster): string {
+  return absentMs === undefined
+    ? "it has a certificate, and no node has connected since this server started (if it is gone for good, remove its file cluster-….crt)"
+    : `no node is connected ${sinceText(status, absentMs)}`;
+}
+
 /** "node 2: not connected since 2026-11-30 05:12 UTC (35 s), last from 10.0.0.2". */
 export function absentText(status: QnetdStatus, node: AbsentNode): string {
   const { nodeId, absentMs, address } = node;
@@ -44,7 +54,7 @@ export function absentText(status: QnetdStatus, node: AbsentNode): string {
   return `node ${nodeId}: not connected ${sinceText(status, absentMs)}, last from ${plainAddress(address)}`;
 }
 
-export function sinceText({ at }: QnetdStatus, ms: number): string {
+function sinceText({ at }: QnetdStatus, ms: number): string {
   const since = new Date(Date.parse(at) - ms).toISOString().slice(0, 16).replace("T", " ");
   return `since ${since} UTC (${duration(ms)})`;
 }

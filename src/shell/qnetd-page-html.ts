@@ -6,7 +6,7 @@ import type { AbsentCluster, AbsentNode } from "../qnetd/known-clusters.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../qnetd/snapshot.ts";
 import type { CertificateState } from "../qnetd/store.ts";
 import type { QnetdStatus } from "./command/qnetd.ts";
-import { absentText, headline, newsOf, sinceText } from "./qnetd-headline.ts";
+import { absentClusterText, absentText, headline, newsOf } from "./qnetd-headline.ts";
 import { plainAddress, plural, printable } from "./table.ts";
 import { upgradeEventText } from "./upgrade/last-event.ts";
 
@@ -81,7 +81,7 @@ export function statusHtml(status: QnetdStatus): Html {
 function absentHtml(status: QnetdStatus, cluster: AbsentCluster): Html {
   return html`<section>
     <h2><bdi>${nameText(cluster.name)}</bdi></h2>
-    <p>No node is connected ${sinceText(status, cluster.absentMs)}.</p>
+    <p>${absentClusterText(status, cluster)}.</p>
     <ul>
       ${cluster.nodes.map((node) => absentNodeHtml(status, node))}
     </ul>

@@ -148,9 +148,9 @@ describe("plain connections", () => {
 
   test("a silent client is dropped by the server's timer, a speaking one is not", async () => {
     const host = await start({ tls: "off", heartbeatMsMax: 100, heartbeatMsMin: 1 });
+    const begun = performance.now();
     const [silent, speaking] = [await open(host), await open(host)];
     speaking.send(preinit(), { ...init(1), heartbeatMs: 100 });
-    const begun = performance.now();
     await silent.closed();
     expect(performance.now() - begun).toBeGreaterThanOrEqual(149);
     await speaking.closed();
@@ -308,6 +308,17 @@ describe("TLS", () => {
     expect(logText()).toMatch(/client ::ffff:127.0.0.1:\d+ showed no certificate/);
     expect(logText()).toMatch(/showed a certificate that is not of this server's authority/);
     expect(logText()).toContain("showed a certificate that is not for this cluster name");
+  });
+
+  test("a cluster with a certificate is known before anybody has come", async () => {
+    const path = join(store.directory, "cluster-other.crt");
+    writeFileSync(path, other.certificate);
+    try {
+      const host = await start({ tls: "on" });
+      expect(host.snapshot().absent).toMatchObject([{ name: "other", absentMs: undefined }]);
+    } finally {
+      rmSync(path);
+    }
   });
 
   test("a certificate of another time: the clock is asked about, not the authority", async () => {

@@ -333,10 +333,17 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
     one.lab.now += 7_200_000;
     const text = qnetdStatusText(statusOf(one.lab));
     expect(text).toStartWith(
-      'Attention: cluster "sim": no node connected since 2026-11-21 06:00 UTC (2 h)\n',
+      'Attention: cluster "sim": no node is connected since 2026-11-21 06:00 UTC (2 h)\n',
     );
     expect(text).toContain(
-      `\nCluster "sim", ffsplit: no node is connected since 2026-11-21 06:00 UTC (2 h).\n  node 1: not connected since`,
+      `\nCluster "sim": no node is connected since 2026-11-21 06:00 UTC (2 h).\n  node 1: not connected since`,
+    );
+    one.lab.step({ kind: "certified", names: [{ commonName: "SIM", alternativeNames: [] }] });
+    const issued = [{ commonName: "new\u001b", alternativeNames: [] }];
+    expect(qnetdStatusText(statusOf(one.lab))).not.toContain("it has a certificate");
+    one.lab.step({ kind: "certified", names: issued });
+    expect(qnetdStatusText(statusOf(one.lab))).toContain(
+      '\nCluster "new?": it has a certificate, and no node has connected since this server started',
     );
     const never = scene("ffsplit", 1);
     never.nodes[0]?.config([1, 9], true);

@@ -5,7 +5,7 @@ import type { AbsentCluster } from "../../qnetd/known-clusters.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
 import type { CertificateState } from "../../qnetd/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
-import { absentText, headline, newsOf, sinceText } from "../qnetd-headline.ts";
+import { absentClusterText, absentText, headline, newsOf } from "../qnetd-headline.ts";
 import { serviceHint } from "../service-hint.ts";
 import { statusJson } from "../qnetd-status-json.ts";
 import { plainAddress, plural, printable, table } from "../table.ts";
@@ -87,7 +87,7 @@ export function qnetdStatusText(status: QnetdStatus): string {
 
 function absentLines(status: QnetdStatus, cluster: AbsentCluster): readonly string[] {
   return [
-    `Cluster "${printable(cluster.name)}", ${cluster.algorithm}: no node is connected ${sinceText(status, cluster.absentMs)}.`,
+    `Cluster "${printable(cluster.name)}": ${absentClusterText(status, cluster)}.`,
     ...cluster.nodes.map((node) => `  ${absentText(status, node)}`),
   ];
 }
