@@ -39,6 +39,7 @@ const interop: readonly Suite[] = [
   patient("compressed rings", "test/interop/compression.ts"),
   patient("names and addresses", "test/interop/names.ts"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
+  patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
   patient("device client with both servers", "test/interop/device.ts", "--short"),
 ];
 const x64 = ["--binary", "dist/quorate-linux-x64"];

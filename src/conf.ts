@@ -3,8 +3,8 @@
 
 const lineLengthMax = 511;
 const keyPattern = /^[A-Za-z0-9._\-/:]*$/;
-const keyLengthMax = 255;
-const nestingMax = 32;
+/** Of a whole dotted path; it bounds how deep sections can be nested, too. */
+const pathLengthMax = 254;
 
 export interface ConfEntry {
   readonly kind: "entry";
@@ -44,15 +44,27 @@ export function parseConf(text: string): ConfResult {
   const root: Conf = { kind: "section", name: "", items: [], line: 0 };
   const open: ConfSection[] = [root];
   const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
+  const isEnded = lines.at(-1) === "";
+  if (isEnded) lines.pop();
   let number = 0;
-  for (const raw of lines) {
+  for (const whole of lines) {
     number += 1;
-    const reason = parseLine(raw, number, open);
+    const raw = beforeNul(whole, isEnded || number < lines.length);
+    const reason = raw === undefined ? "Line too long" : parseLine(raw, number, open);
     if (reason !== "") return { ok: false, line: number, reason };
   }
   if (open.length > 1) return { ok: false, line: number, reason: "Missing closing brace" };
   return { ok: true, value: root };
+}
+
+/**
+ * corosync reads lines as C strings: of one with a NUL byte it sees the beginning, and misses the line feed there (undefined). It takes
+ * no notice of a line that begins with one.
+ */
+function beforeNul(line: string, hasLineFeed: boolean): string | undefined {
+  const at = line.indexOf("\0");
+  if (at < 0) return line;
+  return at === 0 || !hasLineFeed ? line.slice(0, at) : undefined;
 }
 
 /** Adds one line to the innermost open section; returns "" or what is wrong with it. */
@@ -73,7 +85,9 @@ function parseLine(raw: string, number: number, open: ConfSection[]): string {
     }
     const name = trimName(line.slice(0, brace));
     if (name === "") return "Missing section name before opening bracket '{'";
-    if (open.length >= nestingMax) return "Sections are nested too deeply";
+    if (pathOf(open, name).length > pathLengthMax) {
+      return "Start of section makes total cmap path too long";
+    }
     const section: ConfSection = { kind: "section", name, items: [], line: number };
     inner.items.push(section);
     open.push(section);
@@ -97,13 +111,19 @@ function parseEntry(
   open: readonly ConfSection[],
   inner: ConfSection,
 ): string {
-  const key = trimName(line.slice(0, colon));
-  const path = [...open.slice(1).map((section) => section.name), key].join(".");
-  if (key === "" || !keyPattern.test(path) || path.length > keyLengthMax || path.length < 3) {
+  // A colon with nothing before it is cut off at the next blank, and is the key then.
+  const key = trimName(line.slice(0, colon)) || (/^[ \t]/.test(line.slice(colon + 1)) ? ":" : "");
+  const path = pathOf(open, key);
+  if (path.length > pathLengthMax) return "New key makes total cmap path too long";
+  if (!keyPattern.test(path) || path.length < 3) {
     return `Can't store key "${path}" into icmap, returned error is CS_ERR_NAME_TOO_LONG`;
   }
   inner.items.push({ kind: "entry", key, value: trimBlanks(line.slice(colon + 1)), line: number });
   return "";
+}
+
+function pathOf(open: readonly ConfSection[], name: string): string {
+  return [...open.slice(1).map((section) => section.name), name].join(".");
 }
 
 /** The file's text, two blanks of indentation a level, as Proxmox writes it. */

@@ -15,12 +15,15 @@ export class ConfError {
 const u8Max = 0xff;
 const u16Max = 0xffff;
 const u32Max = 0xffff_ffff;
+const i32Max = 0x7fff_ffff;
 
 const totemU32 = [
   "version nodeid threads netmtu token token_coefficient token_warning token_retransmit",
   "token_retransmits_before_loss_const hold join send_join consensus merge downcheck fail_recv_const",
   "seqno_unchanged_const heartbeat_failures_allowed max_network_delay window_size max_messages miss_count_const",
   "knet_pmtud_interval knet_mtu knet_compression_threshold",
+  "rrp_token_expired_timeout rrp_problem_count_timeout rrp_problem_count_threshold",
+  "rrp_problem_count_mcast_threshold rrp_autorecovery_check_timeout",
 ].flatMap((names) => names.split(" "));
 
 /** Highest value of every integer key, by its dotted path without indices. */
@@ -42,7 +45,6 @@ const ranges = new Map<string, number>([
   ["quorum.leaving_timeout", u32Max],
   ...[
     "two_node wait_for_all last_man_standing auto_tie_breaker expected_votes_tracking allow_downscale",
-    "cancel_wait_for_all",
   ]
     .flatMap((names) => names.split(" "))
     .map((name): [string, number] => [`quorum.${name}`, u8Max]),
@@ -50,17 +52,27 @@ const ranges = new Map<string, number>([
   ["quorum.device.timeout", u32Max],
   ["quorum.device.sync_timeout", u32Max],
   ["quorum.device.master_wins", u8Max],
+  ["resources.watchdog_timeout", u32Max],
 ]);
 
-function parseInteger(path: string, text: string, max: number, line: number): number {
+/** The only one that may be negative. */
+const signed = "totem.knet_compression_level";
+
+/** 64 bits: corosync ends by an assertion where there is no integer. */
+const u64Keys: ReadonlySet<string> = new Set([
+  "totem.config_version",
+  ...["system", "system.memory_used", "process", "process.memory_used"].map(
+    (name) => `resources.${name}.poll_period`,
+  ),
+]);
+
+function checkRange(path: string, text: string, [min, max]: [number, number], line: number): void {
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= 0 && value <= max)) {
-    throw new ConfError(
-      `Value of key "${path}" is expected to be integer in range (0..${max}), but "${text}" was given`,
-      line,
-    );
-  }
-  return value;
+  if (value >= min && value <= max) return;
+  throw new ConfError(
+    `Value of key "${path}" is expected to be integer in range (${min}..${max}), but "${text}" was given`,
+    line,
+  );
 }
 
 /** Checks every integer key of the file, used or not, as corosync's parser does; `shown` has the nodes numbered. */
@@ -76,10 +88,12 @@ export function checkIntegers(section: ConfSection, path = "", shown = path): vo
       continue;
     }
     const max = ranges.get(name);
-    if (max !== undefined) parseInteger(`${shown}.${item.key}`, item.value, max, item.line);
-    if (name === "totem.config_version" && !/^\d+$/.test(item.value)) {
+    const shownKey = `${shown}.${item.key}`;
+    if (max !== undefined) checkRange(shownKey, item.value, [0, max], item.line);
+    if (name === signed) checkRange(shownKey, item.value, [-i32Max - 1, i32Max], item.line);
+    if (u64Keys.has(name) && !/^[+-]?\d+$/.test(item.value)) {
       throw new ConfError(
-        `Value of key "totem.config_version" is expected to be integer, but "${item.value}" was given`,
+        `Value of key "${shownKey}" is expected to be integer, but "${item.value}" was given`,
         item.line,
       );
     }

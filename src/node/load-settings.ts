@@ -1,13 +1,14 @@
 // Reads corosync.conf and the key from disk and resolves host names: the host's half of read-settings.ts.
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { hostname, networkInterfaces } from "node:os";
-import { entryAt, sectionsOf, parseConf, type Conf } from "../conf.ts";
+import { entryAt, sectionsOf, parseConf, type Conf, type ConfSection } from "../conf.ts";
 import { reasonOf } from "../reason.ts";
 import { ipVersionOf, readSettings, type SettingsResult } from "./read-settings.ts";
 import { cryptoWarnings, readKey } from "./key-file.ts";
 import { compressionProblem } from "./link/inflate.ts";
 import { advancedOfDefaults } from "./device/advanced.ts";
+import { factsOf, type Machine, thisMachine } from "./machine.ts";
+import { interfaceSections } from "./read-nodes.ts";
 import { resolveNames } from "./resolve.ts";
 import type { NodeSettings } from "./settings.ts";
 
@@ -23,17 +24,18 @@ export interface ConfigPaths {
 }
 
 /**
- * The settings of this node. `name`: our node name when it is not the host's (many nodes on one machine). "running": they
- * are for a node that runs already, which no fault between quorum's keys may stop.
+ * The settings of this node. `name`: our node name when it is not the host's (many nodes on one machine). `running`: they are for a
+ * node that runs already with these, which faults that only stop a start do not stop.
  * Every failure is one sentence with the file and what to do.
  */
 export async function loadSettings(
   paths: ConfigPaths,
   name?: string,
-  when: "starting" | "running" = "starting",
+  running?: NodeSettings,
+  machine: Machine = thisMachine,
 ): Promise<SettingsResult> {
   const text = await readText(paths.conf);
-  return text.ok ? settingsOfText(text.value, paths, name, when) : text;
+  return text.ok ? settingsOfText(text.value, paths, name, running, machine) : text;
 }
 
 /** The same of a text (bytes as characters) that is not in force yet; `paths.conf` names it in the sentences. */
@@ -41,23 +43,26 @@ export async function settingsOfText(
   text: string,
   paths: ConfigPaths,
   name?: string,
-  when: "starting" | "running" = "starting",
+  running?: NodeSettings,
+  machine: Machine = thisMachine,
 ): Promise<SettingsResult> {
   const conf = parseConf(text);
   if (!conf.ok) return { ok: false, reason: `${paths.conf}:${conf.line}: ${conf.reason}` };
-  const localAddresses = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .map((address) => address.address);
   const key = await readKey(conf.value, paths.conf, paths.authkey);
+  const version = running?.ipVersion ?? ipVersionOf(conf.value);
   const read = readSettings({
     conf: conf.value,
     file: paths.conf,
-    localNames: name === undefined ? hostNames() : [name],
-    localAddresses: name === undefined ? localAddresses : [],
-    resolved: await resolveNames(linkNames(conf.value), ipVersionOf(conf.value)),
-    isNameGiven: name !== undefined,
+    local:
+      name === undefined ? await factsOf(machine, conf.value) : { names: [name], addresses: [] },
+    resolved: await resolveNames(
+      linkNames(conf.value, running === undefined),
+      version,
+      machine.ask,
+    ),
     key,
-    isRunning: when === "running",
+    running,
+    daemon: machine,
   });
   if (!read.ok) return read;
   const { model } = read.value.compression;
@@ -107,18 +112,15 @@ async function readText(
   }
 }
 
-/** The host name and its forms with the domain cut off label by label, as corosync looks for the local node. */
-function hostNames(): string[] {
-  const labels = hostname().split(".");
-  return labels.map((_, cut) => labels.slice(0, labels.length - cut).join("."));
-}
-
-/** Every address of the nodelist, in file order. */
-function linkNames(conf: Conf): string[] {
-  return sectionsOf(conf, "nodelist")
-    .flatMap((list) => sectionsOf(list, "node"))
-    .flatMap((node) => node.items)
-    .flatMap((item) =>
-      item.kind === "entry" && /^ring\d+_addr$/.test(item.key) ? [item.value] : [],
+/** Every address of the nodelist, in file order, and at a start the multicast addresses, which corosync wants to resolve. */
+function linkNames(conf: Conf, isStart: boolean): string[] {
+  const texts = (sections: readonly ConfSection[], key: RegExp): string[] =>
+    sections.flatMap(({ items }) =>
+      items.flatMap((item) => {
+        if (item.kind === "section") return texts([item], key);
+        return item.kind === "entry" && key.test(item.key) ? [item.value] : [];
+      }),
     );
+  const nodes = texts(sectionsOf(conf, "nodelist"), /^ring\d+_addr$/);
+  return isStart ? [...nodes, ...texts(interfaceSections(conf), /^mcastaddr$/)] : nodes;
 }

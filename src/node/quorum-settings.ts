@@ -16,8 +16,11 @@ export function readQuorum(
   local: NodeEntry | undefined,
 ): QuorumSettings {
   const flag = (name: string): boolean => (integerAt(conf, ["quorum", name]) ?? 0) !== 0;
-  const provider = textAt(conf, ["quorum", "provider"]) ?? "";
-  if (provider !== "" && provider !== "corosync_votequorum")
+  const providerText = textAt(conf, ["quorum", "provider"]);
+  const provider = providerText ?? "";
+  // A running daemon has its provider: another word is not looked at, and judged a change that needs a restart.
+  const isWord = providerText === undefined || provider === "corosync_votequorum";
+  if (!isWord && local !== undefined)
     throw new ConfError("Invalid quorum provider. Should be corosync_votequorum");
   const waitForAll = integerAt(conf, ["quorum", "wait_for_all"]);
   const settings: QuorumSettings = {

@@ -1,6 +1,7 @@
 // corosync.conf to NodeSettings: the checks of corosync in corosync's order and words (totem.md §6, services.md §4.9, §5.3),
 // so that a file which corosync refuses is refused here too. Pure: names are resolved and the key is read by the caller.
-import { entryAt, sectionsOf, type Conf, type ConfSection } from "../conf.ts";
+import { entryAt, type Conf } from "../conf.ts";
+import { checkDaemonStart, checkDaemonWords, type DaemonFacts } from "./conf-daemon.ts";
 import { checkIntegers, choiceAt, ConfError, integerAt, nonZeroAt, textAt } from "./conf-value.ts";
 import { ipVersions, type IpVersion } from "./settings.ts";
 import type {
@@ -8,15 +9,15 @@ import type {
   CryptoSettings,
   HashName,
   LinkSettings,
-  NodeEntry,
   NodeSettings,
 } from "./settings.ts";
+import type { LocalFacts } from "./local-node.ts";
+import { interfaceSections, readNodes } from "./read-nodes.ts";
 import { readQuorum } from "./quorum-settings.ts";
 import { readScheduling } from "./scheduling-settings.ts";
 import { readTuning } from "./tuning.ts";
 
-const linksMax = 8;
-const nodesMax = 384;
+const linkModeLengthMax = 64;
 const basePort = 5405;
 export const keyBytesMax = 4096;
 export const keyBytesMin = 128;
@@ -25,16 +26,13 @@ export interface SettingsSource {
   readonly conf: Conf;
   /** Name of the file in error sentences. */
   readonly file: string;
-  /** Node names to look for in the nodelist, best first (the host name and its shorter forms, or the one given by --name). */
-  readonly localNames: readonly string[];
-  /** The name is the operator's word, not the host's. */
-  readonly isNameGiven?: boolean;
-  /** Addresses of this machine, tried after the names; empty when --name was given. */
-  readonly localAddresses: readonly string[];
+  readonly local: LocalFacts;
   /** IP address of every host name in the nodelist that could be resolved. */
   readonly resolved: ReadonlyMap<string, string>;
-  /** Read for a node that runs already: what only stops a start is left to the services (services.md §4.9). */
-  readonly isRunning?: boolean;
+  /** In force, of a node that runs already: what only stops a start is left to the services (services.md §4.9, §5.4). */
+  readonly running?: NodeSettings | undefined;
+  /** What only the machine knows of the original's own sections; without it they are not asked. */
+  readonly daemon?: DaemonFacts;
   /** Bytes of the key file, or why it could not be read. Not looked at without crypto. */
   readonly key:
     | { readonly ok: true; readonly bytes: Uint8Array }
@@ -119,48 +117,27 @@ function readCrypto(source: SettingsSource): CryptoSettings {
 }
 
 function read(source: SettingsSource): NodeSettings {
-  const { conf } = source;
+  const { conf, running } = source;
   checkIntegers(conf);
+  checkDaemonWords(conf, source.daemon);
   choiceAt(conf, ["totem", "ip_version"], ipVersions, "ipv6-4", "Invalid ip_version type");
-  const transport = choiceAt(
-    conf,
-    ["totem", "transport"],
-    ["knet", "udpu", "udp"],
-    "knet",
-    "Invalid transport type. Should be udpu, udp or knet",
-  );
+  const transport = readTransport(source);
   const crypto = readCrypto(source);
-  if (transport !== "knet") {
-    throw new ConfError(
-      `totem.transport is ${transport}: this version of quorate speaks knet only. Set "transport: knet" on all nodes`,
-      entryAt(conf, ["totem", "transport"])?.line ?? 0,
-    );
-  }
-  checkLinkSections(conf);
-  const nodes = readNodes(source);
-  if (nodes.length === 0) {
-    throw new ConfError(
-      "parse error in config: No interfaces defined: there is no nodelist { node { ring0_addr: … } }",
-    );
-  }
-  if (integerAt(conf, ["totem", "version"]) !== 2) {
+  const isStart = running === undefined;
+  if (isStart) checkStart(source);
+  const { nodes, local, numbers } = readNodes({ ...source, runsAs: running?.nodeid });
+  if (isStart && integerAt(conf, ["totem", "version"]) !== 2) {
     throw new ConfError(
       "parse error in config: This totem parser can only parse version 2 configurations.",
     );
   }
-  const local = localNode(source, nodes);
-  const numbers = checkAddresses(nodes, local);
-  const tuning = readTuning(conf, nodes.length);
-  const linkMode = choiceAt(
-    conf,
-    ["totem", "link_mode"],
-    ["passive", "active", "rr"],
-    "passive",
-    `parse error in config: The Knet link mode "${textAt(conf, ["totem", "link_mode"]) ?? ""}" specified is invalid.  It must be active, passive or rr.`,
-  );
+  const members = nodes.filter(({ addresses }) => addresses[0] !== undefined).length;
+  const tuning = readTuning(conf, members);
+  const linkMode = readLinkMode(source);
   return {
     clusterName: textAt(conf, ["totem", "cluster_name"]) ?? "",
-    configVersion: integerAt(conf, ["totem", "config_version"]) ?? 0,
+    // What is no number to us (negative ones wrap around for corosync) counts as absent: no peer compares then.
+    configVersion: Math.max(0, integerAt(conf, ["totem", "config_version"]) ?? 0),
     transport,
     nodeid: local.nodeid,
     name: local.name,
@@ -174,15 +151,65 @@ function read(source: SettingsSource): NodeSettings {
     compression: readCompression(conf),
     scheduling: readScheduling(conf),
     blockUnlistedIps: textAt(conf, ["totem", "block_unlisted_ips"]) !== "no",
-    quorum: readQuorum(conf, nodes, source.isRunning === true ? undefined : local),
+    ipVersion: ipVersionOf(conf),
+    quorum: readQuorum(conf, nodes, isStart ? local : undefined),
   };
 }
+
+/** A word that a running node would not take is not looked at by the original: its own stays. */
+function readTransport({ conf, running }: SettingsSource): NodeSettings["transport"] {
+  const words = ["knet", "udpu", "udp"] as const;
+  const entry = entryAt(conf, ["totem", "transport"]);
+  if (running !== undefined) return words.find((word) => word === entry?.value) ?? "knet";
+  const reason = "Invalid transport type. Should be udpu, udp or knet";
+  const transport = choiceAt(conf, ["totem", "transport"], words, "knet", reason);
+  if (transport === "knet") return transport;
+  throw new ConfError(
+    `totem.transport is ${transport}: this version of quorate speaks knet only. Set "transport: knet" on all nodes`,
+    entry?.line ?? 0,
+  );
+}
+
+function readLinkMode({ conf, running }: SettingsSource): NodeSettings["linkMode"] {
+  const words = ["passive", "active", "rr"] as const;
+  const text = textAt(conf, ["totem", "link_mode"]) ?? "passive";
+  if (running !== undefined) return words.find((word) => word === text) ?? running.linkMode;
+  if (text.length >= linkModeLengthMax) throw new ConfError("totem.link_mode is too long");
+  return choiceAt(
+    conf,
+    ["totem", "link_mode"],
+    words,
+    "passive",
+    `parse error in config: The Knet link mode "${text}" specified is invalid.  It must be active, passive or rr.`,
+  );
+}
+
+/** What stops a start only. */
+function checkStart({ conf, resolved, daemon }: SettingsSource): void {
+  checkDaemonStart(conf, daemon);
+  for (const section of interfaceSections(conf)) {
+    const address = entryAt(section, ["mcastaddr"]);
+    if (address === undefined || resolved.has(address.value)) continue;
+    throw new ConfError(`failed to parse mcast address '${address.value}'`, address.line);
+  }
+}
+
+/** "none" is the default without being a word. */
+const compressionModels: readonly string[] = [
+  "zlib",
+  "lz4",
+  "lz4hc",
+  "lzo2",
+  "lzma",
+  "bzip2",
+  "zstd",
+];
 
 function readCompression(conf: Conf): NodeSettings["compression"] {
   const model = choiceAt(
     conf,
     ["totem", "knet_compression_model"],
-    ["none", "zlib", "lz4", "lz4hc", "lzo2", "lzma", "bzip2", "zstd"],
+    compressionModels,
     "none",
     "Invalid compression model. Should be zlib, lz4, lz4hc, lzo2, lzma, bzip2 or zstd",
   );
@@ -191,183 +218,6 @@ function readCompression(conf: Conf): NodeSettings["compression"] {
     threshold: integerAt(conf, ["totem", "knet_compression_threshold"]) ?? 0,
     level: integerAt(conf, ["totem", "knet_compression_level"]) ?? 0,
   };
-}
-
-function interfaceSections(conf: Conf): ConfSection[] {
-  return sectionsOf(conf, "totem").flatMap((totem) => sectionsOf(totem, "interface"));
-}
-
-function checkLinkSections(conf: Conf): void {
-  for (const section of interfaceSections(conf)) {
-    const number = integerAt(section, ["linknumber"]) ?? 0;
-    const entries = section.items.filter(
-      (item) => item.kind === "entry" && item.key !== "linknumber",
-    );
-    if (number >= linksMax && entries.length > 0) {
-      throw new ConfError(
-        `parse error in config: interface ring number ${number} is bigger than allowed maximum 7`,
-        section.line,
-      );
-    }
-    const transport = textAt(section, ["knet_transport"]);
-    if (transport !== undefined && transport !== "udp" && transport !== "sctp") {
-      throw new ConfError("Unrecognised knet_transport. expected 'udp' or 'sctp'", section.line);
-    }
-    if (transport === "sctp") {
-      throw new ConfError("knet_transport sctp is not supported by quorate: use udp", section.line);
-    }
-    if (integerAt(section, ["ttl"]) !== undefined) {
-      throw new ConfError(
-        `parse error in config: Can only set ttl on multicast transport types for interface ${number}`,
-        section.line,
-      );
-    }
-  }
-}
-
-/** A section restarted for a second time begins again at node 0, as corosync's parser numbers them. */
-function nodeSections(conf: Conf): ConfSection[] {
-  const byIndex: ConfSection[] = [];
-  for (const list of sectionsOf(conf, "nodelist")) {
-    for (const [index, node] of sectionsOf(list, "node").entries()) byIndex[index] = node;
-  }
-  return byIndex;
-}
-
-function readNodes(source: SettingsSource): NodeEntry[] {
-  const sections = nodeSections(source.conf);
-  if (sections.length > nodesMax)
-    throw new ConfError(`more than ${nodesMax} nodes in the nodelist`);
-  const seen = new Set<number>();
-  return sections.map((section) => {
-    const addresses = readAddresses(section, source.resolved);
-    const first = textAt(section, ["ring0_addr"]) ?? "";
-    const nodeid = integerAt(section, ["nodeid"]) ?? 0;
-    if (nodeid === 0) {
-      const name = textAt(section, ["name"]) ?? first;
-      const address = addresses[0];
-      const isLocal =
-        source.localNames.includes(name) ||
-        (address !== undefined && source.localAddresses.includes(address));
-      if (isLocal) {
-        throw new ConfError("Knet requires an explicit nodeid for the local node", section.line);
-      }
-      throw new ConfError(
-        `Knet requires an explicit nodeid to be specified for address '${first}'.`,
-        section.line,
-      );
-    }
-    if (nodeid >= 65536) {
-      throw new ConfError(
-        `Knet requires nodeid to be less than 65536 for address '${first}'.`,
-        section.line,
-      );
-    }
-    if (seen.has(nodeid)) {
-      throw new ConfError(`Nodeid ${nodeid} appears twice in corosync.conf`, section.line);
-    }
-    seen.add(nodeid);
-    const dataCenterId = integerAt(section, ["datacenterid"]) ?? 0;
-    return {
-      nodeid,
-      ...(dataCenterId > 0 ? { dataCenterId } : {}),
-      name: textAt(section, ["name"]) ?? "",
-      votes: integerAt(section, ["quorum_votes"]) ?? 1,
-      addresses,
-    };
-  });
-}
-
-function readAddresses(
-  section: ConfSection,
-  resolved: ReadonlyMap<string, string>,
-): (string | undefined)[] {
-  const addresses: (string | undefined)[] = Array.from({ length: linksMax });
-  for (const item of section.items) {
-    if (item.kind !== "entry") continue;
-    const match = /^ring(\d+)_addr$/.exec(item.key);
-    if (match === null) continue;
-    const number = Number(match[1]);
-    if (number >= linksMax) {
-      throw new ConfError(
-        `parse error in config: interface ring number ${number} is bigger than allowed maximum 7`,
-        item.line,
-      );
-    }
-    if (item.value === "") continue;
-    const address = resolved.get(item.value);
-    if (address === undefined) {
-      throw new ConfError(
-        `failed to parse node address '${item.value}': it is neither an address of the family of totem.ip_version, nor a name that this machine can resolve to one (DNS, /etc/hosts)`,
-        item.line,
-      );
-    }
-    addresses[number] = address;
-  }
-  return addresses;
-}
-
-function localNode(source: SettingsSource, nodes: readonly NodeEntry[]): NodeEntry {
-  const sections = nodeSections(source.conf);
-  for (const name of source.localNames) {
-    const index = nodes.findIndex(
-      (node, at) =>
-        node.name === name || textAt(sections[at] ?? source.conf, ["ring0_addr"]) === name,
-    );
-    const found = nodes[index];
-    if (found !== undefined) return named(found);
-  }
-  const found = nodes.filter((node) =>
-    node.addresses.some(
-      (address) => address !== undefined && source.localAddresses.includes(address),
-    ),
-  );
-  if (found.length === 1 && found[0] !== undefined) return named(found[0]);
-  const names = nodes.map((node) => node.name || (node.addresses[0] ?? "?")).join(", ");
-  throw new ConfError(
-    `parse error in config: No valid name found for local host (looked for ${source.localNames.join(", ") || "an own address"}; the nodelist has ${names}). ${source.isNameGiven === true ? "--name has to be one of these" : "Give the node's name with --name"}`,
-  );
-}
-
-function named(node: NodeEntry): NodeEntry {
-  return node.name === "" ? { ...node, name: node.addresses[0] ?? `node${node.nodeid}` } : node;
-}
-
-/** The link numbers in use; every node must have the local node's links, of one address family each. */
-function checkAddresses(nodes: readonly NodeEntry[], local: NodeEntry): number[] {
-  const numbers: number[] = [];
-  for (const [number, address] of local.addresses.entries())
-    if (address !== undefined) numbers.push(number);
-  if (numbers.length === 0) throw new ConfError("parse error in config: No interfaces defined");
-  for (const node of nodes) {
-    for (let number = 0; number < linksMax; number += 1) {
-      const mine = local.addresses[number];
-      const theirs = node.addresses[number];
-      if (mine === undefined && theirs !== undefined) {
-        throw new ConfError(
-          `parse error in config: No multicast port specified for interface ${number}`,
-        );
-      }
-      if (mine !== undefined && theirs === undefined) {
-        throw new ConfError("parse error in config: Not all nodes have the same number of links");
-      }
-      if (
-        mine !== undefined &&
-        theirs !== undefined &&
-        mine.includes(":") !== theirs.includes(":")
-      ) {
-        throw new ConfError(
-          `parse error in config: Nodes for link ${number} have different IP families (compared ${theirs} with ${nodes[0]?.addresses[number] ?? mine})`,
-        );
-      }
-    }
-    if (numbers.length > 1 && node.name === "") {
-      throw new ConfError(
-        "parse error in config: for a multi-link configuration, all nodes must have a 'name' attribute",
-      );
-    }
-  }
-  return numbers;
 }
 
 function readLink(conf: Conf, number: number, tokenMs: number): LinkSettings {

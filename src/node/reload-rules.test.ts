@@ -20,7 +20,7 @@ const device = (...net: string[]): string[] =>
   ["device {", "model: net", "votes: 1", "net {", "host: 10.0.0.9", ...net, "}", "}"].flat();
 
 /** The settings of node `nodeid` by such a file, read as a running node reads it. */
-function settings(file: File = {}, nodeid = 1): NodeSettings {
+function settings(file: File = {}, nodeid = 1, running?: NodeSettings): NodeSettings {
   const { nodes = pair, totem = [], quorum = [], provider = true, key = 1 } = file;
   const text = [
     ...["totem {", "version: 2", "cluster_name: c", "config_version: 1", "secauth: on"],
@@ -44,10 +44,9 @@ function settings(file: File = {}, nodeid = 1): NodeSettings {
   const read = readSettings({
     conf: conf.value,
     file: "corosync.conf",
-    localNames: [`n${nodeid}`],
-    localAddresses: [],
+    local: { names: [`n${nodeid}`], addresses: [] },
     resolved: new Map(addresses.map((address) => [address, address])),
-    isRunning: true,
+    running,
     key: { ok: true, bytes: new Uint8Array(128).fill(key) },
   });
   if (!read.ok) throw new Error(read.reason);
@@ -55,7 +54,8 @@ function settings(file: File = {}, nodeid = 1): NodeSettings {
 }
 
 function judge(before: File, after: File) {
-  const verdict = judgeReload(settings(before), settings(after));
+  const running = settings(before);
+  const verdict = judgeReload(running, settings(after, 1, running));
   if (!verdict.ok) throw new Error(verdict.reason);
   return verdict;
 }

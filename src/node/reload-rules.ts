@@ -62,6 +62,12 @@ export function judgeReload(running: NodeSettings, next: NodeSettings): ReloadVe
       running.transport,
       next.transport,
     ),
+    ipVersion: keep(
+      running.ipVersion === next.ipVersion,
+      "totem.ip_version",
+      running.ipVersion,
+      next.ipVersion,
+    ),
     links: linksInForce(running.links, next.links, needsRestart),
     tuning: {
       ...next.tuning,

@@ -13,7 +13,9 @@ export interface FoundAddress {
 /** Asks the machine's resolver; `family` 0: any. May reject. */
 export type Ask = (name: string, family: 0 | 4 | 6) => Promise<readonly FoundAddress[]>;
 
-const byResolver: Ask = (name, family) => lookup(name, { all: true, family, order: "verbatim" });
+/** The machine's own. */
+export const byResolver: Ask = (name, family) =>
+  lookup(name, { all: true, family, order: "verbatim" });
 
 /** What corosync takes of the resolver's answer: the first address of the family that comes first, or of the other one. */
 export function chooseAddress(

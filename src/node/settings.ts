@@ -104,6 +104,8 @@ export interface NodeSettings {
     readonly level: number;
   };
   readonly blockUnlistedIps: boolean;
+  /** How the addresses of `nodes` were resolved; a running node resolves as it did at its start. */
+  readonly ipVersion: IpVersion;
   readonly scheduling: {
     /** Real-time scheduling of the ring thread, as corosync's. */
     readonly isRoundRobin: boolean;

@@ -74,6 +74,7 @@ export function busSettings(options: BusSettings): NodeSettings {
     knetMtu: 0,
     compression: { model: "none", threshold: 0, level: 0 },
     scheduling: { isRoundRobin: false, nice: 0 },
+    ipVersion: "ipv6-4",
     blockUnlistedIps: true,
     quorum: { ...plainQuorum, ...options.quorum },
   };

@@ -13,8 +13,7 @@ test("the sample in README.md is accepted", () => {
   const read = readSettings({
     conf: conf.value,
     file: "README.md",
-    localNames: ["pve2"],
-    localAddresses: [],
+    local: { names: ["pve2"], addresses: [] },
     resolved: new Map([11, 12].map((host) => [`192.0.2.${host}`, `192.0.2.${host}`])),
     key: { ok: true, bytes: new Uint8Array(256) },
   });

@@ -44,8 +44,7 @@ export function simulatedSettings(nodeid: number, conf: SimulatedConf): NodeSett
   const settings = readSettings({
     conf: parsed.value,
     file: "sim",
-    localNames: [`n${nodeid}`],
-    localAddresses: [],
+    local: { names: [`n${nodeid}`], addresses: [] },
     resolved: new Map(ids.map((id) => [addressOf(id), addressOf(id)])),
     key: { ok: true, bytes: new Uint8Array(128).fill(key ?? 0) },
   });

@@ -104,7 +104,7 @@ class RunningNode {
       stateDir: options.paths.stateDir,
       deviceDir: options.paths.deviceDir,
       pid: process.pid,
-      load: () => loadSettings(options.paths, options.name, "running"),
+      load: () => loadSettings(options.paths, options.name, this.#cluster.settings),
       log: options.log,
     });
     this.#manager = new ServiceManager({
