@@ -137,7 +137,7 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
     return { kind: "led", leader, synced };
   }
 
-  *updatesFor(states: readonly MemberState[], self: number): Iterable<Uint8Array> {
+  *updatesFor(states: readonly MemberState[], self: number): Iterable<() => Uint8Array> {
     const own = indexOf(this.#tree).entries;
     const wanted = new Set<number>();
     for (const [i, { state }] of states.entries()) {
@@ -146,7 +146,8 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
     }
     for (const inode of wanted) {
       const entry = this.#tree.byInode(inode);
-      if (entry !== undefined) yield encodeUpdate(entry);
+      // Entries are replaced, never changed.
+      if (entry !== undefined) yield () => encodeUpdate(entry);
     }
   }
 

@@ -34,12 +34,20 @@ export type DfsmEvent = { readonly timeS: number } & (
   | { readonly kind: "stopped" }
 );
 
+/**
+ * What a request is, for its place among those that wait. Operations keep their order among themselves but go before updates
+ * that wait at the end: a member that is filled up queues them whenever they come, all others execute them at once. A new state
+ * makes updates that still wait worthless: they are of an older exchange.
+ */
+export type RequestRank = "operation" | "update" | "state" | "other";
+
 export type DfsmAction =
-  /** Requests are carried out in order: while one is refused, those behind it wait. */
+  /** Requests are carried out in order, as far as their ranks let them: while one is refused, those behind it wait. */
   | {
       readonly kind: "request";
       readonly request: GroupRequest;
       readonly token: number | undefined;
+      readonly rank: RequestRank;
     }
   /** The operation of this token will not be executed here (others may have executed it). */
   | {

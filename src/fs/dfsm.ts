@@ -346,7 +346,7 @@ export class Dfsm<Action> {
     this.#log("info", `all states are here; node ${leader.nodeid} leads`, turn);
     if (verdict.leader === self) {
       for (const body of this.#replica.updatesFor(states, self)) {
-        this.#sendState({ kind: "update", body }, turn);
+        this.#outbox.sendUpdate(body, this.#epoch, turn.timeS, turn.out);
       }
       this.#sendState({ kind: "updateComplete" }, turn);
     } else if (verdict.synced[self] !== true) {

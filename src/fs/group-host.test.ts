@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { HandClock } from "../../test/double/hand-clock.ts";
 import type { GroupPort, GroupRequest } from "../world.ts";
-import type { DfsmAction, DfsmEvent } from "./dfsm-events.ts";
-import { GroupHost, patienceMs } from "./group-host.ts";
+import type { DfsmAction, DfsmEvent, RequestRank } from "./dfsm-events.ts";
+import { GroupHost, patienceMs, requestsWaitingMax } from "./group-host.ts";
 
 /** A core that plays back what the test scripts for each kind of event. */
 function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
@@ -54,10 +54,51 @@ function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
   return { host, seen, performed, taken, state, clock, makeRoom };
 }
 
-const send = (token: number): DfsmAction => ({
+const send = (token: number, rank: RequestRank = "operation"): DfsmAction => ({
   kind: "request",
   request: { kind: "send", group: "g", message: new Uint8Array([token]) },
   token,
+  rank,
+});
+const sentBy = (taken: readonly GroupRequest[]) =>
+  taken.map((request) => (request.kind === "send" ? request.message[0] : undefined));
+
+test("operations go before updates that wait, one update between two, and never before anything else", () => {
+  const { host, taken, state, makeRoom } = scripted({
+    started: [send(1, "state"), send(2, "update"), send(3, "update"), send(4, "update")],
+    failed: [send(5), send(6), send(7), send(8)],
+    stopped: [send(9, "other"), send(10)],
+  });
+  state.isFull = true;
+  host.step({ kind: "started" });
+  host.step({ kind: "failed", reason: "" });
+  host.step({ kind: "stopped" });
+  makeRoom();
+  expect(sentBy(taken)).toEqual([1, 5, 2, 6, 3, 7, 4, 8, 9, 10]);
+});
+
+test("a new state makes updates worthless that still wait", () => {
+  const { host, taken, state, makeRoom } = scripted({
+    started: [send(1, "update"), send(2, "update")],
+    failed: [send(3), send(4, "other"), send(5, "state"), send(6, "update")],
+  });
+  state.isFull = true;
+  host.step({ kind: "started" });
+  host.step({ kind: "failed", reason: "" });
+  makeRoom();
+  expect(sentBy(taken)).toEqual([3, 4, 5, 6]);
+});
+
+test("updates of a large tree turn no caller away", () => {
+  const updates = Array.from({ length: requestsWaitingMax + 5 }, () => send(1, "update"));
+  const { host, taken, seen, state, makeRoom } = scripted({ started: updates, failed: [send(2)] });
+  state.isFull = true;
+  host.step({ kind: "started" });
+  host.step({ kind: "failed", reason: "" });
+  expect(seen).toHaveLength(2);
+  makeRoom();
+  expect(taken).toHaveLength(requestsWaitingMax + 6);
+  expect(sentBy(taken)[0]).toBe(2);
 });
 
 test("requests go in order; one that is refused holds the others back until there is room", () => {
@@ -70,7 +111,7 @@ test("requests go in order; one that is refused holds the others back until ther
   host.step({ kind: "failed", reason: "" });
   expect([taken.length, host.waiting]).toEqual([0, 3]);
   makeRoom();
-  expect(taken.map((request) => request.kind === "send" && request.message[0])).toEqual([1, 2, 3]);
+  expect(sentBy(taken)).toEqual([1, 2, 3]);
   expect(host.waiting).toBe(0);
 });
 

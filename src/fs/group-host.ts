@@ -43,6 +43,8 @@ export class GroupHost<Action extends { readonly kind: string }> {
   readonly #deadlines: Deadlines<DfsmTimer | "patience">;
   readonly #actions: (DfsmAction | Action)[] = [];
   #waiting: RequestAction[] = [];
+  /** Of those that wait. */
+  #updatesWaiting = 0;
   #isAwaitingRoom = false;
   #isClosed = false;
 
@@ -76,6 +78,7 @@ export class GroupHost<Action extends { readonly kind: string }> {
     this.#isClosed = true;
     this.#deadlines.stop();
     this.#waiting = [];
+    this.#updatesWaiting = 0;
   }
 
   #take(event: DfsmEvent): void {
@@ -93,24 +96,52 @@ export class GroupHost<Action extends { readonly kind: string }> {
 
   #request(action: RequestAction): void {
     // Only callers are turned away: a leader that gave up in the middle of its updates would begin anew for ever.
-    if (this.#waiting.length >= requestsWaitingMax && action.token !== undefined) {
+    const others = this.#waiting.length - this.#updatesWaiting;
+    if (others >= requestsWaitingMax && action.token !== undefined) {
       return this.step({ kind: "sendGivenUp", token: action.token });
     }
+    const wasEmpty = this.#waiting.length === 0;
+    this.#place(action);
+    if (wasEmpty) this.#drain();
+  }
+
+  /** By its rank: no writer here waits behind the whole tree that another member is sent. */
+  #place(action: RequestAction): void {
+    switch (action.rank) {
+      case "operation": {
+        const last = this.#waiting.findLastIndex(({ rank }) => rank !== "update");
+        // One update between two operations, so that many writers do not keep a member from being filled up.
+        const turn = this.#waiting[last]?.rank === "operation" ? 1 : 0;
+        this.#waiting.splice(last + 1 + turn, 0, action);
+        return;
+      }
+      case "state":
+        if (this.#updatesWaiting > 0) {
+          this.#waiting = this.#waiting.filter(({ rank }) => rank !== "update");
+          this.#updatesWaiting = 0;
+        }
+        break;
+      case "update":
+        this.#updatesWaiting += 1;
+        break;
+      case "other":
+        break;
+    }
     this.#waiting.push(action);
-    if (this.#waiting.length === 1) this.#drain();
   }
 
   /** Hands on what waits, in order, as far as the group takes it. */
   #drain(): void {
     if (this.#isClosed) return;
-    const before = this.#waiting.length;
-    while (this.#waiting.length > 0) {
-      const [first] = this.#waiting;
-      if (first === undefined || !this.#options.groups.request(first.request)) break;
-      this.#waiting.shift();
+    let taken = 0;
+    for (const { request, rank } of this.#waiting) {
+      if (!this.#options.groups.request(request)) break;
+      taken += 1;
+      if (rank === "update") this.#updatesWaiting -= 1;
     }
+    this.#waiting.splice(0, taken);
     if (this.#waiting.length === 0) return this.#deadlines.disarm("patience");
-    if (this.#waiting.length < before || !this.#isAwaitingRoom) this.#armPatience();
+    if (taken > 0 || !this.#isAwaitingRoom) this.#armPatience();
     if (this.#isAwaitingRoom) return;
     this.#isAwaitingRoom = true;
     this.#options.groups.whenRoom(() => {
@@ -125,6 +156,7 @@ export class GroupHost<Action extends { readonly kind: string }> {
 
   #giveUpFirst(): void {
     const first = this.#waiting.shift();
+    if (first?.rank === "update") this.#updatesWaiting -= 1;
     if (this.#waiting.length > 0) this.#armPatience();
     if (first !== undefined) this.step({ kind: "sendGivenUp", token: first.token });
   }

@@ -1,14 +1,14 @@
 // What one replicated store sends into its group: headers, counts and the callers that wait for their own operation to come
 // back. Spec: pmxcfs.md §4.1, §4.2, §4.9. Counts belong to the process: they go on over leaving and joining again.
 import type { GroupRequest } from "../world.ts";
-import type { DfsmAction } from "./dfsm-events.ts";
+import type { DfsmAction, RequestRank } from "./dfsm-events.ts";
 import { type Body, encodeMessage, type Epoch, type Message } from "./message.ts";
 import type { Sink } from "./replica.ts";
 
 /** A message of a state exchange without what all of them have. */
 export type StatePart =
   | { readonly kind: "syncStart" | "updateComplete" }
-  | { readonly kind: "state" | "update"; readonly body: Uint8Array }
+  | { readonly kind: "state"; readonly body: Uint8Array }
   | { readonly kind: "verifyRequest"; readonly checksumId: number }
   | { readonly kind: "verify"; readonly checksumId: number; readonly checksum: Uint8Array };
 
@@ -25,11 +25,11 @@ export class Outbox {
   }
 
   join(out: Sink<DfsmAction>): void {
-    this.#request({ kind: "join", group: this.#group }, undefined, out);
+    this.#request({ kind: "join", group: this.#group }, undefined, "other", out);
   }
 
   leave(out: Sink<DfsmAction>): void {
-    this.#request({ kind: "leave", group: this.#group }, undefined, out);
+    this.#request({ kind: "leave", group: this.#group }, undefined, "other", out);
   }
 
   /** An operation; `timeS`: Unix seconds. */
@@ -38,17 +38,33 @@ export class Outbox {
     if (token !== undefined) this.#waiting.set(this.#count, token);
     const head = { kind: "normal", protocol: this.#protocol, timeS, count: this.#count } as const;
     const message = encodeMessage({ ...head, subtype: body.subtype, body: body.body });
-    this.#request({ kind: "send", group: this.#group, message }, token, out);
+    this.#request({ kind: "send", group: this.#group, message }, token, "operation", out);
   }
 
   sendState(part: StatePart, epoch: Epoch, timeS: number, out: Sink<DfsmAction>): void {
     this.resend({ ...part, protocol: this.#protocol, timeS, epoch }, out);
   }
 
+  /** One object; encoded when the group takes it, or a large tree would be copied at once while nothing else goes on. */
+  sendUpdate(body: () => Uint8Array, epoch: Epoch, timeS: number, out: Sink<DfsmAction>): void {
+    const head = { kind: "update", protocol: this.#protocol, timeS, epoch } as const;
+    let encoded: Uint8Array | undefined;
+    const request = {
+      kind: "send",
+      group: this.#group,
+      get message(): Uint8Array {
+        encoded ??= encodeMessage({ ...head, body: body() });
+        return encoded;
+      },
+    } as const;
+    this.#request(request, undefined, "update", out);
+  }
+
   /** A message as it is. */
   resend(message: Message, out: Sink<DfsmAction>): void {
     const bytes = encodeMessage(message);
-    this.#request({ kind: "send", group: this.#group, message: bytes }, undefined, out);
+    const request = { kind: "send", group: this.#group, message: bytes } as const;
+    this.#request(request, undefined, rankOf(message.kind), out);
   }
 
   /** Our own message of this count came back: who waits for it. */
@@ -72,7 +88,29 @@ export class Outbox {
     this.#waiting.clear();
   }
 
-  #request(request: GroupRequest, token: number | undefined, out: Sink<DfsmAction>): void {
-    out.push({ kind: "request", request, token });
+  #request(
+    request: GroupRequest,
+    token: number | undefined,
+    rank: RequestRank,
+    out: Sink<DfsmAction>,
+  ): void {
+    out.push({ kind: "request", request, token, rank });
   }
+}
+
+function rankOf(kind: Message["kind"]): RequestRank {
+  switch (kind) {
+    case "normal":
+      return "operation";
+    case "update":
+    case "updateComplete":
+      return "update";
+    case "state":
+      return "state";
+    case "syncStart":
+    case "verify":
+    case "verifyRequest":
+      return "other";
+  }
+  return kind satisfies never;
 }

@@ -59,8 +59,11 @@ export interface Replica<Action> {
   encodeState(): Uint8Array;
   /** `states` ascending by (nodeid, pid), one for each member; `self`: position of our own. */
   judge(states: readonly MemberState[], self: number, out: Sink<Action>): Verdict;
-  /** Leader only: bodies of the UPDATE messages that the others of these states need. */
-  updatesFor(states: readonly MemberState[], self: number): Iterable<Uint8Array>;
+  /**
+   * Leader only: what the others of these states need, each to be called for the body of its UPDATE message when that can be sent;
+   * whatever is changed meanwhile, a body is of now.
+   */
+  updatesFor(states: readonly MemberState[], self: number): Iterable<() => Uint8Array>;
   /** Keeps one update until `commit` or the next configuration change. */
   addUpdate(body: Uint8Array): Decoded<undefined>;
   /** Becomes what the leader's state says with the kept updates, or stays as it is and says why. */

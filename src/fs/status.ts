@@ -168,7 +168,7 @@ export class StatusStore implements Replica<LogAction> {
     };
   }
 
-  updatesFor(): Iterable<Uint8Array> {
+  updatesFor(): Iterable<() => Uint8Array> {
     return [];
   }
 

@@ -3,10 +3,18 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
+import { Dcdb } from "../../src/fs/dcdb.ts";
+import type { TreeEntry } from "../../src/fs/entry.ts";
 import { decodeMessage } from "../../src/fs/message.ts";
 import { Tree } from "../../src/fs/tree.ts";
 import { sha256, text, treeOfVersion, TreeGroup, type TreeNode } from "./tree-group.ts";
 import { count, kinds, trio } from "./trio.ts";
+
+const fresh = () => ({
+  tree: Tree.fresh(1, { sha256 }),
+  load: (rows: readonly TreeEntry[]) => Tree.load(rows, { sha256, rootName: "" }),
+  now: 0,
+});
 
 describe("state exchange", () => {
   test("a lone node is synced at once, without a message", () => {
@@ -58,6 +66,20 @@ describe("state exchange", () => {
     group.expectEqual([a, b]);
     expect(count(kinds(group, leader), "updateComplete")).toBe(1);
     expect(a.replica.tree.lookup(`made-by-${leader === 1 ? "a" : "b"}`)).toBeDefined();
+  });
+
+  test("an update is encoded late, but is of the tree that the leader announced", () => {
+    const group = new TreeGroup();
+    const a = group.join(1, treeOfVersion(9, "a"));
+    group.bus.run();
+    const full = { nodeid: 1, pid: 1, state: a.replica.encodeState() };
+    const empty = { nodeid: 2, pid: 2, state: new Dcdb(fresh()).encodeState() };
+    const updates = [...a.replica.updatesFor([full, empty], 0)];
+    group.write(a, "made-by-a", "changed since");
+    const b = new Dcdb(fresh());
+    for (const body of updates) expect(b.addUpdate(body()).ok).toBe(true);
+    expect(b.commit(full.state, 0, []).ok).toBe(true);
+    expect(b.encodeState()).toEqual(full.state);
   });
 
   test("equal trees need no updates, but the leader says so", () => {
