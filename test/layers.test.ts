@@ -14,7 +14,7 @@ const pureGround = ["bytes", "serial", "world", "assert", "conf", "der", "dash-s
 
 /** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
 const hosts: readonly string[] = [
-  "node/{node,thread,bridge,cluster,key-file,load-settings,machine,reloader,resolve,ring-file,ring-host,ring-thread,scheduling}.ts",
+  "node/{node,thread,bridge,cluster,key-change,key-file,load-settings,machine,reloader,resolve,ring-file,ring-host,ring-thread,scheduling}.ts",
   "node/link/{compression-library,inflate,mismatch,own-addresses,seal,socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,files,journal,journal-judge,tree-store,commit-queue,group-host,status-host,conf-file}.ts",

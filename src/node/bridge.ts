@@ -16,6 +16,8 @@ export type ToRing =
       readonly stateDir: string;
       /** Directory of the original's certificates for a vote server. */
       readonly deviceDir: string;
+      /** corosync.conf and the default key file; without them a new key waits for `reconfigure`. */
+      readonly configPaths?: { readonly conf: string; readonly authkey: string };
       readonly pid: number;
     }
   | { readonly kind: "requests"; readonly requests: readonly GroupRequest[] }

@@ -19,9 +19,9 @@ function conf(text: string): Conf {
 
 test("a key that is missing may be made; one that is there is never to be overwritten", async () => {
   const secure = conf("totem {\nsecauth: on\n}\n");
-  const missing = await readKey(secure, "/conf", `${folder}/none`);
+  const missing = readKey(secure, "/conf", `${folder}/none`);
   expect(!missing.ok && missing.reason).toContain(`head -c 256 /dev/urandom > ${folder}/none`);
-  const directory = await readKey(secure, "/conf", folder);
+  const directory = readKey(secure, "/conf", folder);
   expect(!directory.ok && directory.reason).toContain(`Could not open ${folder}: EISDIR`);
   expect(!directory.ok && directory.reason).not.toContain("urandom");
   for (const code of ["EACCES", "EPERM"]) {
@@ -34,13 +34,13 @@ test("a key that is missing may be made; one that is there is never to be overwr
 test("the key, and the file that has it", async () => {
   const path = `${folder}/authkey`;
   writeFileSync(path, key);
-  expect(await readKey(conf("totem {\n}\n"), "/conf", path)).toMatchObject({ path: undefined });
-  expect(await readKey(conf("totem {\nsecauth: on\n}\n"), "/conf", path)).toEqual({
+  expect(readKey(conf("totem {\n}\n"), "/conf", path)).toMatchObject({ path: undefined });
+  expect(readKey(conf("totem {\nsecauth: on\n}\n"), "/conf", path)).toEqual({
     ok: true,
     bytes: key,
     path,
   });
-  expect(await readKey(conf("totem {\nsecauth: on\nkey: abc\n}\n"), "/conf", path)).toMatchObject({
+  expect(readKey(conf("totem {\nsecauth: on\nkey: abc\n}\n"), "/conf", path)).toMatchObject({
     path: "/conf",
   });
 });

@@ -1,8 +1,9 @@
 // The cluster's key on disk: where it is read from, what to do when it cannot be, and what ought not to be as it is. Host code.
-import { readFile, stat } from "node:fs/promises";
-import type { Conf } from "../conf.ts";
+import { readFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { type Conf, parseConf } from "../conf.ts";
 import { reasonOf } from "../reason.ts";
-import { keyBytesMax, keySource } from "./read-settings.ts";
+import { cryptoOf, keyBytesMax, keySource } from "./read-settings.ts";
 import type { CryptoSettings } from "./settings.ts";
 
 export type KeyResult =
@@ -15,7 +16,7 @@ export type KeyResult =
   | { readonly ok: false; readonly reason: string };
 
 /** `confPath`: the file that was read to `conf`, which may hold the key itself. */
-export async function readKey(conf: Conf, confPath: string, authkey: string): Promise<KeyResult> {
+export function readKey(conf: Conf, confPath: string, authkey: string): KeyResult {
   const source = keySource(conf);
   if (source === undefined) return { ok: true, bytes: new Uint8Array(0), path: undefined };
   if (source.keyfile === undefined && source.key !== undefined) {
@@ -23,13 +24,24 @@ export async function readKey(conf: Conf, confPath: string, authkey: string): Pr
   }
   const path = source.keyfile ?? authkey;
   try {
-    const bytes = await readFile(path);
+    const bytes = readFileSync(path);
     return { ok: true, bytes: new Uint8Array(bytes.subarray(0, keyBytesMax)), path };
   } catch (error) {
     return {
       ok: false,
       reason: `Could not open ${path}: ${reasonOf(error)}. ${keyAdvice(error, path)}`,
     };
+  }
+}
+
+/** The crypto settings of a file and its key, read at once; undefined when they cannot be used. Never throws. */
+export function cryptoOnDisk(confPath: string, authkey: string): CryptoSettings | undefined {
+  try {
+    const conf = parseConf(readFileSync(confPath, "latin1"));
+    return conf.ok ? cryptoOf(conf.value, readKey(conf.value, confPath, authkey)) : undefined;
+  } catch {
+    // Whoever reads the file to judge it says what is wrong.
+    return undefined;
   }
 }
 

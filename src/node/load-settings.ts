@@ -48,7 +48,7 @@ export async function settingsOfText(
 ): Promise<SettingsResult> {
   const conf = parseConf(text);
   if (!conf.ok) return { ok: false, reason: `${paths.conf}:${conf.line}: ${conf.reason}` };
-  const key = await readKey(conf.value, paths.conf, paths.authkey);
+  const key = readKey(conf.value, paths.conf, paths.authkey);
   const version = running?.ipVersion ?? ipVersionOf(conf.value);
   const read = readSettings({
     conf: conf.value,

@@ -57,6 +57,8 @@ export interface ClusterOptions {
   readonly stateDir: string;
   /** Directory of the certificates for a vote server, as the original has it. */
   readonly deviceDir: string;
+  /** As in the start order of the ring thread. */
+  readonly configPaths?: { readonly conf: string; readonly authkey: string };
   readonly pid: number;
   /** Reads corosync.conf for a reload; without it reloads are refused. */
   readonly load?: () => Promise<SettingsResult>;
@@ -310,15 +312,12 @@ export class RingThreadClient implements Cluster {
 
   #received(message: FromRing): void {
     switch (message.kind) {
-      case "loaded":
-        this.#post({
-          kind: "start",
-          settings: this.#settings,
-          stateDir: this.#options.stateDir,
-          deviceDir: this.#options.deviceDir,
-          pid: this.#options.pid,
-        });
+      case "loaded": {
+        const { stateDir, deviceDir, configPaths, pid } = this.#options;
+        const order = { settings: this.#settings, stateDir, deviceDir, pid };
+        this.#post({ kind: "start", ...order, ...(configPaths && { configPaths }) });
         return;
+      }
       case "started":
         this.#isStarted = true;
         this.#flush();

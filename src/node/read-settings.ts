@@ -100,14 +100,15 @@ export function ipVersionOf(conf: Conf): IpVersion {
   return ipVersions.find((version) => version === word) ?? "ipv6-4";
 }
 
-function readCrypto(source: SettingsSource): CryptoSettings {
-  const { cipher, hash } = cryptoNames(source.conf);
+/** The crypto settings alone; throws a ConfError when they cannot be used. */
+export function cryptoOf(conf: Conf, fromDisk: SettingsSource["key"]): CryptoSettings {
+  const { cipher, hash } = cryptoNames(conf);
   if (cipher !== "none" && hash === "none") {
     throw new ConfError("crypto_cipher requires crypto_hash with value other than none");
   }
   if (hash === "none") return { cipher, hash, key: new Uint8Array(0) };
-  if (!source.key.ok) throw new ConfError(source.key.reason);
-  const key = source.key.bytes;
+  if (!fromDisk.ok) throw new ConfError(fromDisk.reason);
+  const key = fromDisk.bytes;
   if (key.length < keyBytesMin) {
     throw new ConfError(
       `the key has ${key.length * 8} bits, the minimum is ${keyBytesMin * 8}: copy it from another node of the cluster; a new cluster needs a new one, the same on all nodes`,
@@ -122,7 +123,7 @@ function read(source: SettingsSource): NodeSettings {
   checkDaemonWords(conf, source.daemon);
   choiceAt(conf, ["totem", "ip_version"], ipVersions, "ipv6-4", "Invalid ip_version type");
   const transport = readTransport(source);
-  const crypto = readCrypto(source);
+  const crypto = cryptoOf(conf, source.key);
   const isStart = running === undefined;
   if (isStart) checkStart(source);
   const { nodes, local, numbers } = readNodes({ ...source, runsAs: running?.nodeid });

@@ -207,6 +207,6 @@ test("faults between quorum's keys stop a start, not a running node", () => {
 });
 
 test("keys are compared byte by byte", () => {
-  expect(sameCrypto(settings(), settings())).toBe(true);
-  expect(sameCrypto(settings(), settings({ key: 3 }))).toBe(false);
+  expect(sameCrypto(settings().crypto, settings().crypto)).toBe(true);
+  expect(sameCrypto(settings().crypto, settings({ key: 3 }).crypto)).toBe(false);
 });

@@ -1,6 +1,12 @@
 // What a running node takes from a changed corosync.conf, and what only its next start does (services.md §4.9, §5.2, §5.4).
 // Pure. Refuses a file as a whole or takes all of it that can change; it never takes a value that the services would ignore.
-import type { LinkSettings, NodeEntry, NodeSettings, QuorumSettings } from "./settings.ts";
+import type {
+  CryptoSettings,
+  LinkSettings,
+  NodeEntry,
+  NodeSettings,
+  QuorumSettings,
+} from "./settings.ts";
 
 export type ReloadVerdict =
   | {
@@ -141,7 +147,7 @@ function changesOf(before: NodeSettings, after: NodeSettings): string[] {
   from("knet_mtu", before.knetMtu, after.knetMtu);
   from("block_unlisted_ips", before.blockUnlistedIps, after.blockUnlistedIps);
   say(same(before.compression, after.compression), "compression");
-  say(sameCrypto(before, after), "key or crypto");
+  say(sameCrypto(before.crypto, after.crypto), "key or crypto");
   from("expected_votes", before.quorum.expectedVotes, after.quorum.expectedVotes);
   from("quorum.votes", before.quorum.votes, after.quorum.votes);
   from("two_node", before.quorum.twoNode, after.quorum.twoNode);
@@ -170,8 +176,7 @@ function nodeChanges(before: readonly NodeEntry[], after: readonly NodeEntry[]):
 }
 
 /** Whether packets are protected as before. */
-export function sameCrypto(before: NodeSettings, after: NodeSettings): boolean {
-  const [a, b] = [before.crypto, after.crypto];
+export function sameCrypto(a: CryptoSettings, b: CryptoSettings): boolean {
   if (a.cipher !== b.cipher || a.hash !== b.hash || a.key.length !== b.key.length) return false;
   return a.key.every((byte, at) => byte === b.key[at]);
 }

@@ -21,17 +21,17 @@ import { Links } from "./link/links.ts";
 import { canonicalAddress } from "./link/address.ts";
 import { isOpened, mismatch } from "./link/mismatch.ts";
 import { decodePacket } from "./link/packet.ts";
+import { KeyChange } from "./key-change.ts";
 import { KeyWatch, peersByAddress } from "./key-watch.ts";
-import { overheadOf, Seal } from "./link/seal.ts";
+import { overheadOf } from "./link/seal.ts";
 import type { Outgoing } from "./link/socket.ts";
 import { Member } from "./member.ts";
 import type { RingStorage } from "./ring-file.ts";
 import type { RingAction } from "./ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
-import { sameCrypto } from "./reload-rules.ts";
 import { freshReason } from "./ring/state.ts";
 import { Rotation } from "./rotation.ts";
-import type { NodeSettings } from "./settings.ts";
+import type { CryptoSettings, NodeSettings } from "./settings.ts";
 
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
 
@@ -43,6 +43,8 @@ export interface RingHostPort {
   readonly clock: Clock;
   readonly random: Random;
   readonly storage: RingStorage;
+  /** The crypto settings and the key as they are on disk now; undefined when they cannot be used. */
+  readonly cryptoOnDisk: () => CryptoSettings | undefined;
   /** What the quorum device's client finds around it. */
   readonly machine: DeviceMachine;
   /** Sees what the ring asks for, in order, before it is carried out. */
@@ -68,7 +70,7 @@ export class RingHost {
   readonly #port: RingHostPort;
   readonly #member: Member;
   readonly #links: Links;
-  readonly #seal: Seal;
+  readonly #keyChange: KeyChange;
   readonly #keyWatch: KeyWatch;
   readonly #memberTimers: Deadlines<MemberTimer>;
   readonly #linkTimers: Deadlines<LinksTimer>;
@@ -76,8 +78,6 @@ export class RingHost {
   readonly #schedulingTimer: Deadlines<"look">;
   #device: DeviceHost | undefined;
   #settings: NodeSettings;
-  /** "loaded": both keys open, the old one seals; "sending": the new one seals, both open. */
-  #keyChange: "none" | "loaded" | "sending" = "none";
   readonly #rotation = new Rotation();
   readonly #dropped: Record<string, number> = {};
   readonly #turns: Turns<Turn>;
@@ -113,7 +113,7 @@ export class RingHost {
       take: (turn) => this.#take(turn),
       settle: () => this.#settle(),
     });
-    this.#seal = new Seal(settings.crypto);
+    this.#keyChange = new KeyChange(settings.crypto);
     this.#keyWatch = new KeyWatch(peersByAddress(settings));
     this.#links = new Links({ ...settings, crypto: overheadOf(settings.crypto), inflate });
     const { clock } = port;
@@ -169,7 +169,7 @@ export class RingHost {
   /** A datagram from the network; what does not authenticate is counted and dropped. */
   received(link: number, address: string, datagram: Uint8Array): void {
     if (this.#ended) return;
-    const packet = this.#seal.open(datagram);
+    const packet = this.#keyChange.seal.open(datagram);
     if (packet === undefined) {
       this.#drop("not authenticated");
       return this.#notOpened(address, datagram);
@@ -177,7 +177,7 @@ export class RingHost {
     // What is no packet is dropped and counted by the links; here it is told whose.
     if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(address, datagram);
     // Nobody sends with the new key before all have it; who waits longer may find the old one forgotten by then.
-    if (this.#keyChange === "loaded" && this.#showsNewKey(address, packet)) this.#switchKey();
+    if (this.#keyChange.isLoaded && this.#showsNewKey(address, packet)) this.#switchKey();
     this.run({ to: "links", event: { kind: "received", link, address, packet } });
   }
 
@@ -198,20 +198,15 @@ export class RingHost {
   /** Why these settings cannot be put in force now, as a sentence. */
   obstacle(settings: NodeSettings): string | undefined {
     if (this.#ended) return "this node is stopping";
-    if (this.#keyChange === "none" || sameCrypto(this.#settings, settings)) return undefined;
-    return "an earlier change of the key or crypto is not finished on all nodes: try again in a moment";
+    return this.#keyChange.obstacle(settings.crypto);
   }
 
   /** New settings that were judged; the sockets are there already. In force when this returns. */
   reconfigure(settings: NodeSettings): void {
     if (this.#ended) return;
-    const changesKey = !sameCrypto(this.#settings, settings);
+    const changesKey = this.#keyChange.apply(settings.crypto);
     this.#settings = settings;
     this.#keyWatch.reconfigured(peersByAddress(settings));
-    if (changesKey) {
-      this.#seal.load(settings.crypto);
-      this.#keyChange = "loaded";
-    }
     this.#reconfigureLinks();
     this.#schedulingWatch.reconfigure(settings.tuning.tokenMs);
     // A device that is no longer wanted gives its vote back by the rules that it was used by.
@@ -225,31 +220,27 @@ export class RingHost {
   }
 
   #reconfigureLinks(): void {
-    const configuration = { ...this.#settings, crypto: this.#seal.overhead };
+    const configuration = { ...this.#settings, crypto: this.#keyChange.seal.overhead };
     this.run({ to: "links", event: { kind: "reconfigured", configuration } });
   }
 
   /** Without crypto anything can be opened, so it must at least look like a peer's. */
   #showsNewKey(address: string, packet: Uint8Array): boolean {
-    if (!this.#seal.openedByOther) return false;
-    if (this.#settings.crypto.hash !== "none") return true;
+    if (!this.#keyChange.seal.openedByOther) return false;
+    if (!this.#keyChange.isNewestClear) return true;
     const peers = peersByAddress(this.#settings);
     return peers.has(canonicalAddress(address) ?? address) && decodePacket(packet).ok;
   }
 
   /** All nodes can open the new key: it seals from now on (knet.md §3.5). */
   #switchKey(): void {
-    if (this.#keyChange !== "loaded") return;
-    this.#keyChange = "sending";
-    this.#seal.switchOver();
+    if (!this.#keyChange.switchOver()) return;
     this.#reconfigureLinks();
     this.run({ to: "links", event: { kind: "keyChanged" } });
   }
 
   #retireKey(): void {
-    if (this.#keyChange !== "sending") return;
-    this.#keyChange = "none";
-    this.#seal.retire();
+    if (!this.#keyChange.retire()) return;
     this.#log("notice", "the new key and crypto settings are in use, the old ones are forgotten");
   }
 
@@ -386,8 +377,11 @@ export class RingHost {
       case "deviceAnswered":
         this.#device?.event({ kind: "answered", request: action.request, answer: action.answer });
         return;
-      case "reloadRequested":
+      case "reloadRequested": {
+        const crypto = this.#port.cryptoOnDisk();
+        if (crypto !== undefined) this.#keyChange.expect(crypto);
         return this.#port.reloadRequested(action.nodeid, action.id);
+      }
       case "keyPhase":
         return action.phase === 1 ? this.#switchKey() : this.#retireKey();
       case "replied":
@@ -430,7 +424,7 @@ export class RingHost {
   #transmit(nodeid: number, link: number, packet: Uint8Array): void {
     if (packet !== this.#sealedPacket || this.#sealed === undefined) {
       this.#sealedPacket = packet;
-      this.#sealed = this.#seal.seal(packet);
+      this.#sealed = this.#keyChange.seal.seal(packet);
     }
     this.#outgoing.push({ nodeid, link, datagram: this.#sealed });
   }

@@ -9,7 +9,7 @@ import type { LinkSockets, LinkSocketsOptions } from "./link/socket.ts";
 import type { RingAction } from "./ring/events.ts";
 import type { RingStorage } from "./ring-file.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
-import type { NodeSettings } from "./settings.ts";
+import type { CryptoSettings, NodeSettings } from "./settings.ts";
 
 export type RingSockets = Pick<LinkSockets, "sendMany" | "reconfigure" | "close">;
 
@@ -19,6 +19,8 @@ export interface RingMachine {
   readonly random: Random;
   readonly device: DeviceMachine;
   readonly storage: (order: StartOrder) => RingStorage;
+  /** As RingHostPort.cryptoOnDisk. */
+  readonly cryptoOnDisk: (order: StartOrder) => CryptoSettings | undefined;
   /** As openLinkSockets (link/socket.ts). */
   readonly openSockets: (
     options: LinkSocketsOptions,
@@ -105,11 +107,12 @@ export class RingThread {
   }
 
   #port(order: StartOrder): RingHostPort {
-    const { clock, random, storage, device, observe } = this.#machine;
+    const { clock, random, storage, cryptoOnDisk, device, observe } = this.#machine;
     return {
       clock,
       random,
       storage: storage(order),
+      cryptoOnDisk: () => cryptoOnDisk(order),
       machine: device,
       ...(observe === undefined ? {} : { observe }),
       transmit: (batch) => this.#sockets?.sendMany(batch),

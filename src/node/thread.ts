@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { systemClock } from "../deadlines.ts";
 import type { FromRing, ToRing } from "./bridge.ts";
 import { realMachine } from "./device/device-host.ts";
+import { cryptoOnDisk } from "./key-file.ts";
 import { openLinkSockets } from "./link/socket.ts";
 import { ringFiles } from "./ring-file.ts";
 import { RingThread } from "./ring-thread.ts";
@@ -27,6 +28,8 @@ const thread = new RingThread(
     random: { below: (limit) => (getRandomValues(new Uint32Array(1))[0] ?? 0) % limit },
     device: realMachine,
     storage: ({ stateDir, settings }) => ringFiles(stateDir, settings.nodeid),
+    cryptoOnDisk: ({ configPaths }) =>
+      configPaths === undefined ? undefined : cryptoOnDisk(configPaths.conf, configPaths.authkey),
     openSockets: openLinkSockets,
     schedule: scheduleThisThread,
     soon: setImmediate,

@@ -139,6 +139,7 @@ export class SimProcess {
         tracking: () => disk.tracking,
         storeTracking: (votes) => void (disk.tracking = votes),
       }),
+      cryptoOnDisk: () => undefined,
       openSockets: async ({ received }) => {
         this.#received = (datagram, source) => received(0, addressOf(source), datagram);
         const sockets = {

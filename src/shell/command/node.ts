@@ -103,6 +103,7 @@ class RunningNode {
       settings,
       stateDir: options.paths.stateDir,
       deviceDir: options.paths.deviceDir,
+      configPaths: { conf: options.paths.conf, authkey: options.paths.authkey },
       pid: process.pid,
       load: () => loadSettings(options.paths, options.name, this.#cluster.settings),
       log: options.log,
