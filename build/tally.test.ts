@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { countOf } from "./tally.ts";
+import { countOf, namesOf, sumLines } from "./tally.ts";
 
 const summary = (lines: readonly string[]): string =>
   `a.test.ts:\n 9 pass\n(pass) x\n\n\n${lines.map((line) => ` ${line}`).join("\n")}\nRan 5 tests across 2 files. [1s]\n`;
@@ -37,4 +37,23 @@ test("own runners count by their closing line", () => {
 test("a plain command counts as one", () => {
   expect(countOf("exit", "", 0)).toEqual({ passed: 1, failed: 0, skipped: 0 });
   expect(countOf("exit", "", 3)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});
+
+test("the closing sum names what failed and what was skipped", () => {
+  const bun =
+    "(pass) a\n(fail) keys > b [12.50ms]\nb.test.ts:\n(skip) c\n(fail) keys > b [1ms]\n(todo) d\n";
+  expect(namesOf("bun", bun)).toEqual({ failed: ["keys > b"], skipped: ["c", "d"] });
+  const line =
+    "ok    a\nFAIL  1+2 aes  idle   3.0 s  a reason\n      n1 | FAIL\n1 passed, 1 failed\n";
+  expect(namesOf("line", line)).toEqual({
+    failed: ["1+2 aes  idle   3.0 s  a reason"],
+    skipped: [],
+  });
+  expect(namesOf("line", "skipped: needs root\n").skipped).toEqual(["needs root"]);
+  expect(
+    sumLines("x", { passed: 1, failed: 1, skipped: 1 }, { failed: ["b"], skipped: ["c"] }).slice(1),
+  ).toEqual(["    failed: b", "    skipped: c"]);
+  const none = { failed: [], skipped: [] };
+  expect(sumLines("x", { passed: 1, failed: 0, skipped: 0 }, none)).toHaveLength(1);
+  expect(sumLines("x", { passed: 1, failed: 1, skipped: 0 }, none)[1]).toContain("ended badly");
 });

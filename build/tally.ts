@@ -10,6 +10,12 @@ export interface Count {
   skipped: number;
 }
 
+/** What went wrong or was left out in one suite, by name, for the closing sum. */
+export interface Names {
+  readonly failed: readonly string[];
+  readonly skipped: readonly string[];
+}
+
 interface Suite {
   readonly name: string;
   /** Arguments for the pinned Bun, or for a program if `program` is given. */
@@ -20,6 +26,8 @@ interface Suite {
   /** It waits for clusters in namespaces of its own more than it works: another such may run beside it. */
   readonly isPatient?: boolean;
 }
+
+const endedBadly = "the suite itself: it ended badly, or counted nothing";
 
 /** So many patient suites at a time. */
 const lanes = 2;
@@ -143,7 +151,26 @@ function lineCount(output: string): Count | undefined {
     : { passed: Number(match[1]), failed: Number(match[2]), skipped: 0 };
 }
 
-async function runSuite(suite: Suite, show: (text: string) => void): Promise<Count> {
+/** Lines of a suite that name what failed or was skipped, each once: bun's "(fail) …", our runners' "FAIL  …" and "skipped: …". */
+export function namesOf(form: Suite["form"], output: string): Names {
+  const names = (pattern: RegExp): string[] => [
+    ...new Set([...output.matchAll(pattern)].map((match) => (match[1] ?? "").trim())),
+  ];
+  if (form === "bun") {
+    return {
+      failed: names(/^\(fail\) (.*?)(?: \[[\d.]+m?s\])?$/gm),
+      skipped: names(/^\((?:skip|todo)\) (.*)$/gm),
+    };
+  }
+  return { failed: names(/^FAIL +(.*)$/gm), skipped: names(/^skipped: (.*)$/gm) };
+}
+
+interface Result {
+  readonly count: Count;
+  readonly names: Names;
+}
+
+async function runSuite(suite: Suite, show: (text: string) => void): Promise<Result> {
   const started = performance.now();
   show(`\n=== ${suite.name}\n`);
   const child = Bun.spawn([suite.program ?? process.execPath, ...suite.args], {
@@ -158,14 +185,15 @@ async function runSuite(suite: Suite, show: (text: string) => void): Promise<Cou
     pass(child.stderr, show),
     child.exited,
   ]);
-  const count = countOf(suite.form, suite.form === "bun" ? `${out}\n${err}` : out, code);
+  const output = suite.form === "bun" ? `${out}\n${err}` : out;
+  const count = countOf(suite.form, output, code);
   if (isCi && count.skipped > 0) {
     show(`${count.skipped} skipped, where nothing may be\n`);
     count.failed += count.skipped;
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   show(`--- ${suite.name}: ${words(count)} in ${seconds} s\n`);
-  return count;
+  return { count, names: namesOf(suite.form, output) };
 }
 
 /** Hands everything on as it comes and keeps it. */
@@ -186,7 +214,7 @@ async function pass(
 /** One after another; patient ones in lanes, and each of those is shown whole when it has ended. */
 async function runAll(
   suites: readonly Suite[],
-  done: (suite: Suite, count: Count) => void,
+  done: (suite: Suite, result: Result) => void,
 ): Promise<void> {
   const write = (text: string): void => void process.stdout.write(text);
   for (const suite of suites)
@@ -195,12 +223,22 @@ async function runAll(
   const lane = async (): Promise<void> => {
     for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift()) {
       const shown: string[] = [];
-      const count = await runSuite(suite, (text) => shown.push(text));
+      const result = await runSuite(suite, (text) => shown.push(text));
       write(shown.join(""));
-      done(suite, count);
+      done(suite, result);
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+/** One suite in the closing sum: its count, and beneath it whatever is no plain success. */
+export function sumLines(name: string, count: Count, names: Names): string[] {
+  const failed = names.failed.length === 0 && count.failed > 0 ? [endedBadly] : names.failed;
+  return [
+    `${name.padEnd(44)} ${words(count)}`,
+    ...failed.map((each) => `    failed: ${each}`),
+    ...(count.skipped > 0 ? names.skipped.map((each) => `    skipped: ${each}`) : []),
+  ];
 }
 
 function words(count: Count): string {
@@ -219,8 +257,8 @@ async function main(plan: string): Promise<number> {
   );
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const lines: string[] = [];
-  await runAll(suites, (suite, count) => {
-    lines.push(`${suite.name.padEnd(44)} ${words(count)}`);
+  await runAll(suites, (suite, { count, names }) => {
+    lines.push(...sumLines(suite.name, count, names));
     for (const key of ["passed", "failed", "skipped"] as const) total[key] += count[key];
   });
   process.stdout.write(`\n${lines.join("\n")}\n\n${total.passed} passed, ${total.failed} failed\n`);
