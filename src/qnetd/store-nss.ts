@@ -1,10 +1,19 @@
 // Taking over the certificates of an original vote server (qnetd.md §4.5): its NSS database through PKCS#12 files, made by NSS's
 // own `pk12util` here or elsewhere. The database itself is only read.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Decoded, malformed } from "../bytes.ts";
 import { Directory } from "../directory.ts";
+import type { FileOwner } from "../durable-file.ts";
 import { reasonOf } from "../reason.ts";
 import { authorityName, type Identity, isPair, readCertificate, serverName } from "./pki.ts";
 import type { NamedDer } from "../pkcs12.ts";
@@ -29,20 +38,20 @@ export async function importNss(
   if (program === null) return malformed(wayOut(store, nickname));
   const directory = mkdtempSync(join(temporary(), "quorate-import-"));
   try {
-    copyDatabase(store.directory, directory);
-    const files = [authorityName, nickname].map((name, index) => ({
-      name,
-      path: join(directory, `${index}.p12`),
-    }));
-    for (const { name, path } of files) {
-      const reason = await exportFrom(program, directory, { name, path });
+    const owner = copyDatabase(store.directory, directory);
+    const files: Pkcs12File[] = [];
+    for (const [index, name] of [authorityName, nickname].entries()) {
+      const file = `${index}.p12`;
+      const reason = await exportFrom(program, { directory, owner }, { name, file });
       if (reason !== undefined) {
         return malformed(
           `"${name}" could not be exported from the NSS database in ${store.directory} (${reason})`,
         );
       }
+      using exported = Directory.open(directory);
+      files.push({ path: join(directory, file), bytes: exported.read(file, databaseBytesMax) });
     }
-    return await importPkcs12(store, { files: files.map(({ path }) => path), password: "", now });
+    return await adoptPkcs12(store, { files, password: "", now });
   } catch (error) {
     return malformed(
       `the NSS database in ${store.directory} cannot be read here: ${reasonOf(error)}`,
@@ -57,7 +66,8 @@ function temporary(): string {
   return process.geteuid?.() === 0 && existsSync("/tmp") ? "/tmp" : tmpdir();
 }
 
-function copyDatabase(from: string, to: string): void {
+/** Answers as whom root reads the copy: whoever could write the database could have made it for NSS to stumble over. */
+function copyDatabase(from: string, to: string): FileOwner | undefined {
   using directory = Directory.open(from);
   for (const name of databaseFiles) {
     if (directory.statOf(name) === undefined) continue;
@@ -65,6 +75,10 @@ function copyDatabase(from: string, to: string): void {
   }
   // The original's database has an empty password.
   writeFileSync(join(to, "pwdfile.txt"), "\n", { flag: "a", mode: 0o600 });
+  const { uid, gid } = directory.stat();
+  if (process.geteuid?.() !== 0 || uid === 0) return undefined;
+  for (const name of [...readdirSync(to), "."]) chownSync(join(to, name), uid, gid);
+  return { uid, gid };
 }
 
 /**
@@ -75,12 +89,29 @@ export async function importPkcs12(
   store: CertificateStore,
   options: { readonly files: readonly string[]; readonly password: string; readonly now: number },
 ): Promise<Decoded<void>> {
+  const files = options.files.map((path) => ({ path, bytes: new Uint8Array(readFileSync(path)) }));
+  return adoptPkcs12(store, { ...options, files });
+}
+
+interface Pkcs12File {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+async function adoptPkcs12(
+  store: CertificateStore,
+  options: {
+    readonly files: readonly Pkcs12File[];
+    readonly password: string;
+    readonly now: number;
+  },
+): Promise<Decoded<void>> {
   const { readPkcs12 } = await import("../pkcs12.ts");
   const keys: NamedDer[] = [];
   const certificates: NamedDer[] = [];
-  for (const file of options.files) {
-    const contents = await readPkcs12(new Uint8Array(readFileSync(file)), options.password);
-    if (!contents.ok) return malformed(`${file}: ${contents.reason}`);
+  for (const { path, bytes } of options.files) {
+    const contents = await readPkcs12(bytes, options.password);
+    if (!contents.ok) return malformed(`${path}: ${contents.reason}`);
     keys.push(...contents.value.keys);
     certificates.push(...contents.value.certificates);
   }
@@ -88,7 +119,7 @@ export async function importPkcs12(
   const authority = identities.find((identity) => isAuthority(identity));
   if (authority === undefined) {
     return malformed(
-      `there is no authority with its key in ${options.files.join(", ")}: export "${authorityName}"`,
+      `there is no authority with its key in ${options.files.map(({ path }) => path).join(", ")}: export "${authorityName}"`,
     );
   }
   const server = identities.find((identity) => identity !== authority && isServer(identity));
@@ -110,14 +141,18 @@ function wayOut(store: CertificateStore, nickname: string): string {
 
 async function exportFrom(
   program: string,
-  directory: string,
-  { name, path }: { readonly name: string; readonly path: string },
+  { directory, owner }: { readonly directory: string; readonly owner: FileOwner | undefined },
+  { name, file }: { readonly name: string; readonly file: string },
 ): Promise<string | undefined> {
-  const passwordFile = join(directory, "pwdfile.txt");
-  const child = Bun.spawn(
-    [program, "-o", path, "-d", directory, "-n", name, "-W", "", "-k", passwordFile],
-    { stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: exportDeadlineMs },
-  );
+  const words = ["-o", join(directory, file), "-d", directory, "-n", name];
+  const passwords = ["-W", "", "-k", join(directory, "pwdfile.txt")];
+  const child = Bun.spawn([program, ...words, ...passwords], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: exportDeadlineMs,
+    ...owner,
+  });
   const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   if ((await child.exited) === 0) return undefined;
   return (stderr.trim() || stdout.trim() || "pk12util failed").split("\n").at(-1) ?? "";

@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)("links that a daemon's user lays", () => {
         if (name.endsWith(".db")) rmSync(join(store.directory, "qnetd-server.pem"));
         lay(join(store.directory, name));
         await everything();
-      });
+      }, 60_000);
     }
 
     test(`${kind} at the pid file of a server that root starts`, async () => {
@@ -156,7 +156,7 @@ describe.skipIf(!isRoot)("links that a daemon's user lays", () => {
       const daemon = await Daemon.start({ root: place });
       await daemon.logged(/lock file .*corosync-qnetd\.pid cannot be written/);
       expect(await daemon.exited()).toBe(1);
-    });
+    }, 60_000);
 
     test(`${kind} at a local socket: it is replaced`, async () => {
       const path = join(place, "run/tool.sock");

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CertificateStore } from "../../src/qnetd/store.ts";
 import { askTool } from "../../src/qnetd/tool-socket.ts";
 import type { QnetdStatus } from "../../src/shell/command/qnetd.ts";
@@ -150,6 +150,21 @@ describe.skipIf(!isPossible)("a vote server of Debian's under our service", () =
     chmodSync(storeOf(root), 0o700);
     await using other = serve(join(root, "nothing"));
     await other.log(/lock file .* cannot be written: EACCES/);
+  }, 60_000);
+
+  test("of a store that is its user's, root has the database read as that user", async () => {
+    const root = debian("own");
+    expect(Bun.spawnSync(["chown", "-R", `${uid}:${uid}`, storeOf(root)]).exitCode).toBe(0);
+    const spy = join(root, "bin/pk12util");
+    mkdirSync(dirname(spy));
+    const ids = join(root, "tmp/ids");
+    writeFileSync(spy, `#!/bin/sh\nid -u >>${ids}\nexec ${Bun.which("pk12util")} "$@"\n`);
+    chmodSync(spy, 0o755);
+    const env = { ...process.env, PATH: `${dirname(spy)}:${process.env["PATH"]}` };
+    const taken = Bun.spawnSync(quorate(root, "qnetd", "certificates", "import"), { env });
+    expect([taken.exitCode, taken.stderr.toString()]).toEqual([0, ""]);
+    expect(readFileSync(ids, "utf8")).toBe(`${uid}\n${uid}\n`);
+    expect(statSync(join(storeOf(root), "qnetd-ca.pem"))).toMatchObject({ uid, gid: uid });
   }, 60_000);
 
   test("files that its user cannot read, and a directory that it cannot make: the advice helps", async () => {
