@@ -316,6 +316,12 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
 `);
   });
 
+  test("the name of a file in a warning does not steer the terminal", () => {
+    const text = qnetdStatusText(statusOf(new Lab(), { warnings: ["of a\u001b[2J\u009bx"] }));
+    expect(text).toStartWith("Attention: of a?[2J?x\n");
+    expect(text).toContain("\nWarning: of a?[2J?x\n");
+  });
+
   test("the headline: nobody yet, all well, a node and a cluster that are not connected", () => {
     const head = (lab: Lab): string => qnetdStatusText(statusOf(lab)).split("\n")[0] ?? "";
     expect(head(new Lab())).toBe("Good: no cluster has connected since the start");

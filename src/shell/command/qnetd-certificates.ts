@@ -5,6 +5,7 @@ import { importNss, importPkcs12 } from "../../qnetd/store-nss.ts";
 import { CertificateStore } from "../../qnetd/store.ts";
 import type { Decoded } from "../../bytes.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
+import { printable } from "../table.ts";
 import { certificateTable } from "./qnetd-status.ts";
 
 export interface QnetdCertificatesOptions {
@@ -60,7 +61,7 @@ function list(store: CertificateStore, { json, write, now }: QnetdCertificatesOp
   }
   if (json) write(`${JSON.stringify({ certificates, warnings }, undefined, 2)}\n`);
   else {
-    const lines = warnings.map((warning) => `Warning: ${warning}`);
+    const lines = warnings.map((warning) => `Warning: ${printable(warning)}`);
     if (certificates.length > 0) lines.push(...certificateTable(certificates));
     write(`${lines.join("\n")}\n`);
   }

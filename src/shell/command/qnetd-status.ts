@@ -72,11 +72,11 @@ export function qnetdStatusText(status: QnetdStatus): string {
   const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
   const { isGood, text } = headline(status);
   const lines = [
-    `${isGood ? "Good" : "Attention"}: ${text}`,
+    `${isGood ? "Good" : "Attention"}: ${printable(text)}`,
     `Vote server on ${server.address}:${server.port}, ${tls}, version ${status.version}`,
     `${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(status.clients, "node")}, ${plural(connections, "connection")}`,
     ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
-    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...warnings.map((warning) => `Warning: ${printable(warning)}`),
     ...clusters.flatMap((cluster) => ["", ...clusterLines(status, cluster)]),
     ...absent.flatMap((cluster) => ["", ...absentLines(status, cluster)]),
     ...(clustersLeftOut > 0 ? ["", `${plural(clustersLeftOut, "more cluster")} not shown.`] : []),
