@@ -153,6 +153,19 @@ describe("verified clients", () => {
     expect(admission.introduced(1, true)).toEqual(evicting(109));
   });
 
+  test("a stranger's many addresses do not push out a newcomer of an address that they came from", () => {
+    const admission = new Admission({ ...limits, connectionsMax: 10, connectionsPerAddressMax: 0 });
+    admission.admit(1, "10.0.0.1");
+    admission.introduced(1, true);
+    admission.left(1);
+    admission.admit(2, "10.0.0.1");
+    for (let id = 100; id < 120; id += 1) admission.admit(id, `10.0.1.${id}`);
+    expect(admission.introduced(2, true)).toEqual(taken);
+    // A crowd behind that address has no such favour.
+    for (let id = 200; id < 209; id += 1) admission.admit(id, "10.0.0.1");
+    expect(admission.admit(300, "10.0.2.1")).toEqual(evicting(200));
+  });
+
   test("lists of others go before theirs", () => {
     const admission = new Admission({ ...limits, connectionsMax: 0, connectionsPerAddressMax: 0 });
     for (const id of [1, 2]) admission.admit(id, "10.0.0.1");

@@ -11,6 +11,9 @@ export function reservedOf(limit: number): number {
   return Math.max(reservedLeast, limit >> 3);
 }
 const reservedLeast = 8;
+/** Addresses that are remembered for the verified clients that came from them, and newcomers of one that are spared for it. */
+const knownMax = 4096;
+const sparedMax = 8;
 /** Groups of an IPv6 address that name its network: within it one host may choose any address. */
 const ipv6Groups = 4;
 
@@ -49,6 +52,8 @@ export class Admission {
   readonly #crowd = new Map<string, Origin>();
   readonly #listedBy = new Map<number, number>();
   readonly #verified = new Set<number>();
+  /** Of addresses from which verified clients came, the latest last: their nodes will come again. */
+  readonly #known = new Set<string>();
   #newcomers = 0;
   #listed = 0;
 
@@ -110,6 +115,7 @@ export class Admission {
     else {
       origin.verified += 1;
       this.#verified.add(connection);
+      this.#know(this.#originOf.get(connection));
     }
     return { kind: "taken", evicted };
   }
@@ -209,12 +215,25 @@ export class Admission {
     return greediest;
   }
 
+  #know(name: string | undefined): void {
+    if (name === undefined) return;
+    this.#known.delete(name);
+    this.#known.add(name);
+    const [first] = this.#known;
+    if (this.#known.size > knownMax && first !== undefined) this.#known.delete(first);
+  }
+
+  /** Of newcomers. A few of an address that verified clients came from are spared: strangers may have many addresses, but not theirs. */
   #mostCrowded(): Origin | undefined {
     let most: Origin | undefined;
-    for (const origin of this.#crowd.values()) {
-      if (most === undefined || origin.newcomers.size > most.newcomers.size) most = origin;
+    let spared: Origin | undefined;
+    for (const [name, origin] of this.#crowd) {
+      const { size } = origin.newcomers;
+      if (size <= sparedMax && this.#known.has(name)) {
+        if (size > (spared?.newcomers.size ?? 0)) spared = origin;
+      } else if (size > (most?.newcomers.size ?? 0)) most = origin;
     }
-    return most;
+    return most ?? spared;
   }
 }
 

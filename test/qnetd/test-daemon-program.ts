@@ -1,4 +1,4 @@
-// The vote server as a process for tests, without TLS and on a port of its own: bun test-daemon-program.ts ROOT [NAME=VALUE …] with
+// The vote server as a process for tests, without TLS unless told, on a port of its own: bun test-daemon-program.ts ROOT [NAME=VALUE …] with
 // the options of qnetdCommand. Ends when its standard input does.
 import { logger } from "../../src/log.ts";
 import { qnetdCommand } from "../../src/shell/command/qnetd.ts";
@@ -10,13 +10,14 @@ const [root = "", ...rest] = process.argv.slice(2);
 const given = new Map(rest.map((word) => word.split("=", 2) as [string, string]));
 const http = given.get("http");
 const perAddress = given.get("connectionsPerAddressMax");
-const words = qnetdWords(["-f", "-s", "off"], "0-test", qnetdSettings(root));
+const words = qnetdWords(["-f", "-s", given.get("tls") ?? "off"], "0-test", qnetdSettings(root));
 if ("code" in words) throw new Error(words.error);
 process.stdin.on("end", () => process.kill(process.pid, "SIGTERM")).resume();
 try {
   process.exitCode = await qnetdCommand({
     root,
     words: { ...words, port: Number(given.get("port") ?? 0) },
+    isHoldingAfterStart: given.get("holding") !== "off",
     version: "0-test",
     log: logger({
       level: "info",

@@ -3,11 +3,16 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 const program = join(import.meta.dir, "test-daemon-program.ts");
-const deadlineMs = 60_000;
+/** It ends by itself long before; this is for a test that was killed. */
+const deadlineMs = 240_000;
 const logMs = 20_000;
 
 export interface DaemonOptions {
   readonly root: string;
+  /** Off unless told. */
+  readonly tls?: "on";
+  /** False: as the original, it waits for no votes of before its start. */
+  readonly isHoldingAfterStart?: boolean;
   readonly http?: string;
   readonly connectionsPerAddressMax?: number;
   /** Descriptors that it may open, soft and hard. */
@@ -26,9 +31,12 @@ export class Daemon {
   }
 
   static async start(options: DaemonOptions): Promise<Daemon> {
-    const { root, http, connectionsPerAddressMax, openFilesMax } = options;
+    const { root, tls, http, connectionsPerAddressMax, openFilesMax } = options;
+    const { isHoldingAfterStart = true } = options;
     mkdirSync(root, { recursive: true });
     const words = [
+      ...(tls === undefined ? [] : [`tls=${tls}`]),
+      ...(isHoldingAfterStart ? [] : ["holding=off"]),
       ...(http === undefined ? [] : [`http=${http}`]),
       ...(connectionsPerAddressMax === undefined
         ? []
