@@ -104,12 +104,12 @@ test("a cluster of more nodes than corosync can have is decided on without delay
   for (const client of clients) client.join(ring);
   for (const client of clients) client.config(ids);
   for (const client of clients) client.membership(ring, ids);
-  const before = performance.now();
+  const before = process.cpuUsage();
   lab.settle();
   expect(new Set(clients.map(({ vote }) => vote))).toEqual(new Set(["ack"]));
-  // 800 lists in about a second here; comparing all members of all pairs for each of them would not end in this time.
-  expect(performance.now() - before).toBeLessThan(10_000);
-});
+  // 800 lists cost about a second; comparing all members of all pairs for each of them would not end in this time.
+  expect(process.cpuUsage(before).user).toBeLessThan(10_000_000);
+}, 60_000);
 
 test("clusters do not see each other, and end with their last client", () => {
   const lab = new Lab();

@@ -1,10 +1,12 @@
 // Q3 for each algorithm over seeded histories: splits, heals, stalled links, lost and returning clients, changing heuristics,
 // restarts. Never two partitions with the vote that share no node; and when all is quiet, one that may have it has it.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { AlgorithmName, TieBreaker } from "./message.ts";
 import { seededRandom, World, type Node, type WorldOptions } from "./test-world.ts";
 
 const stepsPerHistory = 40;
+// Hundreds of histories take a second, on a machine with better things to do a minute.
+setDefaultTimeout(60_000);
 
 /** One random thing happens. */
 function disturb(world: World, isRestarting: boolean): void {
