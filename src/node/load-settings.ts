@@ -49,17 +49,16 @@ export async function settingsOfText(
   const conf = parseConf(text);
   if (!conf.ok) return { ok: false, reason: `${paths.conf}:${conf.line}: ${conf.reason}` };
   const key = readKey(conf.value, paths.conf, paths.authkey);
+  const isStart = running === undefined;
   const version = running?.ipVersion ?? ipVersionOf(conf.value);
   const read = readSettings({
     conf: conf.value,
     file: paths.conf,
     local:
-      name === undefined ? await factsOf(machine, conf.value) : { names: [name], addresses: [] },
-    resolved: await resolveNames(
-      linkNames(conf.value, running === undefined),
-      version,
-      machine.ask,
-    ),
+      name === undefined
+        ? await factsOf(machine, conf.value, isStart)
+        : { names: [name], addresses: [] },
+    resolved: await resolveNames(linkNames(conf.value, isStart), version, machine.ask),
     key,
     running,
     daemon: machine,

@@ -28,10 +28,8 @@ export function findByHostName(
   nodes: readonly Candidate[],
   { names, shortName }: LocalFacts,
 ): number | undefined {
-  for (const name of names) {
-    const index = indexOf(nodes, (text) => text === name);
-    if (index !== undefined) return index;
-  }
+  const index = findByName(nodes, names);
+  if (index !== undefined) return index;
   if (shortName === undefined) return undefined;
   return indexOf(nodes, (text) => text.split(".")[0] === shortName);
 }
@@ -42,18 +40,30 @@ export function findOwnNode(
   facts: LocalFacts,
   linkAddresses: ReadonlyMap<string, string>,
 ): number | undefined {
-  const index = findByHostName(nodes, facts);
+  const index = findByHostName(nodes, facts) ?? findByName(nodes, facts.aliases ?? []);
   if (index !== undefined) return index;
-  for (const alias of facts.aliases ?? []) {
-    const found = indexOf(nodes, (text) => text === alias);
-    if (found !== undefined) return found;
-  }
-  const own = new Set(facts.addresses.map((address) => canonicalAddress(address) ?? address));
   return indexOf(nodes, (text) => {
     const known = linkAddresses.get(text);
-    const addresses = facts.resolved?.get(text) ?? (known === undefined ? [] : [known]);
-    return addresses.some((address) => own.has(canonicalAddress(address) ?? address));
+    return isOneOf(facts.resolved?.get(text) ?? (known === undefined ? [] : [known]), facts);
   });
+}
+
+/** The node that is called by the first of these names which is any node's. */
+export function findByName(
+  nodes: readonly Candidate[],
+  names: readonly string[],
+): number | undefined {
+  for (const name of names) {
+    const index = indexOf(nodes, (text) => text === name);
+    if (index !== undefined) return index;
+  }
+  return undefined;
+}
+
+/** Whether one of `addresses` is this machine's. */
+export function isOneOf(addresses: readonly string[], facts: LocalFacts): boolean {
+  const own = new Set(facts.addresses.map((address) => canonicalAddress(address) ?? address));
+  return addresses.some((address) => own.has(canonicalAddress(address) ?? address));
 }
 
 function indexOf(

@@ -6,7 +6,7 @@ import { hostname, networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { Conf } from "../conf.ts";
 import type { DaemonFacts } from "./conf-daemon.ts";
-import { findByHostName, type LocalFacts } from "./local-node.ts";
+import { findByHostName, findByName, isOneOf, type LocalFacts } from "./local-node.ts";
 import { candidates } from "./read-nodes.ts";
 import { addressesOf, type Ask, byResolver, type FoundAddress } from "./resolve.ts";
 
@@ -22,29 +22,31 @@ export interface Machine extends DaemonFacts {
   readonly nameOf: (address: string) => Promise<string | undefined>;
 }
 
-/** The resolver is asked only where the host name says nothing: a dead DNS server must not delay a start without need. */
-export async function factsOf(machine: Machine, conf: Conf): Promise<LocalFacts> {
+/**
+ * The resolver is asked at a start only, where the host name says nothing, and until it has said enough: a dead DNS server must not
+ * delay without need. A running node is known by its nodeid.
+ */
+export async function factsOf(machine: Machine, conf: Conf, isStart: boolean): Promise<LocalFacts> {
   const labels = machine.host().split(".");
   const names = labels.map((_, cut) => labels.slice(0, labels.length - cut).join("."));
   const own = machine.addresses();
   const shortName = labels[0] ?? "";
   const facts = { names, shortName, addresses: own.map(({ address }) => address) };
   const nodes = candidates(conf);
-  if (findByHostName(nodes, facts) !== undefined) return facts;
+  if (!isStart || findByHostName(nodes, facts) !== undefined) return facts;
   const aliases: string[] = [];
   // The system lists all its IPv4 addresses first.
   for (const { address, family } of own.toSorted((a, b) => a.family - b.family)) {
     const name = (await machine.nameOf(address)) ?? address;
     aliases.push(name, name.split(".")[0] ?? "", ...(family === 4 ? [address] : []));
+    if (findByName(nodes, aliases) !== undefined) return { ...facts, aliases };
   }
   const resolved = new Map<string, readonly string[]>();
   for (const text of nodes.flatMap(({ name, address }) => [name, address])) {
     if (text === undefined || resolved.has(text)) continue;
-    const found = await addressesOf(text, 0, machine.ask);
-    resolved.set(
-      text,
-      found.map(({ address }) => address),
-    );
+    const addresses = (await addressesOf(text, 0, machine.ask)).map(({ address }) => address);
+    resolved.set(text, addresses);
+    if (isOneOf(addresses, facts)) break;
   }
   return { ...facts, aliases, resolved };
 }

@@ -180,7 +180,7 @@ const scenarios: readonly Scenario[] = [
       const meanwhile = await nodeClient(trial.ours.root).status();
       const { code, stderr } = await asked;
       trial.writeConf(1);
-      if (code !== 1 || !stderr.includes("failed to parse node address 'nowhere.lab'")) {
+      if (code !== 8 || !stderr.includes("failed to parse node address 'nowhere.lab'")) {
         throw new Error(`quorate reload ends with ${code}: ${stderr}`);
       }
       if (meanwhile.ring.id !== ring) throw new Error(`the ring broke: ${meanwhile.ring.id}`);
