@@ -1,7 +1,7 @@
 // Everything the laboratory assumes about quorate's command line and its local API, in one place: how a node is started,
 // asked for its view, and written to. Change it here only.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { reasonOf } from "../../src/reason.ts";
 import { NodeClient } from "../../src/shell/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
@@ -16,7 +16,8 @@ export function quorateProgram(binary: string | undefined): readonly string[] {
   if (!existsSync(binary)) {
     throw new Error(`there is no file ${binary}; build it first or leave --binary out`);
   }
-  return [binary];
+  // In a node's namespaces it is started from their root.
+  return [resolve(binary)];
 }
 
 /** A whole node; configuration and state live below `root` (design.md, decision 6). */
