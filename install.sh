@@ -2,7 +2,7 @@
 # quorate's installer: finds out what this machine is, brings the file for it, checks it and puts it in place; the service is
 # then set up by `quorate install`. It touches no existing configuration, key or certificate, opens no firewall and reports
 # nothing to anybody. The whole body is functions and the last line starts them: a download that was cut off does nothing.
-# Exit codes: 0 done, 1 usage, 2 unsupported machine, 3 download, 4 verification, 5 service.
+# Exit codes: 0 done, 1 not on this machine, 2 wrong command line, 3 download, 4 verification, 5 service.
 
 set -eu
 
@@ -42,14 +42,11 @@ main() {
       --url) need_value "$@" && url=$2 && shift ;;
       --bin-dir) need_value "$@" && bin_dir=$2 && shift ;;
       --root) need_value "$@" && root=${2%/} && shift ;;
-      --no-service) no_service=yes ;;
-      --no-links) no_links=yes ;;
-      --dry-run) dry=yes ;;
-      --yes) yes=yes ;;
-      --uninstall) removal=yes ;;
+      --no-service) no_service=yes ;; --no-links) no_links=yes ;;
+      --dry-run) dry=yes ;; --yes) yes=yes ;; --uninstall) removal=yes ;;
       --purge | --force) flags="$flags $1" ;;
       --help | -h) usage && exit 0 ;;
-      *) fail 1 "unknown argument: $1 (see --help)" ;;
+      *) fail 2 "unknown argument: $1 (see --help)" ;;
     esac
     shift
   done
@@ -57,12 +54,12 @@ main() {
   [ -z "$removal" ] || uninstall
   choose_role
   check_source
+  check_manager
   find_machine
   make_work
   read_manifest
   if [ -f "$program" ] && [ "$(sha256 "$program")" = "$wanted" ]; then
-    say "$program is this version already"
-    candidate=$program
+    candidate=$program && say "$program is this version already"
   else
     load_program
   fi
@@ -74,6 +71,8 @@ main() {
     set_up --check || exit $?
     replace_program
     set_up ${dry:+--dry-run} || exit $?
+    # For `quorate upgrade` without words.
+    if [ -z "$from$dry" ] && [ -d "$state" ]; then printf '%s\n' "${url%/}" >"$state/release-url"; fi
   fi
 }
 
@@ -93,7 +92,7 @@ replace_program() {
   candidate=$program
 }
 
-need_value() { if [ -z "${2:-}" ]; then fail 1 "$1 needs a value (see --help)"; fi; }
+need_value() { if [ -z "${2:-}" ]; then fail 2 "$1 needs a value (see --help)"; fi; }
 
 # Where the program goes, and where is written down what was installed.
 find_places() {
@@ -121,26 +120,24 @@ probe() {
   if printf '#!/bin/sh\nexit 0\n' >"$spot/try" && chmod 700 "$spot/try"; then
     if [ "${2:-}" != exec ] || "$spot/try" 2>/dev/null; then verdict=0; fi
   fi
-  rm -rf "$spot"
-  return $verdict
+  rm -rf "$spot" && return $verdict
 }
 
 uninstall() {
-  [ -z "$root" ] || fail 1 "an image is not cleaned from outside: remove $program"
+  [ -z "$root" ] || fail 2 "an image is not cleaned from outside: remove $program"
   [ -x "$program" ] || fail 5 "there is no $program; what was installed, if anything, is listed in $state/installed"
   # shellcheck disable=SC2086 # flags are words
-  "$program" uninstall $flags ${yes:+--yes} ${dry:+--dry-run} || exit 5
+  "$program" uninstall $flags ${yes:+--yes} ${dry:+--dry-run} || { [ $? != 2 ] || exit 2 && exit 5; }
   exit 0
 }
 
 choose_role() {
-  if [ -n "$root" ]; then no_service=yes; fi
-  if [ -n "$no_service" ]; then return; fi
+  if [ -n "$root$no_service" ]; then no_service=yes && return; fi
   if [ -z "$role" ]; then
-    if [ -n "$yes" ] || ! (: </dev/tty) 2>/dev/null; then usage >&2 && exit 1; fi
+    if [ -n "$yes" ] || ! (: </dev/tty) 2>/dev/null; then usage >&2 && exit 2; fi
     printf 'Shall this machine be  1) a vote server (qnetd)  or  2) a cluster member (node)?  1/2: ' >/dev/tty
     read -r answer </dev/tty || answer=""
-    case $answer in 1 | qnetd) role=qnetd ;; 2 | node) role=node ;; *) fail 1 "neither 1 nor 2: nothing was done" ;; esac
+    case $answer in 1 | qnetd) role=qnetd ;; 2 | node) role=node ;; *) fail 2 "neither 1 nor 2: nothing was done" ;; esac
   fi
   [ "$role" = qnetd ] || [ "$user" = 0 ] || fail 1 "a node needs root: it mounts /etc/pve and locks its memory.
   Run this as root; a vote server (qnetd) does without"
@@ -152,44 +149,53 @@ check_source() {
       fail 3 "there is no manifest.json in $from; \`npm run release\` makes it"
     source=$from && return
   fi
-  [ -n "$version" ] || fail 1 "this install.sh is from the source tree and knows no release: use --from DIR, or the release's own"
+  [ -n "$version" ] || fail 2 "this install.sh is from the source tree and knows no release: use --from DIR, or the release's own"
   source=${url%/}
-  case ${QUORATE_VERSION:-} in
-    "") ;;
-    *[!0-9A-Za-z.+-]*) fail 1 "QUORATE_VERSION is no version: $QUORATE_VERSION" ;;
-    *) source=$source/v$QUORATE_VERSION ;;
+  case ${QUORATE_VERSION:-} in *[!0-9A-Za-z.+-]*) fail 2 "QUORATE_VERSION is no version: $QUORATE_VERSION" ;; esac
+  source=$source${QUORATE_VERSION:+/v$QUORATE_VERSION}
+  # A host and its port, nothing else: what stands before an "@" would look like the host.
+  host=${source#*://} host=${host%%/*} secure=""
+  case $source in *[[:space:]?#]*) host="" ;; https://*) secure=yes ;; http://*) ;; *) host="" ;; esac
+  case $host in
+    "" | *[!][0-9A-Za-z.:_-]*) fail 2 "\"$source\" is no https address of a host: name one with --url or QUORATE_MIRROR (see --help)" ;;
+    127.0.0.1 | 127.0.0.1:* | localhost | localhost:* | "[::1]" | "[::1]:"*) ;;
+    *) [ -n "$secure" ] || fail 2 "$source is not https: what comes over plain http could be anybody's" ;;
   esac
-  case $source in
-    https://?*) secure=yes ;;
-    http://127.0.0.1[:/]* | http://localhost[:/]* | http://\[::1\]*) secure="" ;;
-    http://*) fail 1 "$source is not https: what comes over plain http could be anybody's" ;;
-    *) fail 1 "\"$source\" is no https address: name one with --url or QUORATE_MIRROR (see --help)" ;;
+}
+
+# Before anything is loaded; `quorate install` will look again.
+check_manager() {
+  if [ -n "$no_service$from" ]; then return; fi
+  case $user in
+    0) for place in /run/systemd/system /run/openrc/softlevel /usr/local/etc/rc.d; do [ ! -e $place ] || return 0; done ;;
+    *) ! systemctl --user show-environment >/dev/null 2>&1 || return 0 ;;
   esac
+  fail 5 "found no service manager that could start quorate (systemd, OpenRC, /usr/local/etc/rc.d; without root: systemd of this user).
+  Nothing was loaded. Install the file alone with --no-service, and have \`quorate $role\` started by your own means"
 }
 
 # Sets target, as in the file's name: processor, whether it lacks AVX2, C library.
 find_machine() {
   system=$(uname -s) machine=$(uname -m)
-  [ "$system" = Linux ] || fail 2 "quorate runs on Linux; this is $system"
+  [ "$system" = Linux ] || fail 1 "quorate runs on Linux; this is $system"
   case $machine in
     x86_64 | amd64) arch=x64 loader=ld-linux-x86-64.so.2 musl=ld-musl-x86_64.so.1 ;;
     aarch64 | arm64) arch=arm64 loader=ld-linux-aarch64.so.1 musl=ld-musl-aarch64.so.1 ;;
-    *) fail 2 "quorate runs on x86_64 and aarch64 processors; this is $machine" ;;
+    *) fail 1 "quorate runs on x86_64 and aarch64 processors; this is $machine" ;;
   esac
   # A 64-bit kernel may carry a 32-bit system. The fifth byte of an executable is its class: 2 is 64 bit.
   class=$(od -An -tu1 -j4 -N1 /proc/self/exe 2>/dev/null | tr -d ' ') || class=""
-  [ "$class" != 1 ] || fail 2 "the kernel is 64 bit but the programs here are 32 bit; quorate needs a 64-bit system"
-
+  [ "$class" != 1 ] || fail 1 "the kernel is 64 bit but the programs here are 32 bit; quorate needs a 64-bit system"
   if [ -e "$root/lib64/$loader" ] || [ -e "$root/lib/$loader" ]; then
     check_glibc
     target=linux-$arch
     if [ $arch = x64 ] && ! grep -qw avx2 "$root/proc/cpuinfo" 2>/dev/null; then target=$target-baseline; fi
   elif [ -e "$root/lib/$musl" ]; then
     [ -e "$root/usr/lib/libstdc++.so.6" ] || [ -e "$root/lib/libstdc++.so.6" ] ||
-      fail 2 "quorate needs the C++ library here; install it and try again: apk add libstdc++"
+      fail 1 "quorate needs the C++ library here; install it and try again: apk add libstdc++"
     target=linux-$arch-musl
   else
-    fail 2 "found neither glibc (${loader}) nor musl (${musl}) below $root/lib"
+    fail 1 "found neither glibc (${loader}) nor musl (${musl}) below $root/lib"
   fi
 }
 
@@ -197,26 +203,23 @@ find_machine() {
 check_glibc() {
   libc=$([ -n "$root" ] || getconf GNU_LIBC_VERSION 2>/dev/null) || return 0
   case $libc in "glibc 2."[0-9] | "glibc 2."[0-9].* | "glibc 2.1"[0-6] | "glibc 2.1"[0-6].*) ;; *) return 0 ;; esac
-  fail 2 "quorate needs glibc 2.17 or later; this is $libc"
+  fail 1 "quorate needs glibc 2.17 or later; this is $libc"
 }
 
 # The files of the release come beside the program, on its file system: the last step is then a rename.
 make_work() {
   trap clean_up EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
+  trap 'exit 130' INT && trap 'exit 143' TERM HUP
   if [ -n "$dry" ]; then work=$(mktemp -d) && return; fi
   probe "$bin_dir" || fail 1 "cannot write to $bin_dir: run as root, or name another place with --bin-dir"
-  probe "$bin_dir" exec || fail 2 "programs cannot run from $bin_dir (noexec): name another place with --bin-dir"
+  probe "$bin_dir" exec || fail 1 "programs cannot run from $bin_dir (noexec): name another place with --bin-dir"
   make_dir "$bin_dir" || fail 1 "cannot make $bin_dir: run as root, or name another place with --bin-dir"
   if ! mkdir "$bin_dir/.quorate-install" 2>/dev/null; then
     owner=$(cat "$bin_dir/.quorate-install/pid" 2>/dev/null) || owner=""
     [ -z "$owner" ] || ! kill -0 "$owner" 2>/dev/null || fail 1 "another install.sh (process $owner) is at work in $bin_dir"
-    rm -rf "$bin_dir/.quorate-install"
-    mkdir "$bin_dir/.quorate-install"
+    rm -rf "$bin_dir/.quorate-install" && mkdir "$bin_dir/.quorate-install"
   fi
-  work=$bin_dir/.quorate-install
-  echo $$ >"$work/pid"
+  work=$bin_dir/.quorate-install && echo $$ >"$work/pid"
 }
 
 # Makes a directory and its parents; made has those that were not there.
@@ -240,10 +243,9 @@ need() {
   else
     for try in 1 2 3; do
       # The second try goes on where the first broke off; a server that cannot do that gets a third, from the start.
-      resume=""
+      resume="" code=0
       if [ $try = 2 ] && [ -s "$output" ]; then resume=yes; else rm -f "$output"; fi
       [ $try = 1 ] || sleep 1
-      code=0
       download "$source/$1" || code=$?
       if [ $code = 0 ]; then return; fi
       [ $code != 4 ] || fail "$2" "there is no $1 at $source"
@@ -256,13 +258,14 @@ need() {
 download() {
   if command -v curl >/dev/null 2>&1; then
     if [ -t 2 ]; then set -- "$1" --progress-bar; else set -- "$1" -sS; fi
-    set -- "$@" ${secure:+--proto =https --tlsv1.2} ${resume:+-C -}
-    curl -fL --connect-timeout 15 --speed-limit 1 --speed-time 30 -o "$output" "$@" && return
+    set -- "$@" ${secure:+-L --proto =https --tlsv1.2} ${resume:+-C -}
+    curl -f --connect-timeout 15 --speed-limit 1 --speed-time 30 -o "$output" "$@" && return
     [ $? != 22 ] || return 4
   elif command -v wget >/dev/null 2>&1; then
     set -- "$1" -q ${resume:+-c}
     if wget --version 2>/dev/null | grep -q 'GNU Wget'; then
-      set -- "$@" -t 1 -T 30 ${secure:+--https-only --secure-protocol=TLSv1_2}
+      if [ -n "$secure" ]; then set -- "$@" --secure-protocol=TLSv1_2; else set -- "$@" --max-redirect=0; fi
+      set -- "$@" -t 1 -T 30
     fi
     wget -O "$output" "$@" && return
     [ $? != 8 ] || return 4
@@ -309,7 +312,7 @@ read_manifest() {
     fi
   fi
   bytes=$(entry "$name" 2) wanted=$(entry "$name" 3) packed_wanted=$(entry "$packed" 3)
-  [ -n "$wanted" ] || fail 2 "there is no $name at $source: it holds no build for this machine"
+  [ -n "$wanted" ] || fail 1 "there is no $name at $source: it holds no build for this machine"
 }
 
 entry() { printf '%s\n' "$list" | awk -v name="$1" -v column="$2" '$1 == name { print $column }'; }
@@ -365,7 +368,7 @@ check_signature() {
 load_program() {
   free=$(df -Pk "$work" | awk 'NR == 2 { print $4 }')
   [ "${free:-0}" -ge $((bytes / 512 + 65536)) ] ||
-    fail 2 "there are $((${free:-0} / 1024)) MB free in ${work%/*}; installing needs $((bytes / 524288 + 64)) MB for a moment"
+    fail 1 "there are $((${free:-0} / 1024)) MB free in ${work%/*}; installing needs $((bytes / 524288 + 64)) MB for a moment"
   need "$packed" 3
   check_hash "$packed" "$packed_wanted"
   candidate=$work/program
@@ -376,7 +379,7 @@ load_program() {
   # An image's program may be for another processor; here it must start before it replaces anything.
   if [ -n "$root" ]; then return; fi
   "$candidate" --version >/dev/null 2>"$work/words" ||
-    fail 2 "$name does not start on this machine and was not installed: $(head -n 3 "$work/words")"
+    fail 1 "$name does not start on this machine and was not installed: $(head -n 3 "$work/words")"
   [ -z "$deferred" ] ||
     "$candidate" verify --manifest "$work/manifest.json" --signature "$work/manifest.json.minisig" >/dev/null 2>"$work/words" ||
     fail 4 "the manifest is not signed by a release key of quorate: $(head -n 3 "$work/words")"
@@ -392,9 +395,6 @@ clean_up() {
 
 say() { printf 'quorate: %s\n' "$1"; }
 
-fail() {
-  printf 'quorate: %s\n' "$2" >&2
-  exit "$1"
-}
+fail() { printf 'quorate: %s\n' "$2" >&2; exit "$1"; }
 
 { main "$@" </dev/null; }

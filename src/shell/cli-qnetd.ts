@@ -177,7 +177,7 @@ async function serve(options: Options): Promise<number> {
     // All else has been checked above.
     throw new CommandFailure(`--set: ${complaint}${names}`, exitUsage);
   }
-  const http = wordOf(options["http"]);
+  const http = await pageWord(options);
   const perAddress = wordOf(options["connectionsPerAddress"]);
   if (perAddress !== undefined && !/^\d{1,6}$/.test(perAddress)) {
     throw new CommandFailure(
@@ -198,6 +198,16 @@ async function serve(options: Options): Promise<number> {
       now: () => Date.now(),
     }),
   });
+}
+
+/** The page's code is loaded only where it is wanted. */
+async function pageWord(options: Options): Promise<string | undefined> {
+  const word = wordOf(options["http"]);
+  if (word === undefined) return undefined;
+  const { pageAddress } = await import("./qnetd-page.ts");
+  const address = pageAddress(word);
+  if (!address.ok) throw new CommandFailure(address.reason, exitUsage);
+  return word;
 }
 
 function letter(name: string, value: unknown): readonly string[] {

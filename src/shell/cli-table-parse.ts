@@ -176,7 +176,9 @@ function checkOptions(
       if (isJoined) throw usage(`${name} is a switch and takes no value`);
       continue;
     }
-    if (value === undefined) throw usage(`${name} needs a value: ${option.raw}`);
+    // A variable of a script that was not set would else mean this directory, or any address. A password may be nothing.
+    const isEmpty = value === "" && option.valueName !== "text";
+    if (value === undefined || isEmpty) throw usage(`${name} needs a value: ${option.raw}`);
     checkWord(value, option.value, (words) => usage(`${name} is ${words}, not "${value}"`));
     if (seen.has(option) && !option.isRepeatable) throw usage(`${name} was given more than once`);
     seen.add(option);

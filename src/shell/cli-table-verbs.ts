@@ -11,7 +11,6 @@ import { qnetdUsage, qnetdVerb } from "./cli-qnetd.ts";
 import { installVerbs } from "./cli-install.ts";
 import { verifyVerb } from "./cli-release.ts";
 import { upgradeVerbs } from "./cli-upgrade.ts";
-import { exitUsage } from "./exit.ts";
 import { upgradeExits } from "./upgrade/exits.ts";
 import { note, rootOption, textOf, wordOf, write } from "./cli-words.ts";
 
@@ -25,8 +24,8 @@ const exitTexts: ExitTexts = {
   ],
   upgrade: [
     [upgradeExits.done, "done, or nothing to do"],
-    [upgradeExits.usage, "not now: the command line, or a state in which nobody should upgrade"],
-    [exitUsage, "an unknown option; or there is no file for this machine, or it does not run here"],
+    [upgradeExits.machine, "not here or not now: no file that runs here, or nobody should upgrade"],
+    [upgradeExits.usage, "the command line is wrong; nothing was touched"],
     [upgradeExits.download, "the release could not be fetched"],
     [upgradeExits.verification, "the release is not what its maker signed"],
     [upgradeExits.service, "the service could not be started again"],

@@ -21,7 +21,10 @@ function upgradeVerb(cli: CAC): void {
   )
     .option("--check", "Only say which version there is, and how the last upgrade ended")
     .option("--from <path>", "A release's directory, or its file for this machine; no network")
-    .option("--url <url>", "Where a release is (default: $QUORATE_MIRROR)")
+    .option(
+      "--url <url>",
+      "Where a release is (default: $QUORATE_MIRROR, else where this was installed from)",
+    )
     .option("--to <version>", "This version, not the newest")
     .option("--downgrade", "Also to an earlier version")
     .option("--force", "Also when others may lose quorum, or the version was rolled back before")

@@ -28,10 +28,12 @@ import {
 } from "./release-lab.ts";
 
 const base = mkdtempSync(join(tmpdir(), "quorate-install-"));
-afterAll(() => rmSync(base, { recursive: true, force: true }));
+/** A release is packed before each test, and all are removed in the end, also when others use the processors. */
+const hookMsMax = 60_000;
+afterAll(() => rmSync(base, { recursive: true, force: true }), hookMsMax);
 
-const usage = 1;
-const unsupported = 2;
+const unsupported = 1;
+const usage = 2;
 const downloadFailed = 3;
 const verificationFailed = 4;
 const serviceFailed = 5;
@@ -50,7 +52,7 @@ beforeEach(async () => {
   bin = join(home, "bin");
   mkdirSync(bin, { recursive: true });
   await release();
-});
+}, hookMsMax);
 
 const release = (words: ReleaseWords = {}) => testRelease(dist, words);
 const script = (): string => join(dist, "install.sh");
@@ -78,6 +80,16 @@ function only(...names: readonly string[]): Record<string, string> {
     if (place !== null) symlinkSync(place, join(directory, name));
   }
   return { PATH: directory };
+}
+
+/** A machine whose service manager is a user's: without one nothing is loaded. */
+function managed(env: Record<string, string> = {}, answer = 0): Record<string, string> {
+  const directory = join(home, `managed-${answer}`);
+  if (!existsSync(directory)) {
+    put(join(directory, "id"), "#!/bin/sh\necho 1000\n", 0o755);
+    put(join(directory, "systemctl"), `#!/bin/sh\nexit ${answer}\n`, 0o755);
+  }
+  return { ...env, PATH: `${directory}:${env["PATH"] ?? process.env["PATH"] ?? ""}` };
 }
 
 /** An image with the given files, for --root. */
@@ -288,11 +300,28 @@ describe.each([...shells])("$name", ({ command }) => {
     ]) {
       expect([args, (await run(args)).code]).toEqual([args, usage]);
     }
+    for (const url of [
+      "http://127.0.0.1:80@quorate.invalid/",
+      "http://localhost:80@quorate.invalid",
+      "http://[::1]:80@quorate.invalid/",
+      "http://[::1].quorate.invalid/",
+      "https://user:secret@quorate.invalid/",
+      "https://quorate.invalid\\@other.invalid/",
+      "https://",
+      "https://quorate.invalid/?a",
+    ]) {
+      const refused = await run(["qnetd", "--url", url]);
+      expect([url, refused.code, refused.out]).toEqual([url, usage, ""]);
+      expect(refused.err).toContain("https");
+    }
     const plain = await run(["qnetd", "--url", "http://quorate.invalid/"]);
     expect(plain).toMatchObject({ code: usage, err: expect.stringContaining("not https") });
     const file = put(join(home, "file"), "");
     const unwritable = await run(["qnetd", "--from", dist, "--bin-dir", file]);
-    expect(unwritable).toMatchObject({ code: usage, err: expect.stringContaining("--bin-dir") });
+    expect(unwritable).toMatchObject({
+      code: unsupported,
+      err: expect.stringContaining("--bin-dir"),
+    });
     const help = await run(["--help"]);
     expect(help).toMatchObject({ code: 0, out: expect.stringContaining("usage:") });
   });
@@ -319,13 +348,13 @@ describe.each([...shells])("$name", ({ command }) => {
     expect(await run(["qnetd", "--from", dist], user)).toMatchObject({ code: 0, err: "" });
     expect(existsSync(join(home, ".local/bin/quorate"))).toBe(true);
     const node = await run(["node", "--from", dist], user);
-    expect(node).toMatchObject({ code: usage, err: expect.stringContaining("needs root") });
+    expect(node).toMatchObject({ code: unsupported, err: expect.stringContaining("needs root") });
   });
 
   test("one at a time; what a killed one left is cleaned", async () => {
     put(join(bin, ".quorate-install/pid"), `${process.pid}\n`);
     expect(await fromDist()).toMatchObject({
-      code: usage,
+      code: unsupported,
       err: expect.stringContaining(`${process.pid}`),
     });
     expect(existsSync(join(bin, ".quorate-install/pid"))).toBe(true);
@@ -480,7 +509,7 @@ describe.each([...shells])("$name", ({ command }) => {
       const named = (version: string, keys: string) => {
         put(join(home, "old.sh"), older.replace(`keys='${key}'`, `keys='${keys}'`));
         return execute([...command, join(home, "old.sh"), "qnetd", "--bin-dir", bin], {
-          env: { HOME: home, QUORATE_MIRROR: mirror.url, QUORATE_VERSION: version },
+          env: managed({ HOME: home, QUORATE_MIRROR: mirror.url, QUORATE_VERSION: version }),
         });
       };
       expect(await named("1.1.0", key)).toMatchObject({ code: verificationFailed });
@@ -497,8 +526,27 @@ describe.each([...shells])("$name", ({ command }) => {
 
   test("downloads from a mirror", async () => {
     using mirror = served();
-    const result = await run(["qnetd", "--bin-dir", bin], { QUORATE_MIRROR: `${mirror.url}/` });
+    // The program makes it when it installs.
+    const state = join(home, ".local/share/quorate/var/lib/quorate");
+    mkdirSync(state, { recursive: true });
+    const env = managed({ QUORATE_MIRROR: `${mirror.url}/` });
+    const result = await run(["qnetd", "--bin-dir", bin], env);
     expect(result).toMatchObject({ code: 0, err: "" });
+    expect(installed()).toContain("1.0.0");
+    expect(readFileSync(join(state, "release-url"), "utf8")).toBe(`${mirror.url}\n`);
+  });
+
+  test("without a service manager it loads nothing; the file alone it does", async () => {
+    using mirror = served();
+    const env = managed({ QUORATE_MIRROR: mirror.url }, 1);
+    const result = await run(["qnetd", "--bin-dir", bin], env);
+    expect(result).toMatchObject({
+      code: serviceFailed,
+      out: "",
+      err: expect.stringContaining("no service manager"),
+    });
+    expect(readdirSync(bin)).toEqual([]);
+    expect(await run(["--no-service", "--bin-dir", bin], env)).toMatchObject({ code: 0 });
     expect(installed()).toContain("1.0.0");
   });
 });
@@ -511,7 +559,7 @@ function served(): Disposable & { url: string } {
 describe("a bad server", () => {
   const run = (url: string, env: Record<string, string> = {}, place = bin): Promise<Outcome> =>
     execute(["sh", script(), "qnetd", "--url", url, "--bin-dir", place], {
-      env: { HOME: home, ...env },
+      env: { HOME: home, ...managed(env) },
     });
 
   /** Promises a whole file by its length, and ends where `cut(name, request)` says. */

@@ -302,7 +302,7 @@ const noexec: Scenario = (release) =>
       await refused(
         root,
         `${fromDirectory} node`,
-        2,
+        1,
         /must be able to run code from \/var\/lib\/quorate\/tmp/,
       );
     },

@@ -94,6 +94,11 @@ describe.each(table.commands.map((command) => [command.name, command] as const))
         } else {
           const value = option.value.kind === "words" ? option.value.words[0]! : "x";
           expectComplaint(await line(name, ...words, long), `${long} needs a value: ${option.raw}`);
+          // As a script writes it whose variable was not set. A password may be nothing.
+          if (option.valueName !== "text") {
+            expectComplaint(await line(name, ...words, long, ""), `${long} needs a value`);
+            expectComplaint(await line(name, ...words, `${long}=`), `${long} needs a value`);
+          }
           const twice = await line(name, ...words, long, value, long, value);
           if (option.isRepeatable) expect(twice.error).not.toContain("more than once");
           else expectComplaint(twice, `${long} was given more than once`);

@@ -103,7 +103,7 @@ describe("from a directory", () => {
     expect(await upgrade({ from: directory, to: "0.9.0", downgrade: true })).toBe(0);
     expect(machine.version()).toBe("0.9.0");
     expect(await upgrade({ from: directory, to: "7.7.7" })).toBe(3);
-    expect(await upgrade({ from: directory, to: "../../etc" })).toBe(1);
+    expect(await upgrade({ from: directory, to: "../../etc" })).toBe(2);
   });
 
   test("--check changes nothing and says what there is", async () => {
@@ -112,12 +112,13 @@ describe("from a directory", () => {
     expect(await upgrade({ from: older, check: true })).toBe(0);
     expect(machine.said).toContain("earlier than this one");
     expectUntouched();
+    expect(existsSync(join(machine.root, "var"))).toBe(false);
   });
 });
 
 describe("refused, and nothing changed", () => {
   test.each<readonly [string, number, (directory: string) => Partial<UpgradeOptions> | void]>([
-    ["no source", 1, () => ({ from: undefined })],
+    ["no source", 2, () => ({ from: undefined })],
     ["no such directory", 3, () => ({ from: "/nonexistent" })],
     ["no manifest", 3, (d) => rmSync(join(d, "manifest.json"))],
     ["no signature", 4, (d) => rmSync(join(d, "manifest.json.minisig"))],
@@ -135,11 +136,16 @@ describe("refused, and nothing changed", () => {
         for (const end of ["zst", "gz"]) rmSync(join(d, `quorate-${target.name}.${end}`));
       },
     ],
-    ["another machine", 2, () => ({ target: "linux-arm64" })],
-    ["another program runs", 1, () => ({ bin: machine.bin, self: process.execPath })],
-    ["a file that is not there", 1, () => ({ bin: "/nonexistent/quorate" })],
-    ["plain http", 1, () => ({ from: undefined, url: "http://example.org/q" })],
-    ["no address", 1, () => ({ from: undefined, url: "example" })],
+    ["another machine", 1, () => ({ target: "linux-arm64" })],
+    ["another program runs", 2, () => ({ bin: machine.bin, self: process.execPath })],
+    ["a file that is not there", 2, () => ({ bin: "/nonexistent/quorate" })],
+    ["plain http", 2, () => ({ from: undefined, url: "http://example.org/q" })],
+    ["no address", 2, () => ({ from: undefined, url: "example" })],
+    ["another host", 2, () => ({ from: undefined, url: "http://127.0.0.1:80@example.org/" })],
+    ["a user", 2, () => ({ from: undefined, url: "https://me:secret@example.org/q" })],
+    ["a query", 2, () => ({ from: undefined, url: "https://example.org/q?a=b" })],
+    ["no key", 2, () => ({ keys: ["nonsense"] })],
+    ["no version", 2, () => ({ to: "../x" })],
   ])("%s: exit code %d", async (_name, code, spoil) => {
     const directory = copy();
     const more = spoil(directory) ?? {};
@@ -148,12 +154,14 @@ describe("refused, and nothing changed", () => {
       true,
     ]);
     expectUntouched();
+    // A command line is judged before anything is made.
+    if (code === 2) expect(existsSync(join(machine.root, "var"))).toBe(false);
   });
 
   test("a program that is not the version of its manifest, or fails its self-test", async () => {
     for (const text of [program("1.0.2"), program("1.0.1", { doctor: 1 }), "#!/bin/sh\nexit 1\n"]) {
       const directory = await release(machine.root, "1.0.1", { text });
-      expect(await upgrade({ from: directory })).toBe(2);
+      expect(await upgrade({ from: directory })).toBe(1);
       expectUntouched();
     }
     expect(machine.said).toContain("it says it is quorate 1.0.2");
@@ -235,6 +243,43 @@ describe("from a server", () => {
       await mirror.stop();
     }
     expect(machine.version()).toBe("1.0.1");
+  });
+
+  test("the one that install.sh found it at, where none is named; not if others could have written that", async () => {
+    const mirror = serveMirror(newer);
+    const state = join(machine.root, "var/lib/quorate");
+    const remembered = join(state, "release-url");
+    mkdirSync(state, { recursive: true });
+    writeFileSync(remembered, `${mirror.url}\n`);
+    try {
+      chmodSync(remembered, 0o666);
+      expect(await upgrade({})).toBe(2);
+      chmodSync(remembered, 0o644);
+      expect(await upgrade({ check: true })).toBe(0);
+      expect(machine.said).toContain("available: quorate 1.0.1");
+      expect(await upgrade({})).toBe(0);
+      expect(machine.said).toContain(`from ${mirror.url}, as at its installation`);
+    } finally {
+      await mirror.stop();
+    }
+    expect(machine.version()).toBe("1.0.1");
+  });
+
+  test("one that leads elsewhere is not followed to plain http", async () => {
+    const elsewhere = Bun.serve({ hostname: "127.0.0.2", port: 0, fetch: () => new Response("x") });
+    const location = `http://127.0.0.2:${elsewhere.port}/manifest.json`;
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => Response.redirect(location),
+    });
+    try {
+      expect(await upgrade({ url: `http://127.0.0.1:${server.port}` })).toBe(3);
+      expect(machine.said).toContain(`leads to ${location}, which is not https`);
+      expectUntouched();
+    } finally {
+      await Promise.all([server.stop(true), elsewhere.stop(true)]);
+    }
   });
 
   test("a download that is cut at each of twenty places changes nothing", async () => {

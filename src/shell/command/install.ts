@@ -97,7 +97,7 @@ class Installation {
     if (role === "node" && !this.#isRoot) {
       throw new CommandFailure(
         "a node needs root: it mounts /etc/pve and locks its memory; a vote server (qnetd) does without",
-        installExits.usage,
+        installExits.machine,
       );
     }
     this.#manager = await findManager(this.#isRoot, process.env["HOME"] ?? this.#home, succeeds);
@@ -118,7 +118,7 @@ class Installation {
     const { bin } = this.#options;
     if (!existsSync(bin)) return;
     const owner = await packageOwner(upgradePlaces("/", bin));
-    if (owner !== undefined) throw new CommandFailure(owner, installExits.usage);
+    if (owner !== undefined) throw new CommandFailure(owner, installExits.machine);
   }
 
   async #checkRivals(role: Role, manager: Manager): Promise<void> {
@@ -171,7 +171,7 @@ class Installation {
     }
     if (kept.length === 0) return;
     this.#steps.say(
-      `left alone, as another program has the name: ${kept.join(" ")} (quorate has them as verbs)`,
+      `left alone, as other programs have the names: ${kept.join(" ")} (called by them you get those programs, not quorate)`,
     );
   }
 

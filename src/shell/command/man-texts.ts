@@ -127,7 +127,8 @@ export const pageTexts: Readonly<Record<string, PageText>> = {
     files: [installed],
     exits: [
       done,
-      [exitUsage, "the command line is wrong, or this machine is not one that it supports"],
+      [installExits.machine, "this machine is not one that it supports, or you may not"],
+      usage,
       [installExits.verification, "the file is not what it should be"],
       [installExits.service, "the service could not be made or started, and was taken back"],
     ],
@@ -146,6 +147,7 @@ export const pageTexts: Readonly<Record<string, PageText>> = {
     files: [
       ["/var/lib/quorate/upgrade.log", "what happened in all upgrades"],
       ["/var/lib/quorate/upgrade.json", "the upgrade that is going on"],
+      ["/var/lib/quorate/release-url", "where install.sh brought the file from"],
     ],
     exits: [],
   },

@@ -1,12 +1,13 @@
 // `quorate upgrade`: brings a verified file beside the installed one, lets it test itself, and hands the rest to the old file's rescuer,
 // which swaps, restarts, watches, and keeps or rolls back (U1–U6, U10, U11, U13). It never writes to the installed file.
-import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
 import { reasonOf } from "../../reason.ts";
 import { CommandFailure } from "../exit.ts";
 import {
   fetchExecutable,
+  type FindOptions,
   findRelease,
   localSource,
   type Release,
@@ -30,9 +31,8 @@ import { upgradePlaces } from "../upgrade/places.ts";
 import { runningNode, runningServer, socketsBelow } from "../upgrade/running.ts";
 import { detectManager, type ManagerKind, servicesOf } from "../upgrade/services.ts";
 import { testStaged } from "../upgrade/staged.ts";
-import { compareVersions } from "../release/manifest.ts";
-
-const keyFileBytesMax = 4096;
+import { keyOfWord } from "../release/key-word.ts";
+import { compareVersions, isVersion } from "../release/manifest.ts";
 
 export interface UpgradeOptions {
   readonly root: string;
@@ -65,10 +65,13 @@ export interface UpgradeOptions {
 export async function upgradeCommand(options: UpgradeOptions): Promise<number> {
   const bin = installedFile(options);
   const machine = new UpgradeMachine(upgradePlaces(options.root, bin));
-  if (options.check) return check(options, machine);
+  const wanted = wantedRelease(options, machine);
+  if (options.check) return check(options, machine, wanted);
+  const interrupted = machine.record();
+  if (interrupted.ok && interrupted.value === undefined) named(wanted);
   prepare(machine);
   const before = machine.events().length;
-  const manager = await stage(options, machine);
+  const manager = await stage(options, machine, wanted);
   if (manager === undefined) return upgradeExits.done;
   return followUpgrade({ ...options, machine, manager, before });
 }
@@ -80,7 +83,7 @@ function prepare(machine: UpgradeMachine): void {
   } catch (error) {
     fault = `${machine.places.state} cannot be used (${reasonOf(error)}): run as root, or name the service's directory with --root`;
   }
-  if (fault !== undefined) throw new CommandFailure(fault, upgradeExits.usage);
+  if (fault !== undefined) throw new CommandFailure(fault, upgradeExits.machine);
 }
 
 /** The program that is upgraded must be the one that runs: it becomes the rescuer. */
@@ -92,13 +95,17 @@ function installedFile({ bin, self, target }: UpgradeOptions): string {
   if (target === "source" || one.ino !== other.ino || one.dev !== other.dev) {
     throw new CommandFailure(
       `a file is upgraded by itself, as it becomes its own rescuer: run "${real} upgrade"`,
-      upgradeExits.usage,
+      bin === undefined ? upgradeExits.machine : upgradeExits.usage,
     );
   }
   return real;
 }
 
-async function check(options: UpgradeOptions, machine: UpgradeMachine): Promise<number> {
+async function check(
+  options: UpgradeOptions,
+  machine: UpgradeMachine,
+  wanted: FindOptions | undefined,
+): Promise<number> {
   const { write, version } = options;
   write(`${machine.places.bin} is quorate ${version}\n`);
   const last = machine.events().at(-1);
@@ -107,8 +114,8 @@ async function check(options: UpgradeOptions, machine: UpgradeMachine): Promise<
   if (record.ok && record.value !== undefined) {
     write(`an upgrade to ${record.value.to.version} is under way (${record.value.phase})\n`);
   }
-  if (options.from === undefined && (options.url ?? "") === "") return upgradeExits.done;
-  const { manifest, file } = await find(options);
+  if (wanted === undefined) return upgradeExits.done;
+  const { manifest, file } = await findRelease(wanted);
   const order = compareVersions(manifest.version, version);
   const isSame = file.sha256 === fileHash(machine.places.bin);
   const isBad = machine.badBuilds().find(({ sha256 }) => sha256 === file.sha256);
@@ -124,26 +131,34 @@ async function check(options: UpgradeOptions, machine: UpgradeMachine): Promise<
   return upgradeExits.done;
 }
 
-function find(options: UpgradeOptions): Promise<Release> {
-  const { from, url = "" } = options;
-  if (from === undefined && url === "") {
-    throw new CommandFailure(
-      "say where the release is: --from DIRECTORY, or --url ADDRESS (or set QUORATE_MIRROR)",
-      upgradeExits.usage,
-    );
+/** From the command line alone, so that what is wrong with it is said before anything is touched. Undefined: no release is named. */
+function wantedRelease(options: UpgradeOptions, machine: UpgradeMachine): FindOptions | undefined {
+  const { from, to, target, releaseKeys, note } = options;
+  if (to !== undefined && !isVersion(to)) {
+    throw new CommandFailure(`--to is a version such as 0.1.0, not "${to}"`, upgradeExits.usage);
   }
-  return findRelease({
-    source: from === undefined ? remoteSource(url) : localSource(from),
-    version: options.to,
-    target: options.target,
-    keys: options.keys.length > 0 ? options.keys.map(keyText) : options.releaseKeys,
-  });
+  const keys = options.keys.length > 0 ? options.keys.map(keyOfWord) : releaseKeys;
+  const given = options.url ?? "";
+  const url = from === undefined && given === "" ? (machine.releaseUrl() ?? "") : given;
+  if (from === undefined && url === "") return undefined;
+  if (from === undefined && given === "") note(`quorate: from ${url}, as at its installation\n`);
+  const source = from === undefined ? remoteSource(url) : localSource(from);
+  return { source, version: to, target, keys };
+}
+
+function named(wanted: FindOptions | undefined): FindOptions {
+  if (wanted !== undefined) return wanted;
+  throw new CommandFailure(
+    "say where the release is: --from DIRECTORY, or --url ADDRESS (or set QUORATE_MIRROR); it was not installed from an address",
+    upgradeExits.usage,
+  );
 }
 
 /** Under the lock, up to the record on disk. Undefined: there was nothing to do. */
 async function stage(
   options: UpgradeOptions,
   machine: UpgradeMachine,
+  wanted: FindOptions | undefined,
 ): Promise<ManagerKind | undefined> {
   const { places } = machine;
   const lock = lockFile(places.lock);
@@ -152,11 +167,11 @@ async function stage(
       lock.errno === errnos.EAGAIN
         ? `another upgrade is under way; "${places.bin} upgrade --check" says how it is`
         : `${places.lock} cannot be opened (${errnoName(lock.errno)}): run as root`,
-      upgradeExits.usage,
+      upgradeExits.machine,
     );
   }
   try {
-    return await stageLocked(options, machine);
+    return await stageLocked(options, machine, wanted);
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
     // The installed file was not touched; a record is only there when it was written as a whole.
@@ -169,28 +184,29 @@ async function stage(
   }
 }
 
+/** The manager with which an upgrade that was interrupted goes on. */
+function resumedBy(options: UpgradeOptions, machine: UpgradeMachine): ManagerKind | undefined {
+  const interrupted = machine.record();
+  if (!interrupted.ok) throw new CommandFailure(interrupted.reason, upgradeExits.machine);
+  if (interrupted.value === undefined) return undefined;
+  const { before, to } = interrupted.value;
+  options.note(`quorate: an upgrade to ${to.version} was interrupted: going on with it\n`);
+  const names = before.map(({ role }) => role);
+  return options.manager ?? detectManager(machine.places, names);
+}
+
 async function stageLocked(
   options: UpgradeOptions,
   machine: UpgradeMachine,
+  wanted: FindOptions | undefined,
 ): Promise<ManagerKind | undefined> {
   const { note, version } = options;
   const { places } = machine;
-  const interrupted = machine.record();
-  if (!interrupted.ok) throw new CommandFailure(interrupted.reason, upgradeExits.usage);
-  if (interrupted.value !== undefined) {
-    const { before, to } = interrupted.value;
-    note(`quorate: an upgrade to ${to.version} was interrupted: going on with it\n`);
-    return (
-      options.manager ??
-      detectManager(
-        places,
-        before.map(({ role }) => role),
-      )
-    );
-  }
+  const resumed = resumedBy(options, machine);
+  if (resumed !== undefined) return resumed;
   const owner = await packageOwner(places);
-  if (owner !== undefined) throw new CommandFailure(owner, upgradeExits.usage);
-  const release = await find(options);
+  if (owner !== undefined) throw new CommandFailure(owner, upgradeExits.machine);
+  const release = await findRelease(named(wanted));
   const { manifest, file } = release;
   const current = fileHash(places.bin) ?? "";
   if (file.sha256 === current) {
@@ -245,14 +261,14 @@ function judgeVersion(options: UpgradeOptions, machine: UpgradeMachine, release:
   if (compareVersions(manifest.version, options.version) < 0 && !options.downgrade) {
     throw new CommandFailure(
       `quorate ${manifest.version} is earlier than ${options.version}, which runs: use --downgrade to go back`,
-      upgradeExits.usage,
+      upgradeExits.machine,
     );
   }
   const bad = machine.badBuilds().find(({ sha256 }) => sha256 === file.sha256);
   if (bad !== undefined && !options.force) {
     throw new CommandFailure(
       `this file of quorate ${bad.version} was rolled back here on ${bad.at}: ${bad.reason}. Use --force to try it again`,
-      upgradeExits.usage,
+      upgradeExits.machine,
     );
   }
 }
@@ -293,11 +309,6 @@ function patienceOf({ healthySeconds, patienceSeconds }: UpgradeOptions): Patien
     patienceSeconds === undefined ? defaultPatience.unhealthyMsMax : patienceSeconds * 1000;
   const silentMsMax = Math.min(defaultPatience.silentMsMax, unhealthyMsMax);
   return { healthyMs, silentMsMax, unhealthyMsMax };
-}
-
-function keyText(word: string): string {
-  if (!existsSync(word) || statSync(word).size > keyFileBytesMax) return word;
-  return readFileSync(word, "utf8");
 }
 
 function showProgress(name: string): (bytes: number, total: number) => void {

@@ -1,17 +1,17 @@
 // `quorate verify`: does a release's signature hold, and are these files its files? install.sh asks this of a binary whose
 // hash it knows, on machines without openssl 3 and minisign (engineering.md §13 I8); a person may ask it of anything.
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { reasonOf } from "../../reason.ts";
-import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { CommandFailure, exitOk } from "../exit.ts";
 import { digestOf } from "../release/digest.ts";
 import { type Digest, type Manifest, manifestBytesMax } from "../release/manifest.ts";
-import { readPublicKey, signatureBytesMax } from "../release/minisign.ts";
+import { keyOfWord } from "../release/key-word.ts";
+import { signatureBytesMax } from "../release/minisign.ts";
 import { verifyRelease } from "../release/verify.ts";
 
 /** As install.sh's: the signature or a hash does not hold. */
 export const exitVerification = 4;
-const keyFileBytesMax = 4096;
 
 export interface VerifyOptions {
   readonly manifest: string;
@@ -27,7 +27,7 @@ export interface VerifyOptions {
 
 /** Exit code 0 when all holds; else CommandFailure with code 4 and one sentence. */
 export function verifyCommand(options: VerifyOptions): number {
-  const keys = options.keys.length > 0 ? options.keys.map(keyText) : options.releaseKeys;
+  const keys = options.keys.length > 0 ? options.keys.map(keyOfWord) : options.releaseKeys;
   const manifest = verifyRelease(
     contentOf(options.manifest, manifestBytesMax),
     contentOf(options.signature, signatureBytesMax),
@@ -70,17 +70,6 @@ function contentOf(file: string, bytesMax: number): Uint8Array {
     const { size } = statSync(file);
     return size > bytesMax ? new Uint8Array(bytesMax + 1) : readFileSync(file);
   });
-}
-
-function keyText(word: string): string {
-  if (readPublicKey(word).ok) return word;
-  if (!existsSync(word)) {
-    throw new CommandFailure(
-      `--key takes a minisign public key or the name of its file; "${word}" is neither`,
-      exitUsage,
-    );
-  }
-  return Buffer.from(contentOf(word, keyFileBytesMax)).toString("utf8");
 }
 
 function attempt<T>(file: string, read: () => T): T {

@@ -19,7 +19,7 @@ import { run } from "../upgrade/services.ts";
 import { type InstallRecord, missingDirectories } from "./record.ts";
 
 /** Of install.sh (engineering.md §13 I18). */
-export const installExits = { usage: 1, machine: 2, verification: 4, service: 5 } as const;
+export const installExits = { machine: 1, usage: 2, verification: 4, service: 5 } as const;
 
 /** A node leaves its cluster in peace before it stops. */
 const commandMsMax = 120_000;

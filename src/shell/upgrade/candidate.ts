@@ -20,7 +20,6 @@ import { CommandFailure } from "../exit.ts";
 import {
   type Digest,
   fileFor,
-  isVersion,
   type Manifest,
   manifestBytesMax,
   type ReleaseFile,
@@ -33,6 +32,7 @@ import { upgradeExits } from "./exits.ts";
 const silenceMsMax = 30_000;
 const downloadTries = 3;
 const spareBytes = 64 * 1024 * 1024;
+const localHosts = /^(?:127\.0\.0\.1|localhost|\[::1\])$/;
 
 /** A directory of a release, or the address of one, without a slash at its end. */
 export type Source =
@@ -53,15 +53,27 @@ export function localSource(from: string): Source {
     : { kind: "directory", path: dirname(from), file: from };
 }
 
-/** Only https, except on this machine: what comes over plain http could be anybody's. */
+/** A host and a path. Only https, except on this machine: what comes over plain http could be anybody's. */
 export function remoteSource(url: string): Source {
   const address = URL.canParse(url) ? new URL(url) : undefined;
-  const isLocal =
-    address?.protocol === "http:" && /^(?:127\.0\.0\.1|localhost|\[::1\])$/.test(address.hostname);
-  if (address?.protocol !== "https:" && !isLocal) {
-    throw new CommandFailure(`${url} is no https address`, upgradeExits.usage);
+  if (address === undefined || !isSafe(address)) {
+    throw new CommandFailure(
+      `"${url}" is no https address of a host, without user, query and fragment`,
+      upgradeExits.usage,
+    );
   }
   return { kind: "address", url: url.replace(/\/+$/, "") };
+}
+
+function isSafe({ protocol, hostname, username, password, search, hash }: URL): boolean {
+  if (username !== "" || password !== "" || search !== "" || hash !== "") return false;
+  return protocol === "https:" || (protocol === "http:" && localHosts.test(hostname));
+}
+
+/** Where a redirect led; its server may ask for a query. */
+function isSafeEnd(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  return protocol === "https:" || (protocol === "http:" && localHosts.test(hostname));
 }
 
 export interface FindOptions {
@@ -75,9 +87,6 @@ export interface FindOptions {
 /** The release at the source, its signature checked. */
 export async function findRelease(options: FindOptions): Promise<Release> {
   const { source, version } = options;
-  if (version !== undefined && !isVersion(version)) {
-    throw new CommandFailure(`"${version}" is no version, as 0.1.0`, upgradeExits.usage);
-  }
   const first = await readRelease(options);
   if (version === undefined || first.manifest.version === version) return first;
   const inside: Source =
@@ -210,6 +219,12 @@ async function request(address: string): Promise<Response> {
     throw new CommandFailure(`cannot load ${address}: ${why}`, upgradeExits.download);
   } finally {
     clearTimeout(timer);
+  }
+  if (!isSafeEnd(response.url)) {
+    throw new CommandFailure(
+      `${address} leads to ${response.url}, which is not https: what comes over plain http could be anybody's`,
+      upgradeExits.download,
+    );
   }
   if (response.ok) return response;
   throw new CommandFailure(

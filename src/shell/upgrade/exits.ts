@@ -2,9 +2,10 @@
 
 export const upgradeExits = {
   done: 0,
-  /** The command line, or a state of this machine in which nobody should upgrade. */
-  usage: 1,
-  machine: 2,
+  /** This machine, or a state of it in which nobody should upgrade. */
+  machine: 1,
+  /** The command line; nothing was touched. */
+  usage: 2,
   download: 3,
   verification: 4,
   service: 5,

@@ -37,6 +37,7 @@ const stateMode = 0o755;
 const fileMode = 0o600;
 const logMode = 0o644;
 const othersMayWrite = 0o022;
+const urlBytesMax = 4096;
 const logBytesMax = 256 * 1024;
 
 /** SHA-256 of a file, hexadecimal; undefined when there is none. */
@@ -66,6 +67,14 @@ export class UpgradeMachine {
     if (statSync(record).size > recordBytesMax) return malformed(`${record} is too long`);
     const read = decodeRecord(readFileSync(record, "utf8"));
     return read.ok ? read : malformed(`${record} cannot be read: ${read.reason}`);
+  }
+
+  /** Where the installer found the release; undefined when it came from a directory, or others could have written it. */
+  releaseUrl(): string | undefined {
+    const { releaseUrl, state } = this.places;
+    if (!existsSync(releaseUrl) || statSync(releaseUrl).size > urlBytesMax) return undefined;
+    if ((trusted(state) ?? trusted(releaseUrl)) !== undefined) return undefined;
+    return readFileSync(releaseUrl, "utf8").trim() || undefined;
   }
 
   disk({ from, to }: UpgradeRecord): Disk {

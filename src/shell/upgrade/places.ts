@@ -14,6 +14,8 @@ export interface UpgradePlaces {
   readonly lock: string;
   readonly bad: string;
   readonly log: string;
+  /** The address that install.sh brought the file from; not there when it came from a directory. */
+  readonly releaseUrl: string;
   /** TMPDIR of the services; executable. */
   readonly temporary: string;
 }
@@ -31,6 +33,7 @@ export function upgradePlaces(root: string, bin: string): UpgradePlaces {
     lock: `${state}/upgrade.lock`,
     bad: `${state}/upgrade-bad.json`,
     log: `${state}/upgrade.log`,
+    releaseUrl: `${state}/release-url`,
     temporary: `${state}/tmp`,
   };
 }

@@ -1,0 +1,47 @@
+// A command line that is wrong ends with 2 before anything is made: no certificate, no lock, no directory.
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const base = mkdtempSync(join(tmpdir(), "quorate-usage-"));
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+const main = join(import.meta.dir, "..", "..", "src", "main.ts");
+
+test.each([
+  ["qnetd --http foo", "--http needs an address and a port"],
+  ["qnetd --http 127.0.0.1:99999", "--http needs an address and a port"],
+  ["qnetd --port 0", "--port is a number"],
+  ["qnetd --set foo=1", "Unknown option"],
+  ["qnetd --max-clients many", "--max-clients is a number"],
+  ["qnetd --connections-per-address many", "--connections-per-address is a number"],
+  ["qnetd --tls maybe", "--tls is"],
+  ["qnetd --listen=", "--listen needs a value"],
+  ["qnetd invite home --expires soon", "--expires is a time"],
+  ["node --durability half", "--durability is"],
+  ["node --name=", "--name needs a value"],
+  ["upgrade --healthy soon", "--healthy is a number"],
+  ["upgrade --service-manager launchd", "--service-manager is one of"],
+])("quorate %s", async (words, complaint) => {
+  const root = mkdtempSync(join(base, "root-"));
+  const child = Bun.spawn([process.execPath, main, ...words.split(" "), "--root", root], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err, code] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+  expect(err).toContain(complaint);
+  expect(readdirSync(root)).toEqual([]);
+});
+
+test("install without a role, or with a path that no unit can name", async () => {
+  for (const words of [["install"], ["install", "--check"], ["unit", "node", "--bin", "/a b"]]) {
+    const child = Bun.spawn([process.execPath, main, ...words], { stderr: "pipe" });
+    expect([words, await child.exited]).toEqual([words, 2]);
+  }
+});
