@@ -106,6 +106,8 @@ export interface GroupPort {
   request(request: GroupRequest): boolean;
   /** Calls `act` once, later, when a request may be taken again. */
   whenRoom(act: () => void): void;
+  /** Resolves once the listener has all that this member had received when it was asked; at once when the ring has ended. */
+  caughtUp(): Promise<void>;
   /** Sets the one listener. It is called with all events of one turn of the ring together, in order. */
   listen(listener: (events: readonly PortEvent[]) => void): void;
 }

@@ -53,6 +53,9 @@ export interface Files {
   readlink(path: string): Outcome<string>;
   statfs(): FileSystemStat;
 
+  /** Resolves once what follows sees all changes that this node has received so far: those that a writer elsewhere was told of. */
+  caughtUp(): Promise<void>;
+
   mkdir(path: string): Promise<Outcome<undefined>>;
   create(path: string): Promise<Outcome<undefined>>;
   /** Writes at `offset`; resolves with the number of bytes. */

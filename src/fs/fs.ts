@@ -211,6 +211,10 @@ export class ConfigurationTree implements Files {
 
   // Files: changes
 
+  caughtUp(): Promise<void> {
+    return this.#options.groups?.caughtUp() ?? Promise.resolve();
+  }
+
   async mkdir(path: string): Promise<Outcome<undefined>> {
     const named = this.#storedPath(path, "EEXIST", "this name is there already");
     if (!named.ok) return named;

@@ -21,6 +21,7 @@ function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
       return true;
     },
     whenRoom: (act) => void wanting.push(act),
+    caughtUp: () => Promise.resolve(),
     listen: () => undefined,
   };
   const makeRoom = (): void => {

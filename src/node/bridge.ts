@@ -26,6 +26,8 @@ export type ToRing =
 
 export type RingQuestion =
   | { readonly kind: "snapshot" }
+  /** Answered behind all events so far. */
+  | { readonly kind: "catchUp" }
   | { readonly kind: "expectedVotes"; readonly votes: number }
   | { readonly kind: "cancelWaitForAll" }
   /** The quorum device's client ends; a reload of corosync.conf starts it again. */

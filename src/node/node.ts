@@ -152,6 +152,7 @@ export class RingThreadClient implements Cluster {
       self,
       request: (request) => this.#request(request),
       whenRoom: (act) => void this.#wantRoom.push(act),
+      caughtUp: async () => void (await this.#ask({ kind: "catchUp" })),
       listen: (listener) => this.#listen(listener),
     };
   }

@@ -36,7 +36,7 @@ import type { CryptoSettings, NodeSettings } from "./settings.ts";
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
 
 /** The thread itself has the sockets, and asks `snapshot` and `reconfigure` directly. */
-export type HostQuestion = Exclude<RingQuestion, { kind: "snapshot" | "reconfigure" }>;
+export type HostQuestion = Exclude<RingQuestion, { kind: "snapshot" | "catchUp" | "reconfigure" }>;
 
 /** What the thread around this host does with its results. */
 export interface RingHostPort {

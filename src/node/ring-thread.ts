@@ -152,6 +152,9 @@ export class RingThread {
     else if (question.kind === "reconfigure") void this.#reconfigure(id, host, question.settings);
     else if (question.kind === "snapshot") {
       this.#post({ kind: "answer", id, answer: { kind: "snapshot", snapshot: host.snapshot() } });
+    } else if (question.kind === "catchUp") {
+      this.#flush();
+      this.#post({ kind: "answer", id, answer: { kind: "done" } });
     } else host.question(id, question);
   }
 

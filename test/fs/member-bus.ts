@@ -41,6 +41,11 @@ export class MemberPort implements GroupPort {
     for (const act of this.#wantRoom.splice(0)) act();
   }
 
+  /** What is in the inbox is given to the listener within a turn. */
+  async caughtUp(): Promise<void> {
+    while (this.inbox.length > 0 && !this.isMute) await new Promise(setImmediate);
+  }
+
   whenRoom(act: () => void): void {
     this.#wantRoom.push(act);
   }

@@ -138,6 +138,7 @@ for n in range(200):
     if n % 20 == 0: m.flush()
 m.flush()'`;
   await run(`
+    : > $A/busy
     ${mapper} $A & one=$!
     ${mapper} $B & two=$!
     for n in {1..60}; do echo $n >> $A/lines; cat $B/busy > /dev/null; ls -l $A > /dev/null; done & three=$!

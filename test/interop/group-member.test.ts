@@ -37,6 +37,7 @@ class Bus {
         return true;
       },
       whenRoom: (act) => void this.#wantRoom.push(act),
+      caughtUp: () => Promise.resolve(),
       listen: (listener) => void this.#listeners.set(nodeid, listener),
     };
   }

@@ -86,14 +86,16 @@ export class ReloadCluster {
     return readFileSync(join(this.folder, `n${nodeid}.log`), "utf8");
   }
 
-  start(nodeid: number, conf: string): void {
+  /** `mount`: where to mount the tree. */
+  start(nodeid: number, conf: string, mount?: string): void {
     const root = this.root(nodeid);
     for (const part of ["etc/corosync", "run", "var/lib/corosync", "var/lib/pve-cluster"]) {
       mkdirSync(join(root, part), { recursive: true });
     }
     writeFileSync(this.confPath(nodeid), conf);
     writeFileSync(nodePaths(root).authkey, this.#key);
-    this.#spawn(`n${nodeid}`, ["node", "--root", root, "--name", `n${nodeid}`, "--no-mount"]);
+    const where = mount === undefined ? ["--no-mount"] : ["--mount", mount];
+    this.#spawn(`n${nodeid}`, ["node", "--root", root, "--name", `n${nodeid}`, ...where]);
   }
 
   /** Another key for every node that was started, and for those that will be. */

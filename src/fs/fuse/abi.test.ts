@@ -58,7 +58,7 @@ const recorded: readonly (readonly [string, RequestBody])[] = [
   [
     "3a000000230000001200000000000000010000000000000000000000000000003103000000000000" +
       "41820000a481000012000000000000006100",
-    { kind: "create", name: "a" },
+    { kind: "create", name: "a", exclusive: false, truncate: true },
   ],
   [
     "53000000100000001600000000000000020000000000000000000000000000003103000000000000" +
@@ -150,7 +150,14 @@ const samples: fc.Arbitrary<Sample> = fc.oneof(
   name.map((n) => sample(opcodes.lookup, bodies.name(n), { kind: "lookup", name: n })),
   name.map((n) => sample(opcodes.rmdir, bodies.name(n), { kind: "remove", name: n })),
   name.map((n) => sample(opcodes.mkdir, bodies.mkdir(n), { kind: "mkdir", name: n })),
-  name.map((n) => sample(opcodes.create, bodies.create(n), { kind: "create", name: n })),
+  name.map((n) =>
+    sample(opcodes.create, bodies.create(n), {
+      kind: "create",
+      name: n,
+      exclusive: false,
+      truncate: false,
+    }),
+  ),
   fc
     .tuple(name, small)
     .map(([n, mode]) =>

@@ -12,7 +12,9 @@ export const rootNodeid = 1;
 export const inHeaderBytes = 40;
 /** FUSE_WRITE_CACHE in write_flags. */
 const WRITE_CACHE = 1;
-/** open(2) flag, the same on x64 and arm64. */
+/** Flags of open(2), the same on x64 and arm64. */
+const O_EXCL = 0o200;
+const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
 /** No component of a Linux path is longer; the tree's own, smaller limit is checked by `Files` (ENAMETOOLONG). */
 const NAME_BYTES_MAX = 4096;
@@ -118,7 +120,13 @@ export type RequestBody =
     }
   | { readonly kind: "link" }
   | { readonly kind: "open" }
-  | { readonly kind: "create"; readonly name: string }
+  | {
+      readonly kind: "create";
+      readonly name: string;
+      /** O_EXCL and O_TRUNC of the open(2). */
+      readonly exclusive: boolean;
+      readonly truncate: boolean;
+    }
   | { readonly kind: "read"; readonly fh: number; readonly offset: number; readonly size: number }
   | {
       readonly kind: "write";
@@ -194,9 +202,13 @@ function readBody(opcode: number, reader: Reader): RequestBody | undefined {
     case opcodes.unlink:
     case opcodes.rmdir:
       return named(reader, (name) => ({ kind: "remove", name }));
-    case opcodes.create:
-      reader.skip(16); // flags, mode, umask, open_flags
-      return named(reader, (name) => ({ kind: "create", name }));
+    case opcodes.create: {
+      const flags = reader.u32();
+      reader.skip(12); // mode, umask, open_flags
+      const exclusive = (flags & O_EXCL) !== 0;
+      const truncate = (flags & O_TRUNC) !== 0;
+      return named(reader, (name) => ({ kind: "create", name, exclusive, truncate }));
+    }
     case opcodes.rename:
       return readRename(reader, reader.u64(), 0);
     case opcodes.rename2:

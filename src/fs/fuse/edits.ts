@@ -8,7 +8,7 @@ import { keepContent, resizeKept, writeKept } from "./handles.ts";
 import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, type Objects } from "./objects.ts";
 import { getattr, keptAttributes, lookup } from "./reads.ts";
-import { encodeCreate, encodeWritten, openCached } from "./reply.ts";
+import { encodeCreate, encodeWritten, openCached, openDirectIo } from "./reply.ts";
 
 /** Mode, owner, size, times: in libfuse's order; the first refusal ends it. */
 export async function setattr(
@@ -53,18 +53,32 @@ export function write(
   const handle = objects.handles.file(request.fh);
   if (handle === undefined) return failure(errnos.EBADF);
   const { node } = handle;
+  const { offset } = request;
+  const data = request.data.slice();
+  if (!request.append) return writeAt(objects, node, offset, data);
+  return whileChanging(node, async () => {
+    // A peer whose append was acknowledged is ahead: the bytes are on this node, perhaps still on their way to the tree.
+    await objects.files.caughtUp();
+    const path = objects.nodes.path(node);
+    const stat = path === undefined ? undefined : objects.files.stat(path);
+    const end = stat?.ok === true ? stat.value.size : offset;
+    if (end !== offset) changedElsewhere(node);
+    return writeAt(objects, node, end, data);
+  });
+}
+
+function writeAt(
+  objects: Objects,
+  node: Node,
+  offset: number,
+  data: Uint8Array,
+): Reply | Promise<Reply> {
   const path = objects.nodes.path(node);
   if (path === undefined) {
-    const errno = writeKept(node, request.offset, request.data);
-    if (errno !== 0) return failure(errno);
-    return { errno: 0, body: encodeWritten(request.data.length) };
+    const errno = writeKept(node, offset, data);
+    return errno === 0 ? { errno: 0, body: encodeWritten(data.length) } : failure(errno);
   }
-  const end = request.append ? objects.files.stat(path) : undefined;
-  const offset = end?.ok === true ? end.value.size : request.offset;
-  if (offset !== request.offset) changedElsewhere(node);
-  const data = request.data.slice();
-  const written = whileChanging(node, () => objects.files.write(path, offset, data));
-  return written.then((outcome) => {
+  return whileChanging(node, () => objects.files.write(path, offset, data)).then((outcome) => {
     if (!outcome.ok) return objects.refused(outcome);
     return { errno: 0, body: encodeWritten(outcome.value) };
   });
@@ -83,20 +97,36 @@ export async function make(
   return outcome.ok ? lookup(objects, parent, request.name) : objects.refused(outcome);
 }
 
-export async function create(objects: Objects, parent: Node, name: string): Promise<Reply> {
+/** A file that a peer made since the kernel looked is opened, as open(2) without O_EXCL wants it. */
+export async function create(
+  objects: Objects,
+  parent: Node,
+  request: Extract<RequestBody, { kind: "create" }>,
+): Promise<Reply> {
+  const { name } = request;
   const path = objects.childPath(parent, name);
   if (path === undefined) return failure(errnos.ENOENT);
-  const outcome = await objects.files.create(path);
-  if (!outcome.ok) return objects.refused(outcome);
-  const stat = objects.files.stat(path);
+  const { files } = objects;
+  const made = await files.create(path);
+  // The tree also says EEXIST of a VMID that another guest has: then there is nothing to open.
+  const isThere = !made.ok && made.errno === "EEXIST" && !request.exclusive && files.stat(path).ok;
+  if (!made.ok && !isThere) return objects.refused(made);
+  if (isThere && request.truncate) {
+    // The kernel believes that the file is new, and leaves it as it is.
+    const emptied = await files.truncate(path, 0);
+    if (!emptied.ok) return objects.refused(emptied);
+  }
+  const stat = files.stat(path);
   if (!stat.ok) return failure(errnos[stat.errno]); // A peer removed it at once.
+  if (stat.value.type !== "file") return failure(errnos.EEXIST);
   const entry = objects.entry(parent, name, stat.value);
   const fh = objects.handles.open(entry.node, stat.value.generated);
   const undelivered = () => {
     objects.handles.close(fh);
     objects.nodes.forget(entry.nodeid, 1);
   };
-  return { errno: 0, body: encodeCreate(entry, fh, openCached), undelivered };
+  const body = encodeCreate(entry, fh, made.ok ? openCached : openDirectIo);
+  return { errno: 0, body, undelivered };
 }
 
 /** unlink and rmdir. */

@@ -4,7 +4,14 @@ import { errnos } from "../../libc.ts";
 import { opcodes } from "./abi.ts";
 import { TestingFiles } from "./testing-files.ts";
 import { openDirectIo } from "./reply.ts";
-import { bodies, encodeRequest, readAttr, readNames, TestingKernel } from "./testing-kernel.ts";
+import {
+  bodies,
+  encodeRequest,
+  readAttr,
+  readEntry,
+  readNames,
+  TestingKernel,
+} from "./testing-kernel.ts";
 
 function started() {
   const files = new TestingFiles();
@@ -343,7 +350,11 @@ test("an append goes behind the end that the tree has, a page of a mapping to it
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
   await kernel.write(fh, 0, "one\n");
-  await files.write("a", 4, new TextEncoder().encode("peer\n")); // The kernel still believes in 4 bytes.
+  // The kernel still believes in 4 bytes, and even the tree does, until it has caught up with what this node received.
+  files.catchUp = async () => {
+    files.catchUp = () => Promise.resolve();
+    await files.write("a", 4, new TextEncoder().encode("peer\n"));
+  };
   const line = new TextEncoder().encode("two\n");
   const append = 0o2001;
   const write = (flags: number, writeFlags: number) =>
@@ -381,4 +392,23 @@ test("the kernel is told of what others change, and its pages of an open file ge
     await kernel.ask(opcodes.release, nodeid, bodies.release(fh));
   }
   expect(await timeNs()).toBe(0);
+});
+
+test("open(O_CREAT) of what a peer has just made opens it, emptied or not; O_EXCL is refused", async () => {
+  const { files, kernel } = started();
+  const [O_WRONLY, O_CREAT, O_EXCL, O_TRUNC] = [1, 0o100, 0o200, 0o1000];
+  await files.create("a");
+  await files.write("a", 0, new TextEncoder().encode("peer"));
+  const create = (flags: number) =>
+    kernel.ask(opcodes.create, 1, bodies.create("a", O_WRONLY | O_CREAT | flags));
+  expect((await create(O_EXCL)).errno).toBe(errnos.EEXIST);
+  const opened = await create(0);
+  expect(opened.errno).toBe(0);
+  expect(readEntry(opened.body).size).toBe(4);
+  expect(new DataView(opened.body.buffer).getUint32(128 + 8, true)).toBe(openDirectIo);
+  const emptied = await create(O_TRUNC);
+  expect(readEntry(emptied.body).size).toBe(0);
+  expect(readEntry(emptied.body).nodeid).toBe(readEntry(opened.body).nodeid);
+  await files.mkdir("d");
+  expect((await kernel.ask(opcodes.create, 1, bodies.create("d"))).errno).toBe(errnos.EEXIST);
 });

@@ -198,7 +198,7 @@ function onNode(objects: Objects, node: Node, body: NodeRequest): Answer {
     case "opendir":
       return opendir(objects, node);
     case "create":
-      return create(objects, node, body.name);
+      return create(objects, node, body);
     case "mknod": {
       const format = body.mode & FORMAT_BITS;
       if (format !== typeBits("file") && format !== 0) return failure(errnos.ENOSYS);

@@ -24,6 +24,8 @@ export class TestingFiles implements Files {
   /** Changes wait for this. */
   door: Promise<void> = Promise.resolve();
   isQuorate = true;
+  /** What was received and not yet seen. */
+  catchUp: () => Promise<void> = () => Promise.resolve();
   /** Sizes of the writes that came, in order. */
   readonly writes: number[] = [];
 
@@ -106,6 +108,10 @@ export class TestingFiles implements Files {
       filesFree: 262_144 - this.entries.size,
       nameMax: 256,
     };
+  }
+
+  caughtUp(): Promise<void> {
+    return this.catchUp();
   }
 
   mkdir(path: string): Promise<Outcome<undefined>> {

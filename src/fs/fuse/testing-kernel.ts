@@ -55,7 +55,8 @@ export const bodies = {
   },
   mkdir: (text: string) => name(new Writer().u32(0o755).u32(0o22), text).finish(),
   mknod: (text: string, mode: number) => name(new Writer().u32(mode).zeros(12), text).finish(),
-  create: (text: string) => name(new Writer().u32(0o101).u32(0o100640).zeros(8), text).finish(),
+  create: (text: string, flags = 0o101) =>
+    name(new Writer().u32(flags).u32(0o100640).zeros(8), text).finish(),
   rename: (targetParent: number, from: string, to: string) =>
     name(name(new Writer().u64(targetParent), from), to).finish(),
   rename2: (targetParent: number, flags: number, from: string, to: string) =>
