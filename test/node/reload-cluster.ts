@@ -45,7 +45,8 @@ export class ReloadCluster {
       "totem {",
       ...["version: 2", "cluster_name: reload", `config_version: ${version}`, "secauth: on"],
       ...[
-        "token: 1000",
+        // The default: a machine under load lets a process wait for a second now and then.
+        "token: 3000",
         ...totem,
         "}",
         "quorum {",

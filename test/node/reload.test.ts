@@ -63,7 +63,7 @@ test("a token timeout, by the operator's word on one node", async () => {
   for (const nodeid of trio) writeFileSync(cluster.confPath(nodeid), conf);
   expect(await cluster.client(1).reload()).toEqual({
     configVersion: 4,
-    changes: ["token timeout (ms) 1650 -> 1100"],
+    changes: ["token timeout (ms) 3650 -> 3100"],
     needsRestart: [],
   });
   await cluster.all(trio, ({ cluster: { reload } }) => reload?.configVersion === 4);

@@ -1,0 +1,82 @@
+// A key is changed while the main thread of one node is busy: it reads and judges the new file only when all others have done with
+// the old key. Its ring thread must open the new one from the reload message on (knet.md §3.5).
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { loadSettings } from "../../src/node/load-settings.ts";
+import type { Cluster } from "../../src/node/cluster.ts";
+import { startCluster } from "../../src/node/node.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
+import { pending, ready, until } from "../interop/wait.ts";
+import { ReloadCluster } from "./reload-cluster.ts";
+
+const waitMsMax = 60_000;
+const forgotten = "the old ones are forgotten";
+const both = [1, 2];
+const files = new ReloadCluster();
+const running: Cluster[] = [];
+
+afterAll(async () => {
+  await Promise.all(running.map((cluster) => cluster.stop()));
+  rmSync(files.folder, { recursive: true, force: true });
+});
+
+function write(version: number, key: number): void {
+  for (const nodeid of both) {
+    const { conf, authkey } = nodePaths(files.root(nodeid));
+    writeFileSync(conf, files.conf({ version, nodes: both }));
+    writeFileSync(authkey, new Uint8Array(256).fill(key));
+  }
+}
+
+/** A node in this process; `mayJudge` holds its main thread up before it reads a new file. */
+async function start(nodeid: number, mayJudge: Promise<void>) {
+  const { conf, authkey, stateDir, deviceDir } = nodePaths(files.root(nodeid));
+  const configPaths = { conf, authkey };
+  const lines: string[] = [];
+  const settings = await loadSettings(configPaths, `n${nodeid}`);
+  if (!settings.ok) throw new Error(settings.reason);
+  const started = await startCluster({
+    ...{ settings: settings.value, stateDir, deviceDir, configPaths, pid: 1000 + nodeid },
+    load: async () => {
+      await mayJudge;
+      return loadSettings(configPaths, `n${nodeid}`);
+    },
+    log: ({ text }) => lines.push(text),
+  });
+  if (!started.ok) throw new Error(started.reason);
+  running.push(started.value);
+  return { cluster: started.value, lines };
+}
+
+test("a key whose file is judged late costs the ring nothing", async () => {
+  for (const nodeid of both) {
+    for (const part of ["etc/corosync", "var/lib/corosync"]) {
+      mkdirSync(`${files.root(nodeid)}/${part}`, { recursive: true });
+    }
+  }
+  write(1, 1);
+  const late = Promise.withResolvers<void>();
+  const prompt = await start(1, Promise.resolve());
+  const busy = await start(2, late.promise);
+  const ringOf = ({ quorum }: Cluster): number | undefined =>
+    quorum?.members.length === 2 ? quorum.ring.seq : undefined;
+  const ring = await until(
+    () => {
+      const seqs = running.map(ringOf);
+      const [first] = seqs;
+      const isWhole = first !== undefined && seqs.every((seq) => seq === first);
+      return isWhole ? ready(first) : pending(seqs.join(" "));
+    },
+    waitMsMax,
+    "two nodes form a ring",
+  );
+  write(2, 2);
+  expect(await prompt.cluster.reload()).toMatchObject({ ok: true, configVersion: 2 });
+  const hasForgotten = (lines: readonly string[]) => () =>
+    lines.some((line) => line.includes(forgotten)) ? ready(undefined) : pending(lines.join("\n"));
+  await until(hasForgotten(prompt.lines), waitMsMax, "node 1 has done with the old key");
+  expect(busy.cluster.settings.configVersion).toBe(1);
+  late.resolve();
+  await until(hasForgotten(busy.lines), waitMsMax, "node 2 has done with the old key");
+  expect(running.map(ringOf)).toEqual([ring, ring]);
+}, 200_000);
