@@ -155,6 +155,8 @@ test("a verified node finds room where introduced strangers have taken all of it
   late.join();
   expect(late.receipts).toMatchObject([{ kind: "preinitReply" }, "closed"]);
   expect(lab.log.join("\n")).toContain("finds no room: 6 clients are connected");
+  // Nothing is kept for a name that found no room.
+  expect(lab.server.clusters).toBe(6);
   const nodes = [new SecureClient(lab, 1), new SecureClient(lab, 2)];
   for (const node of nodes) node.join();
   expect(nodesOf(lab).map(({ isCertificateVerified }) => isCertificateVerified)).toEqual([

@@ -128,6 +128,11 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     );
   }
 
+  /** Clusters that are kept, those without clients too. */
+  get clusters(): number {
+    return this.#clusters.size;
+  }
+
   /** What has happened since the start. */
   get counters(): Readonly<ServerCounters> {
     return this.#counters;
@@ -267,6 +272,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       counters: this.#counters,
       timer: (action: TimerAction<VoteServerTimer>) => out.push(action),
       cluster: (name) => this.#cluster(name),
+      find: (name) => this.#clusters.get(name),
       certified: this.#certified,
       settle: (connection, isVerified) => {
         const settled = this.#admission.introduced(connection, isVerified);

@@ -34,8 +34,10 @@ export interface SessionCall extends ClusterCall {
   readonly out: VoteServerAction[];
   sendBytes(connection: number, bytes: Uint8Array): void;
   readonly counters: ServerCounters;
-  /** The cluster of this name (a byte string), made when it is not there. */
+  /** The cluster of this name (a byte string), made when it is not there: for a client that joins it. */
   cluster(name: string): Cluster;
+  /** The same, if it is there. */
+  find(name: string): Cluster | undefined;
   /** The names whose clients must show a certificate. */
   readonly certified: CertifiedNames;
   /** Room for a client after its init, or why there is none. */
@@ -360,9 +362,10 @@ export class Session {
     });
     const { now } = call;
     const isCertificateDue = this.#isCertificateDue;
-    const yielding = call.cluster(name).judge(client, { now, isCertificateDue });
-    if (yielding === "duplicateNodeId") {
-      const rivalry = call.rivalry(call.cluster(name), nodeId, this.address);
+    const there = call.find(name);
+    const yielding = there?.judge(client, { now, isCertificateDue }) ?? [];
+    if (there !== undefined && yielding === "duplicateNodeId") {
+      const rivalry = call.rivalry(there, nodeId, this.address);
       if (rivalry !== "") this.#complain(rivalry, call);
     }
     if (typeof yielding === "string") return yielding;
@@ -375,7 +378,7 @@ export class Session {
       this.close(`finds no room: ${full}`, call);
       return undefined;
     }
-    // The one of before may have ended with its last client.
+    // The one that was there may have ended with its last client.
     const cluster = call.cluster(name);
     cluster.join(client, call);
     this.#client = client;
