@@ -95,7 +95,12 @@ function invite(options: QnetdInviteOptions, cluster: string): number {
   };
   const addresses = options.addresses.length > 0 ? options.addresses : ownAddresses(options);
   const wrong = addresses.find((address) => !isAddress(address));
-  if (wrong !== undefined) throw new CommandFailure(`"${wrong}" is no address`, exitUsage);
+  if (wrong !== undefined) {
+    throw new CommandFailure(
+      `--address is a name or an IP address of this server, not "${wrong}"`,
+      exitUsage,
+    );
+  }
   const port = portOf(options);
   letServerSign(options);
   const stored = new InviteStore(options.directory).add(made, now);
