@@ -1,6 +1,6 @@
 // The verbs of `quorate fs`, for --help and for errors.
 
-export const fsUsage = `ls [PATH]            list a directory
+export const fsUsage = `ls [PATH]            list a directory; bytes of a name that are no text are shown, and taken, as \\xNN
 cat PATH             print a file
 get PATH [FILE]      copy a file or a directory to FILE, which must not exist (default: the same name here)
 put PATH [FILE]      replace a file with FILE's content (default: standard input); a directory: all that is in it
