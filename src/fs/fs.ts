@@ -234,7 +234,7 @@ export class ConfigurationTree implements Files {
       return this.#writeGenerated(named.value.name, offset, data);
     if (named.value.kind === "link") return refused("EIO", "a symbolic link cannot be written");
     if (!isOffset(offset)) return refused("EINVAL", "an offset is a whole number from 0");
-    if (offset + data.length > fileBytesMax) return tooBig();
+    if (offset + data.length > fileBytesMax) return this.#refusal(tooBig());
     const stored = this.#view.stored(named.value.path);
     if (!stored.ok) return stored;
     // A message without bytes behind the end would be an extension without content: nothing to do.
@@ -254,7 +254,7 @@ export class ConfigurationTree implements Files {
     if (named.value.kind === "generated" && named.value.name === debugName) return done;
     if (named.value.kind !== "stored") return refused("EIO", "a generated file cannot be cut");
     if (!isOffset(size)) return refused("EINVAL", "a size is a whole number from 0");
-    if (size > fileBytesMax) return tooBig();
+    if (size > fileBytesMax) return this.#refusal(tooBig());
     const stored = this.#view.stored(named.value.path);
     if (!stored.ok) return stored;
     const { type, data } = stored.value;
@@ -291,7 +291,7 @@ export class ConfigurationTree implements Files {
     }
     const isFull = !this.#store.tree.children(entry.value.inode).next().done;
     if (isFull && entry.value.inode !== 0) {
-      return refused("ENOTEMPTY", "only an empty directory can be moved");
+      return this.#refusal(refused("ENOTEMPTY", "only an empty directory can be moved"));
     }
     return nothing(
       await this.#store.change({ kind: "rename", path: source.value, to: target.value }),
@@ -319,6 +319,11 @@ export class ConfigurationTree implements Files {
     if (!named.ok) return named;
     if (named.value.kind !== "stored") return refused(errno, reason);
     return { ok: true, value: named.value.path };
+  }
+
+  /** Why a change that is refused here is: what stops every change now (no quorum above all) before `reason`, as by pmxcfs. */
+  #refusal(reason: Outcome<never>): Outcome<never> {
+    return this.#store.refusal() ?? reason;
   }
 
   #writeGenerated(name: string, offset: number, data: Uint8Array): Outcome<number> {

@@ -159,7 +159,7 @@ export class TreeStore {
 
   /** Resolves when the change is agreed and durable here, with what every node made of it (bytes of a write). */
   change(operation: TreeOperation): Promise<Outcome<number>> {
-    const refusal = this.#refusal();
+    const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
     this.#token += 1;
     const token = this.#token;
@@ -171,7 +171,7 @@ export class TreeStore {
 
   /** Asks the lowest nodeid to free a lock when it is old enough; nobody waits for it (pmxcfs.md §2.9). */
   requestUnlock(path: string, checksum: Uint8Array): void {
-    if (this.#refusal() !== undefined) return;
+    if (this.refusal() !== undefined) return;
     this.#send(encodeOperation({ kind: "unlockRequest", path, checksum }), undefined);
   }
 
@@ -335,7 +335,8 @@ export class TreeStore {
     this.#options.onFatal(reason);
   }
 
-  #refusal(): Outcome<never> | undefined {
+  /** What stops every change now: a failure, the end, no quorum. Undefined: nothing. */
+  refusal(): Outcome<never> | undefined {
     if (this.#fatal !== undefined) return refused("EIO", this.#fatal);
     if (this.#stopped) return refused("EBUSY", "the node is stopping");
     return this.#quorate ? undefined : refused("EACCES", this.#notWritable());
