@@ -85,6 +85,7 @@ export class ScriptWorld {
         clockRate: 1,
         onQuorum: () => undefined,
         acknowledged: (token) => this.#print(`n${nodeid}`, `write ${token} is acknowledged`),
+        forgot: () => undefined,
         trace: (id, text, line) => {
           if (line === undefined) return this.#print(`n${id}`, text);
           if (line.level === "debug" && !this.#withDebug) return;

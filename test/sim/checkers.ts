@@ -1,5 +1,6 @@
 // The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V5, V8).
 // An incarnation is one life of a process; a crash ends it.
+import type { MemberSnapshot, QuorumView } from "../../src/node/events.ts";
 import type { RingId } from "../../src/node/ring/events.ts";
 import { reasonOf } from "../../src/reason.ts";
 
@@ -284,5 +285,38 @@ function checkOrder(a: Life, b: Life): void {
       );
     }
     last = position;
+  }
+}
+
+/** How often a caller looks at rings when nothing changes. */
+export const lookEveryMs = 100;
+
+/** Every member of this ring is operational on it. */
+export function isWholeRing(
+  { ring, members }: Pick<QuorumView, "ring" | "members">,
+  nodes: readonly { readonly member: MemberSnapshot | undefined }[],
+): boolean {
+  return members.every((nodeid) => {
+    const member = nodes[nodeid - 1]?.member;
+    return member?.state === "operational" && ringName(member.ring) === ringName(ring);
+  });
+}
+
+/**
+ * Rings that one of their members has left: their token goes around no more and nothing is stable in them, but who is left counts as
+ * quorate until the token must have been missed.
+ */
+export class BrokenRings {
+  readonly #since = new Map<string, number>();
+
+  /** To be called at least every `lookEveryMs`. */
+  mayStillServe(name: string, isWhole: boolean, now: number, tokenMs: number): boolean {
+    if (isWhole) {
+      this.#since.delete(name);
+      return false;
+    }
+    const since = this.#since.get(name) ?? now;
+    this.#since.set(name, since);
+    return now - since < tokenMs * 1.02 + lookEveryMs;
   }
 }

@@ -68,6 +68,8 @@ export class SimProcess {
   #isRunning = true;
   #received: ((datagram: Uint8Array, source: number) => void) | undefined;
   readonly #streams = new Set<Stream>();
+  /** Flushes under way. */
+  #flushing = 0;
   #toMain: Parameters<ClientMachine["open"]>[0] | undefined;
 
   constructor(options: ProcessOptions) {
@@ -99,10 +101,17 @@ export class SimProcess {
     if (this.#isRunning) this.#received?.(datagram, source);
   }
 
+  /** The tree has changes that the disk has not: if the process dies now, they are gone here. */
+  get isUnflushed(): boolean {
+    return this.#flushing > 0;
+  }
+
   /** One flush of the journal: it takes a while, and is lost when the process dies before. */
   commit(changes: readonly JournalChange[]): Promise<Decoded<undefined>> {
     const { promise, resolve } = Promise.withResolvers<Decoded<undefined>>();
+    this.#flushing += 1;
     this.#later(this.#options.random.between(0.2, 12), () => {
+      this.#flushing -= 1;
       for (const change of changes) this.#options.disk.apply(change);
       resolve(decoded(undefined));
     });

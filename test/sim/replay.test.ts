@@ -48,6 +48,7 @@ class Cluster {
         checker: this.#checker,
         onQuorum: () => undefined,
         acknowledged: () => undefined,
+        forgot: () => undefined,
         trace: () => undefined,
       });
       nodes.push(node);

@@ -35,6 +35,8 @@ export interface SimNodeOptions {
   /** The caller of this token was told that its change holds. */
   readonly acknowledged: (token: number) => void;
   /** `line`: it is a line of the node's own log. */
+  /** The node died with changes in its tree that were not on its disk. */
+  readonly forgot: () => void;
   readonly trace: (nodeid: number, text: string, line?: LogAction) => void;
 }
 
@@ -71,6 +73,17 @@ export class SimNode {
   /** The version of the configuration in force. */
   get configVersion(): number {
     return this.#life?.client.settings.configVersion ?? 0;
+  }
+
+  /** Of its tree, or of what its disk has while it is down. */
+  get treeVersion(): number {
+    const stored = this.#disk.rows.get(0)?.version ?? 0;
+    return Math.max(stored, this.store?.tree.version ?? 0);
+  }
+
+  /** A file of the tree's root is on this node's disk. */
+  hasStored(name: string): boolean {
+    return this.#disk.rows.values().some((row) => row.name === name && row.parent === 0);
   }
 
   start(): void {
@@ -138,6 +151,7 @@ export class SimNode {
   }
 
   #end(): void {
+    if (this.#life?.process.isUnflushed === true) this.#options.forgot();
     this.#life?.end();
     this.#life = undefined;
     this.#options.checker.end(this.nodeid);

@@ -4,7 +4,7 @@
 // ring that one of its members has left: its token goes around no more, and nothing is stable in it.
 import { voterFlags } from "../../src/node/quorum/message.ts";
 import type { QuorumView } from "../../src/node/events.ts";
-import { InvariantBroken } from "./checkers.ts";
+import { BrokenRings, InvariantBroken, isWholeRing } from "./checkers.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { VoteCluster } from "./vote-cluster.ts";
 
@@ -23,16 +23,12 @@ export function countsVote(view: QuorumView, nodeid: number): boolean {
 
 const ringName = (view: QuorumView): string => `${view.ring.rep}.${view.ring.seq}`;
 
-/** How often a caller looks when nothing changes. */
-export const lookEveryMs = 100;
-
 export class VoteChecker {
   /** "host ring" of every ACK that left the server. */
   readonly #given = new Set<string>();
   /** Since when a host's client has no accepted connection. */
   readonly #lostAt = new Map<string, number>();
-  /** Since when a ring misses a member. */
-  readonly #brokenAt = new Map<string, number>();
+  readonly #broken = new BrokenRings();
 
   given(host: string, rep: number, seq: number): void {
     this.#given.add(`${host} ${rep}.${seq}`);
@@ -62,17 +58,8 @@ export class VoteChecker {
 
   #isBroken(cluster: VoteCluster, view: QuorumView, now: number): boolean {
     const name = `${cluster.name} ${ringName(view)}`;
-    const isWhole = view.members.every((nodeid) => {
-      const { state, ring } = cluster.nodes[nodeid - 1]?.member ?? {};
-      return state === "operational" && `${ring?.rep}.${ring?.seq}` === ringName(view);
-    });
-    if (isWhole) {
-      this.#brokenAt.delete(name);
-      return false;
-    }
-    const since = this.#brokenAt.get(name) ?? now;
-    this.#brokenAt.set(name, since);
-    return now - since < cluster.times.tokenMs * 1.02 + lookEveryMs;
+    const isWhole = isWholeRing(view, cluster.nodes);
+    return this.#broken.mayStillServe(name, isWhole, now, cluster.times.tokenMs);
   }
 
   /** Q4, to be called now and then. */

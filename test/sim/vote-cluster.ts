@@ -80,6 +80,7 @@ export class VoteCluster {
         clockRate: clocks.between(0.99, 1.01),
         onQuorum: () => options.changed(this),
         acknowledged: () => {},
+        forgot: () => {},
         trace: (id, text) => options.trace(this.host(id), text),
       });
     });

@@ -2,11 +2,11 @@
 // halves), then peace (all are quorate together), then one last fault (the one partition that the rules promise is quorate).
 import type { Message } from "../../src/qnetd/message.ts";
 import { Agenda } from "./agenda.ts";
-import { findingOf, InvariantBroken } from "./checkers.ts";
+import { findingOf, InvariantBroken, lookEveryMs } from "./checkers.ts";
 import { SeededRandom } from "./random.ts";
 import { SimServer } from "./sim-server.ts";
 import { Streams } from "./streams.ts";
-import { countsVote, lookEveryMs, servingView, VoteChecker } from "./vote-checkers.ts";
+import { countsVote, servingView, VoteChecker } from "./vote-checkers.ts";
 import {
   drawRules,
   rulesText,

@@ -1,7 +1,14 @@
 // One seed: some nodes, a load, faults for a while (safety: nothing wrong may ever happen), then peace (liveness: everything
 // must come right within a deadline). Same seed and same commit give the same fingerprint.
 import { Agenda } from "./agenda.ts";
-import { findingOf, InvariantBroken, RingChecker } from "./checkers.ts";
+import {
+  BrokenRings,
+  findingOf,
+  InvariantBroken,
+  isWholeRing,
+  lookEveryMs,
+  RingChecker,
+} from "./checkers.ts";
 import { healAll, scheduleFaults, type FaultOptions } from "./faults.ts";
 import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
@@ -52,6 +59,10 @@ class World {
   readonly #trace: string[] = [];
   readonly #written = new Map<number, string>();
   readonly #acknowledged = new Set<number>();
+  /** A node died with unflushed changes: a quorate ring may form without what it had. */
+  #isForgetful = false;
+  readonly #broken = new BrokenRings();
+  readonly #tokenMs: number;
   /** What every node's corosync.conf and key file say. */
   #conf: { readonly version: number; readonly key: number | undefined };
   #tokens = 0;
@@ -66,6 +77,7 @@ class World {
       deliver: (source, target, bytes) => this.#nodes[target - 1]?.receive(source, bytes),
     });
     const count = 3 + setup.below(3);
+    this.#tokenMs = simulatedSettings(1, { nodes: count }).tuning.tokenMs;
     this.#conf = { version: 1, key: setup.chance(0.25) ? 1 : undefined };
     for (let nodeid = 1; nodeid <= count; nodeid += 1) {
       this.#nodes.push(
@@ -78,7 +90,8 @@ class World {
           settings: () => simulatedSettings(nodeid, { nodes: count, ...this.#conf }),
           clockRate: setup.between(0.99, 1.01),
           onQuorum: () => this.#checkQuorum(),
-          acknowledged: (token) => void this.#acknowledged.add(token),
+          acknowledged: (token) => this.#answered(nodeid, token),
+          forgot: () => this.#forgot(),
           trace: (id, text) => this.#note(`n${id}`, text),
         }),
       );
@@ -101,6 +114,7 @@ class World {
         if (!node.running) node.start();
       });
     }
+    this.#look();
     this.#startLoad(peaceAt);
     scheduleFaults(faults);
     await this.#agenda.runUntil(peaceAt);
@@ -181,15 +195,47 @@ class World {
     if (node.write(token, { kind: "create", path })) this.#written.set(token, path);
   }
 
+  /**
+   * F1 covers what an answer promises today: every member holds the change, and the writer's disk has it. The tree of the highest version
+   * wins a state exchange, so an absent node that is ahead, of changes that nobody was told of, may undo it.
+   */
+  #answered(nodeid: number, token: number): void {
+    const writer = this.#nodes[nodeid - 1];
+    const members = writer?.quorum?.members ?? [];
+    const version = writer?.treeVersion ?? 0;
+    const isBehind = this.#nodes.some(
+      (node) => !members.includes(node.nodeid) && node.treeVersion >= version,
+    );
+    if (!this.#isForgetful && !isBehind) this.#acknowledged.add(token);
+  }
+
+  /** What is on every disk holds all the same. */
+  #forgot(): void {
+    this.#isForgetful = true;
+    for (const token of this.#acknowledged) {
+      const path = this.#written.get(token);
+      const isEverywhere = this.#nodes.every((node) => path !== undefined && node.hasStored(path));
+      if (!isEverywhere) this.#acknowledged.delete(token);
+    }
+  }
+
+  #look(): void {
+    this.#checkQuorum();
+    this.#agenda.after(lookEveryMs, () => this.#look());
+  }
+
   /** Q1: everybody who is quorate, operational and synchronised is on one ring. */
   #checkQuorum(): void {
     const rings = new Map<string, number>();
     for (const node of this.#nodes) {
       if (node.member === undefined) continue;
-      const { state, synchronising, ring, quorum } = node.member;
-      if (!quorum.quorate) continue;
+      const { state, synchronising, quorum } = node.member;
       if (state !== "operational" || synchronising) continue;
-      rings.set(`${ring.rep}.${ring.seq}`, node.nodeid);
+      const name = `${quorum.ring.rep}.${quorum.ring.seq}`;
+      const isWhole = isWholeRing(quorum, this.#nodes);
+      const { now } = this.#agenda;
+      if (this.#broken.mayStillServe(name, isWhole, now, this.#tokenMs)) continue;
+      if (quorum.quorate) rings.set(name, node.nodeid);
     }
     if (rings.size > 1) {
       const parts = [...rings].map(([ring, nodeid]) => `node ${nodeid} on ring ${ring}`);
