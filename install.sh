@@ -139,7 +139,7 @@ choose_role() {
     read -r answer </dev/tty || answer=""
     case $answer in 1 | qnetd) role=qnetd ;; 2 | node) role=node ;; *) fail 2 "neither 1 nor 2: nothing was done" ;; esac
   fi
-  [ "$role" = qnetd ] || [ "$user" = 0 ] || fail 1 "a node needs root: it mounts /etc/pve and locks its memory.
+  [ "$role" = qnetd ] || [ "$user" = 0 ] || fail 1 "a node needs root: it mounts /etc/pve and writes below /etc and /var.
   Run this as root; a vote server (qnetd) does without"
 }
 

@@ -96,7 +96,7 @@ class Installation {
     if (this.#options.noService || role === undefined) return;
     if (role === "node" && !this.#isRoot) {
       throw new CommandFailure(
-        "a node needs root: it mounts /etc/pve and locks its memory; a vote server (qnetd) does without",
+        "a node needs root: it mounts /etc/pve and writes below /etc and /var; a vote server (qnetd) does without",
         installExits.machine,
       );
     }

@@ -123,7 +123,6 @@ function nodeUnit(options: UnitOptions): string {
     `ExecStopPost=-/bin/umount -l ${mount}`,
     `Environment=TMPDIR=${state(options)}/tmp`,
     "StateDirectory=quorate quorate/tmp",
-    "LimitMEMLOCK=infinity",
     "LimitRTPRIO=99",
     "LimitNOFILE=65536",
     "OOMScoreAdjust=-900",
@@ -282,9 +281,7 @@ function openrcScript(options: UnitOptions & { readonly service: Role }): string
     `output_log="/var/log/quorate-${service}.log"`,
     `error_log="/var/log/quorate-${service}.log"`,
     'retry="TERM/60/KILL/5"',
-    ...(service === "node"
-      ? ['rc_ulimit="-l unlimited -r 99 -n 65536"']
-      : ['rc_ulimit="-n 16384"']),
+    ...(service === "node" ? ['rc_ulimit="-r 99 -n 65536"'] : ['rc_ulimit="-n 16384"']),
     "",
     `unset ${runtimeHooks.join(" ")}`,
     `export TMPDIR=${temporary}`,
