@@ -196,7 +196,12 @@ function ownIndex(
   return index < 0 ? undefined : index;
 }
 
-function notFound({ local }: NodesSource, nodes: readonly NodeEntry[]): ConfError {
+function notFound({ local, runsAs }: NodesSource, nodes: readonly NodeEntry[]): ConfError {
+  if (runsAs !== undefined) {
+    return new ConfError(
+      `this node, ${runsAs}, is not in the nodelist: stop it if it is to leave the cluster, else put it back into the file`,
+    );
+  }
   const names = nodes.map((node) => node.name || (node.addresses[0] ?? "?")).join(", ");
   return new ConfError(
     `parse error in config: No valid name found for local host (looked for ${local.names.join(", ") || "an own address"}; the nodelist has ${names}). ${local.shortName === undefined ? "--name has to be one of these" : "Give the node's name with --name"}`,

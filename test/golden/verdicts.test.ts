@@ -85,11 +85,19 @@ test("every case has a recorded verdict, and none is left over", () => {
   expect(names.length).toBeGreaterThan(300);
 });
 
+test("a running node that the nodelist leaves out is told so", async () => {
+  const missing = allCases().find(({ name }) => name === "nodes: own node missing");
+  if (missing === undefined) throw new Error("the case is gone");
+  expect(await reload(missing)).toContain("this node, 1, is not in the nodelist: stop it");
+  expect(await start(missing)).toContain("No valid name found for local host");
+});
+
 for (const each of allCases()) {
   const { name, machine } = each;
   test(name, async () => {
     const verdict = recorded.get(name);
-    if (verdict === undefined) throw new Error("no verdict is recorded");
+    if (verdict === undefined)
+      throw new Error("not recorded: bun test/interop/verdicts.ts --write");
     const said = { start: await start(each), reload: machine === usual ? await reload(each) : "" };
     for (const when of ["start", "reload"] as const) {
       const theirs = verdict[when];
