@@ -78,8 +78,7 @@ export class VoteServerHost implements ConnectionEvents {
       if (tried.ok) return tried;
       reason = tried.reason;
     }
-    const where = `${listen.address ?? "all addresses"} port ${listen.port}`;
-    return malformed(`the vote server cannot listen on ${where}: ${reason}${listenAdvice(reason)}`);
+    return malformed(listenFailure(listen, reason));
   }
 
   /** The port that is listened on; differs from the wanted one only when that is 0. */
@@ -273,6 +272,27 @@ export class VoteServerHost implements ConnectionEvents {
   #log(level: LogAction["level"], text: string): void {
     this.#strangers.log({ kind: "log", level, subsystem: "QNETD", text });
   }
+}
+
+/** Why nobody could listen there now, as a sentence; undefined: it is free. Asked before anything on disk is touched. */
+export async function listenFault(listen: ListenOptions): Promise<string | undefined> {
+  let reason = "";
+  for (const host of hostsOf(listen)) {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    const server = createServer();
+    server.once("error", (error) => resolve(error.message));
+    const options = { host, port: listen.port, ipv6Only: listen.family === 6, exclusive: true };
+    server.listen(options, () => server.close(() => resolve(undefined)));
+    const fault = await promise;
+    if (fault === undefined) return undefined;
+    reason = fault;
+  }
+  return listenFailure(listen, reason);
+}
+
+function listenFailure({ address, port }: ListenOptions, reason: string): string {
+  const where = `${address ?? "all addresses"} port ${port}`;
+  return `the vote server cannot listen on ${where}: ${reason}${listenAdvice(reason)}`;
 }
 
 function hostsOf({ address, family }: ListenOptions): readonly string[] {

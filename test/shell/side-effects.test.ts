@@ -45,3 +45,24 @@ test("install without a role, or with a path that no unit can name", async () =>
     expect([words, await child.exited]).toEqual([words, 2]);
   }
 });
+
+test("a vote server that cannot listen makes no certificates and takes none over", async () => {
+  const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+  try {
+    for (const [words, complaint] of [
+      [["--listen", "192.0.2.77"], "no address of this machine"],
+      [["--listen", "127.0.0.1", "--port", String(taken.port)], "by another program"],
+    ] as const) {
+      const root = mkdtempSync(join(base, "root-"));
+      const child = Bun.spawn([process.execPath, main, "qnetd", ...words, "--root", root], {
+        stderr: "pipe",
+      });
+      const [err, code] = await Promise.all([child.stderr.text(), child.exited]);
+      // Not 2: an address may come later, and the service is then started again.
+      expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(complaint) });
+      expect(readdirSync(root)).toEqual(["var"]);
+    }
+  } finally {
+    taken.stop(true);
+  }
+});

@@ -14,7 +14,7 @@ import { capacityOf } from "../../qnetd/capacity.ts";
 import { configurationOf, defaultConfiguration } from "../../qnetd/configuration.ts";
 import { EnrolmentDoor } from "../../qnetd/enrolment-door.ts";
 import { LogThrottle } from "../../qnetd/server-log.ts";
-import { VoteServerHost, type VoteServerHostOptions } from "../../qnetd/server.ts";
+import { listenFault, VoteServerHost, type VoteServerHostOptions } from "../../qnetd/server.ts";
 import {
   limitedSnapshot,
   type LimitedSnapshot,
@@ -132,6 +132,14 @@ class RunningQnetd {
     this.#catchSignals();
     for (const warning of words.warnings) this.#log("warning", warning);
     this.#lock();
+    const listen = {
+      address: words.address,
+      port: words.port,
+      family: words.family,
+      backlog: words.settings.listenBacklog,
+    };
+    const fault = await listenFault(listen);
+    if (fault !== undefined) throw new CommandFailure(fault);
     const tls = words.tls === "off" ? undefined : await this.#certificates();
     this.#tls = tls;
     await this.#openToolSocket();
@@ -149,12 +157,7 @@ class RunningQnetd {
         isHoldingAfterStart:
           this.#options.isHoldingAfterStart ?? defaultConfiguration.isHoldingAfterStart,
       }),
-      listen: {
-        address: words.address,
-        port: words.port,
-        family: words.family,
-        backlog: words.settings.listenBacklog,
-      },
+      listen,
       tls,
       ...(tls === undefined ? {} : this.#enrolment(tls)),
       log: this.#options.log,
