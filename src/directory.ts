@@ -261,8 +261,9 @@ function walk(path: string, isMade: boolean): number {
   }
 }
 
+/** By a name that user-mode emulation leaves alone: with -L it takes "/" itself for the root of its libraries. */
 function rootDirectory(): number {
-  return descriptorOf(openAt(-1, "/", itself | openFlags.DIRECTORY), "/", "open");
+  return descriptorOf(openAt(-1, "/proc/..", itself | openFlags.DIRECTORY), "/", "open");
 }
 
 function enter(
