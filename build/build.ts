@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../package.json" with { type: "json" };
-import { reasonOf } from "../src/reason.ts";
+import { reasonOf } from "../src/result.ts";
 import { commitId, makeExecutable, root, targetsOf, thisMachine } from "./executable.ts";
 import { publishedKeys } from "./release-keys.ts";
 import { fileHash } from "./runtimes.ts";

@@ -2,7 +2,7 @@
 // asked for, this machine's own, the commit.
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { versionLine } from "../src/version.ts";
+import { versionLine } from "../src/shell/version.ts";
 import { compile } from "./compile.ts";
 import { readElf } from "./elf.ts";
 import { fileHash } from "./runtimes.ts";
@@ -10,7 +10,7 @@ import { fileName, type Target, targets } from "./targets.ts";
 import { type Check, verify } from "./verify.ts";
 
 export const root = join(import.meta.dir, "..");
-const entrypoints = ["src/main.ts", "src/node/thread.ts"].map((file) => join(root, file));
+const entrypoints = ["src/main.ts", "src/node/thread/thread.ts"].map((file) => join(root, file));
 const mayNotSkip = process.env["QUORATE_CI"] === "1";
 
 /** What is compiled into an executable beside its source. */

@@ -13,7 +13,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version as packageVersion } from "../package.json" with { type: "json" };
-import { reasonOf } from "../src/reason.ts";
+import { reasonOf } from "../src/result.ts";
 import type { Digest, ReleaseFile } from "../src/shell/release/manifest.ts";
 import { type Count, commitId, makeExecutable, root, type Stamp, targetsOf } from "./executable.ts";
 import { type Mirror, serveMirror } from "./mirror.ts";

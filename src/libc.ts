@@ -3,7 +3,7 @@
 // importing this file costs nothing. It never decides policy: what an errno means is said by the caller.
 import { dlopen, FFIType, ptr, read, type Pointer } from "bun:ffi";
 import { readFileSync } from "node:fs";
-import { reasonOf } from "./reason.ts";
+import { reasonOf } from "./result.ts";
 
 /** Linux numbers, the same on x64 and arm64. */
 export const errnos = {

@@ -4,5 +4,5 @@ import { basename } from "node:path";
 
 // From source the name is Bun's own, which means no role.
 const name = basename(process.argv0);
-const { run } = await import("./shell/cli.ts");
+const { run } = await import("./shell/cli/cli.ts");
 process.exitCode = await run(name, process.argv.slice(2));

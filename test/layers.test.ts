@@ -8,22 +8,38 @@ const root = join(import.meta.dir, "..");
 const lineCountMax = 500;
 /** Tests tell one story a file and may take a little longer. */
 const testLineCountMax = 800;
+/** Without unit tests. */
+const folderFilesMax = 20;
+const groundFilesMax = 12;
 
 /** The ground that cores stand on. */
-const pureGround = ["bytes", "serial", "world", "assert", "conf", "der", "dash-s"];
+const pureGround = ["bytes", "world", "assert", "conf", "result"];
 
 /** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
 const hosts: readonly string[] = [
-  "node/{node,thread,bridge,cluster,key-change,key-file,load-settings,machine,reloader,resolve,ring-file,ring-host,ring-thread,scheduling}.ts",
-  "node/link/{compression-library,inflate,mismatch,own-addresses,seal,socket}.ts",
+  "node/thread/*.ts",
+  "node/settings/{key-file,load-settings,machine,resolve}.ts",
+  "node/compression/{library,inflate}.ts",
+  "node/link/{mismatch,own-addresses}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
-  "fs/{fs,files,journal,journal-judge,tree-store,commit-queue,group-host,status-host,conf-file}.ts",
-  "qnetd/{server,server-connection,server-log,tls,issued-certificates,tool-socket}.ts",
-  "qnetd/enrolment-{door,invites}.ts",
-  "qnetd/{certutil,pki,pki-issue,store,store-nss}.ts",
+  "fs/{fs,tree-store}.ts",
+  "fs/tree/files.ts",
+  "fs/replica/{group-host,status-host}.ts",
+  "fs/disk/{journal,journal-judge,commit-queue,conf-file}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
+  "qnetd/server/{server,server-connection,server-log,tls}.ts",
+  "qnetd/enrol/enrolment-{door,invites}.ts",
+  "qnetd/pki/{pki,issue,issued-certificates,pkcs12,store,store-nss}.ts",
+  "qnetd/tool/{certutil,tool-socket}.ts",
 ];
+
+/** Pure files that stand in a folder of hosts. */
+const pureAmongHosts: readonly string[] = [
+  "node/thread/{bridge,cluster,key-watch,rotation,scheduling-watch}.ts",
+];
+
+const globs = (patterns: readonly string[]) => patterns.map((pattern) => new Bun.Glob(pattern));
 
 /** Names of the machine. A core may have a parameter or a method of such a name, so most look at what follows. */
 const forbidden: readonly { readonly what: string; readonly pattern: RegExp }[] = [
@@ -88,7 +104,7 @@ function read(file: string, text: string): Source {
 
 /** Tests, and what only tests use. One of qnetd's algorithms is itself called "test". */
 function isTest(file: string): boolean {
-  if (file === "qnetd/test-algorithm.ts") return false;
+  if (file === "qnetd/vote/test-algorithm.ts") return false;
   return /\.test\.ts$|(?:^|\/)test(?:ing)?-/.test(file);
 }
 
@@ -101,12 +117,14 @@ function bare(text: string): string {
   return script.replace(tokens, (token) => (token.startsWith("/") ? " " : '""'));
 }
 
-const hostGlobs = hosts.map((pattern) => new Bun.Glob(pattern));
+const hostGlobs = globs(hosts);
+const pureGlobs = globs(pureAmongHosts);
 
 function isPure(file: string): boolean {
   if (isTest(file)) return false;
   if (!file.includes("/")) return pureGround.includes(file.replace(/\.ts$/, ""));
-  return /^(?:node|qnetd|fs)\//.test(file) && !hostGlobs.some((glob) => glob.match(file));
+  if (!/^(?:node|qnetd|fs)\//.test(file)) return false;
+  return pureGlobs.some((glob) => glob.match(file)) || !hostGlobs.some((glob) => glob.match(file));
 }
 
 /** Rule 1: what a pure core does that it must not, as sentences. */
@@ -145,23 +163,84 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   main: ["ground", "shell"],
 };
 
+/** What both ends of the vote protocol share. */
+const votes = new Set([
+  "qnetd/session/message.ts",
+  "qnetd/advanced-words.ts",
+  "qnetd/pki/pkcs12.ts",
+]);
+
+/**
+ * What the outside (commands, tools, operations, pages) may have of the inside: formats, rules, certificates and the vote server's own
+ * socket, never a part that runs. Only shell/daemon puts a daemon together.
+ */
+const shared = globs([
+  "node/device/{advice,connection,device-settings}.ts",
+  "node/link/own-addresses.ts",
+  "node/quorum/message.ts",
+  "fs/tree/rules.ts",
+  "fs/disk/corosync-conf.ts",
+  "qnetd/advanced-words.ts",
+  "qnetd/enrol/enrolment{,-invites,-message,-token}.ts",
+  "qnetd/pki/{issue,pki,pkcs12,store,store-nss}.ts",
+  "qnetd/server/configuration.ts",
+  "qnetd/session/{frames,known-clusters,message}.ts",
+  "qnetd/tool/*.ts",
+]);
+
+/** Outside files that take a running part, as sentences. */
+function compositions(source: Source): string[] {
+  if (layerOf(source.file) !== "shell" || source.file.startsWith("shell/daemon/")) return [];
+  return source.imports.flatMap(({ name, file, isType }) => {
+    if (file === undefined || isType || !/^(?:node|fs|qnetd)\//.test(file)) return [];
+    // A Worker that is asked for nothing: does this executable have it (shell/self-test)?
+    if (source.file === "shell/self-test/checks.ts") return [];
+    return shared.some((glob) => glob.match(file)) ? [] : [`composes ${name}`];
+  });
+}
+
+/** Files that import each other in a circle, each circle once, by its first file. Types count: a reader has to follow them too. */
+function circles(of: readonly Source[]): string[] {
+  const imports = new Map(of.map(({ file, imports: all }) => [file, all]));
+  const reachable = (from: string): Set<string> => {
+    const seen = new Set<string>();
+    const waiting = [from];
+    for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+      for (const { file: next, isDynamic } of imports.get(file) ?? []) {
+        if (next === undefined || isDynamic || seen.has(next)) continue;
+        seen.add(next);
+        waiting.push(next);
+      }
+    }
+    return seen;
+  };
+  const reach = new Map(of.map(({ file }) => [file, reachable(file)]));
+  const found = new Set<string>();
+  for (const [file, seen] of reach) {
+    if (!seen.has(file)) continue;
+    const circle = [...seen].filter((other) => reach.get(other)?.has(file) === true);
+    found.add(circle.toSorted().join(" ↔ "));
+  }
+  return [...found];
+}
+
 /** Rules 2 and 3: imports that point up or sideways. */
 function crossings(source: Source): string[] {
   const layer = layerOf(source.file);
   return source.imports.flatMap(({ name, file }) => {
     if (file === undefined || file === "../package.json") return [];
-    if (source.file.startsWith("node/device/") && file === "qnetd/message.ts") return [];
+    if (source.file.startsWith("node/device/") && votes.has(file)) return [];
     return mayImport[layer].includes(layerOf(file)) ? [] : [`${layer} imports ${name}`];
   });
 }
 
 /** Rule 4: packages and the foreign function interface, each with the files that may have it. */
 const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] = [
-  { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/journal\.ts$/ },
-  { packages: /^bun:ffi$/, files: /^(?:libc|node\/link\/compression-library)\.ts$/ },
+  { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/disk\/journal\.ts$/ },
+  { packages: /^bun:ffi$/, files: /^(?:libc|node\/compression\/library)\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
-  { packages: /^bun:sqlite$/, files: /^fs\/journal-judge\.ts$/ },
+  { packages: /^bun:sqlite$/, files: /^fs\/disk\/journal-judge\.ts$/ },
 ];
 
 function foreignPackages(source: Source): string[] {
@@ -194,6 +273,14 @@ describe("the layers", () => {
     expect(offences(program, crossings)).toEqual([]);
   });
 
+  test("only shell/daemon takes parts that run", () => {
+    expect(offences(program, compositions)).toEqual([]);
+  });
+
+  test("no files import each other in a circle", () => {
+    expect(circles(program)).toEqual([]);
+  });
+
   test("each package has its one place", () => {
     expect(offences(program, foreignPackages)).toEqual([]);
   });
@@ -208,7 +295,7 @@ describe("the layers", () => {
 
   test("a command line without a role loads neither ring nor tree", () => {
     const byFile = new Map(program.map((source) => [source.file, source]));
-    const loaded = new Set(["shell/cli.ts"]);
+    const loaded = new Set(["shell/cli/cli.ts"]);
     for (const file of loaded) {
       for (const { file: next, isType, isDynamic } of byFile.get(file)?.imports ?? []) {
         if (next !== undefined && !isType && !isDynamic) loaded.add(next);
@@ -232,6 +319,18 @@ describe("the form of files", () => {
     expect(long).toEqual([]);
   });
 
+  test("no folder is longer than a look", () => {
+    const folders = Map.groupBy(program, ({ file }) => dirname(file));
+    const long = [...folders].filter(([, files]) => files.length > folderFilesMax);
+    expect(long.map(([folder, files]) => `src/${folder}: ${files.length} files`)).toEqual([]);
+    expect(folders.get(".")?.length).toBeLessThanOrEqual(groundFilesMax);
+  });
+
+  test("nothing below src is there for tests only", () => {
+    const doubles = sources.filter(({ file }) => isTest(file) && !file.endsWith(".test.ts"));
+    expect(doubles.map(({ file }) => file)).toEqual([]);
+  });
+
   test("each file of the program begins by saying what it is", () => {
     expect(program.filter(({ text }) => !text.startsWith("//")).map(({ file }) => file)).toEqual(
       [],
@@ -249,12 +348,14 @@ describe("this test sees", () => {
 
   test("what a core must not do", () => {
     expect(core('import { readFileSync } from "node:fs";')).toEqual(["imports node:fs"]);
-    expect(core('import {\n  a,\n  b,\n} from "../link/socket.ts";')).toEqual([
-      "imports the host node/link/socket.ts",
+    expect(core('import {\n  a,\n  b,\n} from "../thread/socket.ts";')).toEqual([
+      "imports the host node/thread/socket.ts",
     ]);
-    expect(core('export * from "../node.ts";')).toEqual(["imports the host node/node.ts"]);
-    expect(core('export const f = () => import("../thread.ts");')).toEqual([
-      "imports the host node/thread.ts",
+    expect(core('export * from "../thread/client.ts";')).toEqual([
+      "imports the host node/thread/client.ts",
+    ]);
+    expect(core('export const f = () => import("../thread/thread.ts");')).toEqual([
+      "imports the host node/thread/thread.ts",
     ]);
     expect(core("export const now = () => Date.now();")).toEqual(["names Date"]);
     expect(core("export const x = Math.random() + performance.now();")).toEqual([
@@ -278,7 +379,7 @@ describe("this test sees", () => {
   test("what a core may do", () => {
     expect(
       core(
-        'import { Reader } from "../../bytes.ts";\nimport type { Cluster } from "../cluster.ts";',
+        'import { Reader } from "../../bytes.ts";\nimport type { RingSockets } from "../thread/ring-thread.ts";',
       ),
     ).toEqual([]);
     expect(
@@ -302,19 +403,34 @@ describe("this test sees", () => {
       1,
     );
     expect(
-      crossings(read("node/ring/a.ts", 'import { a } from "../../qnetd/message.ts";')),
+      crossings(read("node/ring/a.ts", 'import { a } from "../../qnetd/session/message.ts";')),
     ).toHaveLength(1);
     expect(
-      crossings(read("node/device/a.ts", 'import { a } from "../../qnetd/message.ts";')),
+      crossings(read("node/device/a.ts", 'import { a } from "../../qnetd/session/message.ts";')),
     ).toEqual([]);
     expect(crossings(read("log.ts", 'import { a } from "./shell/cli.ts";'))).toHaveLength(1);
-    expect(foreignPackages(read("fs/tree.ts", 'import { sql } from "drizzle-orm";'))).toHaveLength(
-      1,
-    );
     expect(
-      foreignPackages(read("fs/journal.ts", 'import { sql } from "drizzle-orm/libsql";')),
+      foreignPackages(read("fs/tree/tree.ts", 'import { sql } from "drizzle-orm";')),
+    ).toHaveLength(1);
+    expect(
+      foreignPackages(read("fs/disk/journal.ts", 'import { sql } from "drizzle-orm/libsql";')),
     ).toEqual([]);
     expect(foreignPackages(read("node/a.ts", 'import { dlopen } from "bun:ffi";'))).toHaveLength(1);
     expect(foreignPackages(read("shell/a.ts", 'import left from "left-pad";'))).toHaveLength(1);
+  });
+
+  test("who composes, and who imports each other", () => {
+    const command = (text: string) => compositions(read("shell/command/a.ts", text));
+    expect(command('import { b } from "../../node/thread/client.ts";')).toHaveLength(1);
+    expect(command('import { b } from "../../fs/tree/rules.ts";')).toEqual([]);
+    expect(command('import type { B } from "../../node/thread/client.ts";')).toEqual([]);
+    const daemon = read("shell/daemon/a.ts", 'import { b } from "../../fs/fs.ts";');
+    expect(compositions(daemon)).toEqual([]);
+    const pair = [
+      read("node/a.ts", 'import type { B } from "./b.ts";'),
+      read("node/b.ts", 'import { a } from "./a.ts";'),
+      read("node/c.ts", 'import { a } from "./a.ts";'),
+    ];
+    expect(circles(pair)).toEqual(["node/a.ts ↔ node/b.ts"]);
   });
 });

@@ -9,7 +9,7 @@ import { MemberBus, type MemberPort } from "../../test/fs/member-bus.ts";
 import { bytesOf } from "../bytes.ts";
 import { systemClock } from "../deadlines.ts";
 import type { LogAction } from "../world.ts";
-import type { Outcome } from "./files.ts";
+import type { Outcome } from "./tree/files.ts";
 import { ConfigurationTree, type TreeOptionsOfNode } from "./fs.ts";
 
 let root = "";

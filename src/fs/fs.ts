@@ -1,14 +1,15 @@
 // The replicated configuration tree of one node, start to stop: database, tree, groups, status and generated files behind
 // the one interface `Files`. Spec: pmxcfs.md §1.5, §2, §3; design.md "How a write flows". Reads are answered from memory;
 // changes go through tree-store.ts. This file checks what must never be sent and wires the parts; it decides nothing else.
-import { byteStringOfText, type Decoded, decoded, malformed } from "../bytes.ts";
+import { byteStringOfText } from "../bytes.ts";
+import { type Result, success, failure } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
 import type { Clock, GroupPort, LogAction, PortEvent } from "../world.ts";
-import { readConf, replaceConf } from "./conf-file.ts";
-import { judgeCorosyncConf } from "./corosync-conf.ts";
-import { directoryType, fileType } from "./entry.ts";
-import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./files.ts";
-import type { Journal } from "./journal.ts";
+import { readConf, replaceConf } from "./disk/conf-file.ts";
+import { judgeCorosyncConf } from "./disk/corosync-conf.ts";
+import { directoryType, fileType } from "./tree/entry.ts";
+import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./tree/files.ts";
+import type { Journal } from "./disk/journal.ts";
 import { clusterLogText } from "./plugin/clusterlog.ts";
 import { debugOfWrite, debugText } from "./plugin/debug.ts";
 import { linkTargets } from "./plugin/links.ts";
@@ -16,12 +17,12 @@ import { type ClusterView, membersText } from "./plugin/members.ts";
 import { rrdText } from "./plugin/rrd.ts";
 import { versionText } from "./plugin/version.ts";
 import { vmlistText } from "./plugin/vmlist.ts";
-import { corosyncConfPath, fileBytesMax, isLockPath } from "./rules.ts";
-import { StatusHost } from "./status-host.ts";
-import type { TreeRow } from "./row.ts";
-import { Tree } from "./tree.ts";
+import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
+import { StatusHost } from "./replica/status-host.ts";
+import type { TreeRow } from "./disk/row.ts";
+import { Tree } from "./tree/tree.ts";
 import { TreeStore, type TreeStoreOptions } from "./tree-store.ts";
-import { debugName, refused, View } from "./view.ts";
+import { debugName, refused, View } from "./tree/view.ts";
 
 /** What the tree shows of the cluster (`.members`). */
 export interface ClusterInfo {
@@ -108,9 +109,9 @@ export class ConfigurationTree implements Files {
   }
 
   /** Opens the database of `directory`, joins the groups and answers; or the sentence that says why it cannot. */
-  static async open(options: TreeOptionsOfNode): Promise<Decoded<ConfigurationTree>> {
+  static async open(options: TreeOptionsOfNode): Promise<Result<ConfigurationTree>> {
     // The database packages are loaded here and nowhere else: no other role may need them.
-    const { Journal } = await import("./journal.ts");
+    const { Journal } = await import("./disk/journal.ts");
     const mtime = options.wallS();
     const opened = await Journal.open(options, (rows, path) => treeOf(rows, path, mtime));
     if (!opened.ok) return opened;
@@ -126,7 +127,7 @@ export class ConfigurationTree implements Files {
     const groups = mayJoin(tree, options) ? options.groups : undefined;
     const files = new ConfigurationTree({ ...options, groups }, { journal, tree });
     files.#start();
-    return decoded(files);
+    return success(files);
   }
 
   #start(): void {
@@ -440,12 +441,12 @@ function treeOf(
   rows: readonly TreeRow[],
   path: string,
   mtime: number,
-): Decoded<{ readonly tree: Tree; readonly hasRecord: boolean }> {
+): Result<{ readonly tree: Tree; readonly hasRecord: boolean }> {
   const loaded = Tree.load(rows, { sha256, mtime });
   if (loaded.ok) {
-    return decoded({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
+    return success({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
   }
-  return malformed(
+  return failure(
     `DB load failed: ${loaded.reason}; restore ${path} from a backup, or move it away so that the other nodes send their tree`,
   );
 }
@@ -456,7 +457,7 @@ async function fill(
   tree: Tree,
   options: TreeOptionsOfNode,
   mtime: number,
-): Promise<Decoded<undefined>> {
+): Promise<Result<undefined>> {
   const changes = [{ stored: [tree.root], deleted: [] as readonly number[] }];
   const conf = readConf(options.corosyncConfPath);
   if (journal.created && options.groups !== undefined && conf !== undefined) {

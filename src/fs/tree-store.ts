@@ -3,18 +3,18 @@
 // operation is delivered to ourselves at once. A caller is answered when its change is durable here and held by every member
 // of the ring (acknowledgement.ts), never before.
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
-import { Acknowledgements, type Verdict } from "./acknowledgement.ts";
-import { CommitQueue, type CommitQueueOptions } from "./commit-queue.ts";
-import { Dcdb, type DcdbAction } from "./dcdb.ts";
-import type { Mode } from "./dfsm-events.ts";
-import { Dfsm } from "./dfsm.ts";
-import type { ApplyResult, TreeOperation } from "./entry.ts";
-import type { Errno, Outcome, TreeStatus } from "./files.ts";
-import { GroupHost, type HostedAction } from "./group-host.ts";
-import { type Body, encodeOperation } from "./message.ts";
+import { Acknowledgements, type Verdict } from "./disk/acknowledgement.ts";
+import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
+import { Dcdb, type DcdbAction } from "./replica/dcdb.ts";
+import type { Mode } from "./replica/dfsm-events.ts";
+import { Dfsm } from "./replica/dfsm.ts";
+import type { ApplyResult, TreeOperation } from "./tree/entry.ts";
+import type { Errno, Outcome, TreeStatus } from "./tree/files.ts";
+import { GroupHost, type HostedAction } from "./replica/group-host.ts";
+import { type Body, encodeOperation } from "./replica/message.ts";
 import { FileCounters } from "./plugin/version.ts";
-import { Tree } from "./tree.ts";
-import { refused } from "./view.ts";
+import { Tree } from "./tree/tree.ts";
+import { refused } from "./tree/view.ts";
 
 export interface TreeStoreOptions {
   readonly tree: Tree;

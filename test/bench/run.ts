@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileName, targets } from "../../build/targets.ts";
 import { decodeMessage, encodeMessage } from "../../src/node/ring/message.ts";
-import { Seal } from "../../src/node/link/seal.ts";
+import { Seal } from "../../src/node/thread/seal.ts";
 
 const root = join(import.meta.dir, "..", "..");
 const rounds = 7;

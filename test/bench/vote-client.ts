@@ -2,7 +2,7 @@
 // once. It spends little: whoever measures shares the machine with the server.
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type SecureContext } from "node:tls";
-import { FrameReader } from "../../src/qnetd/frames.ts";
+import { FrameReader } from "../../src/qnetd/session/frames.ts";
 import {
   algorithms,
   decodeMessage,
@@ -11,7 +11,7 @@ import {
   type RingId,
   supportedMessages,
   supportedOptions,
-} from "../../src/qnetd/message.ts";
+} from "../../src/qnetd/session/message.ts";
 
 const heartbeatMs = 8000;
 const configNodes = [{ nodeId: 1 }, { nodeId: 2 }];

@@ -5,18 +5,18 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { readPkcs12 } from "../../src/pkcs12.ts";
-import { certutil } from "../../src/qnetd/certutil.ts";
+import { readPkcs12 } from "../../src/qnetd/pki/pkcs12.ts";
+import { certutil } from "../../src/qnetd/tool/certutil.ts";
 import {
   tags,
   writeElement,
   writeObjectIdentifier,
   writeSequence,
   writeSet,
-} from "../../src/der.ts";
-import { createRequest, readRequest, signRequest } from "../../src/qnetd/pki-issue.ts";
-import { type Identity, pem } from "../../src/qnetd/pki.ts";
-import { CertificateStore } from "../../src/qnetd/store.ts";
+} from "../../src/qnetd/pki/der.ts";
+import { createRequest, readRequest, signRequest } from "../../src/qnetd/pki/issue.ts";
+import { type Identity, pem } from "../../src/qnetd/pki/pki.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
 
 const startMsMax = 20_000;
 const askAgainMs = 50;

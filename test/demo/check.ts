@@ -1,6 +1,6 @@
 // The demo's transcript (`npm run demo -- --check`): each step is awaited with a deadline and checked on real nodes.
-import { reasonOf } from "../../src/reason.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import { reasonOf } from "../../src/result.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { databaseDigest, until, type DemoNode } from "./cluster.ts";
 
 /** token + consensus with three nodes is 8.03 s; doubled for a busy machine. */

@@ -4,8 +4,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
-import { NodeClient } from "../../src/shell/client.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import { NodeClient } from "../../src/shell/api/client.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { nodePaths, type NodePaths } from "../../src/shell/paths.ts";
 import { expectFree, Obstacle, remove, unmount } from "./place.ts";
 

@@ -3,8 +3,8 @@
 import { accessSync, constants } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { reasonOf } from "../../src/reason.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import { reasonOf } from "../../src/result.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { checkTranscript } from "./check.ts";
 import { type DemoNode, demoNodes, expectNoneRuns, prepare, until } from "./cluster.ts";
 import { claim, Obstacle, unmount } from "./place.ts";

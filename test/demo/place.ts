@@ -11,7 +11,7 @@ import {
   umount2,
   unmountFlags,
 } from "../../src/libc.ts";
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 
 /** Where nodes of the sample database listen. */
 export const ringPort = 5405;

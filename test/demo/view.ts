@@ -1,7 +1,7 @@
 // The demo's live view: one screen of plain text from three status objects.
 import { relative } from "node:path";
-import type { NodeStatus } from "../../src/shell/status.ts";
-import { table } from "../../src/shell/table.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
+import { table } from "../../src/shell/cli/text-table.ts";
 import type { DemoNode } from "./cluster.ts";
 
 export interface View {

@@ -1,10 +1,10 @@
 // A totally ordered group of replicas in one process, for tests: virtual synchrony by construction. A message is ordered when it
 // is sent and put into the inbox of every member of the sender's side; inboxes are emptied in a seeded random order, so members
 // lag behind each other but never disagree. Time stands still unless a test moves it.
-import { Dfsm } from "../../src/fs/dfsm.ts";
-import type { DfsmAction, DfsmTimer } from "../../src/fs/dfsm-events.ts";
-import type { Body } from "../../src/fs/message.ts";
-import type { Replica } from "../../src/fs/replica.ts";
+import { Dfsm } from "../../src/fs/replica/dfsm.ts";
+import type { DfsmAction, DfsmTimer } from "../../src/fs/replica/dfsm-events.ts";
+import type { Body } from "../../src/fs/replica/message.ts";
+import type { Replica } from "../../src/fs/replica/replica.ts";
 import type {
   GroupChange,
   GroupEvent,

@@ -1,7 +1,7 @@
 // A process for journal.test.ts to kill: commits one file after the other and says so when each is durable.
 import { decoded } from "../../src/bytes.ts";
-import { Journal } from "../../src/fs/journal.ts";
-import { Tree } from "../../src/fs/tree.ts";
+import { Journal } from "../../src/fs/disk/journal.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import type { Sha256 } from "../../src/world.ts";
 
 const sha256: Sha256 = (pieces) => {

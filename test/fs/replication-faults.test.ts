@@ -2,14 +2,18 @@
 // §4.11, §4.12.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type DfsmAction, verifyIntervalMs, verifySoonMs } from "../../src/fs/dfsm-events.ts";
+import {
+  type DfsmAction,
+  verifyIntervalMs,
+  verifySoonMs,
+} from "../../src/fs/replica/dfsm-events.ts";
 import {
   dcdbProtocol,
   decodeMessage,
   encodeMessage,
   encodeOperation,
   type Message,
-} from "../../src/fs/message.ts";
+} from "../../src/fs/replica/message.ts";
 import { indexHex, treeOfVersion, TreeGroup, type TreeNode } from "./tree-group.ts";
 import { kinds, trio } from "./trio.ts";
 

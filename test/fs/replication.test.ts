@@ -3,10 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { Dcdb } from "../../src/fs/dcdb.ts";
-import type { TreeEntry } from "../../src/fs/entry.ts";
-import { decodeMessage } from "../../src/fs/message.ts";
-import { Tree } from "../../src/fs/tree.ts";
+import { Dcdb } from "../../src/fs/replica/dcdb.ts";
+import type { TreeEntry } from "../../src/fs/tree/entry.ts";
+import { decodeMessage } from "../../src/fs/replica/message.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import { sha256, text, treeOfVersion, TreeGroup, type TreeNode } from "./tree-group.ts";
 import { count, kinds, trio } from "./trio.ts";
 

@@ -1,11 +1,11 @@
 // Nodes with a tree each on a group bus, for tests: what fs.ts is in a real node, without files. The journal is a map of rows
 // that is filled by the actions alone, so it must equal the tree at every moment of rest.
 import { expect } from "bun:test";
-import { Dcdb, type DcdbAction } from "../../src/fs/dcdb.ts";
-import type { ApplyResult, TreeEntry, TreeOperation } from "../../src/fs/entry.ts";
-import { dcdbGroup, encodeIndex, encodeOperation } from "../../src/fs/message.ts";
-import { indexOf } from "../../src/fs/dcdb.ts";
-import { Tree } from "../../src/fs/tree.ts";
+import { Dcdb, type DcdbAction } from "../../src/fs/replica/dcdb.ts";
+import type { ApplyResult, TreeEntry, TreeOperation } from "../../src/fs/tree/entry.ts";
+import { dcdbGroup, encodeIndex, encodeOperation } from "../../src/fs/replica/message.ts";
+import { indexOf } from "../../src/fs/replica/dcdb.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import { type BusNode, GroupBus } from "./group-bus.ts";
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);

@@ -1,5 +1,5 @@
 // Three nodes on a bus, and what a test asks of them.
-import { decodeMessage } from "../../src/fs/message.ts";
+import { decodeMessage } from "../../src/fs/replica/message.ts";
 import { treeOfVersion, TreeGroup, type TreeNode } from "./tree-group.ts";
 
 /** What was sent, by kind; `from`: by this nodeid only. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { bytesOf } from "../../src/bytes.ts";
-import type { Files } from "../../src/fs/files.ts";
+import type { Files } from "../../src/fs/tree/files.ts";
 import { ConfigurationTree } from "../../src/fs/fs.ts";
 import type { Clock } from "../../src/world.ts";
 import { MemberBus, type MemberPort } from "../fs/member-bus.ts";

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesOf } from "../../src/bytes.ts";
-import type { Outcome } from "../../src/fs/files.ts";
+import type { Outcome } from "../../src/fs/tree/files.ts";
 import type { ConfigurationTree } from "../../src/fs/fs.ts";
 import { HandClock } from "../double/hand-clock.ts";
 import {

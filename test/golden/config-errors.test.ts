@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { parseConf } from "../../src/conf.ts";
-import { readSettings } from "../../src/node/read-settings.ts";
+import { readSettings } from "../../src/node/settings/read-settings.ts";
 
 const folder = `${import.meta.dir}/config-errors`;
 

@@ -8,8 +8,8 @@ import {
   settingsOf,
   TestDevice,
   type TestDeviceOptions,
-} from "../../src/node/device/test-device.ts";
-import { decodeMessage, type Message } from "../../src/qnetd/message.ts";
+} from "../double/device-client.ts";
+import { decodeMessage, type Message } from "../../src/qnetd/session/message.ts";
 
 interface Line {
   readonly direction: "c2s" | "s2c";

@@ -1,9 +1,9 @@
 // All captured packets of two real daemons: open, decode, encode and seal again to the same bytes. Spec: knet.md §1, §3, §10.
 import { describe, expect, test } from "bun:test";
 import { encodePacket, decodePacket, pongOf, probeReplyOf } from "../../src/node/link/packet.ts";
-import { inflate } from "../../src/node/link/inflate.ts";
-import { Seal } from "../../src/node/link/seal.ts";
-import type { CipherName, HashName } from "../../src/node/settings.ts";
+import { inflate } from "../../src/node/compression/inflate.ts";
+import { Seal } from "../../src/node/thread/seal.ts";
+import type { CipherName, HashName } from "../../src/node/settings/settings.ts";
 import golden from "./knet-vectors.json";
 
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");

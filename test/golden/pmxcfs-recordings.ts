@@ -2,16 +2,21 @@
 // so that a recorded node can be played without its file contents.
 import { readdirSync, readFileSync } from "node:fs";
 import { type Decoded, decoded } from "../../src/bytes.ts";
-import type { ReplicatedTree } from "../../src/fs/dcdb.ts";
+import type { ReplicatedTree } from "../../src/fs/replica/dcdb.ts";
 import {
   type ApplyResult,
   directoryType,
   fileType,
   type TreeEntry,
   type TreeOperation,
-} from "../../src/fs/entry.ts";
-import { decodeIndex, decodeMessage, type Message, type TreeIndex } from "../../src/fs/message.ts";
-import { Tree } from "../../src/fs/tree.ts";
+} from "../../src/fs/tree/entry.ts";
+import {
+  decodeIndex,
+  decodeMessage,
+  type Message,
+  type TreeIndex,
+} from "../../src/fs/replica/message.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import type { GroupEvent, GroupReason } from "../../src/world.ts";
 import { hexOf, sha256 } from "../fs/tree-group.ts";
 

@@ -1,11 +1,11 @@
 // Each recorded pmxcfs node (pmxcfs-*.jsonl) is played by our own state machines: given what it was delivered, they must send
 // what it sent. Spec: pmxcfs.md §2.9, §3.6, §4.
 import { describe, expect, test } from "bun:test";
-import { decodeRing } from "../../src/fs/cluster-log.ts";
-import { Dcdb, indexOf } from "../../src/fs/dcdb.ts";
-import { Dfsm } from "../../src/fs/dfsm.ts";
-import type { DfsmAction } from "../../src/fs/dfsm-events.ts";
-import { encodeLogEntry, type LogEntry } from "../../src/fs/log-entry.ts";
+import { decodeRing } from "../../src/fs/replica/cluster-log.ts";
+import { Dcdb, indexOf } from "../../src/fs/replica/dcdb.ts";
+import { Dfsm } from "../../src/fs/replica/dfsm.ts";
+import type { DfsmAction } from "../../src/fs/replica/dfsm-events.ts";
+import { encodeLogEntry, type LogEntry } from "../../src/fs/replica/log-entry.ts";
 import {
   decodeIndex,
   decodeKvUpdate,
@@ -17,10 +17,10 @@ import {
   kvLog,
   type Message,
   normalHeaderBytes,
-} from "../../src/fs/message.ts";
-import type { Replica } from "../../src/fs/replica.ts";
-import { StatusStore, textValue } from "../../src/fs/status.ts";
-import { Tree } from "../../src/fs/tree.ts";
+} from "../../src/fs/replica/message.ts";
+import type { Replica } from "../../src/fs/replica/replica.ts";
+import { StatusStore, textValue } from "../../src/fs/replica/status.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import {
   DigestTree,
   eventsOf,

@@ -2,15 +2,15 @@
 // decoding, encoded again byte for byte. Spec: pmxcfs.md §3.6, §4, §7.
 import { describe, expect, test } from "bun:test";
 import { textOfByteString } from "../../src/bytes.ts";
-import { ClusterLog, decodeRing } from "../../src/fs/cluster-log.ts";
-import type { TreeEntry } from "../../src/fs/entry.ts";
+import { ClusterLog, decodeRing } from "../../src/fs/replica/cluster-log.ts";
+import type { TreeEntry } from "../../src/fs/tree/entry.ts";
 import {
   decodeLogEntry,
   encodeLogEntry,
   type LogEntry,
   logEntryBytes,
   textDigest,
-} from "../../src/fs/log-entry.ts";
+} from "../../src/fs/replica/log-entry.ts";
 import {
   decodeIndex,
   decodeKvUpdate,
@@ -24,8 +24,8 @@ import {
   keyFieldBytes,
   kvLog,
   type Message,
-} from "../../src/fs/message.ts";
-import { Tree } from "../../src/fs/tree.ts";
+} from "../../src/fs/replica/message.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import {
   bytesOfEvent,
   eventsOf,

@@ -1,7 +1,7 @@
 // The synthetic scenarios that were played against real corosync-qnetd 3.0.3 (qnetd/replay/scen.ts), in the same order and with
 // the same steps, for our core without sockets or waiting. Each step gives one line as in qnetd-sim.jsonl.
-import { encodeMessage } from "../../src/qnetd/message.ts";
-import { Lab, TestClient, type ClientOptions, type Receipt } from "../../src/qnetd/test-lab.ts";
+import { encodeMessage } from "../../src/qnetd/session/message.ts";
+import { Lab, TestClient, type ClientOptions, type Receipt } from "../double/qnetd-host.ts";
 
 export interface StepRecord {
   readonly scenario: string;

@@ -5,17 +5,26 @@ import fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { byteString, bytesOf } from "../../src/bytes.ts";
-import { certutil } from "../../src/qnetd/certutil.ts";
-import type { AlgorithmName, Heuristics, TieBreaker, Vote } from "../../src/qnetd/message.ts";
-import type { ClusterSnapshot, NodeSnapshot, ServerSnapshot } from "../../src/qnetd/snapshot.ts";
+import { certutil } from "../../src/qnetd/tool/certutil.ts";
+import type {
+  AlgorithmName,
+  Heuristics,
+  TieBreaker,
+  Vote,
+} from "../../src/qnetd/session/message.ts";
+import type {
+  ClusterSnapshot,
+  NodeSnapshot,
+  ServerSnapshot,
+} from "../../src/qnetd/session/snapshot.ts";
 import {
   encodeToolCommand,
   readToolReply,
   ToolRequestReader,
-} from "../../src/qnetd/tool-socket-request.ts";
-import { listText, type ServerFacts, statusText } from "../../src/qnetd/tool-socket-text.ts";
+} from "../../src/qnetd/tool/tool-socket-request.ts";
+import { listText, type ServerFacts, statusText } from "../../src/qnetd/tool/tool-socket-text.ts";
 import { qnetdWords } from "../../src/shell/command/qnetd-options.ts";
-import { qnetdTool, toolWords } from "../../src/shell/command/qnetd-tool.ts";
+import { qnetdTool, toolWords } from "../../src/shell/tool/qnetd-tool.ts";
 
 const folder = join(import.meta.dir, "qnetd");
 const golden = (name: string): string => readFileSync(join(folder, name), "utf8");

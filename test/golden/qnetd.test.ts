@@ -10,9 +10,9 @@ import {
   encodeMessage,
   ringText,
   type Message,
-} from "../../src/qnetd/message.ts";
-import type { ClusterSnapshot, NodeSnapshot } from "../../src/qnetd/snapshot.ts";
-import { Lab, TestClient, type Line } from "../../src/qnetd/test-lab.ts";
+} from "../../src/qnetd/session/message.ts";
+import type { ClusterSnapshot, NodeSnapshot } from "../../src/qnetd/session/snapshot.ts";
+import { Lab, TestClient, type Line } from "../double/qnetd-host.ts";
 import { playScenarios } from "./qnetd-scenarios.ts";
 
 interface CaptureLine {

@@ -24,7 +24,7 @@ import {
   encodeSyncMessage,
   type SyncMessage,
 } from "../../src/node/quorum/sync-message.ts";
-import { decodePrefix, withPrefix } from "../../src/node/service.ts";
+import { decodePrefix, withPrefix } from "../../src/node/member/service.ts";
 import type { Decoded } from "../../src/bytes.ts";
 
 type Range = readonly [from: number, to: number];

@@ -14,7 +14,7 @@ import {
   type TotemMessage,
 } from "../../src/node/ring/message.ts";
 import { decodePacket, encodePacket } from "../../src/node/ring/packing.ts";
-import { TestNetwork } from "../../src/node/ring/test-network.ts";
+import { TestNetwork } from "../double/ring-network.ts";
 
 interface Line {
   readonly n: number;

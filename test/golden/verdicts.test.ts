@@ -5,11 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadSettings } from "../../src/node/load-settings.ts";
-import type { Machine as LoadMachine } from "../../src/node/machine.ts";
-import { judgeReload } from "../../src/node/reload-rules.ts";
-import { byResolver, type FoundAddress } from "../../src/node/resolve.ts";
-import type { NodeSettings } from "../../src/node/settings.ts";
+import { loadSettings } from "../../src/node/settings/load-settings.ts";
+import type { Machine as LoadMachine } from "../../src/node/settings/machine.ts";
+import { judgeReload } from "../../src/node/settings/reload-rules.ts";
+import { byResolver, type FoundAddress } from "../../src/node/settings/resolve.ts";
+import type { NodeSettings } from "../../src/node/settings/settings.ts";
 import { type Case, goodText, type Machine, usual } from "./verdicts/corpus.ts";
 import { allCases, readTable } from "./verdicts/table.ts";
 

@@ -3,7 +3,7 @@
 //   bun test/interop/compression.ts [--only MODEL|missing] [--binary FILE]
 import { readFile, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 import { exitConfiguration } from "../../src/shell/exit.ts";
 import { type Finished, Lab, type LabNode, type NodeKind, runLabs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";

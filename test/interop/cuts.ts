@@ -3,7 +3,7 @@
 import { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { NodeClient } from "../../src/shell/client.ts";
+import type { NodeClient } from "../../src/shell/api/client.ts";
 import type { Lab, LabNode } from "./lab.ts";
 import { nodeClient } from "./quorate.ts";
 import { askToolsAgainMs, holds, pending, type Progress, ready, until } from "./wait.ts";

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { nodePaths } from "../../src/shell/paths.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { Lab, type LabNode, type NodeKind } from "./lab.ts";
 import type { ServerProgram } from "./qnetd/server-program.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";

@@ -2,8 +2,8 @@
 // whole cluster and answers a remark.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { reasonOf } from "../../src/reason.ts";
-import { qdeviceTool } from "../../src/shell/command/qdevice-tool.ts";
+import { reasonOf } from "../../src/result.ts";
+import { qdeviceTool } from "../../src/shell/tool/qdevice-tool.ts";
 import { type DeviceLab, heartbeatMs, settleMsMax } from "./device-lab.ts";
 import type { LabNode } from "./lab.ts";
 import { nodeClient } from "./quorate.ts";

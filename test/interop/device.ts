@@ -3,7 +3,7 @@
 //   bun test/interop/device.ts [--short] [--only WORD] [--binary FILE]
 // --only: the chapters or scenarios whose line has the word. Without root or Debian's programs it says "skipped: …" and exits 0;
 // with QUORATE_CI=1 that is a failure.
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { DeviceLab, type DevicePlan } from "./device-lab.ts";
 import {

@@ -1,6 +1,6 @@
 // A member of the total order experiment on quorate's side of it: a process group given as a port, nothing of how it is
 // carried. group-peer.ts gives it a real ring.
-import type { Cluster } from "../../src/node/cluster.ts";
+import type { Cluster } from "../../src/node/thread/cluster.ts";
 import type { GroupEvent } from "../../src/world.ts";
 import {
   messageBytesMax,

@@ -1,8 +1,8 @@
 // A member of the total order experiment on a quorate node: quorate's own ring thread without a tree, in the node's
 // namespaces in place of its daemon. Same plan, same notes as cpg-client.ts:
 // bun group-peer.ts ROOT NAME GROUP SEED MEMBERS COUNT DEADLINE_MS OUT
-import { loadSettings } from "../../src/node/load-settings.ts";
-import { startCluster } from "../../src/node/node.ts";
+import { loadSettings } from "../../src/node/settings/load-settings.ts";
+import { startCluster } from "../../src/node/thread/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { takePart } from "./group-member.ts";
 import { planFromWords } from "./order.ts";

@@ -5,7 +5,7 @@
 import type { Subprocess } from "bun";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 import { Lab, type LabNode, runLabs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";

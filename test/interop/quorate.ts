@@ -2,10 +2,10 @@
 // asked for its view, and written to. Change it here only.
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { reasonOf } from "../../src/reason.ts";
-import { NodeClient } from "../../src/shell/client.ts";
+import { reasonOf } from "../../src/result.ts";
+import { NodeClient } from "../../src/shell/api/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import type { View } from "./tools.ts";
 
 const projectDir = join(import.meta.dir, "../..");

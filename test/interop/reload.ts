@@ -5,8 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { reasonOf } from "../../src/reason.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import { reasonOf } from "../../src/result.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { runLabs, Lab, type LabNode, type NodeKind } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";

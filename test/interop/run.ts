@@ -1,7 +1,7 @@
 // Runs the interop scenarios: every shape with every crypto setting, one line each, a closing line "N passed, N failed".
 //   bun test/interop/run.ts [--long] [--only NAME] [--shape 1+2] [--crypto none|aes] [--binary FILE] [--seed N]
 // Without root or without Debian's corosync it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 import { runLabs, Lab, type NodeKind } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { quorateProgram } from "./quorate.ts";

@@ -4,7 +4,7 @@
 //   bun test/interop/storm.ts [--short] [--binary FILE]
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 import { Lab, type LabNode, type NodeKind, runLabs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";

@@ -7,12 +7,12 @@ import { makeRelease } from "../../build/release-files.ts";
 import { newSeed, readSigner } from "../../build/signer.ts";
 import { fileName, type Target } from "../../build/targets.ts";
 import type { Role } from "../../src/shell/upgrade/events.ts";
-import { unitText } from "../../src/shell/upgrade/unit-text.ts";
+import { unitText } from "../../src/shell/unit/unit-text.ts";
 import { scriptTemplate } from "../release/signed-release.ts";
 import type { Finished, LabNode } from "./lab.ts";
 
 const project = join(import.meta.dir, "../..");
-const entrypoints = ["src/main.ts", "src/node/thread.ts"].map((file) => join(project, file));
+const entrypoints = ["src/main.ts", "src/node/thread/thread.ts"].map((file) => join(project, file));
 const commit = "0123456789ab";
 
 export const oldVersion = "0.1.0";

@@ -4,16 +4,12 @@ import { describe, expect, test } from "bun:test";
 import { present } from "../../src/assert.ts";
 import { DeviceClient } from "../../src/node/device/client.ts";
 import type { DeviceAction, DeviceEvent, DeviceTimer } from "../../src/node/device/events.ts";
-import {
-  nodeSettings,
-  settingsOf,
-  type TestDeviceOptions,
-} from "../../src/node/device/test-device.ts";
-import type { ServiceAction } from "../../src/node/service.ts";
-import { OrderedBus } from "../../src/node/test-bus.ts";
-import { defaultConfiguration } from "../../src/qnetd/configuration.ts";
-import type { VoteServerAction, VoteServerTimer } from "../../src/qnetd/events.ts";
-import { VoteServer } from "../../src/qnetd/qnetd-core.ts";
+import { nodeSettings, settingsOf, type TestDeviceOptions } from "../double/device-client.ts";
+import type { ServiceAction } from "../../src/node/member/service.ts";
+import { OrderedBus } from "../double/service-bus.ts";
+import { defaultConfiguration } from "../../src/qnetd/server/configuration.ts";
+import type { VoteServerAction, VoteServerTimer } from "../../src/qnetd/session/events.ts";
+import { VoteServer } from "../../src/qnetd/session/qnetd-core.ts";
 
 type Options = Omit<TestDeviceOptions, "nodeid">;
 

@@ -2,9 +2,9 @@
 // the old key. Its ring thread must open the new one from the reload message on (knet.md §3.5).
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { loadSettings } from "../../src/node/load-settings.ts";
-import type { Cluster } from "../../src/node/cluster.ts";
-import { startCluster } from "../../src/node/node.ts";
+import { loadSettings } from "../../src/node/settings/load-settings.ts";
+import type { Cluster } from "../../src/node/thread/cluster.ts";
+import { startCluster } from "../../src/node/thread/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { ReloadCluster } from "./reload-cluster.ts";

@@ -3,9 +3,9 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pvecmQdevice } from "../../src/shell/command/pvecm-qdevice.ts";
+import { pvecmQdevice } from "../../src/shell/tool/pvecm-qdevice.ts";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
-import { decodeToken } from "../../src/qnetd/enrolment-token.ts";
+import { decodeToken } from "../../src/qnetd/enrol/enrolment-token.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
 

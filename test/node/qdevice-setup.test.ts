@@ -4,12 +4,12 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:tes
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes } from "../../src/bytes.ts";
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { qdeviceCommand, type QdeviceOptions } from "../../src/shell/command/qdevice.ts";
-import { localIdentity } from "../../src/shell/device-files.ts";
-import { treeAuthority, treeIdentity } from "../../src/shell/device-identity.ts";
-import { corosyncConfLock } from "../../src/shell/cluster-lock.ts";
+import { localIdentity } from "../../src/shell/daemon/device-files.ts";
+import { treeAuthority, treeIdentity } from "../../src/shell/qdevice/device-identity.ts";
+import { corosyncConfLock } from "../../src/shell/operation/cluster-lock.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { ReloadCluster } from "./reload-cluster.ts";

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseConf } from "../../src/conf.ts";
-import { readSettings } from "../../src/node/read-settings.ts";
+import { readSettings } from "../../src/node/settings/read-settings.ts";
 
 test("the sample in README.md is accepted", () => {
   const readme = readFileSync(join(import.meta.dir, "../../README.md"), "utf8");

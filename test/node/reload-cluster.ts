@@ -12,9 +12,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { NodeClient } from "../../src/shell/client.ts";
+import { NodeClient } from "../../src/shell/api/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 
 const program = join(import.meta.dir, "../../src/main.ts");

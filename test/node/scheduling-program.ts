@@ -2,8 +2,8 @@
 // thread, for the other threads of the process and for a child.
 import { readdirSync, readFileSync } from "node:fs";
 import { parseConf } from "../../src/conf.ts";
-import { scheduleThisThread } from "../../src/node/scheduling.ts";
-import { readScheduling } from "../../src/node/scheduling-settings.ts";
+import { scheduleThisThread } from "../../src/node/thread/scheduling.ts";
+import { readScheduling } from "../../src/node/settings/scheduling-settings.ts";
 
 /** Policy (0 ordinary, 2 round robin), real-time priority and nice value of a thread (proc(5)). */
 function scheduling(stat: string) {

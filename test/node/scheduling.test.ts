@@ -1,7 +1,7 @@
 // The ring thread's share of the processor, asked of the real kernel: needs root for what only root may, as a node does.
 import { expect, test } from "bun:test";
 import { parseConf } from "../../src/conf.ts";
-import { readScheduling } from "../../src/node/scheduling-settings.ts";
+import { readScheduling } from "../../src/node/settings/scheduling-settings.ts";
 
 const program = `${import.meta.dir}/scheduling-program.ts`;
 const isRoot = process.getuid?.() === 0;

@@ -10,9 +10,9 @@ import { Database } from "bun:sqlite";
 import { statusText } from "../../src/shell/command/status.ts";
 import { decodePacket, encodePacket, pongOf, probeReplyOf } from "../../src/node/link/packet.ts";
 import { encodeMessage } from "../../src/node/ring/message.ts";
-import { NodeClient } from "../../src/shell/client.ts";
+import { NodeClient } from "../../src/shell/api/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
-import type { NodeStatus } from "../../src/shell/status.ts";
+import type { NodeStatus } from "../../src/shell/api/status.ts";
 
 const home = `${import.meta.dir}/../..`;
 const key = new Uint8Array(256).map((_, at) => at);

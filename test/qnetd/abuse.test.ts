@@ -15,26 +15,31 @@ import { connect, createServer, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newcomersMax } from "../../src/qnetd/admission.ts";
-import { connectionsPerAddressDefault } from "../../src/qnetd/capacity.ts";
-import { clientsMax } from "../../src/qnetd/cluster.ts";
+import { newcomersMax } from "../../src/qnetd/server/admission.ts";
+import { connectionsPerAddressDefault } from "../../src/qnetd/server/capacity.ts";
+import { clientsMax } from "../../src/qnetd/vote/cluster.ts";
 import {
   defaultConfiguration,
   type VoteServerConfiguration,
-} from "../../src/qnetd/configuration.ts";
-import { encodeMessage, headerBytes, type Message, nodesMax } from "../../src/qnetd/message.ts";
-import type { Identity } from "../../src/qnetd/pki.ts";
-import { createAuthority, createIdentity } from "../../src/qnetd/pki-issue.ts";
-import { heldClustersMax } from "../../src/qnetd/qnetd-core.ts";
-import { readLimits } from "../../src/qnetd/read-allowance.ts";
-import { lingeringMax, VoteServerHost } from "../../src/qnetd/server.ts";
-import { CertificateStore } from "../../src/qnetd/store.ts";
-import { Lab, TestClient } from "../../src/qnetd/test-lab.ts";
-import { TlsUpgrade } from "../../src/qnetd/tls.ts";
-import { askTool, ToolSocket } from "../../src/qnetd/tool-socket.ts";
+} from "../../src/qnetd/server/configuration.ts";
+import {
+  encodeMessage,
+  headerBytes,
+  type Message,
+  nodesMax,
+} from "../../src/qnetd/session/message.ts";
+import type { Identity } from "../../src/qnetd/pki/pki.ts";
+import { createAuthority, createIdentity } from "../../src/qnetd/pki/issue.ts";
+import { heldClustersMax } from "../../src/qnetd/session/qnetd-core.ts";
+import { readLimits } from "../../src/qnetd/server/read-allowance.ts";
+import { lingeringMax, VoteServerHost } from "../../src/qnetd/server/server.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
+import { Lab, TestClient } from "../double/qnetd-host.ts";
+import { TlsUpgrade } from "../../src/qnetd/server/tls.ts";
+import { askTool, ToolSocket } from "../../src/qnetd/tool/tool-socket.ts";
 import type { LogAction } from "../../src/world.ts";
-import { init, LoopbackClient, preinit } from "./test-client.ts";
-import { Daemon } from "./test-daemon.ts";
+import { init, LoopbackClient, preinit } from "../double/qnetd-client.ts";
+import { Daemon } from "../double/qnetd-daemon.ts";
 
 setDefaultTimeout(30_000);
 const heartbeatMs = 8000;
@@ -395,7 +400,7 @@ async function firstFlight(): Promise<Uint8Array> {
 
 /** `openssl s_client` with TLS 1.2 behind a relay that says StartTLS for it; it asks for a renegotiation. */
 async function renegotiate(identity: Identity): Promise<{ output: string; isClosed: boolean }> {
-  const { pem } = await import("../../src/qnetd/pki.ts");
+  const { pem } = await import("../../src/qnetd/pki/pki.ts");
   const file = join(dir, "lab.pem");
   await Bun.write(
     file,

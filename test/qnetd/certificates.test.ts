@@ -18,18 +18,18 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { writeSequence, writeBits } from "../../src/der.ts";
-import { makePkcs12, readPkcs12 } from "../../src/pkcs12.ts";
-import { certutil } from "../../src/qnetd/certutil.ts";
-import { type Identity, isPair, pem, readCertificate, readKey } from "../../src/qnetd/pki.ts";
+import { writeSequence, writeBits } from "../../src/qnetd/pki/der.ts";
+import { makePkcs12, readPkcs12 } from "../../src/qnetd/pki/pkcs12.ts";
+import { certutil } from "../../src/qnetd/tool/certutil.ts";
+import { type Identity, isPair, pem, readCertificate, readKey } from "../../src/qnetd/pki/pki.ts";
 import {
   createAuthority,
   createIdentity,
   createRequest,
   readRequest,
-} from "../../src/qnetd/pki-issue.ts";
-import { CertificateStore } from "../../src/qnetd/store.ts";
-import { importPkcs12 } from "../../src/qnetd/store-nss.ts";
+} from "../../src/qnetd/pki/issue.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
+import { importPkcs12 } from "../../src/qnetd/pki/store-nss.ts";
 
 const golden = join(import.meta.dir, "../golden/qnetd");
 const goldenBytes = (name: string): Uint8Array => new Uint8Array(readFileSync(join(golden, name)));

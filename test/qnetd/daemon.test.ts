@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { askTool } from "../../src/qnetd/tool-socket.ts";
-import type { QnetdStatus } from "../../src/shell/command/qnetd.ts";
+import { askTool } from "../../src/qnetd/tool/tool-socket.ts";
+import type { QnetdStatus } from "../../src/shell/daemon/qnetd.ts";
 import { qnetdCertificatesCommand } from "../../src/shell/command/qnetd-certificates.ts";
 import { qnetdStatusCommand } from "../../src/shell/command/qnetd-status.ts";
 

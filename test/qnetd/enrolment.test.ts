@@ -16,8 +16,8 @@ import { connect as connectPlain, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { EnrolmentDoor } from "../../src/qnetd/enrolment-door.ts";
-import { gateLimits } from "../../src/qnetd/enrolment-gate.ts";
+import { EnrolmentDoor } from "../../src/qnetd/enrol/enrolment-door.ts";
+import { gateLimits } from "../../src/qnetd/enrol/enrolment-gate.ts";
 import {
   decodeAnswer,
   decodeOffer,
@@ -25,16 +25,16 @@ import {
   type EnrolmentAnswer,
   encodeRequest,
   requestBytesMax,
-} from "../../src/qnetd/enrolment-message.ts";
-import { decodeToken, type InviteToken } from "../../src/qnetd/enrolment-token.ts";
-import { createAuthority, createIdentity, createRequest } from "../../src/qnetd/pki-issue.ts";
-import { defaultConfiguration } from "../../src/qnetd/configuration.ts";
-import { VoteServerHost } from "../../src/qnetd/server.ts";
-import { CertificateStore } from "../../src/qnetd/store.ts";
-import { TlsUpgrade } from "../../src/qnetd/tls.ts";
+} from "../../src/qnetd/enrol/enrolment-message.ts";
+import { decodeToken, type InviteToken } from "../../src/qnetd/enrol/enrolment-token.ts";
+import { createAuthority, createIdentity, createRequest } from "../../src/qnetd/pki/issue.ts";
+import { defaultConfiguration } from "../../src/qnetd/server/configuration.ts";
+import { VoteServerHost } from "../../src/qnetd/server/server.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
+import { TlsUpgrade } from "../../src/qnetd/server/tls.ts";
 import { inviteCommand, type QnetdInviteOptions } from "../../src/shell/command/qnetd-invite.ts";
-import { enrol } from "../../src/shell/enrol.ts";
-import { init, LoopbackClient, preinit } from "./test-client.ts";
+import { enrol } from "../../src/shell/qdevice/enrol.ts";
+import { init, LoopbackClient, preinit } from "../double/qnetd-client.ts";
 
 type Request = Awaited<ReturnType<typeof createRequest>>;
 

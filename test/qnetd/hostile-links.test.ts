@@ -21,12 +21,12 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Directory } from "../../src/directory.ts";
 import { closeFd } from "../../src/libc.ts";
-import { hashOf, InviteStore } from "../../src/qnetd/enrolment-invites.ts";
-import { CertificateStore } from "../../src/qnetd/store.ts";
-import { importNss } from "../../src/qnetd/store-nss.ts";
-import { ToolSocket } from "../../src/qnetd/tool-socket.ts";
+import { hashOf, InviteStore } from "../../src/qnetd/enrol/enrolment-invites.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
+import { importNss } from "../../src/qnetd/pki/store-nss.ts";
+import { ToolSocket } from "../../src/qnetd/tool/tool-socket.ts";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
-import { Daemon } from "./test-daemon.ts";
+import { Daemon } from "../double/qnetd-daemon.ts";
 
 const isRoot = process.geteuid?.() === 0;
 /** A user of no other files. */

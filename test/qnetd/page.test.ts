@@ -4,14 +4,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { limitedSnapshot, newCounters } from "../../src/qnetd/snapshot.ts";
-import { bringUp, Lab, TestClient } from "../../src/qnetd/test-lab.ts";
-import type { QnetdStatus } from "../../src/shell/command/qnetd.ts";
-import { isLoopback, pageAddress, buildQnetdPage } from "../../src/shell/qnetd-page.ts";
-import { clusterSeriesMax, nodeSeriesMax } from "../../src/shell/qnetd-page-metrics.ts";
-import { headBytesMax, pageClientsMax, PageServer } from "../../src/shell/qnetd-page-server.ts";
-import { statusJson } from "../../src/shell/qnetd-status-json.ts";
-import { Daemon } from "./test-daemon.ts";
+import { limitedSnapshot } from "../../src/qnetd/session/snapshot.ts";
+import { newCounters } from "../../src/qnetd/session/counters.ts";
+import { bringUp, Lab, TestClient } from "../double/qnetd-host.ts";
+import type { QnetdStatus } from "../../src/shell/daemon/qnetd.ts";
+import { isLoopback, pageAddress, buildQnetdPage } from "../../src/shell/page/qnetd-page.ts";
+import { clusterSeriesMax, nodeSeriesMax } from "../../src/shell/page/qnetd-page-metrics.ts";
+import {
+  headBytesMax,
+  pageClientsMax,
+  PageServer,
+} from "../../src/shell/page/qnetd-page-server.ts";
+import { statusJson } from "../../src/shell/page/qnetd-status-json.ts";
+import { Daemon } from "../double/qnetd-daemon.ts";
 
 function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
   return {

@@ -7,17 +7,17 @@ import { join } from "node:path";
 import {
   defaultConfiguration,
   type VoteServerConfiguration,
-} from "../../src/qnetd/configuration.ts";
-import { encodeMessage } from "../../src/qnetd/message.ts";
-import { type Identity, pem } from "../../src/qnetd/pki.ts";
-import { createAuthority, createIdentity } from "../../src/qnetd/pki-issue.ts";
-import { VoteServerHost } from "../../src/qnetd/server.ts";
-import { kindBurst, LogThrottle, strangersLimits } from "../../src/qnetd/server-log.ts";
-import { CertificateStore } from "../../src/qnetd/store.ts";
-import { TlsUpgrade } from "../../src/qnetd/tls.ts";
-import { askTool, ToolSocket, type ToolSocketOptions } from "../../src/qnetd/tool-socket.ts";
+} from "../../src/qnetd/server/configuration.ts";
+import { encodeMessage } from "../../src/qnetd/session/message.ts";
+import { type Identity, pem } from "../../src/qnetd/pki/pki.ts";
+import { createAuthority, createIdentity } from "../../src/qnetd/pki/issue.ts";
+import { VoteServerHost } from "../../src/qnetd/server/server.ts";
+import { kindBurst, LogThrottle, strangersLimits } from "../../src/qnetd/server/server-log.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
+import { TlsUpgrade } from "../../src/qnetd/server/tls.ts";
+import { askTool, ToolSocket, type ToolSocketOptions } from "../../src/qnetd/tool/tool-socket.ts";
 import type { LogAction } from "../../src/world.ts";
-import { init, LoopbackClient, preinit } from "./test-client.ts";
+import { init, LoopbackClient, preinit } from "../double/qnetd-client.ts";
 
 let dir = "";
 let authority: Identity;

@@ -26,12 +26,14 @@ import { dirname, join } from "node:path";
 import type { Subprocess } from "bun";
 import { compile } from "../../build/compile.ts";
 import { targets } from "../../build/targets.ts";
-import { derOf } from "../../src/qnetd/pki.ts";
-import { createRequest } from "../../src/qnetd/pki-issue.ts";
-import { init, LoopbackClient, preinit } from "./test-client.ts";
+import { derOf } from "../../src/qnetd/pki/pki.ts";
+import { createRequest } from "../../src/qnetd/pki/issue.ts";
+import { init, LoopbackClient, preinit } from "../double/qnetd-client.ts";
 
 const projectDir = join(import.meta.dir, "../..");
-const entrypoints = ["src/main.ts", "src/node/thread.ts"].map((file) => join(projectDir, file));
+const entrypoints = ["src/main.ts", "src/node/thread/thread.ts"].map((file) =>
+  join(projectDir, file),
+);
 /** Debian's user `nobody`. */
 const userId = 65_534;
 const startMsMax = 30_000;

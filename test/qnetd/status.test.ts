@@ -4,12 +4,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AlgorithmName } from "../../src/qnetd/message.ts";
-import { limitedSnapshot, newCounters, toldMax } from "../../src/qnetd/snapshot.ts";
-import { bringUp, Lab, TestClient } from "../../src/qnetd/test-lab.ts";
-import type { QnetdStatus } from "../../src/shell/command/qnetd.ts";
+import type { AlgorithmName } from "../../src/qnetd/session/message.ts";
+import { limitedSnapshot, toldMax } from "../../src/qnetd/session/snapshot.ts";
+import { newCounters } from "../../src/qnetd/session/counters.ts";
+import { bringUp, Lab, TestClient } from "../double/qnetd-host.ts";
+import type { QnetdStatus } from "../../src/shell/daemon/qnetd.ts";
 import { qnetdStatusCommand, qnetdStatusText } from "../../src/shell/command/qnetd-status.ts";
-import { Daemon } from "./test-daemon.ts";
+import { Daemon } from "../double/qnetd-daemon.ts";
 
 interface Scene {
   readonly lab: Lab;

@@ -15,10 +15,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { CertificateStore } from "../../src/qnetd/store.ts";
-import { askTool } from "../../src/qnetd/tool-socket.ts";
-import type { QnetdStatus } from "../../src/shell/command/qnetd.ts";
-import { unitText } from "../../src/shell/upgrade/unit-text.ts";
+import { CertificateStore } from "../../src/qnetd/pki/store.ts";
+import { askTool } from "../../src/qnetd/tool/tool-socket.ts";
+import type { QnetdStatus } from "../../src/shell/daemon/qnetd.ts";
+import { unitText } from "../../src/shell/unit/unit-text.ts";
 
 /** A user and group of no other files. */
 const uid = 54_321;

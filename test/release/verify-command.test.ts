@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cac } from "cac";
 import { newSeed, readSigner } from "../../build/signer.ts";
-import { verifyVerb } from "../../src/shell/cli-release.ts";
+import { verifyVerb } from "../../src/shell/cli/verbs-release.ts";
 import { verifyCommand, type VerifyOptions } from "../../src/shell/command/verify.ts";
 import { CommandFailure } from "../../src/shell/exit.ts";
 import { makeSmallRelease } from "./signed-release.ts";

@@ -2,11 +2,11 @@
 // one sentence with exit code 2 for what is wrong, with the word that was probably meant (issue 4, first contact).
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { verbNames } from "../../src/shell/cli-table.ts";
-import { usageLine } from "../../src/shell/cli-table-help.ts";
-import { commandTable } from "../../src/shell/cli-table-verbs.ts";
-import { linkNames } from "../../src/shell/link-names.ts";
-import { line, optionsOf, type Outcome } from "./testing-program.ts";
+import { verbNames } from "../../src/shell/cli/table.ts";
+import { usageLine } from "../../src/shell/manual/help.ts";
+import { commandTable } from "../../src/shell/cli/verbs.ts";
+import { linkNames } from "../../src/shell/tool/link-names.ts";
+import { line, optionsOf, type Outcome } from "../double/shell-program.ts";
 
 const { table } = commandTable();
 

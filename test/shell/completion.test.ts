@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { verbNames } from "../../src/shell/cli-table.ts";
-import { commandTable } from "../../src/shell/cli-table-verbs.ts";
-import { completionScript } from "../../src/shell/command/completion.ts";
+import { verbNames } from "../../src/shell/cli/table.ts";
+import { commandTable } from "../../src/shell/cli/verbs.ts";
+import { completionScript } from "../../src/shell/manual/completion.ts";
 
 const { table } = commandTable();
 const isCi = process.env["QUORATE_CI"] === "1";

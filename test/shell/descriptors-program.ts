@@ -1,8 +1,8 @@
 // The local API in a process of its own, for a test that takes all its descriptors: bun descriptors-program.ts SOCKET. Ends when its
 // standard input does.
 import { Hono } from "hono";
-import { onScarceDescriptors } from "../../src/free-descriptors.ts";
-import { listen } from "../../src/shell/api-socket.ts";
+import { onScarceDescriptors } from "../../src/listening.ts";
+import { listen } from "../../src/shell/api/api-socket.ts";
 
 const [path = ""] = process.argv.slice(2);
 onScarceDescriptors((text) => console.log(text));

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { init, LoopbackClient, preinit } from "../qnetd/test-client.ts";
-import { Daemon } from "../qnetd/test-daemon.ts";
+import { init, LoopbackClient, preinit } from "../double/qnetd-client.ts";
+import { Daemon } from "../double/qnetd-daemon.ts";
 
 setDefaultTimeout(60_000);
 const dir = mkdtempSync(join(tmpdir(), "quorate-descriptors-"));

@@ -2,7 +2,7 @@
 // program is not written yet name what quorate has in their place.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { linkNames } from "../../src/shell/link-names.ts";
+import { linkNames } from "../../src/shell/tool/link-names.ts";
 
 const main = join(import.meta.dir, "..", "..", "src", "main.ts");
 

@@ -4,10 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cac } from "cac";
-import { readTable, verbNames } from "../../src/shell/cli-table.ts";
-import { commandTable } from "../../src/shell/cli-table-verbs.ts";
-import { manCommand, manPages } from "../../src/shell/command/man.ts";
-import { pageTexts } from "../../src/shell/command/man-texts.ts";
+import { readTable, verbNames } from "../../src/shell/cli/table.ts";
+import { commandTable } from "../../src/shell/cli/verbs.ts";
+import { manCommand, manPages } from "../../src/shell/manual/man.ts";
+import { pageTexts } from "../../src/shell/manual/man-texts.ts";
 import { CommandFailure, exitTexts } from "../../src/shell/exit.ts";
 
 const { table } = commandTable();

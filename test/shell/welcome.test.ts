@@ -5,10 +5,10 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
-import { commandTable } from "../../src/shell/cli-table-verbs.ts";
-import { welcomeCommand } from "../../src/shell/command/welcome.ts";
-import { machineFacts, type MachineFacts, originalsIn } from "../../src/shell/welcome-facts.ts";
-import { nextSteps, welcomeText } from "../../src/shell/welcome-text.ts";
+import { commandTable } from "../../src/shell/cli/verbs.ts";
+import { welcomeCommand } from "../../src/shell/welcome/welcome.ts";
+import { machineFacts, type MachineFacts, originalsIn } from "../../src/shell/welcome/facts.ts";
+import { nextSteps, welcomeText } from "../../src/shell/welcome/text.ts";
 
 const identity = {
   version: "1.2.3",

@@ -1,8 +1,8 @@
 // The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V5, V8).
 // An incarnation is one life of a process; a crash ends it.
-import type { MemberSnapshot, QuorumView } from "../../src/node/events.ts";
+import type { MemberSnapshot, QuorumView } from "../../src/node/member/events.ts";
 import type { RingId } from "../../src/node/ring/events.ts";
-import { reasonOf } from "../../src/reason.ts";
+import { reasonOf } from "../../src/result.ts";
 
 export class InvariantBroken extends Error {
   readonly invariant: string;

@@ -2,7 +2,7 @@
 import type { Agenda } from "./agenda.ts";
 import { calm, type Network, type Weather } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
-import { leavingMsMax } from "../../src/node/member.ts";
+import { leavingMsMax } from "../../src/node/member/member.ts";
 import type { SimNode } from "./sim-node.ts";
 import { type FaultKind, scheduleKinds } from "./fault-kinds.ts";
 

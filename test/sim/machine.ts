@@ -1,12 +1,12 @@
 // The machine of one simulated process, as the production hosts ask for it: disk, sockets, vote server connections and the way between
 // its two threads. What was not flushed is gone with the process; nothing of a dead process acts any more.
-import type { ClientMachine } from "../../src/node/node.ts";
+import type { ClientMachine } from "../../src/node/thread/client.ts";
 import type { DeviceMachine } from "../../src/node/device/device-host.ts";
-import type { RingMachine } from "../../src/node/ring-thread.ts";
-import { RingThread } from "../../src/node/ring-thread.ts";
+import type { RingMachine } from "../../src/node/thread/ring-thread.ts";
+import { RingThread } from "../../src/node/thread/ring-thread.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
-import type { JournalChange } from "../../src/fs/commit-queue.ts";
-import type { TreeEntry } from "../../src/fs/entry.ts";
+import type { JournalChange } from "../../src/fs/disk/commit-queue.ts";
+import type { TreeEntry } from "../../src/fs/tree/entry.ts";
 import { decoded, type Decoded } from "../../src/bytes.ts";
 import type { Agenda } from "./agenda.ts";
 import type { SimClock } from "./clock.ts";

@@ -28,7 +28,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     rule: "a write is answered only when every member holds it",
-    file: "src/fs/acknowledgement.ts",
+    file: "src/fs/disk/acknowledgement.ts",
     find: " || first.delivery > this.#stable",
     replace: "",
   },
@@ -40,7 +40,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     rule: "no ACK leaves before every NACK of the round is confirmed",
-    file: "src/qnetd/ffsplit.ts",
+    file: "src/qnetd/vote/ffsplit.ts",
     find: "if (unconfirmed.length > 0) {",
     replace: "if (unconfirmed.length > 1000) {",
     votes: "ffsplit",
@@ -54,7 +54,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     rule: "the vote of a node lost in silence is not given away before that node gives it up",
-    file: "src/qnetd/holds.ts",
+    file: "src/qnetd/vote/holds.ts",
     find: "if (until <= now || !members.isDisjointFrom(partition)) continue;",
     replace: "if (until >= 0 || members.isDisjointFrom(partition)) continue;",
     votes: "lms",

@@ -1,7 +1,7 @@
 // The settings of a simulated cluster: made from a real corosync.conf text by the same reader as in production.
 import { parseConf } from "../../src/conf.ts";
-import { readSettings } from "../../src/node/read-settings.ts";
-import type { NodeSettings } from "../../src/node/settings.ts";
+import { readSettings } from "../../src/node/settings/read-settings.ts";
+import type { NodeSettings } from "../../src/node/settings/settings.ts";
 
 export const addressOf = (nodeid: number): string => `10.0.0.${nodeid}`;
 

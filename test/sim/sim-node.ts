@@ -1,15 +1,15 @@
 // One simulated node: the production code of both its threads (ring thread and client, tree and status stores) in a simulated process.
 // Only the machine around it, FUSE, API and the database are not the real ones.
 import { createHash } from "node:crypto";
-import type { TreeOperation } from "../../src/fs/entry.ts";
-import { StatusHost } from "../../src/fs/status-host.ts";
+import type { TreeOperation } from "../../src/fs/tree/entry.ts";
+import { StatusHost } from "../../src/fs/replica/status-host.ts";
 import { TreeStore } from "../../src/fs/tree-store.ts";
-import { Tree } from "../../src/fs/tree.ts";
+import { Tree } from "../../src/fs/tree/tree.ts";
 import type { DeviceSnapshot } from "../../src/node/device/events.ts";
-import type { MemberSnapshot, QuorumView } from "../../src/node/events.ts";
-import { RingThreadClient } from "../../src/node/node.ts";
+import type { MemberSnapshot, QuorumView } from "../../src/node/member/events.ts";
+import { RingThreadClient } from "../../src/node/thread/client.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
-import type { NodeSettings } from "../../src/node/settings.ts";
+import type { NodeSettings } from "../../src/node/settings/settings.ts";
 import type { LogAction, PortEvent } from "../../src/world.ts";
 import type { Agenda } from "./agenda.ts";
 import type { RingChecker } from "./checkers.ts";

@@ -1,12 +1,16 @@
 // The simulated vote server: the production core with a simulated clock, streams and process. It may restart with nothing in
 // memory, lose its power without a word, or stand still for a while and then work off what has come.
-import type { VoteServerConfiguration } from "../../src/qnetd/configuration.ts";
-import { defaultConfiguration } from "../../src/qnetd/configuration.ts";
-import type { VoteServerAction, VoteServerEvent, VoteServerTimer } from "../../src/qnetd/events.ts";
+import type { VoteServerConfiguration } from "../../src/qnetd/server/configuration.ts";
+import { defaultConfiguration } from "../../src/qnetd/server/configuration.ts";
+import type {
+  VoteServerAction,
+  VoteServerEvent,
+  VoteServerTimer,
+} from "../../src/qnetd/session/events.ts";
 import { Deadlines } from "../../src/deadlines.ts";
 import { Turns } from "../../src/turns.ts";
-import { decodeMessage, type Message } from "../../src/qnetd/message.ts";
-import { VoteServer } from "../../src/qnetd/qnetd-core.ts";
+import { decodeMessage, type Message } from "../../src/qnetd/session/message.ts";
+import { VoteServer } from "../../src/qnetd/session/qnetd-core.ts";
 import type { Agenda } from "./agenda.ts";
 import type { SeededRandom } from "./random.ts";
 import type { Listener, Stream, Streams } from "./streams.ts";

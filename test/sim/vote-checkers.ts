@@ -3,7 +3,7 @@
 // a node whose ring is in doubt or synchronises serves nobody and is left out, and so is, until its token must have been missed, a
 // ring that one of its members has left: its token goes around no more, and nothing is stable in it.
 import { voterFlags } from "../../src/node/quorum/message.ts";
-import type { QuorumView } from "../../src/node/events.ts";
+import type { QuorumView } from "../../src/node/member/events.ts";
 import { BrokenRings, InvariantBroken, isWholeRing } from "./checkers.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { VoteCluster } from "./vote-cluster.ts";

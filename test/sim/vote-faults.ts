@@ -7,7 +7,7 @@ import type { SimServer } from "./sim-server.ts";
 import { calmStreams, type Streams } from "./streams.ts";
 import type { VoteCluster } from "./vote-cluster.ts";
 import { type FaultKind, scheduleKinds } from "./fault-kinds.ts";
-import { leavingMsMax } from "../../src/node/member.ts";
+import { leavingMsMax } from "../../src/node/member/member.ts";
 
 export interface VoteFaultOptions {
   readonly agenda: Agenda;

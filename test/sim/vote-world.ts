@@ -1,6 +1,6 @@
 // One seed with a vote server: one or two clusters whose nodes vote through it, faults for a while (safety: never two quorate
 // halves), then peace (all are quorate together), then one last fault (the one partition that the rules promise is quorate).
-import type { Message } from "../../src/qnetd/message.ts";
+import type { Message } from "../../src/qnetd/session/message.ts";
 import { Agenda } from "./agenda.ts";
 import { findingOf, InvariantBroken, lookEveryMs } from "./checkers.ts";
 import { SeededRandom } from "./random.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { UpgradeMachine } from "../../src/shell/upgrade/machine.ts";
 import { followUpgrade } from "../../src/shell/upgrade/follow.ts";
 import { upgradePlaces } from "../../src/shell/upgrade/places.ts";
-import { detectManager, servicesOf } from "../../src/shell/upgrade/services.ts";
+import { detectManager, servicesOf } from "../../src/shell/unit/services.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "quorate-services-"));
 const tools = join(directory, "tools");

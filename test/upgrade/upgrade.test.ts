@@ -21,7 +21,7 @@ import { serveMirror } from "../../build/mirror.ts";
 import { newSeed, readSigner } from "../../build/signer.ts";
 import { CommandFailure } from "../../src/shell/exit.ts";
 import { upgradeCommand, type UpgradeOptions } from "../../src/shell/command/upgrade.ts";
-import { packageOwner } from "../../src/shell/upgrade/package-owner.ts";
+import { packageOwner } from "../../src/shell/install/package-owner.ts";
 import { upgradePlaces } from "../../src/shell/upgrade/places.ts";
 import { program, release, signer, target, UpgradeMachineFixture } from "./upgrade-fixture.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { byteString, joinBytes } from "../../bytes.ts";
 import { decodeBody, decodeHeader, opcodes, writeBytesMax, type RequestBody } from "./abi.ts";
-import { bodies, encodeRequest } from "./testing-kernel.ts";
+import { bodies, encodeRequest } from "../../../test/double/fuse-kernel.ts";
 
 function decodeWhole(bytes: Uint8Array): RequestBody | undefined {
   const header = decodeHeader(bytes);

@@ -1,7 +1,7 @@
 // Requests that change the tree (pmxcfs.md §2.2, §2.5, §2.6): each awaits `Files`, then brings the node table up to date.
 // What is removed or replaced here while it is open stays readable through its handles.
 import { errnos } from "../../libc.ts";
-import type { Outcome } from "../files.ts";
+import type { Outcome } from "../tree/files.ts";
 import type { AttributeChange, RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
 import { keepContent, resizeKept, writeKept } from "./handles.ts";

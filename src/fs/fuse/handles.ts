@@ -1,7 +1,7 @@
 // What the kernel holds open: file handles (with the copy a generated file is read from, pmxcfs.md §2.3) and directory
 // handles (with the listing that one reading of a directory goes through). Also the content of removed files that are still open.
 import { present } from "../../assert.ts";
-import type { FileStat, Files, Outcome } from "../files.ts";
+import type { FileStat, Files, Outcome } from "../tree/files.ts";
 import { errnos } from "../../libc.ts";
 import type { Node, NodeTable } from "./nodes.ts";
 

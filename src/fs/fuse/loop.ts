@@ -1,7 +1,7 @@
 // The device loop: takes requests from /dev/fuse, gives them to a session, writes its replies (engineering.md §11).
 // One asynchronous wait (SIGIO: it needs no thread, so nothing else in the process has to queue behind it), then draining
 // by bounded polling: the cost is the wake-up, not the work. It never keeps the event loop for more than DRAIN_MS.
-import type { Files } from "../files.ts";
+import type { Files } from "../tree/files.ts";
 import {
   closeFd,
   errnoName,

@@ -6,7 +6,7 @@ import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { umount2, unmountFlags } from "../../libc.ts";
 import { FuseMount } from "./mount.ts";
-import { TestingFiles } from "./testing-files.ts";
+import { TestingFiles } from "../../../test/double/fuse-files.ts";
 
 const base = mkdtempSync(join(tmpdir(), "quorate-mapping-"));
 const target = join(base, "mount");

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { umount2, unmountFlags } from "../../libc.ts";
 import { FuseMount } from "./mount.ts";
-import { TestingFiles } from "./testing-files.ts";
+import { TestingFiles } from "../../../test/double/fuse-files.ts";
 
 const base = mkdtempSync(join(tmpdir(), "quorate-fuse-"));
 const target = join(base, "mount");
@@ -205,9 +205,12 @@ mountTest("who waits for the cluster stops nobody else and can be killed", async
 });
 
 mountTest("the mount of a killed process is repaired", async () => {
-  const daemon = Bun.spawn([process.execPath, join(import.meta.dir, "testing-daemon.ts"), target], {
-    stdout: "pipe",
-  });
+  const daemon = Bun.spawn(
+    [process.execPath, join(import.meta.dir, "../../../test/double/fuse-daemon.ts"), target],
+    {
+      stdout: "pipe",
+    },
+  );
   const { value } = await daemon.stdout.getReader().read();
   expect(new TextDecoder().decode(value)).toBe("mounted\n");
   expect(await run("ls")).toBe("from-the-daemon\n");
@@ -265,7 +268,11 @@ mountTest("two mounts in one process", async () => {
 });
 
 mountTest("who may not mount is told so", async () => {
-  const command = [process.execPath, join(import.meta.dir, "testing-daemon.ts"), target];
+  const command = [
+    process.execPath,
+    join(import.meta.dir, "../../../test/double/fuse-daemon.ts"),
+    target,
+  ];
   const child = Bun.spawn(["setpriv", "--bounding-set=-sys_admin", ...command], { stdout: "pipe" });
   const out = await new Response(child.stdout).text();
   expect(out).toMatch(/^EACCES: mounting on .* is not permitted: .*CAP_SYS_ADMIN/);

@@ -14,7 +14,7 @@ import {
   unmountFlags,
 } from "../../libc.ts";
 import type { Level } from "../../world.ts";
-import type { Errno, Files, Outcome } from "../files.ts";
+import type { Errno, Files, Outcome } from "../tree/files.ts";
 import { DeviceLoop } from "./loop.ts";
 import { mountedOn } from "./mountinfo.ts";
 

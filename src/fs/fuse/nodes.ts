@@ -2,7 +2,7 @@
 // A node follows renames made through this mount; one that was removed here lives on without a path while it is open.
 // Peers change the tree at any time: a path is asked anew at every use and may be gone. Pure bookkeeping, no I/O.
 import { assert } from "../../assert.ts";
-import type { FileStat } from "../files.ts";
+import type { FileStat } from "../tree/files.ts";
 import { rootNodeid } from "./abi.ts";
 
 /** Nodes the kernel has forgotten are kept this long in number, so that st_ino stays the same when a name comes back. */

@@ -2,7 +2,7 @@
 // (owner root:www-data, times and blocks as pmxcfs.md §2.4).
 import { errnos } from "../../libc.ts";
 import type { Level } from "../../world.ts";
-import type { Files, FileStat, Outcome } from "../files.ts";
+import type { Files, FileStat, Outcome } from "../tree/files.ts";
 import type { Reply } from "./changes.ts";
 import { Handles } from "./handles.ts";
 import { NodeTable, type Node } from "./nodes.ts";

@@ -1,7 +1,7 @@
 // Requests that change nothing: names, attributes, contents, listings (pmxcfs.md §2.2–2.4). Answered at once from `Files`.
 import { bytesOf } from "../../bytes.ts";
 import { errnos } from "../../libc.ts";
-import type { Errno } from "../files.ts";
+import type { Errno } from "../tree/files.ts";
 import type { RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
 import { contentFor } from "./handles.ts";

@@ -13,7 +13,7 @@ import {
   encodeWritten,
   typeBits,
 } from "./reply.ts";
-import { readNames } from "./testing-kernel.ts";
+import { readNames } from "../../../test/double/fuse-kernel.ts";
 
 const attributes = {
   timeNs: 7,

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { errnos } from "../../libc.ts";
 import { opcodes } from "./abi.ts";
-import { TestingFiles } from "./testing-files.ts";
+import { TestingFiles } from "../../../test/double/fuse-files.ts";
 import { openDirectIo } from "./reply.ts";
 import {
   bodies,
@@ -11,7 +11,7 @@ import {
   readEntry,
   readNames,
   TestingKernel,
-} from "./testing-kernel.ts";
+} from "../../../test/double/fuse-kernel.ts";
 
 function started() {
   const files = new TestingFiles();

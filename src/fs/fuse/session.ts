@@ -3,7 +3,7 @@
 // meanwhile. It knows no descriptor and no cluster; rules of the tree (limits, quorum, modes) belong to `Files`.
 import { errnos } from "../../libc.ts";
 import type { Level } from "../../world.ts";
-import type { Files } from "../files.ts";
+import type { Files } from "../tree/files.ts";
 import {
   decodeBody,
   decodeHeader,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOf } from "../../bytes.ts";
-import type { Guest } from "../guests.ts";
+import type { Guest } from "../tree/guests.ts";
 import { clusterLogText, type LogLine } from "./clusterlog.ts";
 import { debugOfWrite, debugText } from "./debug.ts";
 import { linkTargets } from "./links.ts";

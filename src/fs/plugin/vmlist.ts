@@ -1,5 +1,5 @@
 // `.vmlist`: every guest of the cluster and the node that owns it. Spec: pmxcfs.md §3.3.
-import type { Guest } from "../guests.ts";
+import type { Guest } from "../tree/guests.ts";
 
 /** `version`: the vmlist counter of `.version`. */
 export function vmlistText(version: number, guests: ReadonlyMap<number, Guest>): string {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { advancedOfDefaults, defaultAdvanced, readAdvanced } from "./advanced.ts";
 import { deviceSettings } from "./device-settings.ts";
-import { nodeSettings, settingsOf } from "./test-device.ts";
+import { nodeSettings, settingsOf } from "../../../test/double/device-client.ts";
 
 const two = { nodeid: 1, nodes: 2 } as const;
 

@@ -1,7 +1,7 @@
 // The advanced settings of corosync-qdevice, `-S name=value,…` (qnetd.md §3.8), and the file in which a service unit of the
 // original has them. Pure: words in, values out. What has no counterpart in quorate is accepted and said, never silently dropped.
-import { decoded, malformed, type Decoded } from "../../bytes.ts";
-import { groupOf, onOff, umaskOf } from "../../dash-s.ts";
+import { success, failure, type Result } from "../../result.ts";
+import { groupOf, onOff, umaskOf } from "../../qnetd/advanced-words.ts";
 import { splitCommand } from "./command-line.ts";
 
 export interface AdvancedSettings {
@@ -130,7 +130,7 @@ export interface AdvancedResult {
 }
 
 /** Reads `name=value,…`, later ones win; empty parts are skipped. The reason begins with the original's words. */
-export function readAdvanced(text: string): Decoded<AdvancedResult> {
+export function readAdvanced(text: string): Result<AdvancedResult> {
   let settings = defaultAdvanced;
   const remarks: string[] = [];
   for (const part of text.split(",")) {
@@ -141,7 +141,7 @@ export function readAdvanced(text: string): Decoded<AdvancedResult> {
     if (!next.ok) return next;
     settings = next.value;
   }
-  return decoded({ settings, remarks });
+  return success({ settings, remarks });
 }
 
 function withAdvanced(
@@ -149,45 +149,47 @@ function withAdvanced(
   name: string,
   value: string,
   remarks: string[],
-): Decoded<AdvancedSettings> {
-  const invalid = malformed<AdvancedSettings>(`Invalid value '${value}' for option '${name}'`);
+): Result<AdvancedSettings> {
+  const invalid: Result<AdvancedSettings> = failure(
+    `Invalid value '${value}' for option '${name}'`,
+  );
   const whole = own(wholes, name);
   if (whole !== undefined) {
     const number = /^ *\d{1,15}$/.test(value) ? Number(value) : -1;
     if (number < whole.min || number > wholeMax) return invalid;
-    return decoded({ ...settings, [whole.key]: number });
+    return success({ ...settings, [whole.key]: number });
   }
   const flag = own(flags, name);
   if (flag !== undefined) {
     const isOn = onOff(value);
-    return isOn === undefined ? invalid : decoded({ ...settings, [flag]: isOn });
+    return isOn === undefined ? invalid : success({ ...settings, [flag]: isOn });
   }
   const reason = own(withoutEffect, name);
   if (reason !== undefined) {
     remarks.push(`${name} changes nothing in quorate: ${reason}`);
-    return decoded(settings);
+    return success(settings);
   }
   switch (name) {
     case "master_wins": {
       // Model net has it off.
       const isOn = value.toLowerCase() === "model" ? false : onOff(value);
-      return isOn === undefined ? invalid : decoded({ ...settings, masterWins: isOn });
+      return isOn === undefined ? invalid : success({ ...settings, masterWins: isOn });
     }
     case "local_socket_file":
-      return decoded({ ...settings, localSocketFile: value === "" ? undefined : value });
+      return success({ ...settings, localSocketFile: value === "" ? undefined : value });
     case "local_socket_umask": {
       const umask = umaskOf(value);
-      return umask === "invalid" ? invalid : decoded({ ...settings, localSocketUmask: umask });
+      return umask === "invalid" ? invalid : success({ ...settings, localSocketUmask: umask });
     }
     case "local_socket_gid":
-      return decoded({ ...settings, localSocketGid: groupOf(value) });
+      return success({ ...settings, localSocketGid: groupOf(value) });
     case "votequorum_device_name":
       if (value === "" || value.length >= deviceNameBytesMax) return invalid;
-      return decoded({ ...settings, votequorumDeviceName: value });
+      return success({ ...settings, votequorumDeviceName: value });
     case "net_nss_qnetd_cn":
-      return value === "" ? invalid : decoded({ ...settings, netNssQnetdCn: value });
+      return value === "" ? invalid : success({ ...settings, netNssQnetdCn: value });
     default:
-      return malformed(`Unknown option '${name}'`);
+      return failure(`Unknown option '${name}'`);
   }
 }
 

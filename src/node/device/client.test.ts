@@ -1,8 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { encodeMessage, type Message } from "../../qnetd/message.ts";
+import { encodeMessage, type Message } from "../../qnetd/session/message.ts";
 import { refusedRetryMs } from "./client.ts";
-import { initReply, nodeSettings, servedDevice, settingsOf, TestDevice } from "./test-device.ts";
+import {
+  initReply,
+  nodeSettings,
+  servedDevice,
+  settingsOf,
+  TestDevice,
+} from "../../../test/double/device-client.ts";
 
 const two = { nodeid: 1, nodes: 2 } as const;
 const ring = { rep: 1, seq: 9 };

@@ -2,7 +2,7 @@
 // Pure. It must never let a vote stand that the server gave for another ring, nor wait in silence where a NACK can be polled.
 import type { Core, Level, Random } from "../../world.ts";
 import type { RingId } from "../ring/events.ts";
-import type { Vote } from "../../qnetd/message.ts";
+import type { Vote } from "../../qnetd/session/message.ts";
 import { deviceSettings, type DeviceSettings } from "./device-settings.ts";
 import type {
   DeviceAction,

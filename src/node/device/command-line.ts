@@ -1,5 +1,11 @@
 // Cuts a command line into words as the original does for heuristics (qnetd.md §3.7): no shell, no expansion. Pure.
 
+export interface HeuristicsCommand {
+  readonly name: string;
+  /** The program, an absolute path, and its arguments. */
+  readonly words: readonly string[];
+}
+
 /** Words between blanks; double quotes and backslashes quote. Undefined: a quote has no end, or there is no word. */
 export function splitCommand(line: string): string[] | undefined {
   const words: string[] = [];

@@ -1,7 +1,7 @@
 // Runs the operator's heuristics commands (qnetd.md §3.7): all at once, without a shell, output thrown away. A host. The verdict is
 // pass only if all end with 0 in time, and fail as soon as one does not; what still runs then is ended, by force in the end.
 import { spawn, type ChildProcess } from "node:child_process";
-import type { HeuristicsCommand } from "./events.ts";
+import type { HeuristicsCommand } from "./command-line.ts";
 
 export interface CommandLimits {
   /** From SIGTERM to SIGKILL. */

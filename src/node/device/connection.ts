@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import type { Credentials, CredentialsResult } from "./credentials.ts";
 import type { DeviceAction, DeviceEvent } from "./events.ts";
 

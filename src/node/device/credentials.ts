@@ -2,7 +2,7 @@
 // file that the original's set-up leaves on a node. No NSS database is read. A host: it reads files.
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import { readPkcs12 } from "./pkcs12.ts";
 
 const fileBytesMax = 256 * 1024;

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadSettings } from "../load-settings.ts";
+import { loadSettings } from "../settings/load-settings.ts";
 import { systemClock } from "../../deadlines.ts";
 import { DeviceHost, realMachine } from "./device-host.ts";
 import { deviceSettings } from "./device-settings.ts";

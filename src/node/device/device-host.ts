@@ -3,7 +3,7 @@
 import type { Clock, LogAction, Random } from "../../world.ts";
 import { Deadlines } from "../../deadlines.ts";
 import { Turns } from "../../turns.ts";
-import type { NodeSettings } from "../settings.ts";
+import type { NodeSettings } from "../settings/settings.ts";
 import { deviceWarning } from "./advice.ts";
 import { DeviceClient } from "./client.ts";
 import { defaultAdvanced } from "./advanced.ts";

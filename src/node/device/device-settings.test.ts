@@ -4,7 +4,7 @@ import { deviceAdvice, deviceWarning } from "./advice.ts";
 import { defaultAdvanced } from "./advanced.ts";
 import { splitCommand } from "./command-line.ts";
 import { deviceSettings } from "./device-settings.ts";
-import { nodeSettings, settingsOf } from "./test-device.ts";
+import { nodeSettings, settingsOf } from "../../../test/double/device-client.ts";
 
 const two = { nodeid: 1, nodes: 2 } as const;
 

@@ -1,11 +1,10 @@
 // What the device client takes from corosync.conf (qnetd.md §3.1): every key with its default and range, the derived timers, and
 // the start-up checks of the original. Pure: reads settings that were read before.
 import { evaluate } from "../quorum/rules.ts";
-import type { NodeSettings } from "../settings.ts";
-import type { AlgorithmName, TieBreaker } from "../../qnetd/message.ts";
+import type { NodeSettings } from "../settings/settings.ts";
+import type { AlgorithmName, TieBreaker } from "../../qnetd/session/message.ts";
 import { defaultAdvanced, readAdvanced, type AdvancedSettings } from "./advanced.ts";
-import { splitCommand } from "./command-line.ts";
-import type { HeuristicsCommand } from "./events.ts";
+import { type HeuristicsCommand, splitCommand } from "./command-line.ts";
 
 export interface DeviceNode {
   readonly nodeid: number;

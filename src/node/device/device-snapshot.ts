@@ -1,8 +1,8 @@
 // The state of the device client as plain data, for `quorate status` and corosync-qdevice-tool (qnetd.md §5.3). Pure; it decides
 // nothing.
 import type { RingId } from "../ring/events.ts";
-import type { VoterView } from "../events.ts";
-import type { TieBreaker } from "../../qnetd/message.ts";
+import type { VoterView } from "../quorum/voter.ts";
+import type { TieBreaker } from "../../qnetd/session/message.ts";
 import { deviceWarning } from "./advice.ts";
 import type { DeviceSettings } from "./device-settings.ts";
 import type { DeviceSnapshot } from "./events.ts";

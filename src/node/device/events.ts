@@ -2,9 +2,10 @@
 // it asks of them. The client knows no socket and no votequorum: its host carries everything between them.
 import type { RingId } from "../ring/events.ts";
 import type { LogAction, TimerAction } from "../../world.ts";
-import type { VoterView } from "../events.ts";
-import type { NodeSettings } from "../settings.ts";
-import type { Heuristics } from "../../qnetd/message.ts";
+import type { VoterView } from "../quorum/voter.ts";
+import type { HeuristicsCommand } from "./command-line.ts";
+import type { NodeSettings } from "../settings/settings.ts";
+import type { Heuristics } from "../../qnetd/session/message.ts";
 import type { DeviceNode } from "./device-settings.ts";
 
 export type DeviceTimer = "connect" | "reconnect" | "heartbeat" | "castVote" | "heuristics";
@@ -88,12 +89,6 @@ export type DeviceAction =
   | { readonly kind: "endHeuristics" }
   | TimerAction<DeviceTimer>
   | LogAction;
-
-export interface HeuristicsCommand {
-  readonly name: string;
-  /** The program, an absolute path, and its arguments. */
-  readonly words: readonly string[];
-}
 
 /** For status: plain data. Times in milliseconds; undefined: never, or not now. */
 export interface DeviceSnapshot {

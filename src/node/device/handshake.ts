@@ -6,7 +6,7 @@ import {
   type ErrorName,
   type Message,
   type TlsSupport,
-} from "../../qnetd/message.ts";
+} from "../../qnetd/session/message.ts";
 import type { DeviceSettings } from "./device-settings.ts";
 
 /** Why a connection is given up. */

@@ -1,6 +1,6 @@
 // When the operator's commands are run and what their results mean (qnetd.md §3.7): at each connect and membership change, and
 // with mode `on` again and again. One run at a time; the result of a run that was overtaken is void.
-import type { Heuristics as Result } from "../../qnetd/message.ts";
+import type { Heuristics as Result } from "../../qnetd/session/message.ts";
 import type { HeuristicsSettings } from "./device-settings.ts";
 import type { DeviceAction } from "./events.ts";
 

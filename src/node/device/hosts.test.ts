@@ -7,8 +7,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import { pem as pemOf } from "../../qnetd/pki.ts";
-import { createAuthority, createIdentity } from "../../qnetd/pki-issue.ts";
+import { pem as pemOf } from "../../qnetd/pki/pki.ts";
+import { createAuthority, createIdentity } from "../../qnetd/pki/issue.ts";
 import { Commands } from "./commands.ts";
 import { Connection, isVoteServer } from "./connection.ts";
 import { CredentialStore, type CredentialsResult } from "./credentials.ts";

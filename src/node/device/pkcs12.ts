@@ -2,7 +2,7 @@
 // A host. It must never throw on bytes from outside.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { decoded, malformed, type Decoded } from "../../bytes.ts";
-import { type Pkcs12, readPkcs12 as readFile } from "../../pkcs12.ts";
+import { type Pkcs12, readPkcs12 as readFile } from "../../qnetd/pki/pkcs12.ts";
 
 export interface KeyAndCertificates {
   /** PEM, of the key in the file. */

@@ -11,8 +11,8 @@ import {
   type NodeInfo,
   type RingId as WireRing,
   type Vote,
-} from "../../qnetd/message.ts";
-import type { VoterView } from "../events.ts";
+} from "../../qnetd/session/message.ts";
+import type { VoterView } from "../quorum/voter.ts";
 import type { DeviceSettings } from "./device-settings.ts";
 import type { DeviceAction } from "./events.ts";
 import {

@@ -1,6 +1,11 @@
 // Cuts the vote server's byte stream into messages (qnetd.md §1.1): split at any byte, several at once. A client gives up on
 // what it cannot read, so there is nothing to skip; it must never hold more than one message of the allowed length.
-import { decodeMessage, headerBytes, messageKinds, type Message } from "../../qnetd/message.ts";
+import {
+  decodeMessage,
+  headerBytes,
+  messageKinds,
+  type Message,
+} from "../../qnetd/session/message.ts";
 
 export type StreamResult =
   | { readonly kind: "message"; readonly message: Message }

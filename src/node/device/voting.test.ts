@@ -1,7 +1,7 @@
 // Each of the guards alone: in the client several of them stand behind one another.
 import { describe, expect, test } from "bun:test";
 import type { DeviceAction } from "./events.ts";
-import { servedDevice } from "./test-device.ts";
+import { servedDevice } from "../../../test/double/device-client.ts";
 import { Voting } from "./voting.ts";
 
 const [old, next] = [

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { GroupEvent } from "../../world.ts";
-import { withPrefix } from "../service.ts";
-import { busSettings, OrderedBus } from "../test-bus.ts";
+import { withPrefix } from "../member/service.ts";
+import { busSettings, OrderedBus } from "../../../test/double/service-bus.ts";
 import { encodeGroupMessage, fragmentBytesMax, type GroupMessage } from "./message.ts";
 
 const group = "svgrp";

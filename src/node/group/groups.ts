@@ -9,7 +9,7 @@ import {
   type ServiceAction,
   type SyncService,
   type SyncView,
-} from "../service.ts";
+} from "../member/service.ts";
 import { Assemblies } from "./fragments.ts";
 import {
   decodeGroupMessage,

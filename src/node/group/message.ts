@@ -11,7 +11,7 @@ import {
   type Writer,
 } from "../../bytes.ts";
 import type { GroupReason } from "../../world.ts";
-import { openMessage, readHeader, serviceIds } from "../service.ts";
+import { openMessage, readHeader, serviceIds } from "../member/service.ts";
 
 export const groupNameBytesMax = 128;
 /** Largest piece of a message in one totempg message: 1 MiB less 1024, as libcpg has it (services.md §3.6). */

@@ -1,8 +1,18 @@
 // What the link core is told of corosync.conf, and which links follow from it. Spec: knet.md §2.1. Pure.
-import type { LinkSettings, NodeEntry, NodeSettings } from "../settings.ts";
+import type { LinkSettings, NodeEntry, NodeSettings } from "../settings/settings.ts";
 import { LINKS_MAX } from "./packet.ts";
-import type { LinkMode, LinkOptions } from "./peer.ts";
 import type { Overhead } from "./pmtud.ts";
+
+export type LinkMode = "passive" | "active" | "rr";
+
+export interface LinkOptions {
+  readonly settings: LinkSettings;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly overhead: Overhead;
+  readonly pmtudIntervalMs: number;
+  readonly fixedMtu: number;
+}
 
 /** Opens compressed user data: at most 65536 bytes and slack; or a clause that says why it cannot (§5). */
 export type Inflate = (method: number, bytes: Uint8Array) => Uint8Array | string;

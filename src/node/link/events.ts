@@ -1,5 +1,5 @@
 // The alphabet of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
-// Packets here are clear: the host (src/node/thread.ts) seals and opens them.
+// Packets here are clear: the host (src/node/thread/thread.ts) seals and opens them.
 import type { LogAction, TimerAction } from "../../world.ts";
 import type { LinksConfiguration } from "./configuration.ts";
 

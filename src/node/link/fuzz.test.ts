@@ -4,10 +4,10 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import golden from "../../../test/golden/knet-vectors.json";
 import type { LinksAction, LinksEvent } from "./events.ts";
-import { inflate } from "./inflate.ts";
+import { inflate } from "../compression/inflate.ts";
 import { Links } from "./links.ts";
 
-import { Testbed, addressOf, totemMessage } from "./testbed.ts";
+import { Testbed, addressOf, totemMessage } from "../../../test/double/link-network.ts";
 
 const frames = golden.vectors.map((vector) =>
   Buffer.from("plaintext" in vector && vector.plaintext ? vector.plaintext : vector.wire, "hex"),

@@ -1,7 +1,13 @@
 // Two and more link cores on a virtual clock: heartbeats, data, faults. Spec: knet.md §1.5–§2.6.
 import { describe, expect, test } from "bun:test";
 import { decodePacket } from "./packet.ts";
-import { Testbed, addressOf, linkSettings, nodeEntries, totemMessage } from "./testbed.ts";
+import {
+  Testbed,
+  addressOf,
+  linkSettings,
+  nodeEntries,
+  totemMessage,
+} from "../../../test/double/link-network.ts";
 
 function pair(setup: ConstructorParameters<typeof Testbed>[0] = {}): Testbed {
   const bed = new Testbed(setup);

@@ -22,7 +22,8 @@ import {
   targetOf,
 } from "./packet.ts";
 import { type DropReason, Drops } from "./drops.ts";
-import { type LinkOptions, Peer, PeerLink } from "./peer.ts";
+import type { LinkOptions } from "./configuration.ts";
+import { Peer, PeerLink } from "./peer.ts";
 import { type SearchStep, dataMtuFloor } from "./pmtud.ts";
 
 export const TICK_MS = 200;

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import type { CryptoSettings } from "../settings.ts";
+import type { CryptoSettings } from "../settings/settings.ts";
 import { isOpened, mismatch } from "./mismatch.ts";
 import { encodePacket, encodeTime } from "./packet.ts";
-import { Seal } from "./seal.ts";
+import { Seal } from "../thread/seal.ts";
 
 const key = new Uint8Array(256).map((_, at) => at);
 const none: CryptoSettings = { cipher: "none", hash: "none", key: new Uint8Array(0) };

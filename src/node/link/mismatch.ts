@@ -1,7 +1,7 @@
 // What a datagram shows that our key and crypto settings do not open (knet.md §3). Host code, for a sentence now and then.
-import type { CipherName, CryptoSettings, HashName } from "../settings.ts";
+import type { CipherName, CryptoSettings, HashName } from "../settings/settings.ts";
 import { decodePacket, isPacketHead } from "./packet.ts";
-import { Seal } from "./seal.ts";
+import { Seal } from "../thread/seal.ts";
 
 const ciphers: readonly CipherName[] = ["aes256", "aes192", "aes128", "none"];
 const hashes: readonly HashName[] = ["sha256", "sha1", "sha512", "sha384", "md5"];

@@ -1,6 +1,6 @@
 // The addresses of our own that links are bound to, and those among them that this machine does not have (yet). Host code.
 import { networkInterfaces } from "node:os";
-import type { LinkSettings, NodeEntry } from "../settings.ts";
+import type { LinkSettings, NodeEntry } from "../settings/settings.ts";
 import { canonicalAddress } from "./address.ts";
 
 /** One socket's place. */

@@ -1,23 +1,13 @@
 // One remote host and its links as we see them: which links are usable and which of them carry the next message.
 // Spec: knet.md §2.5 (reachable), §2.6 (link_mode). Pure state; links.ts drives it.
-import type { LinkSettings } from "../settings.ts";
+import type { LinkSettings } from "../settings/settings.ts";
+import type { LinkMode, LinkOptions } from "./configuration.ts";
 import { canonicalAddress, isIpv6 } from "./address.ts";
 import type { LinkSnapshot } from "./events.ts";
 import { Heartbeat } from "./latency.ts";
 import { type PingPacket, decodeTime } from "./packet.ts";
-import { type Overhead, PathMtu } from "./pmtud.ts";
+import { PathMtu } from "./pmtud.ts";
 import { Window } from "./window.ts";
-
-export type LinkMode = "passive" | "active" | "rr";
-
-export interface LinkOptions {
-  readonly settings: LinkSettings;
-  readonly localAddress: string;
-  readonly remoteAddress: string;
-  readonly overhead: Overhead;
-  readonly pmtudIntervalMs: number;
-  readonly fixedMtu: number;
-}
 
 export class PeerLink {
   readonly number: number;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { decodePacket } from "./packet.ts";
 import { type Overhead, PathMtu, dataMtu, dataMtuFloor, sealedBytes } from "./pmtud.ts";
-import { Testbed, totemMessage } from "./testbed.ts";
+import { Testbed, totemMessage } from "../../../test/double/link-network.ts";
 
 const clear: Overhead = { cipher: false, hashBytes: 0 };
 const aesSha256: Overhead = { cipher: true, hashBytes: 32 };

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { DataPacket } from "./packet.ts";
-import { totemMessage } from "./testbed.ts";
+import { totemMessage } from "../../../test/double/link-network.ts";
 import { AHEAD_MAX, ASSEMBLIES_MAX, BEHIND_MAX, Window } from "./window.ts";
 
 const silenceMs = 2000;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { byteStringOfText } from "../../bytes.ts";
-import type { ServiceAction } from "../service.ts";
+import type { ServiceAction } from "../member/service.ts";
 import {
   ConfigurationService,
   decodeCfgMessage,

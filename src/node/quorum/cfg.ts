@@ -2,8 +2,8 @@
 // down, everybody is to read its file again, a node is to end at once, a new key is taken up in two phases (knet.md §3.5).
 // Reloading itself is the host's work.
 import { byteString, bytesOf, decoded, malformed, Reader, type Decoded } from "../../bytes.ts";
-import { log, openMessage, readHeader, serviceIds, withPrefix } from "../service.ts";
-import type { ServiceAction } from "../service.ts";
+import { log, openMessage, readHeader, serviceIds, withPrefix } from "../member/service.ts";
+import type { ServiceAction } from "../member/service.ts";
 
 const reasonBytesMax = 256;
 const functions = { killNode: 1, shutdown: 2, reload: 3, cryptoReconfig: 4 } as const;

@@ -9,7 +9,7 @@ import {
   Writer,
   type Decoded,
 } from "../../bytes.ts";
-import { openMessage, readHeader, serviceIds } from "../service.ts";
+import { openMessage, readHeader, serviceIds } from "../member/service.ts";
 
 export type MapReason = "sync" | "newConfigVersion";
 

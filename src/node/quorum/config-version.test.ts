@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { ServiceAction } from "../service.ts";
-import { busSettings, OrderedBus } from "../test-bus.ts";
+import type { ServiceAction } from "../member/service.ts";
+import { busSettings, OrderedBus } from "../../../test/double/service-bus.ts";
 import {
   configVersionItem,
   configVersionOf,

@@ -14,7 +14,7 @@ import {
   type ServiceAction,
   type SyncService,
   type SyncView,
-} from "../service.ts";
+} from "../member/service.ts";
 
 export class ConfigVersion implements SyncService {
   readonly id = serviceIds.configMap;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import type { ServiceAction } from "../service.ts";
+import type { ServiceAction } from "../member/service.ts";
 import { present } from "../../assert.ts";
-import type { OrderedBus } from "../test-bus.ts";
+import type { OrderedBus } from "../../../test/double/service-bus.ts";
 import type { Device, DeviceAnswer, DeviceCall } from "./device.ts";
 import { voterFlags } from "./message.ts";
-import { cluster, device, kill, withDevice } from "./test-clusters.ts";
+import { cluster, device, kill, withDevice } from "../../../test/double/vote-clusters.ts";
 
 function use(
   bus: OrderedBus,

@@ -6,7 +6,7 @@ import {
   type ServiceAction,
   type SyncService,
   type SyncView,
-} from "../service.ts";
+} from "../member/service.ts";
 
 export class Membership implements SyncService {
   readonly id = serviceIds.quorum;

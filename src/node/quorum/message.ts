@@ -1,7 +1,7 @@
 // votequorum on the wire (services.md §1.6): a node's votes, changes by the operator, the name of the quorum device. Pure.
 // Tail padding is sent as zero and never read.
 import { byteString, bytesOf, decoded, malformed, Reader, type Decoded } from "../../bytes.ts";
-import { openMessage, readHeader, serviceIds } from "../service.ts";
+import { openMessage, readHeader, serviceIds } from "../member/service.ts";
 
 /** Flag bits of a nodeinfo. */
 export const voterFlags = {

@@ -1,6 +1,6 @@
 // What an operator may ask about votes (services.md §4.11): the checks before a change is sent, and the answer once it is
 // delivered. A refused change is never sent; a refusal says why and what would be accepted.
-import type { ServiceAction } from "../service.ts";
+import type { ServiceAction } from "../member/service.ts";
 import { calculate, type Ledger } from "./ledger.ts";
 import { reconfigureParams, type VoteMessage } from "./message.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { busSettings } from "../test-bus.ts";
-import type { QuorumSettings } from "../settings.ts";
+import { busSettings } from "../../../test/double/service-bus.ts";
+import type { QuorumSettings } from "../settings/settings.ts";
 import { evaluate, parseTieBreaker } from "./rules.ts";
 
 type Nodes = number | Readonly<Record<number, number>>;

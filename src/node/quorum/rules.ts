@@ -1,7 +1,7 @@
 // How corosync.conf decides about votes (services.md §4.9): own votes, expected votes and the modes in force, at start and
 // again after each change of the file. Pure; refusals at start are readSettings' work, what remains here is switched off.
 import type { Level } from "../../world.ts";
-import type { NodeSettings } from "../settings.ts";
+import type { NodeSettings } from "../settings/settings.ts";
 
 /** PROCESSOR_COUNT_MAX. */
 const nodesMax = 384;

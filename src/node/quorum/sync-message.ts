@@ -2,7 +2,7 @@
 // without a service part. Pure.
 import { decoded, malformed, Reader, type Decoded } from "../../bytes.ts";
 import type { RingId } from "../ring/events.ts";
-import { openMessage, readHeader, readRingId } from "../service.ts";
+import { openMessage, readHeader, readRingId } from "../member/service.ts";
 
 export const serviceEntriesMax = 128;
 const barrierBytes = 32;

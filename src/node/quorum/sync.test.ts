@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { RingId } from "../ring/events.ts";
-import { withPrefix, type ServiceAction, type SyncService } from "../service.ts";
+import { withPrefix, type ServiceAction, type SyncService } from "../member/service.ts";
 import { decodeSyncMessage, encodeSyncMessage, type SyncMessage } from "./sync-message.ts";
 import { Sync } from "./sync.ts";
 

@@ -12,7 +12,7 @@ import {
   type ServiceAction,
   type SyncService,
   type SyncView,
-} from "../service.ts";
+} from "../member/service.ts";
 
 type Phase = "idle" | "build" | "process" | "barrier";
 

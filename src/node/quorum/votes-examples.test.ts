@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { busSettings, OrderedBus } from "../test-bus.ts";
+import { busSettings, OrderedBus } from "../../../test/double/service-bus.ts";
 import {
   cluster,
   device,
@@ -9,8 +9,8 @@ import {
   lmsAfter,
   pollDevice,
   withDevice,
-} from "./test-clusters.ts";
-import type { QuorumView } from "../events.ts";
+} from "../../../test/double/vote-clusters.ts";
+import type { QuorumView } from "../member/events.ts";
 
 interface Row {
   readonly situation: string;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import type { QuorumView } from "../events.ts";
-import { withPrefix, type ServiceAction } from "../service.ts";
-import { busSettings, OrderedBus, type BusNode } from "../test-bus.ts";
+import type { QuorumView } from "../member/events.ts";
+import { withPrefix, type ServiceAction } from "../member/service.ts";
+import { busSettings, OrderedBus, type BusNode } from "../../../test/double/service-bus.ts";
 import {
   decodeVoteMessage,
   encodeVoteMessage,
@@ -9,7 +9,7 @@ import {
   type NodeInfo,
   type VoteMessage,
 } from "./message.ts";
-import { cluster, expected, kill } from "./test-clusters.ts";
+import { cluster, expected, kill } from "../../../test/double/vote-clusters.ts";
 import { Votes } from "./votes.ts";
 
 /** A message of a node that is not on the bus, put into the order by hand. */

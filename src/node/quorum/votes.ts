@@ -1,8 +1,8 @@
 // votequorum (services.md §4): the votes of every node as its owner states them, the quorum they make, and what the operator
 // may change while the cluster runs. A change takes effect when its message is delivered, the same moment on every node.
-import type { MemberAction, QuorumView } from "../events.ts";
+import type { MemberAction, QuorumView } from "../member/events.ts";
 import type { RingId } from "../ring/events.ts";
-import type { NodeSettings } from "../settings.ts";
+import type { NodeSettings } from "../settings/settings.ts";
 import {
   log,
   serviceIds,
@@ -11,7 +11,7 @@ import {
   type ServiceTimer,
   type SyncService,
   type SyncView,
-} from "../service.ts";
+} from "../member/service.ts";
 import { Device, type DeviceCall } from "./device.ts";
 import { hasFlag, recalculate, setFlag, setWaiting, type Ledger, type Voter } from "./ledger.ts";
 import { listText } from "./membership.ts";

@@ -1,7 +1,7 @@
 // Delivery (totem.md §2.5, §3.8): stored mcasts go up in agreed order as soon as nothing is missing before them. What a ring change
 // has put in order (old messages, transitional configuration, what lies behind holes, regular configuration) stands in
 // `upward` and goes first. It must never hand up a message twice, nor anything of the new ring before its configuration.
-import { serialDistance, serialPlus } from "../../serial.ts";
+import { serialDistance, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";
 import { mcastHeaderBytes } from "./message.ts";
 import { decodePacket } from "./packing.ts";

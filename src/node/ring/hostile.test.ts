@@ -1,10 +1,14 @@
 // A ring member that is fed spoiled copies of its own ring's frames: right ring ids, right sequence numbers, wrong everything
 // else. Nothing may break an invariant, and when it is over all nodes must find together again.
 import { expect, test } from "bun:test";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import { decodeMessage, encodeMessage, nodesMax, type TotemMessage } from "./message.ts";
 import { windowMax } from "./queue.ts";
-import { defaultTuning, TestNetwork, type SeededRandom } from "./test-network.ts";
+import {
+  defaultTuning,
+  TestNetwork,
+  type SeededRandom,
+} from "../../../test/double/ring-network.ts";
 
 // A token that announces messages nobody has is outlived by FAILED TO RECEIVE: after few rotations here, since they are held.
 const tuning = {

@@ -1,7 +1,7 @@
 // A new ring is installed (totem.md §3.7, "Enter OPERATIONAL"): what RECOVERY brought is unwrapped, the old ring's messages are
 // lined up around the transitional configuration, then comes the regular one. This order is what extended virtual synchrony
 // promises and must never change.
-import { serialBefore, serialPlus } from "../../serial.ts";
+import { serialBefore, serialPlus } from "./serial.ts";
 import { lineUpOldAgreed, lineUpOldRest } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
 import { decodeMessage, encapsulations, mcastHeaderBytes } from "./message.ts";

@@ -3,7 +3,6 @@
 // lengths, the member index of a commit token and ring sequence numbers are judged here.
 import { decoded, malformed, Reader, Writer, type Decoded } from "../../bytes.ts";
 import type { RingId } from "./events.ts";
-import { ringSeqReason } from "./sequence.ts";
 
 export const totemMagic = 0xc070;
 const totemMagicForeign = 0x70c0;
@@ -466,4 +465,13 @@ export function writeMcastHeader(bytes: Uint8Array, mcast: Omit<Mcast, "kind" | 
   view.setUint32(33, Math.floor(mcast.ring.seq / 0x1_0000_0000), true);
   view.setUint32(37, mcast.unused, true);
   view.setUint32(41, mcast.guarantee, true);
+}
+
+/** For the operator of node `from`; also true when somebody else speaks in its name. */
+export function ringSeqReason(type: string, from: number, seq: number): string {
+  return (
+    `Received ${type} message of node ${from} names ring sequence 0x${seq.toString(16)}, which no ring can have reached...  ignoring. ` +
+    `It is forged, or what that node has stored is damaged: stop its cluster service, remove ringid_${from} ` +
+    "(in /var/lib/corosync), and start it again."
+  );
 }

@@ -1,7 +1,7 @@
 // The sort queue (totem.md §3.1, §3.4): the mcasts of one ring by sequence number, in a fixed window above the highest number
 // released. It must never hold a message outside that window: a slot is a sequence number modulo the window.
 import { assert } from "../../assert.ts";
-import { serialAtMost, serialBefore, serialDistance, serialPlus } from "../../serial.ts";
+import { serialAtMost, serialBefore, serialDistance, serialPlus } from "./serial.ts";
 
 /** QUEUE_RTR_ITEMS_SIZE_MAX. */
 export const windowMax = 16_384;

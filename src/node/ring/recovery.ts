@@ -1,6 +1,6 @@
 // RECOVERY: members that come from one old ring bring each other's messages up to date before the new ring is used (totem.md
 // §3.7). Old messages travel wrapped in new ones. A node must stay here until the token has shown twice that all have them.
-import { serialAtMost, serialBefore, serialDistance, serialMin, serialPlus } from "../../serial.ts";
+import { serialAtMost, serialBefore, serialDistance, serialMin, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";
 import { enterOperational } from "./install.ts";
 import { encodeMessage, type CommitEntry, type CommitToken, type Token } from "./message.ts";

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { decodeMessage, encodeMessage } from "./message.ts";
-import { defaultTuning, TestNetwork, testMessage, type TestNode } from "./test-network.ts";
+import {
+  defaultTuning,
+  TestNetwork,
+  testMessage,
+  type TestNode,
+} from "../../../test/double/ring-network.ts";
 
 /** Every pair of nodes delivered what they share in one order; nobody delivered anything twice or broken. */
 function expectOneOrder(nodes: readonly TestNode[]): void {

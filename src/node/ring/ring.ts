@@ -10,7 +10,7 @@
 //
 // It must never touch a socket, a clock or a file: `persistRing` precedes what depends on it, time comes with each event.
 import type { Core } from "../../world.ts";
-import type { TotemTuning } from "../settings.ts";
+import type { TotemTuning } from "../settings/settings.ts";
 import { commitTokenArrived } from "./commit.ts";
 import { deliverAgreed } from "./deliver.ts";
 import type {

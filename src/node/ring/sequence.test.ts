@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { encodeMessage, type TotemMessage } from "./message.ts";
 import { ringSeqPlausibleMax } from "./sequence.ts";
 import { freshReason } from "./state.ts";
-import { TestNetwork } from "./test-network.ts";
+import { TestNetwork } from "../../../test/double/ring-network.ts";
 
 const body = new Uint8Array(0);
 const head = { nodeid: 3, target: 0, from: 3 } as const;

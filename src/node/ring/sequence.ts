@@ -1,6 +1,6 @@
 // How far the ring sequence of a message is believed (totem.md §3.5, §3.6, §3.12). It is stored by whoever forms a ring with it and
 // only ever grows, so one forged or damaged number must not lead to where no ring can follow.
-import type { TotemMessage } from "./message.ts";
+import { ringSeqReason, type TotemMessage } from "./message.ts";
 
 /** Four a ring: a thousand rings a second for 35 years. A stored sequence above it is no ring's. */
 export const ringSeqPlausibleMax = 2 ** 42;
@@ -42,13 +42,4 @@ function namedRingSeq(
       return undefined;
   }
   return message satisfies never;
-}
-
-/** For the operator of node `from`; also true when somebody else speaks in its name. */
-export function ringSeqReason(type: string, from: number, seq: number): string {
-  return (
-    `Received ${type} message of node ${from} names ring sequence 0x${seq.toString(16)}, which no ring can have reached...  ignoring. ` +
-    `It is forged, or what that node has stored is damaged: stop its cluster service, remove ringid_${from} ` +
-    "(in /var/lib/corosync), and start it again."
-  );
 }

@@ -2,7 +2,7 @@
 // belongs to `installed`, the last ring that became OPERATIONAL; it keeps its aru through COMMIT and RECOVERY, so an attempt
 // that fails needs nothing restored. Nothing here may depend on a handler.
 import type { Level, Random } from "../../world.ts";
-import type { TotemTuning } from "../settings.ts";
+import type { TotemTuning } from "../settings/settings.ts";
 import { Assembly } from "./assembly.ts";
 import type { Refusal, RingAction, RingCounters, RingId, RingTimer } from "./events.ts";
 import { encodeMessage } from "./message.ts";

@@ -1,14 +1,14 @@
 // Rings under random faults: kills, restarts, partitions, loss and load, then the promises of extended virtual synchrony are
 // checked on what every node saw. QUORATE_TORTURE=N runs N seeds.
 import { expect, test } from "bun:test";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import {
   defaultTuning,
   TestNetwork,
   type Configured,
   type Seen,
   type TestNode,
-} from "./test-network.ts";
+} from "../../../test/double/ring-network.ts";
 
 interface Epoch {
   readonly ring: string;

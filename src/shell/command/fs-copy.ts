@@ -3,11 +3,11 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { byteString, byteStringOfText, bytesOf } from "../../bytes.ts";
-import { fileBytesMax } from "../../fs/rules.ts";
-import { reasonOf } from "../../reason.ts";
-import { type ListedEntry, type NodeClient, NodeRefusal } from "../client.ts";
+import { fileBytesMax } from "../../fs/tree/rules.ts";
+import { reasonOf } from "../../result.ts";
+import { type ListedEntry, type NodeClient, NodeRefusal } from "../api/client.ts";
 import { CommandFailure, exitUsage } from "../exit.ts";
-import { pathOfText, textOfPath } from "../path-text.ts";
+import { pathOfText, textOfPath } from "../api/path-text.ts";
 
 export interface Below {
   readonly entry: ListedEntry;

@@ -4,8 +4,8 @@ import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import { networkInterfaces, userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { reasonOf } from "../../reason.ts";
-import { isAnswered } from "../api-socket.ts";
+import { reasonOf } from "../../result.ts";
+import { isAnswered } from "../api/api-socket.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { directoriesOf, findManager, type Manager } from "../install/service-manager.ts";
 import { firstLook } from "../install/first-look.ts";
@@ -18,12 +18,12 @@ import {
 } from "../install/record.ts";
 import { findRivals, rivalUnits } from "../install/rivals.ts";
 import { installExits, isThere, linkTarget, Steps } from "../install/steps.ts";
-import { linkNames } from "../link-names.ts";
+import { linkNames } from "../tool/link-names.ts";
 import { type Role, roles } from "../upgrade/events.ts";
-import { packageOwner } from "../upgrade/package-owner.ts";
+import { packageOwner } from "../install/package-owner.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
-import { run, serviceName } from "../upgrade/services.ts";
-import { serverUser, unitText } from "../upgrade/unit-text.ts";
+import { run, serviceName } from "../unit/services.ts";
+import { serverUser, unitText } from "../unit/unit-text.ts";
 
 const askMsMax = 15_000;
 const runsMsMax = 60_000;

@@ -1,10 +1,10 @@
 // `quorate qdevice`: set up the cluster's quorum device with an invitation or with certificates, remove it, say how it stands. One
 // node is asked; all nodes follow. Nothing is changed before every check is good.
-import { createRequest } from "../../qnetd/pki-issue.ts";
-import { decodeToken, isAddress, looksLikeToken } from "../../qnetd/enrolment-token.ts";
-import type { Decoded } from "../../bytes.ts";
+import { createRequest } from "../../qnetd/pki/issue.ts";
+import { decodeToken, isAddress, looksLikeToken } from "../../qnetd/enrol/enrolment-token.ts";
+import type { Result } from "../../result.ts";
 import { deviceWarning } from "../../node/device/advice.ts";
-import { NodeClient } from "../client.ts";
+import { NodeClient } from "../api/client.ts";
 import {
   clusterState,
   type ClusterState,
@@ -19,7 +19,7 @@ import {
   uninstall,
   untilGone,
   untilVotes,
-} from "../device-setup.ts";
+} from "../qdevice/device-setup.ts";
 import {
   checkedIdentity,
   type ClusterIdentity,
@@ -27,14 +27,14 @@ import {
   identityOfFiles,
   treeAuthority,
   treeIdentity,
-} from "../device-identity.ts";
-import { enrol } from "../enrol.ts";
+} from "../qdevice/device-identity.ts";
+import { enrol } from "../qdevice/enrol.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
-import { probeVoteServer } from "../probe.ts";
-import { readSecret } from "../secret.ts";
-import type { NodeStatus } from "../status.ts";
-import { table } from "../table.ts";
+import { probeVoteServer } from "../qdevice/probe.ts";
+import { readSecret } from "../cli/secret.ts";
+import type { NodeStatus } from "../api/status.ts";
+import { table } from "../cli/text-table.ts";
 
 const portDefault = 5403;
 
@@ -318,7 +318,7 @@ function failOn(obstacles: readonly Obstacle[]): void {
   throw new CommandFailure(obstacles.map(obstacleText).join("; "));
 }
 
-function orFail<T>(outcome: Decoded<T>, what: string): T {
+function orFail<T>(outcome: Result<T>, what: string): T {
   if (outcome.ok) return outcome.value;
   throw new CommandFailure(`${what}: ${outcome.reason}`);
 }

@@ -1,8 +1,8 @@
 // What helps a vote server that has no usable certificates: one sentence for its log, its status and its commands.
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { closedAbove } from "../closed-directory.ts";
-import type { CertificateStore } from "../../qnetd/store.ts";
+import { closedAbove } from "../daemon/closed-directory.ts";
+import type { CertificateStore } from "../../qnetd/pki/store.ts";
 
 /** `root`: of the command's --root, "" for none; `uid`: of the server's process. */
 export function storeAdvice(store: CertificateStore, root: string, uid: number): string {

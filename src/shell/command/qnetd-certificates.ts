@@ -1,11 +1,11 @@
 // `quorate qnetd certificates`: what the vote server's certificates need, renewal of its own, and the take-over of an original
 // server's by PKCS#12 files. The original's own words are `corosync-qnetd-certutil`.
 import { existsSync } from "node:fs";
-import { importNss, importPkcs12 } from "../../qnetd/store-nss.ts";
-import { CertificateStore } from "../../qnetd/store.ts";
-import type { Decoded } from "../../bytes.ts";
+import { importNss, importPkcs12 } from "../../qnetd/pki/store-nss.ts";
+import { CertificateStore } from "../../qnetd/pki/store.ts";
+import type { Result } from "../../result.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
-import { printable } from "../table.ts";
+import { printable } from "../cli/text-table.ts";
 import { certificateTable } from "./qnetd-status.ts";
 
 export interface QnetdCertificatesOptions {
@@ -92,6 +92,6 @@ async function takeOver(
   return exitOk;
 }
 
-function orFail(done: Decoded<unknown>, what: string): void {
+function orFail(done: Result<unknown>, what: string): void {
   if (!done.ok) throw new CommandFailure(`${what}: ${done.reason}`);
 }

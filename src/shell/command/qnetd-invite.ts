@@ -12,15 +12,15 @@ import {
   isAddress,
   isClusterName,
   secretBytes,
-} from "../../qnetd/enrolment-token.ts";
-import { lifetimeMsDefault, lifetimeMsMax, type Invite } from "../../qnetd/enrolment.ts";
-import { hashOf, InviteStore, layoutOf } from "../../qnetd/enrolment-invites.ts";
-import type { AdvancedSettings } from "../../qnetd/configuration.ts";
-import { askTool } from "../../qnetd/tool-socket.ts";
-import { CertificateStore } from "../../qnetd/store.ts";
+} from "../../qnetd/enrol/enrolment-token.ts";
+import { lifetimeMsDefault, lifetimeMsMax, type Invite } from "../../qnetd/enrol/enrolment.ts";
+import { hashOf, InviteStore, layoutOf } from "../../qnetd/enrol/enrolment-invites.ts";
+import type { AdvancedSettings } from "../../qnetd/server/configuration.ts";
+import { askTool } from "../../qnetd/tool/tool-socket.ts";
+import { CertificateStore } from "../../qnetd/pki/store.ts";
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
-import { table } from "../table.ts";
-import type { QnetdStatus } from "./qnetd.ts";
+import { table } from "../cli/text-table.ts";
+import type { QnetdStatus } from "../daemon/qnetd.ts";
 
 const portDefault = 5403;
 const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;

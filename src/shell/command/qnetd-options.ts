@@ -1,14 +1,14 @@
 // The command line of `corosync-qnetd` (qnetd.md §5.1): options, complaints and exit codes of the original.
-import { onOff } from "../../dash-s.ts";
+import { onOff } from "../../qnetd/advanced-words.ts";
 import {
   type AdvancedSettings,
   defaultAdvancedSettings,
   tlsMode,
   type VoteServerConfiguration,
   withAdvancedSetting,
-} from "../../qnetd/configuration.ts";
-import { algorithms, messageNames } from "../../qnetd/message.ts";
-import { getopt } from "./getopt.ts";
+} from "../../qnetd/server/configuration.ts";
+import { algorithms, messageNames } from "../../qnetd/session/message.ts";
+import { getopt } from "../tool/getopt.ts";
 
 const name = "corosync-qnetd";
 const portDefault = 5403;

@@ -1,17 +1,17 @@
 // `quorate qnetd status`: clusters, nodes, votes, who was last heard when, and why each vote is what it is, in a sentence (issue 3);
 // certificates and what they need. Asks the daemon's local socket; an original daemon can only be asked with corosync-qnetd-tool.
-import { askTool } from "../../qnetd/tool-socket.ts";
-import type { AbsentCluster } from "../../qnetd/known-clusters.ts";
-import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/snapshot.ts";
-import type { CertificateState } from "../../qnetd/store.ts";
+import { askTool } from "../../qnetd/tool/tool-socket.ts";
+import type { AbsentCluster } from "../../qnetd/session/known-clusters.ts";
+import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/session/snapshot.ts";
+import type { CertificateState } from "../../qnetd/pki/store.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
-import { absentClusterText, absentText, headline, newsOf } from "../qnetd-headline.ts";
-import { serviceHint } from "../service-hint.ts";
-import { statusJson } from "../qnetd-status-json.ts";
-import { plainAddress, plural, printable, table } from "../table.ts";
+import { absentClusterText, absentText, headline, newsOf } from "../page/qnetd-headline.ts";
+import { serviceHint } from "../install/service-hint.ts";
+import { statusJson } from "../page/qnetd-status-json.ts";
+import { plainAddress, plural, printable, table } from "../cli/text-table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
-import { watched, type WatchOptions } from "../watch.ts";
-import type { QnetdStatus } from "./qnetd.ts";
+import { watched, type WatchOptions } from "../cli/watch.ts";
+import type { QnetdStatus } from "../daemon/qnetd.ts";
 
 export interface QnetdStatusOptions extends WatchOptions {
   /** The daemon's local socket. */

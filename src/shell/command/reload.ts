@@ -1,6 +1,6 @@
 // `quorate reload`: all nodes of the cluster read their corosync.conf again, unmodified corosync nodes included; what changed on
 // this one, and what waits for a restart.
-import { NodeClient } from "../client.ts";
+import { NodeClient } from "../api/client.ts";
 import { exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 

@@ -9,7 +9,7 @@ import { drive } from "../upgrade/driver.ts";
 import { UpgradeMachine } from "../upgrade/machine.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import { factsOf, socketsBelow } from "../upgrade/running.ts";
-import { detectManager, type ManagerKind, servicesOf } from "../upgrade/services.ts";
+import { detectManager, type ManagerKind, servicesOf } from "../unit/services.ts";
 import { upgradeLine } from "../upgrade/upgrade-line.ts";
 
 export interface RescueOptions {

@@ -1,12 +1,12 @@
 // `quorate status`: the node, its votes, its ring and its tree on one screen; --json for scripts, --watch to follow.
-import { NodeClient } from "../client.ts";
+import { NodeClient } from "../api/client.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
-import { serviceHint } from "../service-hint.ts";
-import type { NodeStatus } from "../status.ts";
-import { table } from "../table.ts";
+import { serviceHint } from "../install/service-hint.ts";
+import type { NodeStatus } from "../api/status.ts";
+import { table } from "../cli/text-table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
-import { watched, type WatchOptions } from "../watch.ts";
+import { watched, type WatchOptions } from "../cli/watch.ts";
 
 export interface StatusOptions extends WatchOptions {
   readonly root: string;

@@ -3,7 +3,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname } from "node:path";
-import { NodeClient } from "../client.ts";
+import { NodeClient } from "../api/client.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk, exitUsage } from "../exit.ts";
 import { dataOf, managerOf, tracesOf } from "../install/service-manager.ts";
 import {
@@ -13,10 +13,10 @@ import {
   readInstalled,
 } from "../install/record.ts";
 import { isThere, linkTarget, Steps } from "../install/steps.ts";
-import { linkNames } from "../link-names.ts";
+import { linkNames } from "../tool/link-names.ts";
 import { nodePaths } from "../paths.ts";
-import type { NodeStatus } from "../status.ts";
-import { run } from "../upgrade/services.ts";
+import type { NodeStatus } from "../api/status.ts";
+import { run } from "../unit/services.ts";
 
 const askMsMax = 15_000;
 const answerBytesMax = 64;

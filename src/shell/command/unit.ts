@@ -2,9 +2,9 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
-import { detectManager } from "../upgrade/services.ts";
+import { detectManager } from "../unit/services.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
-import { type UnitForm, unitText } from "../upgrade/unit-text.ts";
+import { type UnitForm, unitText } from "../unit/unit-text.ts";
 
 export interface UnitCommandOptions {
   readonly service: string;

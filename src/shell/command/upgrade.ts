@@ -3,7 +3,7 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { closeFd, errnoName, errnos, lockFile } from "../../libc.ts";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import { CommandFailure } from "../exit.ts";
 import {
   fetchExecutable,
@@ -21,15 +21,15 @@ import {
   type Patience,
   type UpgradeEvent,
 } from "../upgrade/events.ts";
-import { type Progress, stderrProgress } from "../progress.ts";
+import { type Progress, stderrProgress } from "../cli/progress.ts";
 import { upgradeExits } from "../upgrade/exits.ts";
 import { followUpgrade } from "../upgrade/follow.ts";
 import { nodeRefusal, serverRefusal } from "../upgrade/health.ts";
 import { fileHash, UpgradeMachine } from "../upgrade/machine.ts";
-import { packageOwner } from "../upgrade/package-owner.ts";
+import { packageOwner } from "../install/package-owner.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import { runningNode, runningServer, socketsBelow } from "../upgrade/running.ts";
-import { detectManager, type ManagerKind, servicesOf } from "../upgrade/services.ts";
+import { detectManager, type ManagerKind, servicesOf } from "../unit/services.ts";
 import { testStaged } from "../upgrade/staged.ts";
 import { keyOfWord } from "../release/key-word.ts";
 import { compareVersions, isVersion } from "../release/manifest.ts";

@@ -2,7 +2,7 @@
 // hash it knows, on machines without openssl 3 and minisign (engineering.md §13 I8); a person may ask it of anything.
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { digestOf } from "../release/digest.ts";
 import { type Digest, type Manifest, manifestBytesMax } from "../release/manifest.ts";

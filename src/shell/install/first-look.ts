@@ -1,7 +1,7 @@
 // What an installation must have seen before it says that all is well: what the service that it started says of itself.
 import * as v from "valibot";
-import { askTool } from "../../qnetd/tool-socket.ts";
-import { NodeClient } from "../client.ts";
+import { askTool } from "../../qnetd/tool/tool-socket.ts";
+import { NodeClient } from "../api/client.ts";
 import { CommandFailure } from "../exit.ts";
 import type { Role } from "../upgrade/events.ts";
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { linkNames } from "../link-names.ts";
+import { linkNames } from "../tool/link-names.ts";
 import { InstallRecord, installPlaces, missingDirectories, readInstalled } from "./record.ts";
 
 const base = mkdtempSync(join(tmpdir(), "quorate-record-"));

@@ -3,10 +3,10 @@
 // damaged or forged file must not become a list of things to delete.
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { linkNames } from "../link-names.ts";
-import { type ManagerKind, managerKinds } from "../upgrade/services.ts";
+import { linkNames } from "../tool/link-names.ts";
+import { type ManagerKind, managerKinds } from "../unit/services.ts";
 import { type Role, roles } from "../upgrade/events.ts";
-import { serverUser } from "../upgrade/unit-text.ts";
+import { serverUser } from "../unit/unit-text.ts";
 
 const recordBytesMax = 1_048_576;
 

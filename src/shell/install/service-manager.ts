@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type InstallPlaces } from "./record.ts";
 import type { Role } from "../upgrade/events.ts";
-import { type ManagerKind, serviceName } from "../upgrade/services.ts";
-import { type UnitForm } from "../upgrade/unit-text.ts";
+import { type ManagerKind, serviceName } from "../unit/services.ts";
+import { type UnitForm } from "../unit/unit-text.ts";
 
 export interface UnitFile {
   readonly path: string;

@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { replaceDurably } from "../../durable-file.ts";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import { CommandFailure } from "../exit.ts";
-import { run } from "../upgrade/services.ts";
+import { run } from "../unit/services.ts";
 import { type InstallRecord, missingDirectories } from "./record.ts";
 
 /** Of install.sh (engineering.md §13 I18). */

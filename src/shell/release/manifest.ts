@@ -2,7 +2,7 @@
 // compressed forms. Canonical JSON, one line a file, so that install.sh reads it with awk. Whoever reads one must have
 // checked its signature first (verify.ts).
 import * as v from "valibot";
-import { decoded, type Decoded, malformed } from "../../bytes.ts";
+import { success, type Result, failure } from "../../result.ts";
 
 export const manifestBytesMax = 65_536;
 const filesMax = 32;
@@ -66,30 +66,30 @@ export interface Manifest {
 }
 
 /** Reads manifest.json; a sentence when it is not one that this program may follow. */
-export function readManifest(bytes: Uint8Array): Decoded<Manifest> {
+export function readManifest(bytes: Uint8Array): Result<Manifest> {
   if (bytes.length > manifestBytesMax)
-    return malformed(`a manifest has at most ${manifestBytesMax} bytes; this has ${bytes.length}`);
+    return failure(`a manifest has at most ${manifestBytesMax} bytes; this has ${bytes.length}`);
   const json = parsed(bytes);
   if (!json.ok) return json;
   const result = v.safeParse(manifestSchema, json.value, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    return malformed(`the manifest's "${v.getDotPath(issue) ?? "content"}" is wrong`);
+    return failure(`the manifest's "${v.getDotPath(issue) ?? "content"}" is wrong`);
   }
   const manifest = result.output;
   const misnamed = manifest.files.find(({ target, name }) => name !== `quorate-${target}`);
   if (misnamed !== undefined)
-    return malformed(`the manifest names a file for ${misnamed.target} that is not quorate's`);
+    return failure(`the manifest names a file for ${misnamed.target} that is not quorate's`);
   if (new Set(manifest.files.map(({ target }) => target)).size !== manifest.files.length)
-    return malformed("the manifest lists a target twice");
-  return decoded(manifest);
+    return failure("the manifest lists a target twice");
+  return success(manifest);
 }
 
-function parsed(bytes: Uint8Array): Decoded<unknown> {
+function parsed(bytes: Uint8Array): Result<unknown> {
   try {
-    return decoded(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+    return success(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   } catch {
-    return malformed("the manifest is no JSON text"); // Where it breaks helps nobody: it was made by a program.
+    return failure("the manifest is no JSON text"); // Where it breaks helps nobody: it was made by a program.
   }
 }
 

@@ -2,7 +2,7 @@
 // signature over the first one and the trusted comment. Checks only; the private key is build/signer.ts's business.
 // engineering.md §13 I8, §14 U1.
 import { createHash, createPublicKey, verify } from "node:crypto";
-import { decoded, type Decoded, malformed } from "../../bytes.ts";
+import { success, type Result, failure } from "../../result.ts";
 
 export interface PublicKey {
   /** As minisign prints it: 16 upper-case hexadecimal digits. */
@@ -31,38 +31,38 @@ const trustedCommentMark = "trusted comment: ";
 const untrustedCommentMark = "untrusted comment: ";
 
 /** `text` is the base64 of a public key, or a whole .pub file. */
-export function readPublicKey(text: string): Decoded<PublicKey> {
+export function readPublicKey(text: string): Result<PublicKey> {
   const line = text
     .split("\n")
     .map((each) => each.trim())
     .findLast((each) => each !== "");
   const bytes = line === undefined ? undefined : base64(line, publicKeyBytes);
-  if (bytes === undefined) return malformed("this is no minisign public key");
+  if (bytes === undefined) return failure("this is no minisign public key");
   if (bytes.toString("latin1", 0, 2) !== notPrehashed)
-    return malformed("this public key is not an Ed25519 key of minisign");
-  return decoded({ id: keyIdOf(bytes), key: bytes.subarray(2 + keyIdBytes) });
+    return failure("this public key is not an Ed25519 key of minisign");
+  return success({ id: keyIdOf(bytes), key: bytes.subarray(2 + keyIdBytes) });
 }
 
 /** Reads a .minisig file. Nothing in it is trusted before `checkSignature`. */
-export function readSignature(file: Uint8Array): Decoded<Signature> {
+export function readSignature(file: Uint8Array): Result<Signature> {
   if (file.length > signatureBytesMax)
-    return malformed(`a signature has at most ${signatureBytesMax} bytes; this has ${file.length}`);
+    return failure(`a signature has at most ${signatureBytesMax} bytes; this has ${file.length}`);
   const lines = Buffer.from(file).toString("utf8").split("\n");
   if (lines.at(-1) === "") lines.pop();
   const [untrusted, first, comment, second] = lines.map((line) => line.replace(/\r$/, ""));
   if (lines.length !== 4 || untrusted === undefined || comment === undefined)
-    return malformed("this is no minisign signature: it has four lines");
+    return failure("this is no minisign signature: it has four lines");
   if (!untrusted.startsWith(untrustedCommentMark) || !comment.startsWith(trustedCommentMark))
-    return malformed("this is no minisign signature: a comment line is missing");
+    return failure("this is no minisign signature: a comment line is missing");
   const bytes = base64(first ?? "", signatureLineBytes);
   const globalSignature = base64(second ?? "", 64);
   if (bytes === undefined || globalSignature === undefined)
-    return malformed("this is no minisign signature: its base64 is damaged");
+    return failure("this is no minisign signature: its base64 is damaged");
   const form = bytes.toString("latin1", 0, 2);
   if (form === notPrehashed)
-    return malformed("the signature is of minisign's old form; sign again without -l");
-  if (form !== prehashed) return malformed("the signature is of an unknown form");
-  return decoded({
+    return failure("the signature is of minisign's old form; sign again without -l");
+  if (form !== prehashed) return failure("the signature is of an unknown form");
+  return success({
     keyId: keyIdOf(bytes),
     signature: bytes.subarray(2 + keyIdBytes),
     trustedComment: comment.slice(trustedCommentMark.length),
@@ -75,21 +75,21 @@ export function checkSignature(
   message: Uint8Array,
   signature: Signature,
   keys: readonly PublicKey[],
-): Decoded<string> {
+): Result<string> {
   const key = keys.find(({ id }) => id === signature.keyId);
   if (key === undefined) {
     const known = keys.map(({ id }) => id).join(" and ");
-    return malformed(
+    return failure(
       `it is signed by key ${signature.keyId}, not by ${known === "" ? "a key known here" : known}`,
     );
   }
   if (!isSignedBy(key, blake2b512(message), signature.signature))
-    return malformed(`it was altered: the signature by key ${key.id} is not over these bytes`);
+    return failure(`it was altered: the signature by key ${key.id} is not over these bytes`);
   const comment = Buffer.from(signature.trustedComment, "utf8");
   const all = Buffer.concat([signature.signature, comment]);
   if (!isSignedBy(key, all, signature.globalSignature))
-    return malformed(`the signature's trusted comment was altered (key ${key.id})`);
-  return decoded(signature.trustedComment);
+    return failure(`the signature's trusted comment was altered (key ${key.id})`);
+  return success(signature.trustedComment);
 }
 
 export function blake2b512(bytes: Uint8Array): Uint8Array {

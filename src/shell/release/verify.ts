@@ -1,6 +1,6 @@
 // Is this release what the holder of a release key published? Signature first, then the manifest's own form; nothing in
 // the manifest is looked at before its signature holds. engineering.md §14 U1.
-import { type Decoded, malformed } from "../../bytes.ts";
+import { type Result, failure } from "../../result.ts";
 import { type Manifest, manifestBytesMax, readManifest } from "./manifest.ts";
 import { checkSignature, type PublicKey, readPublicKey, readSignature } from "./minisign.ts";
 
@@ -12,13 +12,13 @@ export function verifyRelease(
   manifest: Uint8Array,
   signature: Uint8Array,
   keys: readonly string[],
-): Decoded<Manifest> {
+): Result<Manifest> {
   if (keys.length === 0)
-    return malformed("this quorate was built without a release key, so it can trust no release");
+    return failure("this quorate was built without a release key, so it can trust no release");
   const trusted: PublicKey[] = [];
   for (const text of keys) {
     const key = readPublicKey(text);
-    if (!key.ok) return malformed(`a release key cannot be used: ${key.reason}`);
+    if (!key.ok) return failure(`a release key cannot be used: ${key.reason}`);
     trusted.push(key.value);
   }
   // Before anything is hashed: its length is the sender's choice.

@@ -4,9 +4,8 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decoded } from "../../bytes.ts";
-import type { FromRing } from "../../node/bridge.ts";
-import { reasonOf } from "../../reason.ts";
+import { success, reasonOf } from "../../result.ts";
+import type { FromRing } from "../../node/thread/bridge.ts";
 import { nodePaths } from "../paths.ts";
 import { digests, ed25519, qnetdInit, sealedToken, treeWrite } from "./vectors.ts";
 
@@ -79,7 +78,7 @@ async function crypto(): Promise<string | undefined> {
 }
 
 async function serverMessages(): Promise<string | undefined> {
-  const { decodeMessage, encodeMessage } = await import("../../qnetd/message.ts");
+  const { decodeMessage, encodeMessage } = await import("../../qnetd/session/message.ts");
   const message = decodeMessage(bytes(qnetdInit));
   if (!message.ok) return message.reason;
   if (message.value.kind !== "init" || message.value.nodeId !== 1) return "it is read wrongly";
@@ -87,12 +86,12 @@ async function serverMessages(): Promise<string | undefined> {
 }
 
 async function serverProgram(): Promise<string | undefined> {
-  await import("../command/qnetd.ts");
+  await import("../daemon/qnetd.ts");
   return undefined;
 }
 
 async function ringMessages(): Promise<string | undefined> {
-  const { Seal } = await import("../../node/link/seal.ts");
+  const { Seal } = await import("../../node/thread/seal.ts");
   const { decodePacket, encodePacket } = await import("../../node/link/packet.ts");
   const { decodeMessage, encodeMessage } = await import("../../node/ring/message.ts");
   const { sealed, clear, keyByte, ivBytes } = sealedToken;
@@ -113,7 +112,7 @@ async function ringMessages(): Promise<string | undefined> {
 
 async function treeMessages(): Promise<string | undefined> {
   const { decodeMessage, decodeOperation, encodeMessage, encodeOperation } =
-    await import("../../fs/message.ts");
+    await import("../../fs/replica/message.ts");
   const message = decodeMessage(bytes(treeWrite));
   if (!message.ok) return message.reason;
   if (message.value.kind !== "normal") return `a write is read as ${message.value.kind}`;
@@ -124,12 +123,12 @@ async function treeMessages(): Promise<string | undefined> {
 }
 
 async function nodeProgram(): Promise<string | undefined> {
-  await import("../command/node.ts");
+  await import("../daemon/node.ts");
   return undefined;
 }
 
 async function ringThread(): Promise<string | undefined> {
-  const { newRingThread } = await import("../../node/node.ts");
+  const { newRingThread } = await import("../../node/thread/client.ts");
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const thread = newRingThread();
   const timer = setTimeout(() => resolve("the ring thread does not answer"), threadMsMax);
@@ -148,7 +147,7 @@ async function ringThread(): Promise<string | undefined> {
 
 /** Of the machine's own when it has one; a new one else: the database addon must load in any case. */
 async function databaseCopy(root: string): Promise<string | undefined> {
-  const { Journal } = await import("../../fs/journal.ts");
+  const { Journal } = await import("../../fs/disk/journal.ts");
   const original = join(nodePaths(root).treeDir, "config.db");
   let fault: string | undefined;
   for (let attempt = 0; attempt < copyTriesMax; attempt += 1) {
@@ -158,7 +157,7 @@ async function databaseCopy(root: string): Promise<string | undefined> {
         if (existsSync(source)) copyFileSync(source, join(directory, `config.db${end}`));
       }
       const opened = await Journal.open({ directory, durability: "normal", lockTries: 1 }, (rows) =>
-        decoded(rows),
+        success(rows),
       );
       if (!opened.ok) return opened.reason;
       await opened.value.journal.close();

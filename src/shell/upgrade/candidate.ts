@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import { CommandFailure } from "../exit.ts";
 import {
   type Digest,

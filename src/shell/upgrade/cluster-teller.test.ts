@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigurationTree } from "../../fs/fs.ts";
-import { type ApiSource, buildApi } from "../api.ts";
-import { listen } from "../api-socket.ts";
-import { clusterLogTextMax, type ClusterLogLine } from "../cluster-log-line.ts";
+import { type ApiSource, buildApi } from "../api/api.ts";
+import { listen } from "../api/api-socket.ts";
+import { clusterLogTextMax, type ClusterLogLine } from "../api/cluster-log-line.ts";
 import { ClusterTeller } from "./cluster-teller.ts";
 
 const undo: (() => unknown)[] = [];

@@ -1,9 +1,9 @@
 // Tells the cluster what an upgrade does (U6, U13): lines for the cluster log that all nodes keep, through the node on this machine, which
 // may be restarting just then. An upgrade never waits for it.
 import { setTimeout as wait } from "node:timers/promises";
-import { reasonOf } from "../../reason.ts";
-import { NodeClient } from "../client.ts";
-import { type ClusterLogLine, clusterLogTextMax } from "../cluster-log-line.ts";
+import { reasonOf } from "../../result.ts";
+import { NodeClient } from "../api/client.ts";
+import { type ClusterLogLine, clusterLogTextMax } from "../api/cluster-log-line.ts";
 import type { UpgradeEvent } from "./events.ts";
 import { upgradeLine, type UpgradeLine } from "./upgrade-line.ts";
 

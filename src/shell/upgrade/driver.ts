@@ -2,7 +2,7 @@
 // old file that does this (`quorate.prev rescue`), so it works however broken the new one is. Killed, it is simply run again.
 import { setTimeout as wait } from "node:timers/promises";
 import { closeFd, type Descriptor, errnoName, errnos, lockFile } from "../../libc.ts";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import type {
   Action,
   Event,
@@ -14,7 +14,7 @@ import type {
   UpgradeRecord,
 } from "./events.ts";
 import type { UpgradeMachine } from "./machine.ts";
-import type { Services } from "./services.ts";
+import type { Services } from "../unit/services.ts";
 import { UpgradeCore } from "./upgrade-core.ts";
 
 const lockTriesMax = 30;

@@ -5,8 +5,8 @@ import { closeFd, lockFile } from "../../libc.ts";
 import { CommandFailure } from "../exit.ts";
 import { upgradeExits } from "./exits.ts";
 import type { UpgradeMachine } from "./machine.ts";
-import { withoutHooks } from "./runtime-hooks.ts";
-import { type ManagerKind, servicesOf } from "./services.ts";
+import { withoutHooks } from "../unit/runtime-hooks.ts";
+import { type ManagerKind, servicesOf } from "../unit/services.ts";
 
 const lookEveryMs = 200;
 /** So long nobody holds the lock although there is a record: the rescuer was killed, or never started. */

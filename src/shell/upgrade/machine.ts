@@ -17,7 +17,7 @@ import {
   truncateSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import { type Decoded, decoded, malformed } from "../../bytes.ts";
+import { type Result, success, failure } from "../../result.ts";
 import { flushDirectory, replaceDurably } from "../../durable-file.ts";
 import { digestOf } from "../release/digest.ts";
 import type { Build, Disk, UpgradeRecord } from "./events.ts";
@@ -59,14 +59,14 @@ export class UpgradeMachine {
   }
 
   /** The record; undefined: no upgrade is under way. */
-  record(): Decoded<UpgradeRecord | undefined> {
+  record(): Result<UpgradeRecord | undefined> {
     const { record } = this.places;
-    if (!existsSync(record)) return decoded(undefined);
+    if (!existsSync(record)) return success(undefined);
     const fault = trusted(this.places.state) ?? trusted(record);
-    if (fault !== undefined) return malformed(fault);
-    if (statSync(record).size > recordBytesMax) return malformed(`${record} is too long`);
+    if (fault !== undefined) return failure(fault);
+    if (statSync(record).size > recordBytesMax) return failure(`${record} is too long`);
     const read = decodeRecord(readFileSync(record, "utf8"));
-    return read.ok ? read : malformed(`${record} cannot be read: ${read.reason}`);
+    return read.ok ? read : failure(`${record} cannot be read: ${read.reason}`);
   }
 
   /** Where the installer found the release; undefined when it came from a directory, or others could have written it. */

@@ -1,8 +1,7 @@
 // What an upgrade remembers on disk (`upgrade.json`), the versions that were rolled back (`upgrade-bad.json`) and the events (`upgrade.log`,
 // one JSON object a line). Read by programs of two versions: fields are only added, `format` changes when that is not enough.
 import * as v from "valibot";
-import { type Decoded, decoded, malformed } from "../../bytes.ts";
-import { reasonOf } from "../../reason.ts";
+import { type Result, success, failure, reasonOf } from "../../result.ts";
 import type { UpgradeRecord } from "./events.ts";
 
 export const recordBytesMax = 16 * 1024 * 1024;
@@ -59,30 +58,30 @@ export function encodeRecord(record: UpgradeRecord): string {
   return `${JSON.stringify(record, null, 2)}\n`;
 }
 
-export function decodeRecord(content: string): Decoded<UpgradeRecord> {
+export function decodeRecord(content: string): Result<UpgradeRecord> {
   return decodeBy(recordSchema, content);
 }
 
-export function decodeBadBuilds(content: string): Decoded<readonly BadBuild[]> {
+export function decodeBadBuilds(content: string): Result<readonly BadBuild[]> {
   return decodeBy(badSchema, content);
 }
 
-export function decodeEventLine(content: string): Decoded<EventLine> {
+export function decodeEventLine(content: string): Result<EventLine> {
   return decodeBy(lineSchema, content);
 }
 
-function decodeBy<T>(schema: v.GenericSchema<unknown, T>, content: string): Decoded<T> {
-  if (content.length > recordBytesMax) return malformed("it is too long");
+function decodeBy<T>(schema: v.GenericSchema<unknown, T>, content: string): Result<T> {
+  if (content.length > recordBytesMax) return failure("it is too long");
   let value: unknown;
   try {
     value = JSON.parse(content);
   } catch (error) {
-    return malformed(reasonOf(error));
+    return failure(reasonOf(error));
   }
   const read = v.safeParse(schema, value);
   return read.success
-    ? decoded(read.output)
-    : malformed(
+    ? success(read.output)
+    : failure(
         read.issues
           .slice(0, 3)
           .map((issue) => `${v.getDotPath(issue) ?? "it"}: ${issue.message}`)

@@ -1,9 +1,9 @@
 // Facts about the services of quorate on this machine, from their local sockets (U5). Who does not answer has none.
 import * as v from "valibot";
-import { askTool } from "../../qnetd/tool-socket.ts";
-import { NodeClient } from "../client.ts";
+import { askTool } from "../../qnetd/tool/tool-socket.ts";
+import { NodeClient } from "../api/client.ts";
 import { nodePaths } from "../paths.ts";
-import type { NodeStatus } from "../status.ts";
+import type { NodeStatus } from "../api/status.ts";
 import type { Facts, NodeFacts, Role, ServerFacts } from "./events.ts";
 import type { ServedCluster, VotesAtStake } from "./health.ts";
 

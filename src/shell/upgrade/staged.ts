@@ -1,9 +1,9 @@
 // The new file, verified and beside the old one, proves that it works here before it gets the name (U2).
 import { mkdirSync } from "node:fs";
-import { reasonOf } from "../../reason.ts";
+import { reasonOf } from "../../result.ts";
 import type { Role } from "./events.ts";
 import type { UpgradePlaces } from "./places.ts";
-import { withoutHooks } from "./runtime-hooks.ts";
+import { withoutHooks } from "../unit/runtime-hooks.ts";
 
 /** A small machine under emulation takes its time. */
 const testMsMax = 120_000;

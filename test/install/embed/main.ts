@@ -1,6 +1,6 @@
 // A program of the tests: opens a database through the embedded addon and asks a Worker, then says so in one line.
 import { createClient } from "@libsql/client";
-import { identity } from "../../../src/version.ts";
+import { identity } from "../../../src/shell/version.ts";
 
 const client = createClient({ url: "file::memory:" });
 const { rows } = await client.execute("select 6 * 7 as answer");

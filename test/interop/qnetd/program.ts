@@ -1,6 +1,6 @@
 // The vote server's programs from source: bun program.ts [--root DIR] corosync-qnetd|corosync-qnetd-tool|corosync-qnetd-certutil …
 // For the laboratory, which has no links; it calls what the links call.
-import { qnetdLinks, runQnetdLink } from "../../../src/shell/command/qnetd-links.ts";
+import { qnetdLinks, runQnetdLink } from "../../../src/shell/tool/qnetd-links.ts";
 
 const words = process.argv.slice(2);
 // Compiled for a trial, the program is the file itself.

@@ -2,7 +2,7 @@
 // votes and the same texts of all tools after every step. One line a step, a closing line "N passed, N failed".
 //   bun test/interop/qnetd/run.ts [--short] [--only NAME] [--binary FILE [--emulator FILE [--libraries DIR]]]
 // Without root or Debian's programs it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
-import { reasonOf } from "../../../src/reason.ts";
+import { reasonOf } from "../../../src/result.ts";
 import { runLabs } from "../lab.ts";
 import { obstacleTo, skipped } from "../needs.ts";
 import { emulatedScenarios, type Scenario, scenarios } from "./scenarios.ts";

@@ -8,7 +8,7 @@ import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Subprocess } from "bun";
-import { reasonOf } from "../../../src/reason.ts";
+import { reasonOf } from "../../../src/result.ts";
 import { type Finished, Lab, type LabNode, runLabs } from "../lab.ts";
 import { obstacleTo, skipped } from "../needs.ts";
 import { ringConf } from "../ring-conf.ts";

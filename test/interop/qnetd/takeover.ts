@@ -1,6 +1,6 @@
 // A running cluster of Debian's vote server, taken over with its certificates by ours: the nodes are told nothing, and every text stays.
 // Then one node vanishes, and the log says so.
-import { reasonOf } from "../../../src/reason.ts";
+import { reasonOf } from "../../../src/result.ts";
 import { pending, ready, until } from "../wait.ts";
 import { difference, textsOf } from "./records.ts";
 import { originalProgram, type ServerProgram } from "./server-program.ts";

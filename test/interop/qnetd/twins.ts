@@ -1,6 +1,6 @@
 // Two laboratories that live through the same scenario at the same time, one with our vote server, one with the original. After each
 // step every node of both must show the votes that the scenario names, and all of the original's tools must print the same in both.
-import { reasonOf } from "../../../src/reason.ts";
+import { reasonOf } from "../../../src/result.ts";
 import { holds, pending, type Progress, ready, until } from "../wait.ts";
 import { difference, textsOf } from "./records.ts";
 import type { Scenario, Step, Totals } from "./scenarios.ts";

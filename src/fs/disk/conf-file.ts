@@ -1,0 +1,29 @@
+// The local copy of corosync.conf on disk: read, and replaced atomically. Spec: pmxcfs.md §1.1, §2.8. A reader sees the old
+// file or the new one, whole; the file is never removed.
+import { readFileSync, statSync } from "node:fs";
+import { type Result, success, failure } from "../../result.ts";
+import { replaceDurably } from "../../durable-file.ts";
+import { fileBytesMax } from "../tree/rules.ts";
+
+/** Content of the file; undefined when it is missing, unreadable or larger than a file of the tree can be. */
+export function readConf(path: string): Uint8Array | undefined {
+  try {
+    if (statSync(path).size > fileBytesMax) return undefined;
+    return new Uint8Array(readFileSync(path));
+  } catch {
+    // Not there or not ours to read: the same to the caller, who goes on without it.
+    return undefined;
+  }
+}
+
+/** The reason says what the disk refused; the old file is then as it was. */
+export function replaceConf(path: string, content: Uint8Array): Result<undefined> {
+  try {
+    replaceDurably(path, content, 0o644);
+    return success(undefined);
+  } catch (error) {
+    return failure(
+      `${path} could not be written (${String(error)}); the ring keeps its old configuration`,
+    );
+  }
+}

@@ -1,0 +1,170 @@
+// Reads a `config.db` without changing it, for the verdict whether it may be opened for writing. Spec: pmxcfs.md §1.2, §1.4.
+// SQLite changes a file that it merely opens: it takes over a log that a crash left and writes -shm files. So a database
+// without a log is read as immutable, and one with a log as a copy, where SQLite may recover what it likes.
+import { constants, Database } from "bun:sqlite";
+import {
+  copyFileSync,
+  constants as fileConstants,
+  mkdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { byteString } from "../../bytes.ts";
+import { type Result, success, failure } from "../../result.ts";
+import { updateBytesMax, updatesMax } from "../replica/dcdb.ts";
+import { journalFault } from "./journal-fault.ts";
+import type { TreeRow } from "./row.ts";
+
+/** Columns of pmxcfs's table `tree`. */
+const columnNames = ["inode", "parent", "version", "writer", "mtime", "type", "name", "data"];
+const countedColumns = ["inode", "parent", "version"];
+const numberColumns = [...countedColumns, "writer", "mtime", "type"];
+
+/** Room for what SQLite adds and for free pages; beyond that nothing is copied or searched. */
+const databaseBytesMax = 4 * updateBytesMax;
+
+const backup = "restore it from a backup, or move it away so that the other nodes send their tree";
+
+/**
+ * All rows in rowid order, none for a missing or empty file. Refused with a sentence: what is no database, damaged, another
+ * program's, too large for a tree, or holds numbers above 2^53 − 1. Neither the file nor what lies beside it is changed.
+ */
+export function readDatabase(
+  path: string,
+  bytesMax: number = updateBytesMax,
+): Result<readonly TreeRow[]> {
+  try {
+    const size = sizeOf(path);
+    if (size === 0) return success([]);
+    if (size > databaseBytesMax) {
+      return failure(`${path} has ${size} bytes, more than a tree can have: ${backup}`);
+    }
+    const file = realpathSync(path); // SQLite looks for the log beside the real file.
+    const logs = ["-wal", "-journal"].filter((end) => sizeOf(`${file}${end}`) > 0);
+    if (logs.length === 0) return readFile(path, file, { isCopy: false, bytesMax });
+    const directory = join(dirname(path), ".quorate-judge");
+    rmSync(directory, { recursive: true, force: true }); // Of a process that was killed here.
+    mkdirSync(directory, { mode: 0o700 });
+    try {
+      const copy = join(directory, "config.db");
+      for (const end of ["", ...logs]) {
+        copyFileSync(`${file}${end}`, `${copy}${end}`, fileConstants.COPYFILE_FICLONE);
+      }
+      return readFile(path, copy, { isCopy: true, bytesMax });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  } catch (error) {
+    return failure(journalFault(path, error));
+  }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** `path`: the name for messages; `file`: what is opened. */
+function readFile(
+  path: string,
+  file: string,
+  { isCopy, bytesMax }: { readonly isCopy: boolean; readonly bytesMax: number },
+): Result<readonly TreeRow[]> {
+  const access = isCopy ? constants.SQLITE_OPEN_READWRITE : constants.SQLITE_OPEN_READONLY;
+  const url = `${pathToFileURL(file).href}${isCopy ? "" : "?immutable=1"}`;
+  const database = new Database(url, access | constants.SQLITE_OPEN_URI);
+  try {
+    const foreign = foreignSchema(database);
+    if (foreign !== undefined) {
+      return failure(`${path} ${foreign}; move it away or choose another directory`);
+    }
+    const isEmpty = one(database, "SELECT count(*) FROM sqlite_master WHERE name='tree'")[0] === 0;
+    const large = isEmpty ? undefined : sizeFault(database, bytesMax);
+    if (large !== undefined) return failure(`${path} ${large}: ${backup}`);
+    const verdict = one(database, "PRAGMA quick_check(1)")[0];
+    if (verdict !== "ok") return failure(`${path} is damaged (${String(verdict)}): ${backup}`);
+    if (isEmpty) return success([]);
+    const fault = numberFault(database);
+    if (fault !== undefined) return failure(`${path} ${fault}: ${backup}`);
+    return success(rowsOf(database));
+  } finally {
+    database.close();
+  }
+}
+
+/** Why the database belongs to something else, or undefined. */
+function foreignSchema(database: Database): string | undefined {
+  const tables = texts(database, "SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type='table'");
+  if (tables.length === 0) return undefined;
+  if (!tables.includes("tree")) {
+    return `is an SQLite database of something else (it has no table "tree")`;
+  }
+  const columns = texts(database, "SELECT CAST(name AS BLOB) FROM pragma_table_info('tree')");
+  const missing = columnNames.filter((column) => !columns.includes(column));
+  const extra = columns.filter((column) => !columnNames.includes(column));
+  if (missing.length === 0 && extra.length === 0) return undefined;
+  return `has a table "tree" that is not pmxcfs's (missing columns: ${missing.join(", ") || "none"}; unknown columns: ${extra.join(", ") || "none"})`;
+}
+
+/** Rows are counted and measured before any is loaded. */
+function sizeFault(database: Database, bytesMax: number): string | undefined {
+  const [rows, bytes] = one(database, "SELECT count(*), total(length(data)) FROM tree");
+  if (Number(rows) <= updatesMax && Number(bytes) <= bytesMax) return undefined;
+  return `holds ${String(rows)} objects with ${String(bytes)} bytes, more than a tree can have`;
+}
+
+function numberFault(database: Database): string | undefined {
+  const most = Number.MAX_SAFE_INTEGER;
+  for (const column of numberColumns) {
+    const least = countedColumns.includes(column) ? 0 : -most;
+    const [inode, value] = one(
+      database,
+      `SELECT CAST(inode AS TEXT), CAST(${column} AS TEXT) FROM tree
+       WHERE typeof(${column}) <> 'integer' OR ${column} NOT BETWEEN ${least} AND ${most} LIMIT 1`,
+    );
+    if (typeof inode !== "string") continue;
+    return `holds a number that no tree reaches (inode = ${inode}, ${column} = ${typeof value === "string" ? value : "none"}; numbers are followed from ${least} to ${most})`;
+  }
+  return undefined;
+}
+
+function rowsOf(database: Database): TreeRow[] {
+  const statement = database.prepare(
+    "SELECT inode, parent, version, writer, mtime, type, CAST(name AS BLOB), CAST(data AS BLOB) FROM tree ORDER BY inode",
+  );
+  try {
+    return statement.values().map(([inode, parent, version, writer, mtime, type, name, data]) => ({
+      inode: Number(inode),
+      parent: Number(parent),
+      version: Number(version),
+      writer: Number(writer),
+      mtime: Number(mtime),
+      type: Number(type),
+      name: name instanceof Uint8Array ? byteString(name) : "",
+      data: data instanceof Uint8Array ? data : new Uint8Array(0),
+    }));
+  } finally {
+    statement.finalize();
+  }
+}
+
+/** The first row of an answer, empty when there is none. */
+function one(database: Database, query: string): readonly unknown[] {
+  const statement = database.prepare(query);
+  try {
+    return statement.values()[0] ?? [];
+  } finally {
+    statement.finalize();
+  }
+}
+
+function texts(database: Database, query: string): string[] {
+  const statement = database.prepare(query);
+  try {
+    return statement.values().map(([name]) => (name instanceof Uint8Array ? byteString(name) : ""));
+  } finally {
+    statement.finalize();
+  }
+}

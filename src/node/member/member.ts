@@ -1,0 +1,328 @@
+// One member of the cluster: the ring and the services above it, as one core without any transport. It hands what the ring
+// delivers to the services in exactly that order, and what they send back to the ring; it decides nothing about either.
+// Stopping gracefully follows services.md §8.1 and totem.md §3.10: our words first, then the LEAVE, then silence.
+import { equalBytes } from "../../bytes.ts";
+import type { Core, Random } from "../../world.ts";
+import type {
+  MemberAction,
+  MemberEnd,
+  MemberEvent,
+  MemberSnapshot,
+  MemberTimer,
+} from "./events.ts";
+import type { RingAction, RingEvent, RingId } from "../ring/events.ts";
+import { Ring } from "../ring/ring.ts";
+import type { ServiceAction } from "./service.ts";
+import { Services, type Question } from "./services.ts";
+import type { NodeSettings } from "../settings/settings.ts";
+import { Stability } from "./stability.ts";
+
+/** Longest wait for our last words to come back before the ring is left anyway. */
+export const leavingMsMax = 2_000;
+
+export interface MemberOptions {
+  readonly settings: NodeSettings;
+  /** As read from the ring id file; 0 when there is none. */
+  readonly storedRingSeq: number;
+  readonly random: Random;
+  /** As last given by `persistTracking` (file ev_tracking); 0 or absent: none. */
+  readonly evTrackingBarrier?: number;
+  /** Sees what the ring asks for, in order, before it is carried out: for the checkers of the simulator. */
+  readonly observe?: (action: RingAction) => void;
+}
+
+type Phase = "waiting" | "running" | "finished";
+
+export class Member implements Core<MemberEvent, MemberAction> {
+  readonly #nodeid: number;
+  readonly #ring: Ring;
+  readonly #services: Services;
+  readonly #stability = new Stability();
+  readonly #observe: ((action: RingAction) => void) | undefined;
+  #phase: Phase = "waiting";
+  /** A stop under way, and the message whose delivery shows that all our last words were heard. */
+  #leaving: { readonly end: MemberEnd; readonly lastWord: Uint8Array } | undefined;
+  /** The ring is to be left at the end of this step. */
+  #mustLeaveRing = false;
+  #hadRoom = true;
+  /** What the ring asked for and is not carried out yet, in order. */
+  readonly #ringActions: RingAction[] = [];
+  readonly #work: ServiceAction[] = [];
+  /** Messages that the ring has handed up since start. */
+  #deliveries = 0;
+  /** Own phases of a change of the key that were delivered and are not known to be held by all members. */
+  #keyPhases: { readonly phase: 1 | 2; readonly deliveries: number }[] = [];
+
+  constructor(options: MemberOptions) {
+    const { settings, random, storedRingSeq, evTrackingBarrier } = options;
+    this.#nodeid = settings.nodeid;
+    this.#ring = new Ring({
+      nodeid: settings.nodeid,
+      configured: settings.nodes.map((node) => node.nodeid),
+      storedRingSeq,
+      tuning: settings.tuning,
+      random,
+    });
+    this.#services = new Services({ settings, trackingBarrier: evTrackingBarrier ?? 0 });
+    this.#observe = options.observe;
+  }
+
+  /** After `finished` every event is ignored. */
+  step(event: MemberEvent, now: number, out: MemberAction[]): void {
+    if (this.#phase === "finished") return;
+    this.#take(event, now, out);
+    this.#settle(now, out);
+    if (this.#mustLeaveRing) this.#leaveRing(now, out);
+    this.#tellRoom(out);
+  }
+
+  /** False: enough is waiting, `drained` tells when to go on. A request made nevertheless is kept. */
+  hasRoom(): boolean {
+    return this.#services.outbox.isEmpty && this.#ring.hasRoom("application");
+  }
+
+  /** Counts visits of the token, for the host's rotation times. */
+  get tokensReceived(): number {
+    return this.#ring.tokensReceived;
+  }
+
+  /** What a quorum device that begins now must know first; undefined before the first ring, and without votes. */
+  get nodeList(): { readonly ring: RingId; readonly members: readonly number[] } | undefined {
+    return this.#services.votes?.nodeList;
+  }
+
+  snapshot(): MemberSnapshot {
+    const ring = this.#ring.snapshot();
+    return {
+      state: this.#phase === "finished" ? "stopped" : ring.state,
+      ring: ring.ring,
+      members: ring.members,
+      counters: ring.counters,
+      refusal: ring.refusal,
+      queuedMessages: ring.queuedMessages + this.#services.outbox.length,
+      ...this.#services.snapshot(),
+    };
+  }
+
+  #take(event: MemberEvent, now: number, out: MemberAction[]): void {
+    const services = this.#services;
+    const work = this.#work;
+    switch (event.kind) {
+      case "started":
+        if (this.#phase !== "waiting") return;
+        this.#phase = "running";
+        services.start(work);
+        this.#toRing(event, now);
+        break;
+      case "received":
+        return this.#toRing(event, now);
+      case "timedOut":
+        this.#timedOut(event.timer, now);
+        break;
+      case "requested":
+        services.requested(event.pid, event.request, work);
+        break;
+      case "expectedVotesSet":
+      case "votesSet":
+      case "waitForAllCancelled":
+      case "reloadAsked":
+        this.#asked(event);
+        break;
+      case "deviceAsked":
+        services.deviceAsked(event.request, now, work);
+        break;
+      case "reconfigured":
+        this.#ring.retune(event.settings.tuning);
+        services.reconfigured(event.settings, event.changesKey, work);
+        break;
+      case "stopped":
+        this.#stop({ clean: true, reason: "" }, now, out);
+        break;
+      default:
+        event satisfies never;
+    }
+    this.#carryOut(now, out);
+  }
+
+  #timedOut(timer: MemberTimer, now: number): void {
+    switch (timer) {
+      case "lastManStanding":
+      case "deviceTimeout":
+        return this.#services.timedOut(timer, now, this.#work);
+      case "leaving":
+        this.#mustLeaveRing = true;
+        return;
+      default:
+        return this.#toRing({ kind: "timedOut", timer }, now);
+    }
+  }
+
+  #asked(question: Question): void {
+    if (this.#leaving === undefined) return this.#services.asked(question, this.#work);
+    const reason = "this node is stopping";
+    this.#work.push({ kind: "replied", id: question.id, ok: false, reason });
+  }
+
+  /** Carries out everything that follows from a step, until nothing is left. */
+  #settle(now: number, out: MemberAction[]): void {
+    const actions = this.#ringActions;
+    do {
+      for (let at = 0; at < actions.length; at += 1) {
+        const action = actions[at];
+        if (action !== undefined) this.#fromRing(action, now, out);
+        if (this.#phase === "finished") break;
+      }
+      actions.length = 0;
+      if (this.#phase === "finished") return;
+      this.#services.advance(now, this.#work);
+      this.#carryOut(now, out);
+      this.#sendWaiting(now);
+    } while (actions.length > 0);
+  }
+
+  #sendWaiting(now: number): void {
+    while (this.#ring.hasRoom("application")) {
+      const message = this.#services.outbox.next();
+      if (message === undefined) return;
+      this.#toRing({ kind: "submitted", queue: "application", message }, now);
+    }
+  }
+
+  #toRing(event: RingEvent, now: number): void {
+    this.#ring.step(event, now, this.#ringActions);
+  }
+
+  #fromRing(action: RingAction, now: number, out: MemberAction[]): void {
+    this.#observe?.(action);
+    switch (action.kind) {
+      case "delivered": {
+        const { nodeid, message } = action;
+        this.#deliveries += 1;
+        this.#services.delivered(nodeid, message, now, this.#work);
+        let told = 0;
+        for (const each of this.#work) if (each.kind === "delivered") told += 1;
+        this.#stability.delivered(told);
+        this.#carryOut(now, out);
+        const lastWord = this.#leaving?.lastWord;
+        if (lastWord !== undefined && nodeid === this.#nodeid && equalBytes(message, lastWord)) {
+          this.#mustLeaveRing = true;
+        }
+        return;
+      }
+      case "configured": {
+        const { type, ring, members } = action;
+        if (type === "regular") {
+          this.#stability.ringChanged();
+          out.push({ kind: "ringChanged", ring, members });
+        }
+        this.#services.configured({ type, ring, members }, now, this.#work);
+        return this.#carryOut(now, out);
+      }
+      case "stable":
+        tellStable(this.#stability.held(action.deliveries), out);
+        this.#keyPhasesHeld(action.deliveries, out);
+        return this.#carryOut(now, out);
+      case "paused":
+        return this.#toRing({ kind: "resumed" }, now);
+      case "drained":
+        return; // Our own word on room covers the outbox, too.
+      default:
+        out.push(action);
+    }
+  }
+
+  /** What the services asked for since the last call. */
+  #carryOut(now: number, out: MemberAction[]): void {
+    const work = this.#work;
+    for (let at = 0; at < work.length; at += 1) {
+      const action = work[at];
+      if (action === undefined) continue;
+      switch (action.kind) {
+        case "submit":
+          this.#toRing({ kind: "submitted", queue: action.queue, message: action.message }, now);
+          break;
+        case "synchronised":
+          out.push(action);
+          tellStable(this.#stability.synchronised(), out);
+          // Whoever is in this ring with us has the messages of the last one.
+          this.#keyPhasesHeld(this.#deliveries, out);
+          this.#toRing({ kind: "synchronised", ring: action.ring }, now);
+          break;
+        case "keyPhase":
+          this.#keyPhases.push({ phase: action.phase, deliveries: this.#deliveries });
+          break;
+        case "leave":
+          this.#stop({ clean: false, reason: action.reason, isConfiguration: true }, now, out);
+          break;
+        case "die":
+          work.length = 0;
+          return this.#finish({ clean: false, reason: action.reason }, out);
+        default:
+          out.push(action);
+      }
+    }
+    work.length = 0;
+  }
+
+  /** A node that has not heard of the new key must not be sent anything with it: delivered to us is not enough. */
+  #keyPhasesHeld(deliveries: number, out: MemberAction[]): void {
+    while (this.#keyPhases[0] !== undefined && this.#keyPhases[0].deliveries <= deliveries) {
+      const { phase } = this.#keyPhases[0];
+      this.#keyPhases.shift();
+      out.push({ kind: "keyPhase", phase });
+      this.#services.keyPhaseHeld(phase, this.#work);
+    }
+  }
+
+  /** Says what others should know before we go; the ring is left when the last of it has come back to us. */
+  #stop(end: MemberEnd, now: number, out: MemberAction[]): void {
+    if (this.#leaving !== undefined) return;
+    if (this.#phase === "waiting") return this.#finish(end, out);
+    this.#leaving = { end, lastWord: this.#services.close() };
+    out.push({ kind: "arm", timer: "leaving", at: now + leavingMsMax });
+  }
+
+  #leaveRing(now: number, out: MemberAction[]): void {
+    const leaving = this.#leaving;
+    if (this.#phase === "finished" || leaving === undefined) return;
+    this.#toRing({ kind: "stopped" }, now);
+    for (const action of this.#ringActions) {
+      if (isForHost(action)) out.push(action);
+    }
+    this.#ringActions.length = 0;
+    this.#finish(leaving.end, out);
+  }
+
+  #finish(end: MemberEnd, out: MemberAction[]): void {
+    const refusals: ServiceAction[] = [];
+    this.#services.refusePending("this node is stopping", refusals);
+    for (const action of refusals) if (action.kind === "replied") out.push(action);
+    for (const timer of ["lastManStanding", "deviceTimeout", "leaving"] as const) {
+      out.push({ kind: "disarm", timer });
+    }
+    this.#phase = "finished";
+    out.push({ kind: "finished", ...end });
+  }
+
+  #tellRoom(out: MemberAction[]): void {
+    if (this.#phase === "finished") return;
+    const hasRoom = this.hasRoom();
+    if (hasRoom && !this.#hadRoom) out.push({ kind: "drained" });
+    this.#hadRoom = hasRoom;
+  }
+}
+
+function tellStable(deliveries: number | undefined, out: MemberAction[]): void {
+  if (deliveries !== undefined) out.push({ kind: "stable", deliveries });
+}
+
+type RingOnly = Extract<
+  RingAction,
+  { readonly kind: "delivered" | "configured" | "stable" | "paused" }
+>;
+
+/** Whether an action of the ring passes the services by. */
+function isForHost(action: RingAction): action is Exclude<RingAction, RingOnly> {
+  const { kind } = action;
+  return kind !== "delivered" && kind !== "configured" && kind !== "stable" && kind !== "paused";
+}

@@ -1,0 +1,83 @@
+// Typed messages between the main thread and the ring thread (a Worker). Batched: one post per turn of either side;
+// buffers are transferred, never shared. If either side dies the process ends.
+import type { GroupRequest, LogAction, PortEvent } from "../../world.ts";
+import type { DeviceSnapshot } from "../device/events.ts";
+import type { MemberEnd, MemberSnapshot, QuorumView } from "../member/events.ts";
+import type { PeerFault } from "./key-watch.ts";
+import type { LinkSnapshot } from "../link/events.ts";
+import type { NodeSettings } from "../settings/settings.ts";
+
+/** From the main thread to the ring thread. */
+export type ToRing =
+  | {
+      readonly kind: "start";
+      readonly settings: NodeSettings;
+      /** Directory of ringid_<nodeid>. */
+      readonly stateDir: string;
+      /** Directory of the original's certificates for a vote server. */
+      readonly deviceDir: string;
+      /** corosync.conf and the default key file; without them a new key waits for `reconfigure`. */
+      readonly configPaths?: { readonly conf: string; readonly authkey: string };
+      readonly pid: number;
+    }
+  | { readonly kind: "requests"; readonly requests: readonly GroupRequest[] }
+  | { readonly kind: "ask"; readonly id: number; readonly question: RingQuestion }
+  | { readonly kind: "stop" };
+
+export type RingQuestion =
+  | { readonly kind: "snapshot" }
+  /** Answered behind all events so far. */
+  | { readonly kind: "catchUp" }
+  | { readonly kind: "expectedVotes"; readonly votes: number }
+  | { readonly kind: "cancelWaitForAll" }
+  /** The quorum device's client ends; a reload of corosync.conf starts it again. */
+  | { readonly kind: "stopDevice" }
+  /** All nodes are to read corosync.conf again; answered by `reloadRequested` with this question's id, or refused. */
+  | { readonly kind: "reload" }
+  /** Settings that were judged (reload-rules.ts): they are in force when this is answered by `done`. */
+  | { readonly kind: "reconfigure"; readonly settings: NodeSettings };
+
+export type FromRing =
+  | { readonly kind: "loaded" }
+  /** Sockets are bound, the ring is starting. */
+  | { readonly kind: "started" }
+  | { readonly kind: "events"; readonly events: readonly PortEvent[] }
+  | { readonly kind: "quorum"; readonly quorum: QuorumView }
+  | { readonly kind: "log"; readonly lines: readonly LogAction[] }
+  /** A reload was delivered, in its order among the events. `id`: of our own question, to be answered when it is done. */
+  | {
+      readonly kind: "reloadRequested";
+      readonly nodeid: number;
+      readonly id: number | undefined;
+    }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }
+  /** Bytes of earlier `requests` that the member has taken over: credit for new ones. */
+  | { readonly kind: "taken"; readonly bytes: number }
+  | ({ readonly kind: "finished" } & MemberEnd);
+
+export type RingAnswer =
+  | { readonly kind: "snapshot"; readonly snapshot: RingSnapshot }
+  | { readonly kind: "done" }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export interface RingSnapshot {
+  readonly member: MemberSnapshot;
+  readonly links: readonly LinkSnapshot[];
+  /** Hosts with at least one usable link. */
+  readonly reachable: readonly number[];
+  /** Token rotation time of the last minute at most, microseconds; 0 when unknown. */
+  readonly rotationUs: { readonly p50: number; readonly p99: number };
+  /** Peers that send what cannot be opened here, with the reason; ascending. */
+  readonly peerFaults: readonly PeerFault[];
+  /** Why a message of the ring was refused in the last minute; "": none was. */
+  readonly refusal: string;
+  readonly packetsDropped: Readonly<Record<string, number>>;
+  /** Undefined: no quorum device of model net is in use here. */
+  readonly device: DeviceSnapshot | undefined;
+}
+
+/** What a request costs in the credit between the two threads. */
+export function requestBytes(request: GroupRequest): number {
+  const overhead = 64;
+  return request.kind === "send" ? request.message.length + overhead : overhead;
+}

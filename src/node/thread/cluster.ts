@@ -1,0 +1,33 @@
+// The ring thread as the main thread sees it: what the tree, the API and the commands may use of it.
+import type { GroupPort } from "../../world.ts";
+import type { RingSnapshot } from "./bridge.ts";
+import type { ReloadOutcome } from "./reloader.ts";
+import type { MemberEnd, QuorumView } from "../member/events.ts";
+import type { NodeSettings } from "../settings/settings.ts";
+
+export interface Cluster {
+  /** In force now: a reload replaces them. */
+  readonly settings: NodeSettings;
+  /** The last reload that was tried, whoever asked for it; undefined: none since start. */
+  readonly lastReload: ReloadOutcome | undefined;
+  readonly groups: GroupPort;
+  /** Latest published quorum state; undefined before the first synchronisation. */
+  readonly quorum: QuorumView | undefined;
+  onQuorum(listener: (quorum: QuorumView) => void): void;
+  /** Resolves when the ring thread has ended; rejects never. */
+  readonly finished: Promise<MemberEnd>;
+  snapshot(): Promise<RingSnapshot>;
+  setExpectedVotes(votes: number): Promise<{ readonly ok: boolean; readonly reason: string }>;
+  cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /** Ends the quorum device's client until corosync.conf is reloaded. */
+  stopDevice(): Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /**
+   * Asks all nodes to read corosync.conf again, as `corosync-cfgtool -R` does; resolves when this node has done so, which says
+   * nothing about the others.
+   */
+  reload(): Promise<ReloadOutcome>;
+  /** Called with the settings of every reload that succeeded. */
+  onReloaded(listener: (settings: NodeSettings) => void): void;
+  /** Leaves the groups and the ring gracefully. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,103 @@
+// Reloads of a running node (services.md §5.4): reads corosync.conf again, has it judged, and puts it in force, one reload after
+// the other. Host code of the main thread. A file that cannot be used changes nothing; why is logged and kept for the operator.
+import { reasonOf } from "../../result.ts";
+import type { Level, LogAction } from "../../world.ts";
+import { judgeReload } from "../settings/reload-rules.ts";
+import type { SettingsResult } from "../settings/read-settings.ts";
+import type { NodeSettings } from "../settings/settings.ts";
+
+export interface ReloadOutcome {
+  readonly ok: boolean;
+  /** Why it was refused, a sentence; "" when it was not. */
+  readonly reason: string;
+  /** It was refused for what the file says: asking again will not help. */
+  readonly isFileRefused: boolean;
+  /** Of the configuration in force afterwards. */
+  readonly configVersion: number;
+  /** What is different now, one short text each. */
+  readonly changes: readonly string[];
+  /** Keys whose new values a running node does not take. */
+  readonly needsRestart: readonly string[];
+  /** Unix seconds. */
+  readonly at: number;
+}
+
+export interface ReloaderOptions {
+  readonly load: () => Promise<SettingsResult>;
+  readonly running: () => NodeSettings;
+  /** Puts settings in force: "" or why not, and then nothing has changed. */
+  readonly apply: (settings: NodeSettings) => Promise<string>;
+  /** Unix seconds. */
+  readonly wallS: () => number;
+  readonly log: (line: LogAction) => void;
+}
+
+export class Reloader {
+  readonly #options: ReloaderOptions;
+  #queue: Promise<unknown> = Promise.resolve();
+  #last: ReloadOutcome | undefined;
+
+  constructor(options: ReloaderOptions) {
+    this.#options = options;
+  }
+
+  get last(): ReloadOutcome | undefined {
+    return this.#last;
+  }
+
+  /** After those that were asked for before. `nodeid`: who asked. Never rejects. */
+  reload(nodeid: number): Promise<ReloadOutcome> {
+    const done = this.#queue.then(() => this.#reload(nodeid));
+    this.#queue = done;
+    return done;
+  }
+
+  /** A reload that did not come to reading the file. */
+  refused(reason: string): ReloadOutcome {
+    return this.#refuse(reason, false);
+  }
+
+  #refuse(reason: string, isFileRefused: boolean): ReloadOutcome {
+    this.#log("error", `Unable to reload config file: ${reason}`);
+    return this.#finish({ ok: false, reason, isFileRefused, changes: [], needsRestart: [] });
+  }
+
+  async #reload(nodeid: number): Promise<ReloadOutcome> {
+    try {
+      return await this.#read(nodeid);
+    } catch (error) {
+      return this.refused(reasonOf(error));
+    }
+  }
+
+  async #read(nodeid: number): Promise<ReloadOutcome> {
+    const { load, running, apply } = this.#options;
+    const loaded = await load();
+    if (!loaded.ok) return this.#refuse(loaded.reason, true);
+    const verdict = judgeReload(running(), loaded.value);
+    if (!verdict.ok) return this.#refuse(verdict.reason, true);
+    const { settings, changes, needsRestart } = verdict;
+    const before = running().configVersion;
+    const reason = await apply(settings);
+    if (reason !== "") return this.refused(reason);
+    const versions =
+      before === settings.configVersion ? "" : ` (was ${before}, asked by node ${nodeid})`;
+    const what = changes.length === 0 ? "nothing else changed" : changes.join("; ");
+    this.#log("notice", `configuration ${settings.configVersion} is in force${versions}: ${what}`);
+    for (const key of needsRestart) {
+      const text = `Modified entry '${key}' in corosync.conf cannot be changed at run-time: restart this node to use it`;
+      this.#log("warning", text);
+    }
+    return this.#finish({ ok: true, reason: "", isFileRefused: false, changes, needsRestart });
+  }
+
+  #finish(outcome: Omit<ReloadOutcome, "at" | "configVersion">): ReloadOutcome {
+    const { running, wallS } = this.#options;
+    this.#last = { ...outcome, configVersion: running().configVersion, at: wallS() };
+    return this.#last;
+  }
+
+  #log(level: Level, text: string): void {
+    this.#options.log({ kind: "log", level, subsystem: "CFG", text });
+  }
+}

@@ -1,0 +1,195 @@
+// The ring thread without its Worker: sockets, the ring host, and the bridge to the main thread. Messages to the main thread are
+// collected over one turn of the event loop; packets are never kept waiting for them. thread.ts gives it the real machine, the simulator
+// its own.
+import type { Clock, Level, LogAction, PortEvent, Random } from "../../world.ts";
+import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
+import type { DeviceMachine } from "../device/device-host.ts";
+import type { MemberEnd } from "../member/events.ts";
+import type { LinkSockets, LinkSocketsOptions } from "./socket.ts";
+import type { RingAction } from "../ring/events.ts";
+import type { RingStorage } from "./ring-file.ts";
+import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
+import type { CryptoSettings, NodeSettings } from "../settings/settings.ts";
+
+export type RingSockets = Pick<LinkSockets, "sendMany" | "reconfigure" | "close">;
+
+/** What the ring thread finds around it. */
+export interface RingMachine {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly device: DeviceMachine;
+  readonly storage: (order: StartOrder) => RingStorage;
+  /** As RingHostPort.cryptoOnDisk. */
+  readonly cryptoOnDisk: (order: StartOrder) => CryptoSettings | undefined;
+  /** As openLinkSockets (link/socket.ts). */
+  readonly openSockets: (
+    options: LinkSocketsOptions,
+  ) => Promise<
+    | { readonly ok: true; readonly sockets: RingSockets }
+    | { readonly ok: false; readonly problem: string }
+  >;
+  /** Asks for the thread's share of the processor; returns what the operator should know of it. */
+  readonly schedule: (
+    scheduling: NodeSettings["scheduling"],
+  ) => { readonly level: Level; readonly text: string } | undefined;
+  /** Runs `act` at the end of this turn of the event loop. */
+  readonly soon: (act: () => void) => void;
+  /** Sees what the ring asks for, in order, before it is carried out. */
+  readonly observe?: (action: RingAction) => void;
+}
+
+export class RingThread {
+  readonly #machine: RingMachine;
+  readonly #post: (message: FromRing) => void;
+  #host: RingHost | undefined;
+  #sockets: RingSockets | undefined;
+  #events: PortEvent[] = [];
+  #lines: LogAction[] = [];
+  #takenBytes = 0;
+  #scheduled = false;
+
+  constructor(machine: RingMachine, post: (message: FromRing) => void) {
+    this.#machine = machine;
+    this.#post = post;
+  }
+
+  /** Undefined before the start. */
+  get host(): RingHost | undefined {
+    return this.#host;
+  }
+
+  received(message: ToRing): void {
+    switch (message.kind) {
+      case "start":
+        void this.#start(message);
+        return;
+      case "requests":
+        this.#host?.request(message.requests);
+        return;
+      case "ask":
+        this.#ask(message.id, message.question);
+        return;
+      case "stop":
+        if (this.#host === undefined) this.#post({ kind: "finished", clean: true, reason: "" });
+        else this.#host.stop();
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  async #start(order: StartOrder): Promise<void> {
+    const host = new RingHost(order, this.#port(order));
+    const { nodeid, nodes, links } = order.settings;
+    const opened = await this.#machine.openSockets({
+      nodeid,
+      nodes,
+      links,
+      received: (link, address, datagram) => host.received(link, address, datagram),
+      refused: (event) => host.refused(event),
+      log: (line) => this.#log(line),
+    });
+    if (!opened.ok) {
+      this.#post({ kind: "finished", clean: false, reason: opened.problem });
+      return;
+    }
+    const remark = this.#machine.schedule(order.settings.scheduling);
+    if (remark !== undefined) this.#log({ kind: "log", subsystem: "MAIN", ...remark });
+    this.#sockets = opened.sockets;
+    this.#host = host;
+    this.#post({ kind: "started" });
+    host.start();
+  }
+
+  #log(line: LogAction): void {
+    this.#lines.push(line);
+    this.#schedule();
+  }
+
+  #port(order: StartOrder): RingHostPort {
+    const { clock, random, storage, cryptoOnDisk, device, observe } = this.#machine;
+    return {
+      clock,
+      random,
+      storage: storage(order),
+      cryptoOnDisk: () => cryptoOnDisk(order),
+      machine: device,
+      ...(observe === undefined ? {} : { observe }),
+      transmit: (batch) => this.#sockets?.sendMany(batch),
+      events: (event) => {
+        this.#events.push(event);
+        this.#schedule();
+      },
+      quorum: (quorum) => {
+        // In order with the events: whoever hears of quorum has heard everything before it.
+        this.#flush();
+        this.#post({ kind: "quorum", quorum });
+      },
+      log: (line) => this.#log(line),
+      replied: (id, ok, reason) => {
+        this.#post({
+          kind: "answer",
+          id,
+          answer: ok ? { kind: "done" } : { kind: "refused", reason },
+        });
+      },
+      reloadRequested: (nodeid, id) => {
+        // Whatever the tree wrote before it is on its way first.
+        this.#flush();
+        this.#post({ kind: "reloadRequested", nodeid, id });
+      },
+      taken: (request) => {
+        this.#takenBytes += requestBytes(request);
+        this.#schedule();
+      },
+      finished: (end) => this.#finish(end),
+    };
+  }
+
+  #ask(id: number, question: RingQuestion): void {
+    const host = this.#host;
+    if (host === undefined) this.#refuse(id, "the ring is not started");
+    else if (question.kind === "reconfigure") void this.#reconfigure(id, host, question.settings);
+    else if (question.kind === "snapshot") {
+      this.#post({ kind: "answer", id, answer: { kind: "snapshot", snapshot: host.snapshot() } });
+    } else if (question.kind === "catchUp") {
+      this.#flush();
+      this.#post({ kind: "answer", id, answer: { kind: "done" } });
+    } else host.question(id, question);
+  }
+
+  /** Sockets first: without them nothing changes. Everything else follows in one turn. */
+  async #reconfigure(id: number, host: RingHost, settings: NodeSettings): Promise<void> {
+    const problem = host.obstacle(settings) ?? (await this.#sockets?.reconfigure(settings));
+    if (problem !== undefined) return this.#refuse(id, problem);
+    host.reconfigure(settings);
+    this.#post({ kind: "answer", id, answer: { kind: "done" } });
+  }
+
+  #refuse(id: number, reason: string): void {
+    this.#post({ kind: "answer", id, answer: { kind: "refused", reason } });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#machine.soon(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    if (this.#lines.length > 0) this.#post({ kind: "log", lines: this.#lines });
+    if (this.#events.length > 0) this.#post({ kind: "events", events: this.#events });
+    if (this.#takenBytes > 0) this.#post({ kind: "taken", bytes: this.#takenBytes });
+    this.#lines = [];
+    this.#events = [];
+    this.#takenBytes = 0;
+  }
+
+  /** The LEAVE must really be out before the sockets close (close sends what waits): a lost one costs token + consensus. */
+  #finish(end: MemberEnd): void {
+    this.#sockets?.close();
+    this.#flush();
+    this.#post({ kind: "finished", ...end });
+  }
+}

@@ -1,0 +1,240 @@
+// Enrolment without a network: the token and the messages both ways and under every damage, the verdicts, and who waits at the door.
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  decodeInvite,
+  encodeInvite,
+  findInvite,
+  inviteBytesMax,
+  type Invite,
+  judgeRequest,
+} from "./enrolment.ts";
+import { originOf } from "../server/admission.ts";
+import { EnrolmentGate, gateLimits } from "./enrolment-gate.ts";
+import {
+  decodeAnswer,
+  decodeOffer,
+  decodeRequest,
+  encodeAnswer,
+  encodeOffer,
+  encodeRequest,
+  EnrolmentFrame,
+} from "./enrolment-message.ts";
+import {
+  addressesMax,
+  decodeToken,
+  encodeToken,
+  fingerprintBytes,
+  type InviteToken,
+  looksLikeToken,
+  secretBytes,
+} from "./enrolment-token.ts";
+
+const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size });
+const tokens: fc.Arbitrary<InviteToken> = fc.record({
+  cluster: fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9 _.ä-]{0,40}$/),
+  addresses: fc.array(fc.oneof(fc.ipV4(), fc.constantFrom("fd00::1", "::1", "qnetd.example.org")), {
+    minLength: 1,
+    maxLength: addressesMax,
+  }),
+  port: fc.integer({ min: 1, max: 65_535 }),
+  fingerprint: bytes(fingerprintBytes),
+  secret: bytes(secretBytes),
+  expiresAt: fc.integer({ min: 0, max: 0xffff_ffff }),
+});
+
+describe("the token", () => {
+  test("comes back as it went, also with the line breaks of a terminal", () => {
+    fc.assert(
+      fc.property(tokens, (token) => {
+        const text = encodeToken(token);
+        expect(looksLikeToken(text)).toBe(true);
+        expect(decodeToken(text)).toEqual({ ok: true, value: token });
+        expect(decodeToken(` ${text.slice(0, 40)}\n  ${text.slice(40)}\n`).ok).toBe(true);
+      }),
+    );
+  });
+
+  test("one wrong letter is seen", () => {
+    fc.assert(
+      fc.property(tokens, fc.nat(), fc.constantFrom("A", "z", "_", "7"), (token, at, letter) => {
+        const text = encodeToken(token);
+        const place = "quorate1.".length + (at % (text.length - "quorate1.".length - 1));
+        fc.pre(text[place] !== letter);
+        const damaged = text.slice(0, place) + letter + text.slice(place + 1);
+        expect(decodeToken(damaged).ok).toBe(false);
+      }),
+    );
+  });
+
+  test("nothing that is pasted makes it throw", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.base64String(), (text, code) => {
+        expect(decodeToken(text).ok).toBe(false);
+        expect(decodeToken(`quorate1.${code}`).ok).toBe(false);
+      }),
+    );
+    expect(decodeToken(`quorate1.${"A".repeat(9000)}`)).toMatchObject({ ok: false });
+  });
+});
+
+const invite: Invite = {
+  cluster: "lab",
+  secretHash: "a".repeat(64),
+  createdAt: 1000,
+  expiresAt: 2000,
+  used: undefined,
+};
+const asked = { cluster: "lab", commonName: "lab", requestHash: "c".repeat(64) };
+
+describe("the verdict", () => {
+  test("finds the one invitation of the secret, while it lasts", () => {
+    const others = [{ ...invite, secretHash: "b".repeat(64) }, invite];
+    expect(findInvite(others, invite.secretHash, 1999)).toBe(invite);
+    expect(findInvite(others, invite.secretHash, 2000)).toMatchObject({ code: "expired" });
+    expect(findInvite(others, "0".repeat(64), 1500)).toMatchObject({ code: "secret" });
+    expect(findInvite(others, "", 1500)).toMatchObject({ code: "secret" });
+  });
+
+  test("once, for one name; the same request again", () => {
+    expect(judgeRequest(invite, asked)).toEqual({ kind: "issue" });
+    expect(judgeRequest(invite, { ...asked, cluster: "Lab" })).toMatchObject({ code: "cluster" });
+    expect(judgeRequest(invite, { ...asked, commonName: "*" })).toMatchObject({ code: "request" });
+    const used = {
+      ...invite,
+      used: { requestHash: asked.requestHash, certificate: "AA==", at: 1 },
+    };
+    expect(judgeRequest(used, asked)).toEqual({ kind: "repeat", certificate: "AA==" });
+    expect(judgeRequest(used, { ...asked, requestHash: "d".repeat(64) })).toMatchObject({
+      code: "used",
+    });
+    for (const each of [invite, used]) {
+      expect(decodeInvite(encodeInvite(each))).toEqual({ ok: true, value: each });
+    }
+  });
+
+  test("what lies on disk is read with care", () => {
+    expect(decodeInvite("x".repeat(inviteBytesMax + 1)).ok).toBe(false);
+    const value = JSON.parse(encodeInvite(invite)) as Record<string, unknown>;
+    for (const key of ["cluster", "secretHash", "createdAt", "expiresAt"]) {
+      expect(decodeInvite(JSON.stringify({ ...value, [key]: -1 })).ok).toBe(false);
+    }
+    expect(decodeInvite(JSON.stringify({ ...value, used: { at: 1 } })).ok).toBe(false);
+    fc.assert(fc.property(fc.json(), (text) => expect(decodeInvite(text).ok).toBe(false)));
+  });
+});
+
+describe("the messages", () => {
+  const all = (frame: Uint8Array): string => {
+    const text = new EnrolmentFrame(1 << 16).push(frame);
+    if (text?.ok !== true) throw new Error("not whole");
+    return text.value;
+  };
+
+  test("come back as they went, in pieces of any size", () => {
+    const some = fc.uint8Array({ minLength: 1, maxLength: 300 });
+    fc.assert(
+      fc.property(some, some, fc.string(), fc.integer({ min: 1, max: 50 }), (a, b, name, step) => {
+        const request = { secret: a, cluster: name, request: b };
+        const frame = new EnrolmentFrame(1 << 16);
+        const whole = encodeRequest(request);
+        let text: ReturnType<EnrolmentFrame["push"]>;
+        for (let at = 0; at < whole.length; at += step) {
+          expect(text).toBeUndefined();
+          text = frame.push(whole.subarray(at, at + step));
+        }
+        if (text?.ok !== true) throw new Error("not whole");
+        expect(decodeRequest(text.value)).toEqual({ ok: true, value: request });
+        expect(decodeOffer(all(encodeOffer({ authority: a })))).toEqual({
+          ok: true,
+          value: { authority: a },
+        });
+        const answers = [
+          { kind: "signed", certificate: b },
+          { kind: "refuse", code: "used", reason: name },
+        ] as const;
+        for (const answer of answers) {
+          expect(decodeAnswer(all(encodeAnswer(answer)))).toEqual({ ok: true, value: answer });
+        }
+      }),
+    );
+  });
+
+  test("a length beyond the limit, or bytes behind the end, are refused at once", () => {
+    expect(new EnrolmentFrame(10).push(Uint8Array.of(0, 0, 0, 11))).toMatchObject({ ok: false });
+    expect(new EnrolmentFrame(10).push(Uint8Array.of(0, 0, 0, 1, 1, 1))).toMatchObject({
+      ok: false,
+    });
+    expect(new EnrolmentFrame(10).push(Uint8Array.of(0, 0, 0))).toBeUndefined();
+  });
+
+  test("foreign JSON is an answer of nobody", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.json(), fc.string()), (text) => {
+        for (const decode of [decodeOffer, decodeRequest, decodeAnswer]) {
+          expect(decode(text).ok).toBe(false);
+        }
+      }),
+    );
+    expect(decodeOffer('{"version":2,"authority":"AA=="}')).toMatchObject({
+      reason: expect.stringContaining("version 2"),
+    });
+  });
+});
+
+describe("the gate", () => {
+  const isIn = { kind: "in", evicted: undefined } as const;
+  const isOut = { kind: "refused", why: "too many enrolments at the same time" } as const;
+
+  test("few at once, of one network and in all: the oldest that has not asked makes room", () => {
+    const gate = new EnrolmentGate();
+    const { atOnceMax, atOncePerNetworkMax } = gateLimits;
+    for (let id = 0; id < atOncePerNetworkMax; id += 1) {
+      expect(gate.enter(id, "10.0.0.1", 0)).toEqual(isIn);
+      gate.asked(id);
+    }
+    expect(gate.enter(100, "::ffff:10.0.0.1", 0)).toEqual(isOut);
+    for (let id = atOncePerNetworkMax; id < atOnceMax; id += 1) {
+      expect(gate.enter(id, `10.0.1.${id}`, 0)).toEqual(isIn);
+    }
+    const oldest = atOncePerNetworkMax;
+    expect(gate.enter(101, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: oldest });
+    expect(gate.enter(102, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: oldest + 1 });
+    // A network at its own limit gives up its own.
+    expect(gate.enter(103, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: 101 });
+    expect(gate.inside).toBe(atOnceMax);
+    for (let id = 0; id < 110; id += 1) gate.asked(id);
+    expect(gate.enter(104, "10.0.3.1", 0)).toEqual(isOut);
+    gate.leave(0);
+    expect(gate.enter(104, "10.0.3.1", 0)).toEqual(isIn);
+  });
+
+  test("failures of one network shut it out for a while, and nobody else", () => {
+    const gate = new EnrolmentGate();
+    for (let count = 0; count < gateLimits.failuresMax; count += 1) {
+      expect(gate.enter(count, "fd00::1", 0)).toEqual(isIn);
+      gate.leave(count);
+      gate.failed(`fd00::${count}`, 0);
+    }
+    expect(gate.enter(7, "fd00::ffff", gateLimits.memoryMs - 1).kind).toBe("refused");
+    expect(gate.enter(8, "fd00:0:0:1::1", 1)).toEqual(isIn);
+    expect(gate.enter(9, "fd00::1", gateLimits.memoryMs)).toEqual(isIn);
+  });
+
+  test("remembers no more networks than its limit", () => {
+    const gate = new EnrolmentGate();
+    for (let at = 0; at < gateLimits.networksMax * 2; at += 1) {
+      gate.failed(`10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, at);
+    }
+    expect(gate.remembered).toBe(gateLimits.networksMax);
+  });
+
+  test("networks of addresses", () => {
+    expect(originOf("192.0.2.7")).toBe("192.0.2.7");
+    expect(originOf("::ffff:192.0.2.7")).toBe("192.0.2.7");
+    expect(originOf("::1")).toBe("0:0:0:0::/64");
+    expect(originOf("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
+    expect(originOf("2001:db8:0:5:6:7:8:9")).toBe("2001:db8:0:5::/64");
+    expect(originOf("2001:db8::5:6")).toBe("2001:db8:0:0::/64");
+  });
+});

@@ -1,0 +1,275 @@
+// The node's local API: HTTP on a Unix socket that only its owner may open. Routes and error mapping; no state of its own.
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import * as v from "valibot";
+import type { Errno, Files, Outcome } from "../../fs/tree/files.ts";
+import { corosyncConfPath } from "../../fs/tree/rules.ts";
+import type { ReloadOutcome } from "../../node/thread/reloader.ts";
+import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
+import { pathOfText, textOfPath } from "./path-text.ts";
+import type { NodeStatus } from "./status.ts";
+import { dumpTree } from "./tree-dump.ts";
+
+/** A file of the tree. */
+export const bodyBytesMax = 1024 * 1024;
+/** Of every other body; the longest has two paths, or a line for the cluster log. */
+const jsonBytesMax = 64 * 1024;
+const pathBytesMax = 4096;
+
+export interface ApiSource {
+  readonly files: Files;
+  readonly status: () => Promise<NodeStatus>;
+  readonly setExpectedVotes: (
+    votes: number,
+  ) => Promise<{ readonly ok: boolean; readonly reason: string }>;
+  readonly cancelWaitForAll: () => Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /** A line for the cluster log of all nodes. */
+  readonly logToCluster: (line: ClusterLogLine) => void;
+  /** Why the cluster could not use this corosync.conf, a sentence; "" when it could. */
+  readonly confProblem: (content: Uint8Array) => Promise<string>;
+  /** All nodes read corosync.conf again; the answer is this node's. */
+  readonly reload: () => Promise<ReloadOutcome>;
+}
+
+/** What a failed request answers. */
+export interface ApiFault {
+  /** ECONFIG: what corosync.conf says cannot be used. */
+  readonly errno: Errno | "EREQUEST" | "ECONFIG";
+  readonly reason: string;
+}
+
+const httpStatus: Readonly<Record<Errno, 400 | 403 | 404 | 409 | 413 | 500 | 503>> = {
+  EACCES: 403,
+  EBUSY: 503,
+  EEXIST: 409,
+  EFBIG: 413,
+  EINVAL: 400,
+  EIO: 500,
+  EISDIR: 409,
+  ENAMETOOLONG: 400,
+  ENOENT: 404,
+  ENOSYS: 400,
+  ENOTDIR: 409,
+  ENOTEMPTY: 409,
+  EPERM: 403,
+};
+
+/** A path as people write it ("/nodes/pve1/…", path-text.ts): leading and trailing slashes do not count. */
+const pathSchema = v.pipe(
+  v.string(),
+  v.maxLength(pathBytesMax),
+  v.transform((text) => pathOfText(text).replace(/^\/+|\/+$/g, "")),
+  v.check((path) => !path.includes("\0"), "a path has no NUL"),
+);
+const pathQuery = v.object({ path: pathSchema });
+const putQuery = v.object({ path: pathSchema, force: v.optional(v.literal("1")) });
+const moveBody = v.object({
+  from: pathSchema,
+  to: pathSchema,
+  force: v.optional(v.boolean()),
+});
+const mtimeBody = v.object({
+  path: pathSchema,
+  seconds: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff)),
+});
+const votesBody = v.object({
+  votes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
+});
+
+const noNul = v.check((text: string) => !text.includes("\0"), "text has no NUL");
+const logBody = v.object({
+  tag: v.pipe(
+    v.string(),
+    v.regex(/^[a-z0-9-]{1,32}$/, "a tag has 1 to 32 letters, digits or dashes"),
+  ),
+  priority: v.picklist([0, 1, 2, 3, 4, 5, 6, 7]),
+  message: v.pipe(v.string(), v.minLength(1), v.maxLength(clusterLogTextMax), noNul),
+});
+
+class Refusal extends Error {
+  readonly fault: ApiFault;
+  readonly status: 400 | 403 | 404 | 409 | 413 | 500 | 503;
+  constructor(fault: ApiFault, status: Refusal["status"]) {
+    super(fault.reason);
+    this.fault = fault;
+    this.status = status;
+  }
+}
+
+function valueOf<T>(outcome: Outcome<T>): T {
+  if (outcome.ok) return outcome.value;
+  const { errno, reason } = outcome;
+  throw new Refusal({ errno, reason }, httpStatus[errno]);
+}
+
+function checked<T>(schema: v.GenericSchema<unknown, T>, input: unknown): T {
+  const result = v.safeParse(schema, input);
+  if (result.success) return result.output;
+  const reason = result.issues.map((issue) => issue.message).join("; ");
+  throw new Refusal({ errno: "EREQUEST", reason }, 400);
+}
+
+/** Builds the API; `app.fetch` serves it on any listener. */
+export function buildApi(source: ApiSource): Hono {
+  const app = new Hono();
+  app.onError((error, c) => {
+    if (error instanceof Refusal) return c.json({ error: error.fault }, error.status);
+    return c.json({ error: { errno: "EIO", reason: error.message } satisfies ApiFault }, 500);
+  });
+  app.notFound((c) =>
+    c.json(
+      { error: { errno: "ENOENT", reason: `no such route: ${c.req.path}` } satisfies ApiFault },
+      404,
+    ),
+  );
+  const short = bodyLimit({ maxSize: jsonBytesMax, onError: tooLong });
+  app.use(async (c, next) => (isFile(c.req) ? next() : short(c, next)));
+  app.get("/v1/status", async (c) => c.json(await source.status()));
+  app.post("/v1/log", async (c) => {
+    source.logToCluster(checked(logBody, await c.req.json().catch(() => undefined)));
+    return c.body(null, 204);
+  });
+  quorumRoutes(app, source);
+  readRoutes(app, source.files);
+  changeRoutes(app, source);
+  return app;
+}
+
+function quorumRoutes(app: Hono, source: ApiSource): void {
+  const settled = (result: { readonly ok: boolean; readonly reason: string }): void => {
+    if (!result.ok) throw new Refusal({ errno: "EINVAL", reason: result.reason }, 400);
+  };
+  app.post("/v1/quorum/expected", async (c) => {
+    const { votes } = checked(votesBody, await c.req.json().catch(() => undefined));
+    settled(await source.setExpectedVotes(votes));
+    return c.body(null, 204);
+  });
+  app.post("/v1/reload", async (c) => {
+    const outcome = await source.reload();
+    const { reason, isFileRefused } = outcome;
+    if (isFileRefused) throw new Refusal({ errno: "ECONFIG", reason }, 400);
+    settled(outcome);
+    return c.json(outcome);
+  });
+  app.post("/v1/quorum/cancel-wait-for-all", async (c) => {
+    settled(await source.cancelWaitForAll());
+    return c.body(null, 204);
+  });
+}
+
+function readRoutes(app: Hono, files: Files): void {
+  app.get("/v1/tree/stat", (c) => {
+    const { path } = checked(pathQuery, c.req.query());
+    return c.json(valueOf(files.stat(path)));
+  });
+  app.get("/v1/tree/list", (c) => {
+    const { path } = checked(pathQuery, c.req.query());
+    const entries = valueOf(files.list(path)).map(({ name, stat }) => ({
+      name: textOfPath(name),
+      ...stat,
+      target:
+        stat.type === "symlink"
+          ? textOfPath(valueOf(files.readlink(path === "" ? name : `${path}/${name}`)))
+          : undefined,
+    }));
+    return c.json({ entries });
+  });
+  app.get("/v1/tree/file", (c) => {
+    const { path } = checked(pathQuery, c.req.query());
+    return c.body(new Uint8Array(valueOf(files.read(path))), 200, {
+      "content-type": "application/octet-stream",
+    });
+  });
+  app.get("/v1/tree/dump", (c) => c.json({ entries: valueOf(dumpTree(files)) }));
+}
+
+function changeRoutes(app: Hono, source: ApiSource): void {
+  const { files } = source;
+  /** A corosync.conf that no node could use never gets its name, unless somebody insists. */
+  const judge = async (path: string, isForced: boolean, content: () => Outcome<Uint8Array>) => {
+    if (path !== corosyncConfPath || isForced) return;
+    const read = content();
+    if (!read.ok) return; // The change itself says why.
+    const problem = await source.confProblem(read.value);
+    if (problem === "") return;
+    const reason = `nothing was changed, for the cluster could not use it: ${problem}. Correct it, or insist with --force`;
+    throw new Refusal({ errno: "EINVAL", reason }, 400);
+  };
+  app.put("/v1/tree/file", bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }), async (c) => {
+    const { path, force } = checked(putQuery, c.req.query());
+    const data = new Uint8Array(await c.req.arrayBuffer());
+    await judge(path, force === "1", () => ({ ok: true, value: data }));
+    valueOf(await replaceFile(files, path, data));
+    return c.body(null, 204);
+  });
+  app.delete("/v1/tree/file", async (c) => {
+    const { path } = checked(pathQuery, c.req.query());
+    valueOf(await files.remove(path));
+    return c.body(null, 204);
+  });
+  app.post("/v1/tree/directory", async (c) => {
+    const { path } = checked(pathQuery, c.req.query());
+    valueOf(await files.mkdir(path));
+    return c.body(null, 204);
+  });
+  app.post("/v1/tree/mtime", async (c) => {
+    const { path, seconds } = checked(mtimeBody, await c.req.json().catch(() => undefined));
+    valueOf(await files.setMtime(path, seconds));
+    return c.body(null, 204);
+  });
+  app.post("/v1/tree/move", async (c) => {
+    const { from, to, force } = checked(moveBody, await c.req.json().catch(() => undefined));
+    await judge(to, force === true, () => files.read(from));
+    valueOf(await files.rename(from, to));
+    return c.body(null, 204);
+  });
+}
+
+/** The one request with a large body. */
+function isFile({ method, path }: { readonly method: string; readonly path: string }): boolean {
+  return method === "PUT" && path === "/v1/tree/file";
+}
+
+function tooLong(): never {
+  throw new Refusal(
+    { errno: "EREQUEST", reason: `a request has at most ${jsonBytesMax} bytes` },
+    413,
+  );
+}
+
+function tooLarge(): never {
+  throw new Refusal(
+    { errno: "EFBIG", reason: "a file of the tree holds at most 1 MiB (1048576 bytes)" },
+    413,
+  );
+}
+
+/**
+ * Replaces a file as a whole: a temporary name beside it, then a rename, so that no reader on any node ever sees half of it.
+ * A guest's VMID rule is checked by the rename, as on every node.
+ */
+export async function replaceFile(
+  files: Files,
+  path: string,
+  data: Uint8Array,
+): Promise<Outcome<undefined>> {
+  const existing = files.stat(path);
+  if (existing.ok && existing.value.type === "directory") {
+    return { ok: false, errno: "EISDIR", reason: `${textOfPath(path)} is a directory` };
+  }
+  const temporary = `${path}.tmp.${process.pid}.${nextTemporary()}`;
+  const created = await files.create(temporary);
+  if (!created.ok) return created;
+  const written = data.length === 0 ? created : await files.write(temporary, 0, data);
+  const moved = written.ok ? await files.rename(temporary, path) : written;
+  if (moved.ok) return { ok: true, value: undefined };
+  // The first failure is what the caller must know; a temporary file that cannot be removed either is only litter.
+  await files.remove(temporary);
+  return moved;
+}
+
+let temporaries = 0;
+function nextTemporary(): number {
+  temporaries += 1;
+  return temporaries;
+}

@@ -1,0 +1,223 @@
+// A typed client of a running node's local API. Every failure is a CommandFailure with one sentence.
+import * as v from "valibot";
+import type { ClusterLogLine } from "./cluster-log-line.ts";
+import type { DumpEntry } from "./tree-dump.ts";
+import { CommandFailure, exitConfiguration, exitNotRunning } from "../exit.ts";
+import type { NodeStatus } from "./status.ts";
+
+const requestMsMax = 60_000;
+
+const faultSchema = v.object({ error: v.object({ errno: v.string(), reason: v.string() }) });
+const listSchema = v.object({
+  entries: v.array(
+    v.object({
+      name: v.string(),
+      type: v.picklist(["directory", "file", "symlink"]),
+      mode: v.number(),
+      size: v.number(),
+      mtime: v.number(),
+      links: v.number(),
+      generated: v.boolean(),
+      target: v.optional(v.string()),
+    }),
+  ),
+});
+export type ListedEntry = v.InferOutput<typeof listSchema>["entries"][number];
+
+const typeSchema = v.object({ type: v.picklist(["directory", "file", "symlink"]) });
+
+const dumpSchema = v.object({
+  entries: v.array(
+    v.object({
+      path: v.string(),
+      type: v.picklist(["directory", "file", "symlink"]),
+      mode: v.string(),
+      size: v.number(),
+      mtime: v.number(),
+      sha256: v.string(),
+      target: v.string(),
+    }),
+  ),
+});
+
+const reloadSchema = v.object({
+  configVersion: v.number(),
+  changes: v.array(v.string()),
+  needsRestart: v.array(v.string()),
+});
+export type ReloadAnswer = v.InferOutput<typeof reloadSchema>;
+
+/** The fields a shell must find; the rest of the object is passed on as the node sent it. */
+const statusSchema = v.looseObject({
+  version: v.string(),
+  node: v.looseObject({ name: v.string(), nodeid: v.number() }),
+  cluster: v.looseObject({ name: v.string() }),
+  quorum: v.looseObject({ quorate: v.boolean(), meaning: v.string() }),
+  ring: v.looseObject({ id: v.string(), state: v.string() }),
+  nodes: v.array(v.looseObject({ name: v.string(), nodeid: v.number() })),
+  links: v.array(v.looseObject({})),
+  tree: v.looseObject({ digest: v.string(), writable: v.boolean() }),
+  mount: v.looseObject({ target: v.string(), reason: v.string() }),
+});
+
+/** What a running node refused; `errno` as in files.ts, or EREQUEST for a wrong request. */
+export class NodeRefusal extends CommandFailure {
+  readonly errno: string;
+  readonly reason: string;
+  constructor(errno: string, reason: string) {
+    super(`${reason} (${errno})`);
+    this.errno = errno;
+    this.reason = reason;
+  }
+}
+
+export class NodeClient {
+  readonly #socket: string;
+  readonly #patienceMs: number;
+
+  /** `patienceMs`: how long one answer may take. */
+  constructor(socket: string, patienceMs: number = requestMsMax) {
+    this.#socket = socket;
+    this.#patienceMs = patienceMs;
+  }
+
+  async status(): Promise<NodeStatus> {
+    const body: unknown = await (await this.#request("GET", "/v1/status")).json();
+    if (!isNodeStatus(body))
+      throw new CommandFailure("the node answered with a status this version cannot read");
+    return body;
+  }
+
+  async list(path: string): Promise<readonly ListedEntry[]> {
+    const response = await this.#onTree(path, "GET", `/v1/tree/list?${query({ path })}`);
+    return v.parse(listSchema, await response.json()).entries;
+  }
+
+  /** What is at a path. */
+  async typeOf(path: string): Promise<ListedEntry["type"]> {
+    const response = await this.#onTree(path, "GET", `/v1/tree/stat?${query({ path })}`);
+    return v.parse(typeSchema, await response.json()).type;
+  }
+
+  async dump(): Promise<readonly DumpEntry[]> {
+    const response = await this.#request("GET", "/v1/tree/dump");
+    return v.parse(dumpSchema, await response.json()).entries;
+  }
+
+  async read(path: string): Promise<Uint8Array> {
+    const response = await this.#onTree(path, "GET", `/v1/tree/file?${query({ path })}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  /** `isForced`: a corosync.conf that the cluster could not use is put all the same. */
+  async put(path: string, data: Uint8Array, isForced = false): Promise<void> {
+    const how = query({ path, ...(isForced ? { force: "1" } : {}) });
+    await this.#onTree(path, "PUT", `/v1/tree/file?${how}`, data);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#onTree(path, "DELETE", `/v1/tree/file?${query({ path })}`);
+  }
+
+  async mkdir(path: string): Promise<void> {
+    await this.#onTree(path, "POST", `/v1/tree/directory?${query({ path })}`);
+  }
+
+  /** `isForced`: as for `put`. */
+  async move(from: string, to: string, isForced = false): Promise<void> {
+    const body = JSON.stringify({ from, to, force: isForced });
+    await this.#onTree(`${from} to ${to}`, "POST", "/v1/tree/move", body);
+  }
+
+  /** `seconds`: Unix time; 0 on a lock asks for its release. */
+  async setMtime(path: string, seconds: number): Promise<void> {
+    const body = JSON.stringify({ path, seconds });
+    await this.#onTree(path, "POST", "/v1/tree/mtime", body);
+  }
+
+  async setExpectedVotes(votes: number): Promise<void> {
+    await this.#request("POST", "/v1/quorum/expected", JSON.stringify({ votes }));
+  }
+
+  /** A line for the cluster log of all nodes. */
+  async log(line: ClusterLogLine): Promise<void> {
+    await this.#request("POST", "/v1/log", JSON.stringify(line));
+  }
+
+  /**
+   * Asks all nodes to read corosync.conf again; the answer is this node's. Waits as long as the node does, which may have to wait for
+   * a name server; a node that ends ends the wait.
+   */
+  async reload(): Promise<ReloadAnswer> {
+    const response = await this.#request("POST", "/v1/reload", undefined, false);
+    return v.parse(reloadSchema, await response.json());
+  }
+
+  /** A request about an object of the tree: a refusal names it. */
+  async #onTree(
+    subject: string,
+    method: string,
+    path: string,
+    body?: string | Uint8Array,
+  ): Promise<Response> {
+    try {
+      return await this.#request(method, path, body);
+    } catch (error) {
+      if (!(error instanceof NodeRefusal)) throw error;
+      throw new NodeRefusal(error.errno, `${subject === "" ? "/" : subject}: ${error.reason}`);
+    }
+  }
+
+  async #request(
+    method: string,
+    path: string,
+    body?: string | Uint8Array,
+    isTimed = true,
+  ): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(`http://localhost${path}`, {
+        method,
+        unix: this.#socket,
+        // Bun would give up on its own after five minutes.
+        ...(isTimed ? { signal: AbortSignal.timeout(this.#patienceMs) } : { timeout: false }),
+        ...(body === undefined
+          ? {}
+          : { body: typeof body === "string" ? body : new Uint8Array(body) }),
+      });
+    } catch (error) {
+      if (error instanceof Error && error.name === "TimeoutError") {
+        throw new CommandFailure(
+          `the node at ${this.#socket} gave no answer in ${this.#patienceMs / 1000} s; see its log`,
+        );
+      }
+      if (error instanceof Error && "code" in error && error.code === "EACCES") {
+        throw new CommandFailure(
+          `you may not ask the node at ${this.#socket}: repeat as root or as the user it runs as`,
+        );
+      }
+      throw new CommandFailure(
+        `no node answers at ${this.#socket}: start one with "quorate node", or name its directory with --root`,
+        exitNotRunning,
+      );
+    }
+    if (response.ok) return response;
+    const fault = v.safeParse(faultSchema, await response.json().catch(() => undefined));
+    if (!fault.success) {
+      throw new CommandFailure(
+        `the node answered with HTTP status ${response.status}; see its log`,
+      );
+    }
+    const { errno, reason } = fault.output.error;
+    if (errno === "ECONFIG") throw new CommandFailure(reason, exitConfiguration);
+    throw new NodeRefusal(errno, reason);
+  }
+}
+
+function isNodeStatus(body: unknown): body is NodeStatus {
+  return v.is(statusSchema, body);
+}
+
+function query(values: Readonly<Record<string, string>>): string {
+  return new URLSearchParams(values).toString();
+}

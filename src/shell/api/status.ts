@@ -1,0 +1,183 @@
+// The state of a node as one plain object: what `quorate status --json` prints and GET /v1/status answers.
+// Fields are only ever added. Times in milliseconds or Unix seconds as named.
+import type { Cluster } from "../../node/thread/cluster.ts";
+import type { QuorumView } from "../../node/member/events.ts";
+import { deviceSettings } from "../../node/device/device-settings.ts";
+import type { DeviceSnapshot } from "../../node/device/events.ts";
+import type { RingCounters, RingId } from "../../node/ring/events.ts";
+import type { NodeSettings } from "../../node/settings/settings.ts";
+import type { LinkSnapshot } from "../../node/link/events.ts";
+import { absentBindings, absentSentence } from "../../node/link/own-addresses.ts";
+import type { ReloadOutcome } from "../../node/thread/reloader.ts";
+import type { TreeStatus } from "../../fs/tree/files.ts";
+
+export interface NodeStatus {
+  readonly version: string;
+  readonly node: {
+    readonly name: string;
+    readonly nodeid: number;
+    readonly pid: number;
+    /** Unix seconds. */
+    readonly startedAt: number;
+    readonly rssBytes: number;
+  };
+  readonly cluster: {
+    readonly name: string;
+    readonly configVersion: number;
+    readonly encrypted: boolean;
+    /** The last time corosync.conf was read again; absent: not since start. */
+    readonly reload?: ReloadOutcome;
+  };
+  /** What works and ought not to stay so, as sentences with what to do; absent: nothing. */
+  readonly warnings?: readonly string[];
+  readonly quorum: QuorumView & {
+    /** What the votes mean, in a sentence. */
+    readonly meaning: string;
+  };
+  readonly ring: {
+    /** As all tools print it: representative in decimal, sequence in hex, "1.2f". */
+    readonly id: string;
+    readonly state: string;
+    readonly synchronising: boolean;
+    readonly members: readonly number[];
+    readonly counters: RingCounters;
+    /** Time between two visits of the token, microseconds. */
+    readonly rotationUs: { readonly p50: number; readonly p99: number };
+    readonly queuedMessages: number;
+    readonly packetsDropped: Readonly<Record<string, number>>;
+  };
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly nodeid: number;
+    readonly votes: number;
+    readonly local: boolean;
+    readonly member: boolean;
+    readonly reachable: boolean;
+    readonly addresses: readonly string[];
+    /** Why what it sends cannot be used here, as a sentence; absent: it can, or it sends nothing. */
+    readonly fault?: string;
+  }[];
+  readonly links: readonly LinkSnapshot[];
+  /** Own addresses that no interface of this machine has now; absent: all are there. Their links wait. */
+  readonly absentAddresses?: readonly {
+    readonly address: string;
+    readonly links: readonly number[];
+    /** What is missing and what to do. */
+    readonly text: string;
+  }[];
+  /** The quorum device's client on this node; absent without one. */
+  readonly device?: DeviceSnapshot;
+  /** Why a configured quorum device has no client here; absent when it has, or none is configured. */
+  readonly deviceFault?: string;
+  readonly tree: TreeStatus;
+  /** The last event of an upgrade of this machine; absent: there was none. `at`: ISO 8601. */
+  readonly upgrade?: { readonly at: string; readonly event: string; readonly text: string };
+  /** Where the tree is mounted; "" when it is not, with the reason beside it. */
+  readonly mount: { readonly target: string; readonly reason: string };
+}
+
+export function ringIdText(ring: RingId): string {
+  return `${ring.rep}.${ring.seq.toString(16)}`;
+}
+
+export interface StatusSource {
+  readonly version: string;
+  readonly cluster: Cluster;
+  readonly tree: () => TreeStatus;
+  readonly upgrade: () => NodeStatus["upgrade"];
+  readonly mount: () => { readonly target: string; readonly reason: string };
+  readonly pid: number;
+  readonly startedAt: number;
+}
+
+export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
+  const { settings, lastReload } = source.cluster;
+  const upgrade = source.upgrade();
+  const { member, links, reachable, rotationUs, packetsDropped, peerFaults, refusal, device } =
+    await source.cluster.snapshot();
+  const warnings = [...(settings.warnings ?? [])];
+  if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
+  const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
+  return {
+    version: source.version,
+    node: {
+      name: settings.name,
+      nodeid: settings.nodeid,
+      pid: source.pid,
+      startedAt: source.startedAt,
+      rssBytes: process.memoryUsage.rss(),
+    },
+    cluster: {
+      name: settings.clusterName,
+      configVersion: settings.configVersion,
+      encrypted: settings.crypto.cipher !== "none",
+      ...(lastReload === undefined ? {} : { reload: lastReload }),
+    },
+    ...(warnings.length > 0 ? { warnings } : {}),
+    quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
+    ring: {
+      id: ringIdText(member.ring),
+      state: member.state,
+      synchronising: member.synchronising,
+      members: member.members,
+      counters: member.counters,
+      rotationUs,
+      queuedMessages: member.queuedMessages,
+      packetsDropped,
+    },
+    nodes: settings.nodes.map((node) => ({
+      name: node.name || (node.addresses[0] ?? `node${node.nodeid}`),
+      nodeid: node.nodeid,
+      votes: node.votes,
+      local: node.nodeid === settings.nodeid,
+      member: member.members.includes(node.nodeid),
+      reachable: node.nodeid === settings.nodeid || reachable.includes(node.nodeid),
+      addresses: node.addresses.filter((address) => address !== undefined),
+      ...faults.get(node.nodeid),
+    })),
+    links,
+    ...absentAddresses(settings),
+    ...(device === undefined ? deviceFault(settings) : { device }),
+    tree: source.tree(),
+    ...(upgrade === undefined ? {} : { upgrade }),
+    mount: source.mount(),
+  };
+}
+
+function absentAddresses(settings: NodeSettings): Pick<NodeStatus, "absentAddresses"> {
+  const absent = absentBindings(settings);
+  if (absent.length === 0) return {};
+  return {
+    absentAddresses: absent.map((binding) => ({
+      address: binding.address,
+      links: binding.links,
+      text: absentSentence(binding),
+    })),
+  };
+}
+
+function deviceFault(settings: NodeSettings): { readonly deviceFault?: string } {
+  const read = deviceSettings(settings);
+  if (read === undefined) return {};
+  if (!read.ok) return { deviceFault: read.reason };
+  return {
+    deviceFault: "its client was stopped here: reload corosync.conf, or restart this node",
+  };
+}
+
+/** The verdict in words an operator can act on. */
+export function quorumMeaning(quorum: QuorumView): string {
+  const { totalVotes, expectedVotes, quorum: needed } = quorum;
+  const have = `${totalVotes} of ${expectedVotes} votes`;
+  if (quorum.quorate) {
+    const spare = totalVotes - needed;
+    const rest =
+      spare > 0 ? `${spare} more may be lost` : "no further vote may be lost without losing quorum";
+    return `quorate: ${have} present, ${needed} needed; ${rest}`;
+  }
+  if (totalVotes >= needed && quorum.flags.includes("WaitForAll")) {
+    return `not quorate: waiting for all nodes (${have} present); changes are refused until all were seen once`;
+  }
+  const missing = needed - totalVotes;
+  return `not quorate: ${have} present, ${needed} needed; ${missing} vote${missing === 1 ? " is" : "s are"} missing. Reading works, changes are refused`;
+}

@@ -1,0 +1,67 @@
+// Is all well at the vote server? One line above its status, as text and on the page, and the words for who is not connected.
+import {
+  type AbsentCluster,
+  type AbsentNode,
+  type Concern,
+  duration,
+} from "../../qnetd/session/known-clusters.ts";
+import type { QnetdStatus } from "../daemon/qnetd.ts";
+import { plainAddress, plural, printable } from "../cli/text-table.ts";
+
+export interface Headline {
+  readonly isGood: boolean;
+  readonly text: string;
+}
+
+export function headline(status: QnetdStatus): Headline {
+  const { clusters, absent, clustersLeftOut, clients, warnings } = status;
+  const worries = [
+    ...warnings,
+    ...clusters.flatMap(({ name, concerns, absent: missing }) =>
+      concerns.map(({ kind, text }) => {
+        const [only, ...others] = kind === "absent" ? missing : [];
+        const told = only !== undefined && others.length === 0 ? absentText(status, only) : text;
+        return `cluster "${printable(name)}": ${told}`;
+      }),
+    ),
+    ...absent.map(
+      (cluster) => `cluster "${printable(cluster.name)}": ${absentClusterText(status, cluster)}`,
+    ),
+  ];
+  const [first] = worries;
+  if (first !== undefined) {
+    const more = worries.length - 1;
+    return { isGood: false, text: `${first}${more > 0 ? ` (and ${more} more, below)` : ""}` };
+  }
+  const count = clusters.length + clustersLeftOut;
+  if (count === 0) return { isGood: true, text: "no cluster has connected since the start" };
+  const all = `${plural(count, "cluster")}, ${plural(clients, "node")}`;
+  return { isGood: true, text: `${all}, every node that is known is connected` };
+}
+
+export function absentClusterText(status: QnetdStatus, { absentMs }: AbsentCluster): string {
+  return absentMs === undefined
+    ? "it has a certificate, and no node has connected since this server started (if it is gone for good, remove its file cluster-….crt)"
+    : `no node is connected ${sinceText(status, absentMs)}`;
+}
+
+/** "node 2: not connected since 2026-11-30 05:12 UTC (35 s), last from 10.0.0.2". */
+export function absentText(status: QnetdStatus, node: AbsentNode): string {
+  const { nodeId, absentMs, address } = node;
+  if (absentMs === undefined) {
+    return `node ${nodeId}: not connected since this server started, ${status.startedAt.slice(0, 16).replace("T", " ")} UTC`;
+  }
+  return `node ${nodeId}: not connected ${sinceText(status, absentMs)}, last from ${plainAddress(address)}`;
+}
+
+function sinceText({ at }: QnetdStatus, ms: number): string {
+  const since = new Date(Date.parse(at) - ms).toISOString().slice(0, 16).replace("T", " ");
+  return `since ${since} UTC (${duration(ms)})`;
+}
+
+/** What the lines about nodes and votes do not show already. */
+export function newsOf(concerns: readonly Concern[]): readonly string[] {
+  return concerns
+    .filter(({ kind }) => kind !== "absent" && kind !== "noVote")
+    .map(({ text }) => text);
+}

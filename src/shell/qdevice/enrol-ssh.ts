@@ -1,0 +1,96 @@
+// The original's way to a cluster's certificate (qnetd.md §4.5): root's ssh to the vote server and its `corosync-qnetd-certutil`. For
+// servers that know no invitation. The key is made here and stays; only the request and certificates travel.
+import { type Result, success, failure, reasonOf } from "../../result.ts";
+import { createRequest } from "../../qnetd/pki/issue.ts";
+import { readCertificate } from "../../qnetd/pki/pki.ts";
+import type { ClusterIdentity } from "./device-identity.ts";
+
+const serverDirectory = "/etc/corosync/qnetd/nssdb";
+const copyIdKey = "/root/.ssh/id_rsa";
+/** For one command on the server; making its keys takes seconds. */
+const commandMsMax = 120_000;
+
+export interface SshOrder {
+  /** An IP address: it stands in command lines. */
+  readonly address: string;
+  /** A node-name as Proxmox allows it. */
+  readonly cluster: string;
+  /** Told before each step, in the original's words. */
+  readonly step: (words: string) => void;
+  /** The programs; tests have their own. */
+  readonly programs?: { readonly ssh: readonly string[]; readonly copyId: readonly string[] };
+}
+
+const programsDefault = {
+  ssh: ["ssh", "-o", "BatchMode=yes", "-lroot"],
+  copyId: ["ssh-copy-id", "-i", copyIdKey],
+} as const;
+
+/** The reason is the failing command and what it said. */
+export async function enrolBySsh(order: SshOrder): Promise<Result<ClusterIdentity>> {
+  const { address, cluster, step, programs = programsDefault } = order;
+  const copied = await run([...programs.copyId, `root@${address}`], undefined, "inherit");
+  if (!copied.ok) return copied;
+  const remote = (command: string, input?: Uint8Array): Promise<Result<Uint8Array>> =>
+    run([...programs.ssh, address, command], input);
+  step("INFO: initializing qnetd server");
+  // Fails where it has been done before, as a rule; what is missing then fails below.
+  await remote("corosync-qnetd-certutil -i");
+  step("INFO: copying CA cert and initializing on all nodes");
+  const authority = certificateOf(await remote(`cat ${serverDirectory}/qnetd-cacert.crt`));
+  if (!authority.ok) return authority;
+  step("INFO: generating cert request");
+  const { key, request } = await createRequest(cluster);
+  step("INFO: copying exported cert request to qnetd server");
+  step("INFO: sign and export cluster cert");
+  // A name of ours alone: anybody there could have laid a link at one that is known.
+  const sign = `corosync-qnetd-certutil -s -c "$f" -n ${quoted(cluster)}`;
+  const signed = await remote(
+    `f=$(mktemp) && cat > "$f" && ${sign}; s=$?; rm -f "$f"; exit $s`,
+    request,
+  );
+  if (!signed.ok) return signed;
+  step("INFO: copy exported CRT");
+  const path = quoted(`${serverDirectory}/cluster-${cluster}.crt`);
+  const certificate = certificateOf(await remote(`cat ${path}`));
+  if (!certificate.ok) return certificate;
+  return success({ key, certificate: certificate.value, authority: authority.value });
+}
+
+function certificateOf(bytes: Result<Uint8Array>): Result<Uint8Array> {
+  if (!bytes.ok) return bytes;
+  const read = readCertificate(bytes.value);
+  return read.ok ? success(new Uint8Array(read.value.raw)) : read;
+}
+
+/** For the shell on the server. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+async function run(
+  command: readonly string[],
+  input: Uint8Array | undefined,
+  terminal: "pipe" | "inherit" = "pipe",
+): Promise<Result<Uint8Array>> {
+  const text = command.join(" ");
+  try {
+    const child = Bun.spawn([...command], {
+      stdin: terminal === "inherit" ? "inherit" : (input ?? "ignore"),
+      stdout: terminal,
+      stderr: terminal,
+      timeout: commandMsMax,
+    });
+    const [stdout, stderr] = await Promise.all([
+      child.stdout === undefined ? new Uint8Array(0) : child.stdout.bytes(),
+      child.stderr === undefined ? "" : child.stderr.text(),
+    ]);
+    const code = await child.exited;
+    if (code === 0) return success(stdout);
+    const said = stderr.trim();
+    return failure(`command '${text}' failed: ${said === "" ? "" : `${said}; `}exit code ${code}`);
+  } catch (error) {
+    const reason = reasonOf(error);
+    return failure(`command '${text}' failed: ${reason}`);
+  }
+}
