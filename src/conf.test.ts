@@ -39,6 +39,8 @@ test("never throws, and printing what was parsed parses to the same", () => {
     "totem {",
     "}",
     "a: b",
+    ":!",
+    ": x",
     "# c",
     "",
     "x",

@@ -133,6 +133,12 @@ export function printConf(conf: Conf): string {
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
+/** A colon with nothing before it is the key when a blank follows, and parts an empty key from its value when none does. */
+function printEntry(key: string, value: string): string {
+  if (key === "") return `:${value}`;
+  return key === ":" ? `: ${value}` : `${key}: ${value}`;
+}
+
 function printItems(items: readonly ConfItem[], indent: string, lines: string[]): void {
   for (const item of items) {
     switch (item.kind) {
@@ -140,7 +146,7 @@ function printItems(items: readonly ConfItem[], indent: string, lines: string[])
         lines.push(item.text);
         break;
       case "entry":
-        lines.push(`${indent}${item.key}: ${item.value}`);
+        lines.push(indent + printEntry(item.key, item.value));
         break;
       case "section":
         lines.push(`${indent}${item.name} {`);
