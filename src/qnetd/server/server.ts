@@ -4,6 +4,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type Result, success, failure } from "../../result.ts";
 import { pauseServerWhenScarce } from "../../listening.ts";
 import { listenAdvice } from "../../listening.ts";
+import { Deadlines, systemClock } from "../../deadlines.ts";
+import { Turns } from "../../turns.ts";
 import type { LogAction } from "../../world.ts";
 import type { VoteServerConfiguration } from "./configuration.ts";
 import { Connection, type ConnectionEvents } from "./server-connection.ts";
@@ -17,8 +19,6 @@ import type { TlsUpgrade } from "./tls.ts";
 
 /** Connections that we have ended and that the other side has not: the oldest of more is cut off at once. */
 export const lingeringMax = 64;
-/** The longest wait of a timer of the runtime. */
-const timerMsMax = 2 ** 31 - 1;
 
 export interface ListenOptions {
   /** An address or a name; undefined: all. */
@@ -49,12 +49,12 @@ export class VoteServerHost implements ConnectionEvents {
   readonly #options: VoteServerHostOptions;
   readonly #core: VoteServer;
   readonly #connections = new Map<number, Connection>();
-  readonly #timers = new Map<VoteServerTimer, { readonly at: number; handle: NodeJS.Timeout }>();
+  readonly #deadlines: Deadlines<VoteServerTimer>;
   readonly #strangers: LogThrottle;
   readonly #verified: LogThrottle;
-  readonly #events: VoteServerEvent[] = [];
+  readonly #turns: Turns<VoteServerEvent>;
+  readonly #actions: VoteServerAction[] = [];
   readonly #lingering = new Set<number>();
-  #isStepping = false;
   #server: Server | undefined;
   #unwatch: () => void = () => undefined;
   #connectionCount = 0;
@@ -64,9 +64,14 @@ export class VoteServerHost implements ConnectionEvents {
     this.#options = options;
     this.#strangers = options.strangers ?? new LogThrottle(options.log);
     this.#verified = new LogThrottle(options.log, verifiedLimits);
+    this.#turns = new Turns({ take: (event) => this.#take(event) });
+    this.#deadlines = new Deadlines({
+      clock: systemClock,
+      fire: (timer) => this.#turns.add({ kind: "timedOut", timer }),
+    });
     this.#core = new VoteServer({
       configuration: options.configuration,
-      startedAt: performance.now(),
+      startedAt: systemClock.now(),
     });
   }
 
@@ -98,7 +103,7 @@ export class VoteServerHost implements ConnectionEvents {
 
   snapshot(): ServerSnapshot {
     this.#tellCertified();
-    return this.#core.snapshot(performance.now());
+    return this.#core.snapshot(systemClock.now());
   }
 
   /** Closes everything; nobody's vote is computed again. */
@@ -106,10 +111,9 @@ export class VoteServerHost implements ConnectionEvents {
     const server = this.#server;
     this.#server = undefined;
     this.#unwatch();
-    this.#tell({ kind: "stopped" });
+    this.#turns.add({ kind: "stopped" });
     for (const connection of this.#connections.values()) connection.destroy();
-    for (const { handle } of this.#timers.values()) clearTimeout(handle);
-    this.#timers.clear();
+    this.#deadlines.stop();
     this.#strangers.stop();
     this.#verified.stop();
     if (server === undefined) return;
@@ -119,7 +123,7 @@ export class VoteServerHost implements ConnectionEvents {
   }
 
   received(connection: number, bytes: Uint8Array): void {
-    this.#tell({ kind: "received", connection, bytes });
+    this.#turns.add({ kind: "received", connection, bytes });
   }
   enrolling(socket: Socket, first: Uint8Array): boolean {
     this.#options.enrol?.(socket, first);
@@ -127,16 +131,16 @@ export class VoteServerHost implements ConnectionEvents {
   }
   secured(connection: number): void {
     const certificate = this.#connections.get(connection)?.peerNames();
-    this.#tell({ kind: "tlsDone", connection, certificate });
+    this.#turns.add({ kind: "tlsDone", connection, certificate });
   }
   congested(connection: number, queued: number): void {
-    this.#tell({ kind: "congested", connection, queued });
+    this.#turns.add({ kind: "congested", connection, queued });
   }
   closed(connection: number, isPeerAware: boolean, why: string): void {
     this.#connections.delete(connection);
     this.#lingering.delete(connection);
     if (why !== "") this.#log("warning", why);
-    this.#tell({ kind: "closed", connection, isPeerAware });
+    this.#turns.add({ kind: "closed", connection, isPeerAware });
   }
 
   #listen(host: string): Promise<Result<void>> {
@@ -175,28 +179,23 @@ export class VoteServerHost implements ConnectionEvents {
     const { configuration } = this.#options;
     const reading = this.#options.reading ?? readLimits(configuration.receiveBytesMax);
     this.#connections.set(id, new Connection(id, socket, this, reading));
-    this.#tell({ kind: "connected", connection: id, address: remoteAddress, port: remotePort });
+    this.#turns.add({
+      kind: "connected",
+      connection: id,
+      address: remoteAddress,
+      port: remotePort,
+    });
   }
 
   #tellCertified(): void {
     const names = this.#options.tls?.newlyIssued();
-    if (names !== undefined) this.#tell({ kind: "certified", names });
+    if (names !== undefined) this.#turns.add({ kind: "certified", names });
   }
 
-  /** Events that come while a step's actions are carried out wait for their turn: the core is never re-entered. */
-  #tell(event: VoteServerEvent): void {
-    if (this.#isStepping) return void this.#events.push(event);
-    this.#isStepping = true;
-    try {
-      for (let next: VoteServerEvent | undefined = event; next !== undefined;) {
-        const actions: VoteServerAction[] = [];
-        this.#core.step(next, performance.now(), actions);
-        for (const action of actions) this.#carryOut(action);
-        next = this.#events.shift();
-      }
-    } finally {
-      this.#isStepping = false;
-    }
+  #take(event: VoteServerEvent): void {
+    const out = this.#actions;
+    this.#core.step(event, systemClock.now(), out);
+    for (const action of out.splice(0)) this.#carryOut(action);
   }
 
   #carryOut(action: VoteServerAction): void {
@@ -211,10 +210,10 @@ export class VoteServerHost implements ConnectionEvents {
         this.#close(action.connection);
         return;
       case "arm":
-        this.#arm(action.timer, action.at);
+        this.#deadlines.arm(action.timer, action.at);
         return;
       case "disarm":
-        this.#disarm(action.timer);
+        this.#deadlines.disarm(action.timer);
         return;
       case "log":
         (action.isVerified ? this.#verified : this.#strangers).log(action);
@@ -244,30 +243,6 @@ export class VoteServerHost implements ConnectionEvents {
     if (reason === undefined) return;
     this.#log("error", `TLS cannot be used: ${reason}`);
     this.#connections.get(connection)?.destroy();
-  }
-
-  #arm(timer: VoteServerTimer, at: number): void {
-    const running = this.#timers.get(timer);
-    if (running !== undefined) clearTimeout(running.handle);
-    const waitMs = Math.min(timerMsMax, Math.max(0, Math.ceil(at - performance.now())));
-    const handle = setTimeout(() => this.#timedOut(timer), waitMs);
-    this.#timers.set(timer, { at, handle });
-  }
-
-  #disarm(timer: VoteServerTimer): void {
-    const running = this.#timers.get(timer);
-    if (running === undefined) return;
-    clearTimeout(running.handle);
-    this.#timers.delete(timer);
-  }
-
-  #timedOut(timer: VoteServerTimer): void {
-    const running = this.#timers.get(timer);
-    if (running === undefined) return;
-    // The runtime's timers may be early by a fraction of a millisecond.
-    if (running.at > performance.now()) return this.#arm(timer, running.at);
-    this.#timers.delete(timer);
-    this.#tell({ kind: "timedOut", timer });
   }
 
   #log(level: LogAction["level"], text: string): void {
