@@ -81,10 +81,10 @@ export class TestNode {
   readonly ring: Ring;
   readonly seen: Seen[] = [];
   readonly logs: string[] = [];
-  /** Messages the ring called stable, and on which ring's members' word. */
+  /** Messages that the ring reported stable, and the members it had then. */
   readonly stable: { readonly name: string; readonly members: readonly number[] }[] = [];
   #stable = 0;
-  /** Names of what was handed up and is not called stable; undefined for a barrier. */
+  /** Names of what was delivered and is not reported stable; undefined for a barrier. */
   readonly #unstable: (string | undefined)[] = [];
   /** Names of the messages submitted, in order. */
   readonly sent: string[] = [];
@@ -188,7 +188,7 @@ export class TestNode {
         const fresh = action.deliveries - this.#stable;
         assert(
           fresh > 0 && fresh <= this.#unstable.length,
-          "only what was handed up becomes stable",
+          "only what was delivered becomes stable",
         );
         for (const name of this.#unstable.splice(0, fresh)) {
           if (name !== undefined) this.stable.push({ name, members });

@@ -21,7 +21,7 @@ const mutants: readonly Mutant[] = [
     replace: "Math.floor((votes + 1) / 2)",
   },
   {
-    rule: "old messages that a fellow lacks are originated again in RECOVERY",
+    rule: "old messages that a transitional member lacks are originated again in RECOVERY",
     file: "src/node/ring/recovery.ts",
     find: "if (stored !== undefined) state.originate.set(seq, stored.bytes);",
     replace: "void stored;",

@@ -272,7 +272,7 @@ class Life {
     if (!this.#isOver) this.#options.ended(reason);
   }
 
-  /** What the ring hands up, before the services: the checkers' view. */
+  /** What the ring delivers, before the services: the checkers' view. */
   #observe(action: RingAction): void {
     const { checker, nodeid } = this.#node;
     if (action.kind === "configured") {

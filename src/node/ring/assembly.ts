@@ -1,5 +1,5 @@
 // totempg, receive side (totem.md §2.5): one buffer per source node puts fragments together again, with exactly corosync's rules
-// for what is thrown away, since all nodes must hand up the same messages. It must never grow past corosync's buffer.
+// for what is thrown away, since all nodes must deliver the same messages. It must never grow past corosync's buffer.
 import { joinBytes } from "../../bytes.ts";
 import type { Packet } from "./packing.ts";
 

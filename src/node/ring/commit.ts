@@ -59,7 +59,7 @@ export function enterCommit(
   armTokenRetransmit(state, now, out);
 }
 
-/** Our entry, and the verdict over all so far: whoever is behind another of the same old ring has not received everything. */
+/** Our entry, and the received flags of all so far: whoever is behind another of the same old ring has not received everything. */
 function fillEntry(state: RingState, token: CommitToken): CommitEntry[] {
   const own: CommitEntry = {
     ring: state.installed,
@@ -69,8 +69,8 @@ function fillEntry(state: RingState, token: CommitToken): CommitEntry[] {
   };
   const entries = token.entries.with(token.index, own);
   const filled = entries.slice(0, token.index + 1);
-  const fellows = filled.filter((entry) => sameRing(entry.ring, own.ring));
-  const highest = fellows.reduce(
+  const sameOldRing = filled.filter((entry) => sameRing(entry.ring, own.ring));
+  const highest = sameOldRing.reduce(
     (aru, entry) => (serialBefore(aru, entry.aru) ? entry.aru : aru),
     own.aru,
   );
@@ -85,7 +85,7 @@ function fillEntry(state: RingState, token: CommitToken): CommitEntry[] {
 function passOn(state: RingState, token: CommitToken, target: number, out: RingAction[]): void {
   const tokenSeq = serialPlus(token.tokenSeq, 1);
   const bytes = encodeMessage({ ...token, nodeid: state.nodeid, target, tokenSeq });
-  state.held = { nodeid: target, bytes };
+  state.sentToken = { nodeid: target, bytes };
   state.commitTokenSeq = tokenSeq;
   out.push({ kind: "unicast", nodeid: target, bytes });
 }

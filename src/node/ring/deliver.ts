@@ -1,6 +1,6 @@
 // Delivery (totem.md §2.5, §3.8): stored mcasts go up in agreed order as soon as nothing is missing before them. What a ring change
 // has put in order (old messages, transitional configuration, what lies behind holes, regular configuration) stands in
-// `upward` and goes first. It must never hand up a message twice, nor anything of the new ring before its configuration.
+// `upward` and goes first. It must never deliver a message twice, nor anything of the new ring before its configuration.
 import { serialDistance, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";
 import { mcastHeaderBytes } from "./message.ts";
@@ -56,7 +56,7 @@ function configure(state: RingState, change: Extract<RingAction, { kind: "config
     return;
   }
   // The original uses the second set of buffers from the transitional configuration on and so loses every message that began
-  // before the hole. Each of them is whole, since its originator is with us and held all of it: it stays where it began.
+  // before the hole. Each of them is whole, since its originator is a transitional member and received all of it: it stays where it began.
   state.configuredRing = change.ring;
   state.isSynchronising = true;
   state.syncAssembly.dropThrowing();

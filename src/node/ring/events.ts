@@ -51,7 +51,7 @@ export type RingAction =
       readonly joined: readonly number[];
     }
   /**
-   * Every member of the present ring has received the first `deliveries` messages that were handed up (`delivered` actions since
+   * Every member of the present ring has received the first `deliveries` messages that were delivered (`delivered` actions since
    * start): none of them can be lost while one member lives. Comes after those deliveries, and only for the present ring.
    */
   | { readonly kind: "stable"; readonly deliveries: number }

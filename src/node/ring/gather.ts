@@ -90,7 +90,7 @@ function sendJoin(state: RingState, out: RingAction[]): void {
   out.push({ kind: "multicast", bytes: encodeMessage(join) });
 }
 
-/** A clean goodbye: a join with node id 0 that counts ourselves as failed (totem.md §3.10). */
+/** The LEAVE message: a join with node id 0 that counts ourselves as failed (totem.md §3.10). */
 export function sendLeave(state: RingState, out: RingAction[]): void {
   const leave: Join = {
     kind: "join",
@@ -155,7 +155,7 @@ export function joinArrived(state: RingState, join: Join, now: number, out: Ring
   state.ringSeqHighest = Math.max(state.ringSeqHighest, join.ringSeq);
   if (join.nodeid === 0) {
     log(out, "debug", `Received LEAVE message from ${join.from}`);
-    state.leftPolitely.add(join.from);
+    state.leaving.add(join.from);
   }
   switch (state.phase) {
     case "operational": {

@@ -10,7 +10,7 @@ import {
   type SeededRandom,
 } from "../../../test/double/ring-network.ts";
 
-// A token that announces messages nobody has is outlived by FAILED TO RECEIVE: after few rotations here, since they are held.
+// A token that announces messages nobody has is outlived by FAILED TO RECEIVE: after few rotations here.
 const tuning = {
   ...defaultTuning,
   failReceiveMax: 50,

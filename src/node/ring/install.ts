@@ -34,7 +34,7 @@ export function enterOperational(state: RingState, now: number, out: RingAction[
   state.members = state.newMembers;
   state.proc = new Set([state.nodeid, ...state.newMembers]);
   state.failed = new Set();
-  state.leftPolitely = new Set();
+  state.leaving = new Set();
   state.isFailedToReceive = false;
   state.counters.memberships += 1;
   state.application.ringChanged();
@@ -90,7 +90,7 @@ function logMembership(
   if (joined.length > 0) text += ` joined: ${joined.join(" ")}`;
   if (left.length > 0) text += ` left: ${left.join(" ")}`;
   log(out, "notice", text);
-  const lost = left.filter((nodeid) => !state.leftPolitely.has(nodeid));
+  const lost = left.filter((nodeid) => !state.leaving.has(nodeid));
   if (lost.length > 0) {
     log(out, "notice", `Failed to receive the leave message. failed: ${lost.join(" ")}`);
   }

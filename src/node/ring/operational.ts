@@ -30,7 +30,7 @@ import {
   nextMember,
   refuse,
   sameRing,
-  sendHeldToken,
+  retransmitToken,
   type RingState,
 } from "./state.ts";
 
@@ -86,23 +86,23 @@ function noteActivity(state: RingState, token: Token, now: number, out: RingActi
 }
 
 /**
- * Forgets what everybody has had for two rotations, and says so: only then is it certain, since a node that is behind lowers the
+ * Forgets what everybody has had for two rotations, and reports it as stable: only then is it certain, since a node that is behind lowers the
  * token's aru on its own visit.
  */
 function release(state: RingState, token: Token, out: RingAction[]): void {
-  const held = serialMin(serialMin(token.aru, state.lastAru), state.highDelivered);
-  state.regular.releaseTo(held);
+  const stable = serialMin(serialMin(token.aru, state.lastAru), state.highDelivered);
+  state.regular.releaseTo(stable);
   let count = 0;
-  while (count < state.unstable.length && isHeld(state, count, held)) count += 1;
+  while (count < state.unstable.length && isStable(state, count, stable)) count += 1;
   const last = state.unstable[count - 1];
   if (last === undefined) return;
   state.unstable.splice(0, count);
   out.push({ kind: "stable", deliveries: last.deliveries });
 }
 
-function isHeld(state: RingState, at: number, held: number): boolean {
+function isStable(state: RingState, at: number, stable: number): boolean {
   const mark = state.unstable[at];
-  return mark !== undefined && serialAtMost(mark.seq, held);
+  return mark !== undefined && serialAtMost(mark.seq, stable);
 }
 
 function visit(
@@ -181,7 +181,7 @@ function logRetransmits(items: readonly RetransmitItem[], out: RingAction[]): vo
 }
 
 /**
- * What somebody can really miss: numbers of this ring that were given out and that not everybody has held. Anything else would
+ * What somebody can really miss: numbers of this ring that were given out and that not everybody has received. Anything else would
  * stay on the list for ever and take the place of honest requests.
  */
 function plausibleItems(state: RingState, queue: SortQueue, token: Token): RetransmitItem[] {
@@ -270,7 +270,7 @@ function originate(
   out: RingAction[],
 ): number {
   const isRecovery = state.phase === "recovery";
-  // Before a configuration was handed up nobody can have anything to say on its ring.
+  // Before a configuration was delivered nobody can have sent a message on its ring.
   if (!isRecovery && state.upward.length > 0) return 0;
   for (let sent = 0; sent < allowed; sent += 1) {
     const bytes = isRecovery ? wrapNext(state) : currentPacker(state).pack(mcastHeaderBytes);
@@ -335,7 +335,7 @@ function isFailedToReceive(
 function passOn(state: RingState, token: Token, now: number, out: RingAction[]): void {
   assert(token.retransmits.length <= retransmitsMax, "a token asks for at most 30 messages");
   const bytes = encodeMessage(token);
-  state.held = { nodeid: token.target, bytes };
+  state.sentToken = { nodeid: token.target, bytes };
   const isHolding = state.isTokenHeld && isRepresentative(state);
   if (isHolding) arm(out, "hold", now + state.tuning.holdMs);
   else out.push({ kind: "unicast", nodeid: token.target, bytes });
@@ -349,7 +349,7 @@ export function tokenRetransmitTimedOut(state: RingState, now: number, out: Ring
     case "operational":
     case "recovery":
     case "commit":
-      sendHeldToken(state, out);
+      retransmitToken(state, out);
       armTokenRetransmit(state, now, out);
       return;
     case "gather":
@@ -360,17 +360,17 @@ export function tokenRetransmitTimedOut(state: RingState, now: number, out: Ring
   state.phase satisfies never;
 }
 
-/** An idle ring's token has been held long enough. */
+/** The hold timer ran out: an idle ring's token goes on. */
 export function holdTimedOut(state: RingState, out: RingAction[]): void {
-  if (state.phase === "operational" || state.phase === "recovery") sendHeldToken(state, out);
+  if (state.phase === "operational" || state.phase === "recovery") retransmitToken(state, out);
 }
 
-/** Somebody has a message for the held ring. */
+/** A HOLD CANCEL: somebody has a message to send. */
 export function holdCancelArrived(state: RingState, out: RingAction[]): void {
   state.seqUnchanged = 0;
   if (state.phase === "gather" || !isRepresentative(state)) return;
   disarm(out, "hold");
-  sendHeldToken(state, out);
+  retransmitToken(state, out);
 }
 
 export function tokenWarningTimedOut(state: RingState, now: number, out: RingAction[]): void {

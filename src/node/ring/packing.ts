@@ -107,7 +107,7 @@ export class Packer {
   #fragment = 0;
   #isFull = false;
   /** Not 0: the continuation of the packet that has to go out before a message begins again. */
-  #misfit = 0;
+  #resetFragment = 0;
 
   constructor(netMtu: number) {
     this.#packetBytesMax = packetBytesMax(netMtu);
@@ -123,7 +123,7 @@ export class Packer {
 
   /** Whether receivers hold the beginning of a message of this queue. */
   get isHalfSent(): boolean {
-    return this.#sent > 0 || this.#misfit > 0;
+    return this.#sent > 0 || this.#resetFragment > 0;
   }
 
   /** About how many packets the queue will fill: the ring's backlog figure. */
@@ -159,17 +159,17 @@ export class Packer {
     if (this.#sent === 0) return;
     this.#bytes += this.#sent;
     this.#sent = 0;
-    this.#misfit = nextFragment(this.#fragment);
+    this.#resetFragment = nextFragment(this.#fragment);
     this.#fragment = 0;
   }
 
   /** Takes one packet off the queue with `before` free bytes in front; undefined when the queue is empty. */
   pack(before: number): Uint8Array | undefined {
     if (this.messages === 0) return undefined;
-    if (this.#misfit > 0) {
-      const misfit = { version: 0, type: 0, fragmented: 0, continuation: this.#misfit };
-      this.#misfit = 0;
-      return encodePacket({ ...misfit, blocks: [new Uint8Array(1)] }, before);
+    if (this.#resetFragment > 0) {
+      const reset = { version: 0, type: 0, fragmented: 0, continuation: this.#resetFragment };
+      this.#resetFragment = 0;
+      return encodePacket({ ...reset, blocks: [new Uint8Array(1)] }, before);
     }
     const continuation = this.#sent > 0 ? this.#fragment : 0;
     const blocks: Uint8Array[] = [];

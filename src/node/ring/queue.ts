@@ -25,7 +25,7 @@ export class SortQueue {
   #aru = 0;
   #highest = 0;
 
-  /** Everything up to here is gone: held by all, delivered by us. */
+  /** Everything up to here is gone: received by all, delivered by us. */
   get released(): number {
     return this.#released;
   }

@@ -46,17 +46,17 @@ export function enterRecovery(
   state.installSeq = 0;
   state.rotations = 0;
   state.isInitialTokenSent = false;
-  const fellows = new Map<number, CommitEntry>();
+  const transitional = new Map<number, CommitEntry>();
   token.members.forEach((nodeid, i) => {
     const entry = token.entries[i];
     if (entry === undefined) return;
     logEntry(nodeid, i, entry, out);
     if (state.members.includes(nodeid) && sameRing(entry.ring, state.installed)) {
-      fellows.set(nodeid, entry);
+      transitional.set(nodeid, entry);
     }
   });
-  state.transMembers = [...fellows.keys()];
-  collectOriginals(state, [...fellows.values()], out);
+  state.transMembers = [...transitional.keys()];
+  collectOriginals(state, [...transitional.values()], out);
   armToken(state, now, out);
   armTokenRetransmit(state, now, out);
 }
@@ -72,18 +72,18 @@ function logEntry(nodeid: number, position: number, entry: CommitEntry, out: Rin
   );
 }
 
-/** Every old message that we hold and a fellow may lack is to be originated again. */
+/** Every message of the old ring that we have and a transitional member may lack is to be originated again. */
 function collectOriginals(
   state: RingState,
-  fellows: readonly CommitEntry[],
+  transitional: readonly CommitEntry[],
   out: RingAction[],
 ): void {
   const { regular } = state;
-  if (fellows.every((entry) => entry.received === 1)) {
+  if (transitional.every((entry) => entry.received === 1)) {
     log(out, "debug", "Did not need to originate any messages in recovery.");
     return;
   }
-  const low = fellows.reduce((least, entry) => serialMin(least, entry.aru), regular.highest);
+  const low = transitional.reduce((least, entry) => serialMin(least, entry.aru), regular.highest);
   // Below `released` there is nothing left, whatever an entry claims.
   const from = serialBefore(low, regular.released) ? regular.released : low;
   const count = Math.min(serialDistance(from, regular.highest), windowMax);
@@ -121,7 +121,7 @@ export function sendInitialToken(state: RingState, now: number, out: RingAction[
     retransFlag: state.isFlagSetter ? 1 : 0,
     retransmits: [],
   });
-  state.held = { nodeid: target, bytes };
+  state.sentToken = { nodeid: target, bytes };
   out.push({ kind: "unicast", nodeid: target, bytes });
   armToken(state, now, out);
   armTokenRetransmit(state, now, out);

@@ -51,7 +51,7 @@ import {
   log,
   refuse,
   sameRing,
-  type HeldToken,
+  type SentToken,
   type RingOptions,
   type RingPhase,
   type RingState,
@@ -72,7 +72,7 @@ export interface RingSnapshot {
   readonly highSeqReceived: number;
   /** True while the ring is idle and its representative paces the token. */
   readonly isTokenHeld: boolean;
-  readonly heldToken: HeldToken | undefined;
+  readonly sentToken: SentToken | undefined;
   /** Logical messages of both queues that are not sent completely. */
   readonly queuedMessages: number;
   readonly counters: RingCounters;
@@ -135,7 +135,7 @@ export class Ring implements Core<RingEvent, RingAction> {
     if (problem !== undefined) return refuse(state, problem, now, out);
     switch (message.kind) {
       case "token":
-        // GATHER and COMMIT are deaf to it: the ring it belongs to is over, or not there yet.
+        // Ignored in GATHER and COMMIT: the ring it belongs to is over, or not there yet.
         if (state.phase !== "operational" && state.phase !== "recovery") return;
         return tokenArrived(state, message, now, out);
       case "mcast":
@@ -256,7 +256,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       highDelivered: state.highDelivered,
       highSeqReceived: state.regular.highest,
       isTokenHeld: state.isTokenHeld,
-      heldToken: state.held,
+      sentToken: state.sentToken,
       queuedMessages: state.application.messages + state.sync.messages,
       counters: { ...state.counters },
       refusal: state.refusal,

@@ -11,8 +11,8 @@ import { SortQueue, type StoredMcast } from "./queue.ts";
 
 export type RingPhase = "starting" | "gather" | "commit" | "recovery" | "operational" | "stopped";
 
-/** The last token or commit token we sent, kept until the next one comes. */
-export interface HeldToken {
+/** The last token or commit token that we sent, kept for retransmission until the next one comes. */
+export interface SentToken {
   readonly nodeid: number;
   readonly bytes: Uint8Array;
 }
@@ -44,10 +44,10 @@ export interface RingState {
   members: readonly number[];
   /** Members of `ring` once a commit token was taken up, ascending: ring order. */
   newMembers: readonly number[];
-  /** Those of newMembers that come along from the installed ring. */
+  /** Transitional members: those of newMembers that come along from the installed ring. */
   transMembers: readonly number[];
-  /** Nodes that said LEAVE since the last membership. */
-  leftPolitely: Set<number>;
+  /** Nodes whose LEAVE message came since the last membership. */
+  leaving: Set<number>;
   isFailedToReceive: boolean;
   /** Consecutive gathers for reason 3. */
   continuousGathers: number;
@@ -57,24 +57,24 @@ export interface RingState {
   recovery: SortQueue;
   /** Of the regular queue. */
   highDelivered: number;
-  /** Messages handed up since start. */
+  /** Messages delivered since start. */
   deliveries: number;
-  /** Of the present ring, ascending: what had been handed up once the packet `seq` was, until all members have it. */
+  /** Of the present ring, ascending: how many messages had been delivered once the packet `seq` was, until all members have it. */
   unstable: { readonly seq: number; readonly deliveries: number }[];
   thisSeqno: number;
   readonly application: Packer;
   readonly sync: Packer;
   readonly applicationAssembly: Assembly;
   readonly syncAssembly: Assembly;
-  /** Put in order by a ring change and not yet handed up; nothing new is sent or delivered before it is empty. */
+  /** Put in order by a ring change and not yet delivered; nothing new is sent or delivered before it is empty. */
   readonly upward: Upward[];
-  /** The ring of the last regular configuration that was handed up. */
+  /** The ring of the last regular configuration that was delivered. */
   configuredRing: RingId;
   /** From a regular configuration until the services are synchronised. */
   isSynchronising: boolean;
 
   // The token.
-  held: HeldToken | undefined;
+  sentToken: SentToken | undefined;
   lastTokenSeq: number;
   lastSeq: number;
   lastAru: number;
@@ -137,7 +137,7 @@ export function createState(options: RingOptions): RingState {
     members: [],
     newMembers: [],
     transMembers: [],
-    leftPolitely: new Set(),
+    leaving: new Set(),
     isFailedToReceive: false,
     continuousGathers: 0,
     regular: new SortQueue(),
@@ -153,7 +153,7 @@ export function createState(options: RingOptions): RingState {
     upward: [],
     configuredRing: ring,
     isSynchronising: false,
-    held: undefined,
+    sentToken: undefined,
     lastTokenSeq: 0,
     lastSeq: 0,
     lastAru: 0,
@@ -249,11 +249,11 @@ export function armTokenRetransmit(state: RingState, now: number, out: RingActio
 }
 
 /** Sends the token or commit token kept from our last turn once more; the duplicate is harmless (token_seq). */
-export function sendHeldToken(state: RingState, out: RingAction[]): void {
-  if (state.held !== undefined) out.push({ kind: "unicast", ...state.held });
+export function retransmitToken(state: RingState, out: RingAction[]): void {
+  if (state.sentToken !== undefined) out.push({ kind: "unicast", ...state.sentToken });
 }
 
-/** Wakes a held ring because we have something to send (totem.md §3.9). */
+/** Ends the hold of the token because we have something to send (totem.md §3.9). */
 export function cancelHold(state: RingState, out: RingAction[]): void {
   if (state.phase !== "operational" || !state.isTokenHeld) return;
   state.isTokenHeld = false;
