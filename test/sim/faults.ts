@@ -11,6 +11,8 @@ export interface FaultOptions {
   readonly network: Network;
   readonly nodes: readonly SimNode[];
   readonly random: SeededRandom;
+  /** Names of the kinds that happen; undefined: all. */
+  readonly only?: readonly string[];
   /** Puts a new key on all machines. */
   readonly changeKey: () => void;
   /** Faults begin only before this moment. */
@@ -34,7 +36,11 @@ const kinds: readonly FaultKind<FaultOptions>[] = [
 
 /** Schedules the faults of a run. */
 export function scheduleFaults(options: FaultOptions): void {
-  scheduleKinds(options, kinds);
+  const { only } = options;
+  scheduleKinds(
+    options,
+    only === undefined ? kinds : kinds.filter(({ name }) => only.includes(name)),
+  );
 }
 
 /** Calm weather, no cuts, everybody up. */

@@ -54,6 +54,8 @@ export interface ProcessOptions {
   readonly observe: (action: RingAction) => void;
   /** The ring sequence is stored; what was stored before it. */
   readonly persisted: (before: number, after: number) => void;
+  /** Datagrams leave; the ring sequence that the ring last asked to store, and the one that is stored. */
+  readonly sending: (asked: number, stored: number) => void;
   /** votequorum's view has changed in the ring thread. */
   readonly quorumChanged: () => void;
 }
@@ -67,6 +69,7 @@ export class SimProcess {
   /** The process has been started and not ended. */
   #isRunning = true;
   #received: ((datagram: Uint8Array, source: number) => void) | undefined;
+  #askedRingSeq = 0;
   readonly #streams = new Set<Stream>();
   /** Flushes under way. */
   #flushing = 0;
@@ -133,11 +136,14 @@ export class SimProcess {
   }
 
   #ringMachine(): RingMachine {
-    const { clock, random, disk, network, nodeid, observe } = this.#options;
+    const { clock, random, disk, network, nodeid, observe, sending } = this.#options;
     return {
       clock,
       random,
-      observe,
+      observe: (action) => {
+        if (action.kind === "persistRing") this.#askedRingSeq = action.ringSeq;
+        observe(action);
+      },
       device: this.#deviceMachine(),
       storage: () => ({
         ringSeq: () => ({ value: disk.ringSeq, damage: "" }),
@@ -155,6 +161,7 @@ export class SimProcess {
           sendMany: (
             batch: readonly { readonly nodeid: number; readonly datagram: Uint8Array }[],
           ) => {
+            sending(this.#askedRingSeq, disk.ringSeq);
             for (const { nodeid: target, datagram } of batch)
               network.send(nodeid, target, datagram);
           },

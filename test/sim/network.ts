@@ -16,6 +16,9 @@ export interface Weather {
 
 export const calm: Weather = { loss: 0, delayMs: 0.05, floorMs: 0.05, duplicate: 0, reorder: 0 };
 
+/** Nothing is lost or overtaken, but much is on its way at any time. */
+export const slow: Weather = { ...calm, delayMs: 30, floorMs: 1 };
+
 export interface NetworkOptions {
   readonly agenda: Agenda;
   readonly random: SeededRandom;

@@ -67,6 +67,10 @@ export class SimNode {
   get quorum(): QuorumView | undefined {
     return this.member?.quorum;
   }
+  /** Of this life, by reason. */
+  get packetsDropped(): Readonly<Record<string, number>> {
+    return this.#life?.process.thread.host?.snapshot().packetsDropped ?? {};
+  }
   get device(): DeviceSnapshot | undefined {
     return this.#life?.process.thread.host?.deviceSnapshot();
   }
@@ -186,6 +190,7 @@ class Life {
       ...{ random: options.random, disk: options.disk },
       observe: (action) => this.#observe(action),
       persisted: (before, after) => node.checker.persisted(nodeid, before, after),
+      sending: (asked, stored) => node.checker.sending(nodeid, asked, stored),
       quorumChanged: () => node.onQuorum(),
     });
     const machine = this.process.client;

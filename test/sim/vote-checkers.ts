@@ -49,11 +49,12 @@ export class VoteChecker {
         throw new InvariantBroken("Q2", text);
       }
     }
-    if (quorate.size > 1) throw apart("Q1", "two primary components", cluster, quorate);
+    // The cause before its effect: with a second vote often comes a second primary component.
     // A node that waits for all keeps the vote without its server, and nobody else can become quorate meanwhile (§3.5).
     if (holders.size > 1 && !cluster.rules.waitsForAll) {
       throw apart("Q3", "two partitions count the vote", cluster, holders);
     }
+    if (quorate.size > 1) throw apart("Q1", "two primary components", cluster, quorate);
   }
 
   #isBroken(cluster: VoteCluster, view: QuorumView, now: number): boolean {

@@ -130,7 +130,10 @@ class VoteWorld {
     await this.#agenda.runUntil(this.#agenda.now + settledMs);
     this.#checkWhole();
     await this.#endWith(settledMs, faults.random);
-    for (const { checker } of this.#clusters) checker.finish();
+    for (const { checker } of this.#clusters) {
+      checker.checkAgreement();
+      checker.checkSelfDelivery();
+    }
   }
 
   result(): Omit<VoteSeedResult, "seed" | "ok" | "failure" | "invariant"> {

@@ -10,7 +10,7 @@ import {
   RingChecker,
 } from "./checkers.ts";
 import { healAll, scheduleFaults, type FaultOptions } from "./faults.ts";
-import { Network } from "./network.ts";
+import { Network, slow } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { simulatedSettings } from "./settings.ts";
 import { SimNode } from "./sim-node.ts";
@@ -19,6 +19,8 @@ export interface SeedOptions {
   readonly seed: number;
   /** Simulated milliseconds in all. */
   readonly durationMs: number;
+  /** No faults but new keys: the network is whole and loses nothing, and nobody stops. */
+  readonly isCalm?: boolean;
   /** Every event as it happens, for reading; the last ones are kept anyway. */
   readonly print?: (line: string) => void;
 }
@@ -41,7 +43,9 @@ const traceMax = 200;
 const reloadEveryMs = 1000;
 /** 4 × token + consensus with five nodes, and five seconds for the trees (L1). */
 const livenessMs = 4 * 4950 + 5940 + 5000;
-const peaceMs = livenessMs + 3000;
+/** For a write of each node, when all has come right. */
+const lastWritesMs = 3000;
+const peaceMs = livenessMs + lastWritesMs;
 
 export async function runSeed(options: SeedOptions): Promise<SeedResult> {
   const world = new World(options);
@@ -58,6 +62,9 @@ class World {
   readonly #load: SeededRandom;
   readonly #trace: string[] = [];
   readonly #written = new Map<number, string>();
+  /** Writes that were answered. */
+  readonly #answers = new Set<number>();
+  /** Of these, what must be there at the end. */
   readonly #acknowledged = new Set<number>();
   /** A node died with unflushed changes: a quorate ring may form without what it had. */
   #isForgetful = false;
@@ -105,6 +112,7 @@ class World {
       network: this.#network,
       nodes: this.#nodes,
       random: new SeededRandom(this.#options.seed, "faults"),
+      ...(this.#options.isCalm === true ? { only: ["new key"] } : {}),
       changeKey: () => this.#changeKey(),
       endMs: peaceAt,
       trace: (text) => this.#note("--", text),
@@ -115,15 +123,25 @@ class World {
       });
     }
     this.#look();
+    if (this.#options.isCalm === true) this.#network.weather = slow;
     this.#startLoad(peaceAt);
     scheduleFaults(faults);
     await this.#agenda.runUntil(peaceAt);
     healAll(faults);
     this.#repeatReloads();
+    await this.#agenda.runUntil(this.#options.durationMs - lastWritesMs);
+    const last = this.#nodes.map((node) => ({ node, token: this.#writeFile(node) }));
     await this.#agenda.runUntil(this.#options.durationMs);
+    // What must never happen comes first: a ring that has lost its order seldom comes right either.
+    this.#checker.checkAgreement();
     this.#checkLive();
-    this.#checker.finish();
+    for (const { node, token } of last) {
+      if (this.#answers.has(token)) continue;
+      throw new InvariantBroken("L1", `a write of node ${node.nodeid} in peace is not answered`);
+    }
+    this.#checker.checkSelfDelivery();
     this.#checkTrees();
+    if (this.#options.isCalm === true) this.#checkOpened();
   }
 
   result(): Pick<SeedResult, "fingerprint" | "steps" | "deliveries" | "acknowledged" | "trace"> {
@@ -145,6 +163,8 @@ class World {
 
   /** A new key on all machines, as an operator copies it; also crypto where there was none. */
   #changeKey(): void {
+    // Who is not in the ring yet would hear nothing of it.
+    if (this.#options.isCalm === true && this.#states().some(({ good }) => !good)) return;
     const { version, key } = this.#conf;
     this.#conf = { version: version + 1, key: (key ?? 0) + 1 };
   }
@@ -182,17 +202,23 @@ class World {
   }
 
   #write(node: SimNode): void {
+    const size = this.#load.below(200);
+    const draw = this.#load.unit();
+    if (draw >= 0.3) return void this.#writeFile(node);
     this.#tokens += 1;
     const token = this.#tokens;
-    const data = new Uint8Array(this.#load.below(200)).fill(token & 0xff);
-    const draw = this.#load.unit();
-    if (draw < 0.3) {
-      const write = { kind: "write", path: "shared", offset: 0, data, truncate: true } as const;
-      node.write(token, draw < 0.05 ? { kind: "create", path: "shared" } : write);
-      return;
-    }
+    const data = new Uint8Array(size).fill(token & 0xff);
+    const write = { kind: "write", path: "shared", offset: 0, data, truncate: true } as const;
+    node.write(token, draw < 0.05 ? { kind: "create", path: "shared" } : write);
+  }
+
+  /** A new file; returns the token of its write. */
+  #writeFile(node: SimNode): number {
+    this.#tokens += 1;
+    const token = this.#tokens;
     const path = `w${token}`;
     if (node.write(token, { kind: "create", path })) this.#written.set(token, path);
+    return token;
   }
 
   /**
@@ -200,6 +226,7 @@ class World {
    * wins a state exchange, so an absent node that is ahead, of changes that nobody was told of, may undo it.
    */
   #answered(nodeid: number, token: number): void {
+    this.#answers.add(token);
     const writer = this.#nodes[nodeid - 1];
     const members = writer?.quorum?.members ?? [];
     const version = writer?.treeVersion ?? 0;
@@ -219,8 +246,15 @@ class World {
     }
   }
 
+  /** Q1 when nothing changes; F3 all along: a node whose tree differs joins again and takes another's, so the end tells nothing of it. */
   #look(): void {
     this.#checkQuorum();
+    for (const node of this.#nodes) {
+      if (node.store?.status().verified?.equal !== false) continue;
+      // The cause before its effect.
+      this.#checker.checkAgreement();
+      throw new InvariantBroken("F3", `node ${node.nodeid} has found its tree to differ`);
+    }
     this.#agenda.after(lookEveryMs, () => this.#look());
   }
 
@@ -243,9 +277,9 @@ class World {
     }
   }
 
-  /** L1: all up, one ring, quorate, trees synchronised. */
-  #checkLive(): void {
-    const states = this.#nodes.map((node) => {
+  /** Of each node, whether it is on one ring with all, quorate, its tree synchronised, its configuration the last one. */
+  #states(): readonly { readonly text: string; readonly good: boolean }[] {
+    return this.#nodes.map((node) => {
       const snapshot = node.member;
       const tree = node.store?.status();
       const ring = snapshot === undefined ? "none" : `${snapshot.ring.rep}.${snapshot.ring.seq}`;
@@ -260,6 +294,11 @@ class World {
           node.configVersion === this.#conf.version,
       };
     });
+  }
+
+  /** L1: all of that for all. */
+  #checkLive(): void {
+    const states = this.#states();
     if (states.some((state) => !state.good)) {
       throw new InvariantBroken(
         "L1",
@@ -268,13 +307,17 @@ class World {
     }
   }
 
+  /** K1: where nothing is lost, what a member has sealed is opened by all others, whatever key it has just taken. */
+  #checkOpened(): void {
+    for (const node of this.#nodes) {
+      const dropped = node.packetsDropped["not authenticated"] ?? 0;
+      if (dropped === 0) continue;
+      throw new InvariantBroken("K1", `node ${node.nodeid} could not open ${dropped} datagrams`);
+    }
+  }
+
   /** F3: equal trees; F1: what was acknowledged is there. */
   #checkTrees(): void {
-    for (const node of this.#nodes) {
-      if (node.store?.status().verified?.equal === false) {
-        throw new InvariantBroken("F3", `node ${node.nodeid} has found its tree to differ`);
-      }
-    }
     const digests = new Set(
       this.#nodes.map((node) => Buffer.from(node.store?.tree.checksum() ?? []).toString("hex")),
     );

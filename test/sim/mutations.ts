@@ -1,0 +1,210 @@
+// One rule of the product flipped at a time, and the named invariant that must break by it (mutants.test.ts). Each invariant that the
+// simulator checks stands here at least once: a checker that sees nothing is no checker.
+import type { VoteAlgorithm } from "./vote-cluster.ts";
+
+/** What the simulator checks (engineering.md §9), and K1: whatever key a node has just taken, it opens what the others send. */
+export const invariants = [
+  ...["V1", "V2", "V3", "V4", "V5", "V8"],
+  ...["Q1", "Q2", "Q3", "Q4"],
+  ...["F1", "F3", "K1", "L1", "L3"],
+] as const;
+
+export interface Mutant {
+  /** The rule that is flipped. */
+  readonly rule: string;
+  readonly breaks: (typeof invariants)[number];
+  readonly file: string;
+  /** Stands exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+  /** The only faults are new keys. */
+  readonly isCalm?: boolean;
+  /** Seeds with a vote server and this algorithm; without: the ring's and the tree's. */
+  readonly votes?: VoteAlgorithm;
+  /** The first seed to run, default 1: one that breaks early saves the time of those before it. */
+  readonly from?: number;
+  /** Simulated seconds of a seed of the ring. */
+  readonly seconds?: number;
+}
+
+const ringMutants: readonly Mutant[] = [
+  {
+    rule: "a message is handed up once",
+    breaks: "V1",
+    file: "src/node/ring/deliver.ts",
+    find: "for (const message of messages) out.push(",
+    replace: "for (const message of [...messages, ...messages]) out.push(",
+  },
+  {
+    rule: "the messages of a packet are handed up in the order of their sender on all nodes",
+    breaks: "V2",
+    file: "src/node/ring/deliver.ts",
+    find: "for (const message of messages) out.push(",
+    replace: "for (const message of state.nodeid % 2 ? messages : messages.toReversed()) out.push(",
+  },
+  {
+    rule: "a request for which there is no credit is refused, not lost",
+    breaks: "V3",
+    file: "src/node/thread/client.ts",
+    find: "if (this.#waitingBytes > 0 && this.#waitingBytes + size > requestBytesMax) return false;",
+    replace:
+      "if (this.#waitingBytes > 0 && this.#waitingBytes + size > requestBytesMax) return true;",
+  },
+  {
+    rule: "transitional members are all who come from the same ring",
+    breaks: "V4",
+    file: "src/node/ring/recovery.ts",
+    find: "state.transMembers = [...transitional.keys()];",
+    replace:
+      "state.transMembers = [...transitional.keys()].filter((nodeid) => nodeid >= state.nodeid);",
+  },
+  {
+    rule: "old messages that are in order are handed up before the new ring",
+    breaks: "V5",
+    file: "src/node/ring/deliver.ts",
+    find: '    state.highDelivered = seq;\n    state.upward.push({ kind: "stored", stored });\n  }\n}\n',
+    replace: "    state.highDelivered = seq;\n  }\n}\n",
+    seconds: 120,
+  },
+  {
+    rule: "old messages that another member lacks are originated again in RECOVERY",
+    breaks: "V5",
+    file: "src/node/ring/recovery.ts",
+    find: "if (stored !== undefined) state.originate.set(seq, stored.bytes);",
+    replace: "void stored;",
+    seconds: 120,
+  },
+  {
+    rule: "a restarted node never uses a ring sequence again",
+    breaks: "V8",
+    file: "src/node/ring/state.ts",
+    find: "seq: options.storedRingSeq + 1",
+    replace: "seq: 1",
+  },
+  {
+    rule: "the ring sequence is stored before anything that follows is carried out",
+    breaks: "V8",
+    file: "src/node/thread/ring-host.ts",
+    find: "return this.#store(() => this.#port.storage.storeRingSeq(action.ringSeq));",
+    replace: "return queueMicrotask(() => this.#port.storage.storeRingSeq(action.ringSeq));",
+  },
+  {
+    rule: "quorum is more than half of the votes",
+    breaks: "Q1",
+    file: "src/node/quorum/ledger.ts",
+    find: "Math.floor((votes + 2) / 2)",
+    replace: "Math.floor(votes / 2)",
+  },
+  {
+    rule: "a write is answered only when every member holds it",
+    breaks: "F1",
+    file: "src/fs/disk/acknowledgement.ts",
+    find: " || first.delivery > this.#stable",
+    replace: "",
+    from: 24,
+    seconds: 120,
+  },
+  {
+    rule: "a write is answered when it has come back, not when it is sent",
+    breaks: "F1",
+    file: "src/fs/tree-store.ts",
+    find: "    this.#callers.set(token, resolve);\n",
+    replace: "    resolve({ ok: true, value: 0 });\n",
+  },
+  {
+    rule: "all nodes give a change the time of its sender",
+    breaks: "F3",
+    file: "src/fs/replica/dcdb.ts",
+    find: "this.#tree.apply(operation.value, sender.nodeid, timeS)",
+    replace: "this.#tree.apply(operation.value, sender.nodeid, timeS + Math.floor(now / 1000) % 2)",
+  },
+  {
+    rule: "a ring that hears of another one forms one with it",
+    breaks: "L1",
+    file: "src/node/ring/gather.ts",
+    find: 'if (!isGather && state.phase !== "operational") return;',
+    replace: "if (!isGather) return;",
+  },
+  {
+    rule: "a key is retired only when all send with the new one",
+    breaks: "K1",
+    isCalm: true,
+    file: "src/node/thread/ring-host.ts",
+    find: "return action.phase === 1 ? this.#switchKey() : this.#retireKey();",
+    replace: "if (action.phase === 1) this.#switchKey();\n        return this.#retireKey();",
+  },
+  {
+    rule: "credit for a request that the ring has taken is given back",
+    breaks: "L1",
+    file: "src/node/thread/client.ts",
+    find: "this.#waitingBytes -= message.bytes;",
+    replace: "",
+    seconds: 120,
+  },
+];
+
+const voteMutants: readonly Mutant[] = [
+  {
+    rule: "the vote for one ring is never polled for the next",
+    breaks: "Q2",
+    file: "src/node/device/client.ts",
+    find: "    this.#voting.ringChanged(ring);\n",
+    replace:
+      "    this.#voting.ringChanged(ring);\n    if (this.#voting.vote === 'ack') { this.#voting.resume(); this.#voting.set('ack', ring, now, out); }\n",
+    votes: "ffsplit",
+  },
+  {
+    rule: "no ACK leaves before every NACK of the round is confirmed",
+    breaks: "Q3",
+    file: "src/qnetd/vote/ffsplit.ts",
+    find: "if (unconfirmed.length > 0) {",
+    replace: "if (unconfirmed.length > 1000) {",
+    votes: "ffsplit",
+    from: 18,
+  },
+  {
+    rule: "only the chosen partition gets the vote",
+    breaks: "Q3",
+    file: "src/qnetd/vote/ffsplit.ts",
+    find: 'const vote = choice.partition.has(client.nodeId) ? "ack" : "nack";',
+    replace: 'const vote = choice.partition.size > 0 ? "ack" : "nack";',
+    votes: "ffsplit",
+  },
+  {
+    rule: "the vote of a node lost in silence is not given away before that node gives it up",
+    breaks: "Q3",
+    file: "src/qnetd/vote/holds.ts",
+    find: "if (until <= now || !members.isDisjointFrom(partition)) continue;",
+    replace: "if (until >= 0 || members.isDisjointFrom(partition)) continue;",
+    votes: "lms",
+    from: 72,
+  },
+  {
+    rule: "a vote that is taken back is gone at once, not when the ring has heard of it",
+    breaks: "Q4",
+    file: "src/node/quorum/device.ts",
+    find: "if (!castsVote && (before & voterFlags.deviceCastVote) !== 0) call.recount();",
+    replace: "",
+    votes: "ffsplit",
+    from: 294,
+  },
+  {
+    rule: "a client has no vote without its server",
+    breaks: "Q4",
+    file: "src/node/device/client.ts",
+    find: "if (!this.#standsAlone() || !this.#voting.isSettled) this.#voting.refuse(now, out);",
+    replace: "if (!this.#voting.isSettled) this.#voting.refuse(now, out);",
+    votes: "ffsplit",
+  },
+  {
+    rule: "a client that has lost its server connects again",
+    breaks: "L3",
+    file: "src/node/device/client.ts",
+    find: "    const delayMs = fault.mayRetrySoon ? this.#random.below(longestMs) : refusedRetryMs;\n",
+    replace:
+      "    if (fault.mayRetrySoon) return;\n    const delayMs = refusedRetryMs + longestMs;\n",
+    votes: "ffsplit",
+  },
+];
+
+export const mutants: readonly Mutant[] = [...ringMutants, ...voteMutants];
