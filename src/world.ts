@@ -79,7 +79,7 @@ export type GroupEvent =
     };
 
 /**
- * The first `deliveries` messages delivered to us (`delivered` events, all groups, since start) are held by every member of the
+ * The first `deliveries` messages delivered to us (`delivered` events, all groups, since start) were received by every member of the
  * ring: none of them can be lost while one of those lives. Comes in order with the events; never while the ring changes.
  */
 export interface StableEvent {

@@ -1,9 +1,9 @@
 // The tree of this node and everything that keeps it: the replica and its group, the journal's queue, the callers that wait.
 // Spec: pmxcfs.md §1.6, §2.10, §4; design.md "How a write flows". Local mode is the same path without the group: every
-// operation is delivered to ourselves at once. A caller is answered when its change is durable here and held by every member
+// operation is delivered to ourselves at once. A caller is answered when its change is durable here and received by every member
 // of the ring (acknowledgement.ts), never before.
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
-import { Acknowledgements, type Verdict } from "./disk/acknowledgement.ts";
+import { Acknowledgements, type WriteResult } from "./disk/acknowledgement.ts";
 import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
 import { Dcdb, type DcdbAction } from "./replica/dcdb.ts";
 import type { Mode } from "./replica/dfsm-events.ts";
@@ -92,7 +92,9 @@ export class TreeStore {
       commit: options.commit,
       onFailed: (reason) => this.#failed(reason),
     });
-    this.#acknowledgements = new Acknowledgements((answer, verdict) => this.#tell(answer, verdict));
+    this.#acknowledgements = new Acknowledgements((answer, result) =>
+      this.#written(answer, result),
+    );
     this.files.allChanged();
     const { groups } = options;
     if (groups === undefined) {
@@ -143,7 +145,7 @@ export class TreeStore {
     this.#host?.groupEvent(event);
   }
 
-  /** The first `deliveries` group deliveries are held by every member of the ring. */
+  /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
     this.#acknowledgements.stable(deliveries);
   }
@@ -275,14 +277,14 @@ export class TreeStore {
     return this.#acknowledgements.executed({ token, outcome }, this.#deliveries);
   }
 
-  #tell({ token, outcome }: CallerAnswer, verdict: Verdict): void {
-    switch (verdict) {
-      case "held":
+  #written({ token, outcome }: CallerAnswer, result: WriteResult): void {
+    switch (result) {
+      case "acknowledged":
         return this.#answer(token, outcome);
       case "unknown":
         return this.#answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
     }
-    verdict satisfies never;
+    result satisfies never;
   }
 
   /** `.version` follows what happens to files (pmxcfs.md §3.1); directories do not count. */

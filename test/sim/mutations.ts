@@ -29,14 +29,14 @@ export interface Mutant {
 
 const ringMutants: readonly Mutant[] = [
   {
-    rule: "a message is handed up once",
+    rule: "a message is delivered once",
     breaks: "V1",
     file: "src/node/ring/deliver.ts",
     find: "for (const message of messages) out.push(",
     replace: "for (const message of [...messages, ...messages]) out.push(",
   },
   {
-    rule: "the messages of a packet are handed up in the order of their sender on all nodes",
+    rule: "the messages of a packet are delivered in the order of their sender on all nodes",
     breaks: "V2",
     file: "src/node/ring/deliver.ts",
     find: "for (const message of messages) out.push(",
@@ -96,7 +96,7 @@ const ringMutants: readonly Mutant[] = [
     replace: "Math.floor(votes / 2)",
   },
   {
-    rule: "a write is answered only when every member holds it",
+    rule: "a write is answered only when every member has received it",
     breaks: "F1",
     file: "src/fs/disk/acknowledgement.ts",
     find: " || first.delivery > this.#stable",

@@ -1,13 +1,13 @@
 import { beforeEach, expect, test } from "bun:test";
 import { Acknowledgements } from "./acknowledgement.ts";
 
-let told: string[] = [];
+let results: string[] = [];
 let acknowledgements = new Acknowledgements<string>(() => undefined);
 
 beforeEach(() => {
-  told = [];
-  acknowledgements = new Acknowledgements<string>((answer, verdict) =>
-    told.push(`${answer} ${verdict}`),
+  results = [];
+  acknowledgements = new Acknowledgements<string>((answer, result) =>
+    results.push(`${answer} ${result}`),
   );
   acknowledgements.quorate(true);
   acknowledgements.synced(true);
@@ -17,30 +17,30 @@ test("durable and stable, in either order", () => {
   const a = acknowledgements.executed("a", 1);
   const b = acknowledgements.executed("b", 2);
   a();
-  expect(told).toEqual([]);
+  expect(results).toEqual([]);
   acknowledgements.stable(2);
-  expect(told).toEqual(["a held"]);
+  expect(results).toEqual(["a acknowledged"]);
   b();
-  expect(told).toEqual(["a held", "b held"]);
+  expect(results).toEqual(["a acknowledged", "b acknowledged"]);
 });
 
 test("answers keep the order of the changes", () => {
   acknowledgements.stable(2);
   const a = acknowledgements.executed("a", 1);
   acknowledgements.executed("b", 2)();
-  expect(told).toEqual([]);
+  expect(results).toEqual([]);
   a();
-  expect(told).toEqual(["a held", "b held"]);
+  expect(results).toEqual(["a acknowledged", "b acknowledged"]);
 });
 
-test("nothing is held during a state exchange, and a replaced tree leaves it open", () => {
+test("nothing is acknowledged during a state exchange, and a replaced tree leaves it open", () => {
   acknowledgements.executed("a", 1)();
   acknowledgements.synced(false);
   acknowledgements.stable(1);
-  expect(told).toEqual([]);
+  expect(results).toEqual([]);
   acknowledgements.replaced();
   acknowledgements.synced(true);
-  expect(told).toEqual(["a unknown"]);
+  expect(results).toEqual(["a unknown"]);
 });
 
 test("an exchange that kept our tree answers", () => {
@@ -48,7 +48,7 @@ test("an exchange that kept our tree answers", () => {
   acknowledgements.synced(false);
   acknowledgements.stable(1);
   acknowledgements.synced(true);
-  expect(told).toEqual(["a held"]);
+  expect(results).toEqual(["a acknowledged"]);
 });
 
 test("lost quorum leaves it open", () => {
@@ -56,6 +56,6 @@ test("lost quorum leaves it open", () => {
   acknowledgements.quorate(false);
   durable();
   acknowledgements.stable(1);
-  expect(told).toEqual(["a unknown"]);
+  expect(results).toEqual(["a unknown"]);
   expect(acknowledgements.size).toBe(0);
 });

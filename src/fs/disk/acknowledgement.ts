@@ -1,9 +1,9 @@
-// When a writer may be told that its change holds. Agreed delivery alone is not enough: a node that is cut off while it has the
+// When a write is acknowledged. Agreed delivery alone is not enough: a node that is cut off while it has the
 // token delivers its own message that nobody else may ever see. So an answer waits until the change is (1) on this disk,
-// (2) held by every member of the ring ("stable"), (3) in a tree that is synchronised and quorate. Pure; no peer notices.
+// (2) received by every member of the ring ("stable"), (3) in a tree that is synchronised and quorate. Pure; no peer notices.
 
-/** held: the change is in the tree of the primary component and durable here. unknown: it may be lost or kept. */
-export type Verdict = "held" | "unknown";
+/** acknowledged: the change is in the tree of the primary component and durable here. unknown: it may be lost or kept. */
+export type WriteResult = "acknowledged" | "unknown";
 
 interface Pending<Answer> {
   readonly answer: Answer;
@@ -13,14 +13,14 @@ interface Pending<Answer> {
 }
 
 export class Acknowledgements<Answer> {
-  readonly #tell: (answer: Answer, verdict: Verdict) => void;
+  readonly #answer: (answer: Answer, result: WriteResult) => void;
   #pending: Pending<Answer>[] = [];
   #stable = 0;
   #isSynced = false;
   #isQuorate = false;
 
-  constructor(tell: (answer: Answer, verdict: Verdict) => void) {
-    this.#tell = tell;
+  constructor(onResult: (answer: Answer, result: WriteResult) => void) {
+    this.#answer = onResult;
   }
 
   /** Changes that are executed here and not answered yet. */
@@ -34,26 +34,26 @@ export class Acknowledgements<Answer> {
     this.#pending.push(pending);
     return () => {
       pending.isDurable = true;
-      this.#tellReady();
+      this.#answerReady();
     };
   }
 
-  /** The first `deliveries` group deliveries are held by every member of the ring. */
+  /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
     this.#stable = deliveries;
-    this.#tellReady();
+    this.#answerReady();
   }
 
   /** False from the configuration change of the group to the end of its state exchange. */
   synced(isSynced: boolean): void {
     this.#isSynced = isSynced;
-    this.#tellReady();
+    this.#answerReady();
   }
 
   /** Without quorum the others may go on without our last changes. */
   quorate(isQuorate: boolean): void {
     this.#isQuorate = isQuorate;
-    if (isQuorate) this.#tellReady();
+    if (isQuorate) this.#answerReady();
     else this.#giveUp();
   }
 
@@ -65,17 +65,17 @@ export class Acknowledgements<Answer> {
   #giveUp(): void {
     const lost = this.#pending;
     this.#pending = [];
-    for (const { answer } of lost) this.#tell(answer, "unknown");
+    for (const { answer } of lost) this.#answer(answer, "unknown");
   }
 
   /** In order: a later change is never answered before an earlier one. */
-  #tellReady(): void {
+  #answerReady(): void {
     if (!this.#isSynced || !this.#isQuorate) return;
     for (;;) {
       const first = this.#pending[0];
       if (first === undefined || !first.isDurable || first.delivery > this.#stable) return;
       this.#pending.shift();
-      this.#tell(first.answer, "held");
+      this.#answer(first.answer, "acknowledged");
     }
   }
 }

@@ -9,7 +9,7 @@ import type {
   DeviceEvent,
   DeviceSnapshot,
   DeviceTimer,
-  DeviceVerdict,
+  DeviceStatus,
 } from "./events.ts";
 import type { Fault } from "./handshake.ts";
 import { HeuristicsRuns } from "./heuristics.ts";
@@ -150,7 +150,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     if (answer === "notRegistered" && this.#registration === "done") this.#register(out);
   }
 
-  #registered(answer: DeviceVerdict, now: number, out: DeviceAction[]): void {
+  #registered(answer: DeviceStatus, now: number, out: DeviceAction[]): void {
     if (this.#registration !== "asked") return;
     if (answer === "ok") {
       this.#registration = "done";

@@ -22,8 +22,8 @@ export type DeviceRequest =
     }
   | { readonly kind: "masterWins"; readonly name: string; readonly isAllowed: boolean };
 
-/** votequorum's word on a request; `pending` is never said, a registration is answered when it came around the ring. */
-export type DeviceVerdict =
+/** How votequorum answers a request; a registration is answered when its message was delivered. */
+export type DeviceStatus =
   "ok" | "otherName" | "notRegistered" | "wrongRing" | "notAllowed" | "badName";
 
 export type DeviceEvent =
@@ -39,7 +39,7 @@ export type DeviceEvent =
   | {
       readonly kind: "answered";
       readonly request: DeviceRequest["kind"];
-      readonly answer: DeviceVerdict;
+      readonly answer: DeviceStatus;
     }
   /** TCP stands. `id` is that of the `connect` action in this and the next four; other ids are ignored. */
   | { readonly kind: "connected"; readonly id: number }

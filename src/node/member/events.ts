@@ -1,7 +1,7 @@
 // The alphabet of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
 // any transport. The ring thread and the simulator are its two hosts.
 import type { GroupRequest, LogAction, PortEvent, TimerAction } from "../../world.ts";
-import type { DeviceRequest, DeviceVerdict } from "../device/events.ts";
+import type { DeviceRequest, DeviceStatus } from "../device/events.ts";
 import type { Refusal, RingCounters, RingId, RingTimer } from "../ring/events.ts";
 import type { VoterView } from "../quorum/voter.ts";
 import type { NodeSettings } from "../settings/settings.ts";
@@ -55,7 +55,7 @@ export type MemberAction =
   | {
       readonly kind: "deviceAnswered";
       readonly request: DeviceRequest["kind"];
-      readonly answer: DeviceVerdict;
+      readonly answer: DeviceStatus;
     }
   | {
       readonly kind: "replied";

@@ -40,17 +40,17 @@ export class Member implements Core<MemberEvent, MemberAction> {
   readonly #stability = new Stability();
   readonly #observe: ((action: RingAction) => void) | undefined;
   #phase: Phase = "waiting";
-  /** A stop under way, and the message whose delivery shows that all our last words were heard. */
-  #leaving: { readonly end: MemberEnd; readonly lastWord: Uint8Array } | undefined;
+  /** A stop under way, and the last leave message: once it is delivered, all of them are. */
+  #leaving: { readonly end: MemberEnd; readonly lastLeaveMessage: Uint8Array } | undefined;
   /** The ring is to be left at the end of this step. */
   #mustLeaveRing = false;
   #hadRoom = true;
   /** What the ring asked for and is not carried out yet, in order. */
   readonly #ringActions: RingAction[] = [];
   readonly #work: ServiceAction[] = [];
-  /** Messages that the ring has handed up since start. */
+  /** Messages that the ring has delivered since start. */
   #deliveries = 0;
-  /** Own phases of a change of the key that were delivered and are not known to be held by all members. */
+  /** Own phases of a change of the key that were delivered and are not stable yet. */
   #keyPhases: { readonly phase: 1 | 2; readonly deliveries: number }[] = [];
 
   constructor(options: MemberOptions) {
@@ -199,12 +199,16 @@ export class Member implements Core<MemberEvent, MemberAction> {
         const { nodeid, message } = action;
         this.#deliveries += 1;
         this.#services.delivered(nodeid, message, now, this.#work);
-        let told = 0;
-        for (const each of this.#work) if (each.kind === "delivered") told += 1;
-        this.#stability.delivered(told);
+        let local = 0;
+        for (const each of this.#work) if (each.kind === "delivered") local += 1;
+        this.#stability.delivered(local);
         this.#carryOut(now, out);
-        const lastWord = this.#leaving?.lastWord;
-        if (lastWord !== undefined && nodeid === this.#nodeid && equalBytes(message, lastWord)) {
+        const lastLeaveMessage = this.#leaving?.lastLeaveMessage;
+        if (
+          lastLeaveMessage !== undefined &&
+          nodeid === this.#nodeid &&
+          equalBytes(message, lastLeaveMessage)
+        ) {
           this.#mustLeaveRing = true;
         }
         return;
@@ -219,8 +223,8 @@ export class Member implements Core<MemberEvent, MemberAction> {
         return this.#carryOut(now, out);
       }
       case "stable":
-        tellStable(this.#stability.held(action.deliveries), out);
-        this.#keyPhasesHeld(action.deliveries, out);
+        publishStable(this.#stability.stable(action.deliveries), out);
+        this.#keyPhasesStable(action.deliveries, out);
         return this.#carryOut(now, out);
       case "paused":
         return this.#toRing({ kind: "resumed" }, now);
@@ -243,9 +247,9 @@ export class Member implements Core<MemberEvent, MemberAction> {
           break;
         case "synchronised":
           out.push(action);
-          tellStable(this.#stability.synchronised(), out);
+          publishStable(this.#stability.synchronised(), out);
           // Whoever is in this ring with us has the messages of the last one.
-          this.#keyPhasesHeld(this.#deliveries, out);
+          this.#keyPhasesStable(this.#deliveries, out);
           this.#toRing({ kind: "synchronised", ring: action.ring }, now);
           break;
         case "keyPhase":
@@ -264,21 +268,21 @@ export class Member implements Core<MemberEvent, MemberAction> {
     work.length = 0;
   }
 
-  /** A node that has not heard of the new key must not be sent anything with it: delivered to us is not enough. */
-  #keyPhasesHeld(deliveries: number, out: MemberAction[]): void {
+  /** Nothing may be sent with the new key to a node that does not know of it: delivered to us is not enough. */
+  #keyPhasesStable(deliveries: number, out: MemberAction[]): void {
     while (this.#keyPhases[0] !== undefined && this.#keyPhases[0].deliveries <= deliveries) {
       const { phase } = this.#keyPhases[0];
       this.#keyPhases.shift();
       out.push({ kind: "keyPhase", phase });
-      this.#services.keyPhaseHeld(phase, this.#work);
+      this.#services.keyPhaseStable(phase, this.#work);
     }
   }
 
-  /** Says what others should know before we go; the ring is left when the last of it has come back to us. */
+  /** Sends the leave messages of the services; the ring is left when the last of them is delivered to us. */
   #stop(end: MemberEnd, now: number, out: MemberAction[]): void {
     if (this.#leaving !== undefined) return;
     if (this.#phase === "waiting") return this.#finish(end, out);
-    this.#leaving = { end, lastWord: this.#services.close() };
+    this.#leaving = { end, lastLeaveMessage: this.#services.close() };
     out.push({ kind: "arm", timer: "leaving", at: now + leavingMsMax });
   }
 
@@ -312,7 +316,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
   }
 }
 
-function tellStable(deliveries: number | undefined, out: MemberAction[]): void {
+function publishStable(deliveries: number | undefined, out: MemberAction[]): void {
   if (deliveries !== undefined) out.push({ kind: "stable", deliveries });
 }
 

@@ -159,8 +159,8 @@ export class Services {
     if (changesKey) this.#configuration.announceKey(out);
   }
 
-  /** A `keyPhase` of ours is held by all members. */
-  keyPhaseHeld(phase: 1 | 2, out: ServiceAction[]): void {
+  /** A `keyPhase` of ours is stable. */
+  keyPhaseStable(phase: 1 | 2, out: ServiceAction[]): void {
     if (phase === 1) this.#configuration.keyTaken(out);
   }
 
@@ -186,12 +186,12 @@ export class Services {
    */
   close(): Uint8Array {
     let last = shutdownAnnouncement();
-    const words = [last, ...this.#groups.close().map((word) => withPrefix("a", word))];
-    const farewell = this.#votes?.farewell();
-    if (farewell !== undefined) words.push(farewell);
-    for (const word of words) {
-      this.outbox.queue(word);
-      last = word;
+    const messages = [last, ...this.#groups.close().map((leave) => withPrefix("a", leave))];
+    const leaveMessage = this.#votes?.leaveMessage();
+    if (leaveMessage !== undefined) messages.push(leaveMessage);
+    for (const message of messages) {
+      this.outbox.queue(message);
+      last = message;
     }
     return last;
   }

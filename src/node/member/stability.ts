@@ -1,46 +1,46 @@
-// Which of the messages told to the local processes are held by every member of the ring (world.ts, StableEvent): the ring
-// counts what it hands up, the processes count what they are told. Says nothing while services synchronise.
+// Which of the messages delivered to the local processes every member of the ring has received (world.ts, StableEvent). The ring counts
+// its own deliveries, a local process counts only those of group messages. Reports nothing while services synchronise.
 
 interface Mark {
-  /** Messages handed up by the ring, the one that was told included. */
-  readonly handedUp: number;
-  /** Messages told to local processes, that one included. */
-  readonly told: number;
+  /** Messages delivered by the ring, this one included. */
+  readonly ring: number;
+  /** Messages delivered to local processes, this one included. */
+  readonly local: number;
 }
 
 export class Stability {
-  #handedUp = 0;
-  #told = 0;
+  #ring = 0;
+  #local = 0;
   #stable = 0;
   #published = 0;
   #isSynchronising = false;
-  /** Told on the present ring and not known to be held by all. */
+  /** Delivered on the present ring and not known to be received by all. */
   #waiting: Mark[] = [];
 
-  /** The ring handed up a message; `told` messages to local processes came of it. */
-  delivered(told: number): void {
-    this.#handedUp += 1;
-    if (told === 0) return;
-    this.#told += told;
-    this.#waiting.push({ handedUp: this.#handedUp, told: this.#told });
+  /** The ring delivered a message, and `local` messages were delivered to local processes for it. */
+  delivered(local: number): void {
+    this.#ring += 1;
+    if (local === 0) return;
+    this.#local += local;
+    this.#waiting.push({ ring: this.#ring, local: this.#local });
   }
 
-  /** Every member has received the first `deliveries` messages that the ring handed up. Returns a new count to publish. */
-  held(deliveries: number): number | undefined {
+  /** Every member has received the first `deliveries` messages that the ring delivered. Returns a new count to publish. */
+  stable(deliveries: number): number | undefined {
     let count = 0;
     for (const mark of this.#waiting) {
-      if (mark.handedUp > deliveries) break;
-      this.#stable = mark.told;
+      if (mark.ring > deliveries) break;
+      this.#stable = mark.local;
       count += 1;
     }
     if (count > 0) this.#waiting.splice(0, count);
     return this.#news();
   }
 
-  /** A regular configuration: who came along with us was told the same before it. */
+  /** A regular configuration: transitional members had the same deliveries before it. */
   ringChanged(): void {
     this.#isSynchronising = true;
-    this.#stable = this.#told;
+    this.#stable = this.#local;
     this.#waiting = [];
   }
 

@@ -101,7 +101,7 @@ export class ConfigurationService {
     send({ kind: "reload", nodeid: this.#nodeid }, out);
   }
 
-  /** We have loaded another key: everybody else has, once this message of ours is held by all. */
+  /** We have loaded another key: everybody else has, once this message of ours is stable. */
   announceKey(out: ServiceAction[]): void {
     send({ kind: "cryptoReconfig", phase: 1 }, out);
   }

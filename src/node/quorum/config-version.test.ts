@@ -38,7 +38,7 @@ describe("configuration version", () => {
     expect(leaves(meet(0, 7))).toBe(false);
   });
 
-  test("only the first meeting is judged", () => {
+  test("versions are compared at the first meeting only", () => {
     const service = new ConfigVersion({ nodeid: 1, version: 5 });
     const out: ServiceAction[] = [];
     for (const version of [5, 9]) {

@@ -22,8 +22,8 @@ export class ConfigVersion implements SyncService {
   /** 0: totem.config_version is not set. */
   #own: number;
   #highest: number;
-  /** Only the first meeting with others is judged. */
-  #isJudged = false;
+  /** Versions are compared at the first meeting with others only. */
+  #hasCompared = false;
   #members: readonly number[] = [];
   readonly #versions = new Map<number, number>();
 
@@ -78,8 +78,8 @@ export class ConfigVersion implements SyncService {
     if (this.#members.length < 2) {
       return log(out, "CMAP", "debug", "Single node sync -> no action");
     }
-    if (this.#isJudged) return log(out, "CMAP", "debug", "Not first sync -> no action");
-    this.#isJudged = true;
+    if (this.#hasCompared) return log(out, "CMAP", "debug", "Not first sync -> no action");
+    this.#hasCompared = true;
     if (this.#own === 0) return log(out, "CMAP", "debug", "My config version is 0 -> no action");
     if (this.#highest === this.#own) return;
     const text = `Received config version (${this.#highest}) is different than my config version (${this.#own})! Exiting`;

@@ -2,12 +2,12 @@
 // casts or withholds the device's votes; other nodes' devices are known by name only. A silent client never counts as a vote.
 import type { RingId } from "../ring/events.ts";
 import { log, ringText, sameRing, type ServiceAction } from "../member/service.ts";
-import type { DeviceRequest, DeviceVerdict } from "../device/events.ts";
+import type { DeviceRequest, DeviceStatus } from "../device/events.ts";
 import { hasFlag, members, setFlag, type Ledger } from "./ledger.ts";
 import { deviceNameBytesMax, voterFlags, type VoteMessage } from "./message.ts";
 
 /** What a local device client gets as an answer; `pending`: registered once `isRegistered` says so. */
-export type DeviceAnswer = DeviceVerdict | "pending";
+export type DeviceAnswer = DeviceStatus | "pending";
 
 /** What the device needs of the votes for one call. */
 export interface DeviceCall {
@@ -20,7 +20,7 @@ export interface DeviceCall {
   /** Our own record, as it is now. */
   sendSelf(): void;
   sendDeviceRecord(): void;
-  /** Our own verdict on the votes as they are now. */
+  /** Decides again whether we are quorate with the votes as they are now. */
   recount(): void;
 }
 

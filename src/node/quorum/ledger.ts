@@ -1,4 +1,4 @@
-// The votes a node knows of and the verdict on them (services.md §4.1, §4.2): how many make a quorum, and whether we have it.
+// The votes a node knows of and what follows from them (services.md §4.1, §4.2): how many make a quorum, and whether we have it.
 // Every node that hears the same messages must come to the same numbers: no rounding, order or clock of our own.
 import { voterFlags } from "./message.ts";
 import type { Rules } from "./rules.ts";
@@ -86,16 +86,16 @@ export function calculate(
   return { quorum, total };
 }
 
-export interface Verdict {
+export interface Recalculation {
   readonly total: number;
-  /** wait_for_all holds the node back. */
-  readonly isHeldBack: boolean;
+  /** wait_for_all still waits, nothing else changed. */
+  readonly isWaitingForAll: boolean;
   /** The floor of expected votes rose and must be stored. */
   readonly hasNewTrackingBarrier: boolean;
 }
 
 /** `byNodes`: expected votes become the number of nodes that are there (last man standing, downscale). */
-export function recalculate(ledger: Ledger, mayDecrease: boolean, byNodes: boolean): Verdict {
+export function recalculate(ledger: Ledger, mayDecrease: boolean, byNodes: boolean): Recalculation {
   const { us, rules } = ledger;
   let total = ledger.deviceVotes;
   let count = 0;
@@ -116,11 +116,15 @@ export function recalculate(ledger: Ledger, mayDecrease: boolean, byNodes: boole
   const tally = calculate(ledger, mayDecrease, assumed);
   ledger.quorum = tally.quorum;
   if (assumed > 0) for (const voter of members(ledger)) voter.expectedVotes = assumed;
-  return { total: tally.total, isHeldBack: !judge(ledger, tally.total), hasNewTrackingBarrier };
+  return {
+    total: tally.total,
+    isWaitingForAll: !updateQuorate(ledger, tally.total),
+    hasNewTrackingBarrier,
+  };
 }
 
-/** False: wait_for_all still waits, nothing changes. */
-function judge(ledger: Ledger, total: number): boolean {
+/** Decides again whether we are quorate. False: wait_for_all still waits, nothing changes. */
+function updateQuorate(ledger: Ledger, total: number): boolean {
   const { rules, us } = ledger;
   if (rules.waitForAll && ledger.isWaiting) {
     if (total !== us.expectedVotes) return false;

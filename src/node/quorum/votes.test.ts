@@ -258,11 +258,11 @@ describe("votes", () => {
     );
   });
 
-  test("the farewell is said with allow_downscale only", () => {
+  test("the leave message is sent with allow_downscale only", () => {
     const plain = cluster(2);
-    expect(plain.node(1).services.votes?.farewell()).toBeUndefined();
+    expect(plain.node(1).services.votes?.leaveMessage()).toBeUndefined();
     const bus = cluster(2, { allowDownscale: true });
-    const bytes = bus.node(1).services.votes?.farewell();
+    const bytes = bus.node(1).services.votes?.leaveMessage();
     const decoded = decodeVoteMessage(bytes!.subarray(5));
     const flags = voterFlags.leaving | voterFlags.quorate;
     expect(decoded).toEqual({ ok: true, value: info(1, { expectedVotes: 2, flags }) });

@@ -360,8 +360,8 @@ export class Votes implements SyncService {
     }
   }
 
-  /** What a clean stop says about our votes; undefined when nothing is to be said (services.md §4.7, allow_downscale). */
-  farewell(): Uint8Array | undefined {
+  /** Node information with the leaving flag, for a clean stop; undefined without allow_downscale (services.md §4.7). */
+  leaveMessage(): Uint8Array | undefined {
     const { rules, us } = this.#ledger;
     if (!rules.allowDownscale) return undefined;
     const { nodeid, votes, expectedVotes } = us;
@@ -380,12 +380,12 @@ export class Votes implements SyncService {
 
   #recalculate(mayDecrease: boolean, byNodes: boolean, out: ServiceAction[]): void {
     const ledger = this.#ledger;
-    const verdict = recalculate(ledger, mayDecrease, byNodes);
-    if (verdict.hasNewTrackingBarrier) {
+    const result = recalculate(ledger, mayDecrease, byNodes);
+    if (result.hasNewTrackingBarrier) {
       out.push({ kind: "persistTracking", expectedVotes: ledger.trackingBarrier });
     }
-    if (verdict.isHeldBack) {
-      const text = `Waiting for all cluster members. Current votes: ${verdict.total} expected_votes: ${ledger.us.expectedVotes}`;
+    if (result.isWaitingForAll) {
+      const text = `Waiting for all cluster members. Current votes: ${result.total} expected_votes: ${ledger.us.expectedVotes}`;
       log(out, "VOTEQ", "notice", text);
     }
     if (!this.#isSynchronising) this.#publish(out);
