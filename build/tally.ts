@@ -83,6 +83,13 @@ const everything: readonly Suite[] = [
     "simulator with vote servers",
     ...["test/sim/run.ts", "--votes", "any", "--seeds", "300", "--from", "1"],
   ),
+  // What nobody has run yet: a failure counts when the same seed fails again.
+  line("simulator, fresh seeds", "test/sim/run.ts", "--fresh", "--seeds", "40"),
+  line(
+    "simulator with vote servers, fresh seeds",
+    ...["test/sim/run.ts", "--votes", "any", "--fresh", "--seeds", "100"],
+  ),
+  line("property tests, a fresh seed", "test/fresh-properties.ts"),
   npm("demo", "demo", "--check"),
   {
     name: "demo as an ordinary user",

@@ -1,5 +1,5 @@
-// Before every test file (bunfig.toml): in CI, property tests draw from one seed, so that a change is judged by what it changed. Elsewhere
-// each run draws anew and finds what CI has not seen; QUORATE_SEED=N draws as another run did.
+// Before every test file (bunfig.toml): in CI, property tests draw from one seed, so that a change is judged by what it changed, and once
+// more from a fresh one (fresh-properties.ts). Elsewhere each run draws anew; QUORATE_SEED=N draws as another run did.
 import fc from "fast-check";
 
 const ciSeed = 1;
