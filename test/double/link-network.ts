@@ -212,7 +212,10 @@ export class TestNode {
   readonly links: Links;
   readonly messages: Uint8Array[] = [];
   readonly log: string[] = [];
+  /** What each step made of links and hosts. */
   readonly changes: string[] = [];
+  #up = new Set<string>();
+  #reachable = new Set<string>();
   carried: { readonly nodeid: number; readonly link: number; readonly packet: Uint8Array }[] = [];
   readonly #bed: Testbed;
   readonly #events: LinksEvent[] = [];
@@ -250,7 +253,23 @@ export class TestNode {
     this.links.step(event, this.#bed.now, out);
     // What the host does with its receive buffer afterwards must not matter.
     if (event.kind === "received") event.packet.fill(0xee);
+    this.#noteChanges();
     for (const action of out) this.act(action);
+  }
+
+  #noteChanges(): void {
+    const connected = this.links.snapshot().filter((link) => link.connected);
+    const up = new Set(connected.map(({ nodeid, link }) => `${nodeid}.${link}`));
+    const reachable = new Set(this.links.reachable().map(String));
+    this.#note("link", this.#up, up, ["up", "down"]);
+    this.#note("host", this.#reachable, reachable, ["reachable", "gone"]);
+    this.#up = up;
+    this.#reachable = reachable;
+  }
+
+  #note(what: string, before: Set<string>, now: Set<string>, words: readonly [string, string]) {
+    for (const name of now.difference(before)) this.changes.push(`${what} ${name} ${words[0]}`);
+    for (const name of before.difference(now)) this.changes.push(`${what} ${name} ${words[1]}`);
   }
 
   act(action: LinksAction): void {
@@ -269,12 +288,6 @@ export class TestNode {
       }
       case "disarm":
         this.#armed += 1;
-        return;
-      case "linkChanged":
-        this.changes.push(`link ${action.nodeid}.${action.link} ${action.up ? "up" : "down"}`);
-        return;
-      case "hostChanged":
-        this.changes.push(`host ${action.nodeid} ${action.reachable ? "reachable" : "gone"}`);
         return;
       case "log":
         this.log.push(`${action.level}: ${action.text}`);

@@ -89,7 +89,6 @@ export class TestNode {
   /** Names of the messages submitted, in order. */
   readonly sent: string[] = [];
   readonly persisted: number[] = [];
-  drained = 0;
   isAlive = true;
   /** True while the test wants to hold back the barrier of this node's services. */
   isSlowToSync = false;
@@ -196,9 +195,6 @@ export class TestNode {
         this.#stable = action.deliveries;
         return;
       }
-      case "drained":
-        this.drained += 1;
-        return;
       case "log":
         this.logs.push(action.text);
         return;

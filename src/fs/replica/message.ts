@@ -379,9 +379,8 @@ export function decodeUpdate(body: Uint8Array): Decoded<TreeEntry> {
 
 // Status store (kvstore NORMAL, protocol 0)
 
+/** Subtype 2, "update complete", is in the protocol's list but never sent. */
 export const kvUpdate = 1;
-/** In the protocol's list but never sent. */
-export const kvUpdateComplete = 2;
 export const kvLog = 3;
 
 export const keyFieldBytes = 256;

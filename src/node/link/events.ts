@@ -42,13 +42,6 @@ export type LinksAction =
     }
   /** A totem message for the ring (from the network or our own loopback). */
   | { readonly kind: "received"; readonly message: Uint8Array }
-  | {
-      readonly kind: "linkChanged";
-      readonly nodeid: number;
-      readonly link: number;
-      readonly up: boolean;
-    }
-  | { readonly kind: "hostChanged"; readonly nodeid: number; readonly reachable: boolean }
   | TimerAction<LinksTimer>
   | LogAction;
 

@@ -74,9 +74,9 @@ export class Links implements Core<LinksEvent, LinksAction> {
       case "refused":
         return this.#refused(event, now, out);
       case "reconfigured":
-        return this.reconfigure(event.configuration, out);
+        return this.#reconfigure(event.configuration, out);
       case "keyChanged":
-        return this.keyChanged(out);
+        return this.#keyChanged(out);
     }
     event satisfies never;
   }
@@ -107,13 +107,13 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   /** Another key, cipher or hash is used for sending: every path is measured anew (§3.5). */
-  keyChanged(out: LinksAction[]): void {
+  #keyChanged(out: LinksAction[]): void {
     for (const peer of this.#peers.values()) for (const link of peer.links) link.path.force();
     this.#measure(out);
   }
 
   /** New nodes, addresses or timers. Links whose two addresses and port stay the same keep their state. */
-  reconfigure(configuration: LinksConfiguration, out: LinksAction[]): void {
+  #reconfigure(configuration: LinksConfiguration, out: LinksAction[]): void {
     this.#configuration = configuration;
     const listed = new Set(configuration.nodes.map((node) => node.nodeid));
     for (const peer of this.#peers.values()) {
@@ -221,7 +221,6 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   #linkUp(peer: Peer, link: PeerLink, out: LinksAction[]): void {
     link.path.force();
-    out.push({ kind: "linkChanged", nodeid: peer.nodeid, link: link.number, up: true });
     const text = `rx: host: ${peer.nodeid} link: ${link.number} is up (${link.remoteAddress})`;
     out.push({ kind: "log", level: "info", subsystem: "KNET", text });
     this.#settle(peer, out);
@@ -233,19 +232,14 @@ export class Links implements Core<LinksEvent, LinksAction> {
     link.downCount += 1;
     link.path.abort();
     if (!peer.isUp) peer.window.reset();
-    out.push({ kind: "linkChanged", nodeid: peer.nodeid, link: link.number, up: false });
     const text = `link: host: ${peer.nodeid} link: ${link.number} is down: ${why}`;
     out.push({ kind: "log", level: "notice", subsystem: "KNET", text });
   }
 
   #settle(peer: Peer, out: LinksAction[]): void {
     const before = peer.best;
-    const wasReachable = peer.isReachable;
     peer.settle();
     const mode = this.#configuration.linkMode;
-    if (peer.isReachable !== wasReachable) {
-      out.push({ kind: "hostChanged", nodeid: peer.nodeid, reachable: peer.isReachable });
-    }
     if (peer.best === before) return;
     const text =
       peer.best === undefined

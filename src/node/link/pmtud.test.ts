@@ -148,7 +148,7 @@ test("a router's word about size starts a search at most every five seconds", ()
 test("a changed key measures every path again", () => {
   const bed = new Testbed();
   bed.run(5000);
-  bed.node(1).links.keyChanged([]);
+  bed.node(1).queue({ kind: "keyChanged" });
   expect(bed.node(1).links.dataMtu).toBe(482);
   bed.run(300);
   expect(bed.node(1).links.dataMtu).toBe(1446);

@@ -45,10 +45,6 @@ export type MemberAction =
   /** With expected_votes_tracking: the floor of expected votes (file ev_tracking: u32, services.md §4.10). */
   | { readonly kind: "persistTracking"; readonly expectedVotes: number }
   | PortEvent
-  /** A new regular configuration was installed by the ring (services not yet synchronised). */
-  | { readonly kind: "ringChanged"; readonly ring: RingId; readonly members: readonly number[] }
-  /** All services agree on the ring: ready to provide service. */
-  | { readonly kind: "synchronised"; readonly ring: RingId; readonly members: readonly number[] }
   /** votequorum's node list: a synchronisation began; an alive quorum device must poll for this ring. */
   | { readonly kind: "nodeListChanged"; readonly ring: RingId; readonly members: readonly number[] }
   | { readonly kind: "quorumChanged"; readonly quorum: QuorumView }
@@ -71,8 +67,6 @@ export type MemberAction =
     }
   /** All nodes can open the new key (phase 1: send with it); all nodes send with it (phase 2: forget the old one). */
   | { readonly kind: "keyPhase"; readonly phase: 1 | 2 }
-  /** The send queue has room again. */
-  | { readonly kind: "drained" }
   /** The member is done: a clean stop, or a reason to end the process (configuration version too old, …). */
   | ({ readonly kind: "finished" } & MemberEnd)
   | LogAction;

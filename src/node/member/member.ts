@@ -44,7 +44,6 @@ export class Member implements Core<MemberEvent, MemberAction> {
   #leaving: { readonly end: MemberEnd; readonly lastLeaveMessage: Uint8Array } | undefined;
   /** The ring is to be left at the end of this step. */
   #mustLeaveRing = false;
-  #hadRoom = true;
   /** What the ring asked for and is not carried out yet, in order. */
   readonly #ringActions: RingAction[] = [];
   readonly #work: ServiceAction[] = [];
@@ -73,10 +72,9 @@ export class Member implements Core<MemberEvent, MemberAction> {
     this.#take(event, now, out);
     this.#settle(now, out);
     if (this.#mustLeaveRing) this.#leaveRing(now, out);
-    this.#tellRoom(out);
   }
 
-  /** False: enough is waiting, `drained` tells when to go on. A request made nevertheless is kept. */
+  /** False: enough is waiting; ask again after the next step. A request made nevertheless is kept. */
   hasRoom(): boolean {
     return this.#services.outbox.isEmpty && this.#ring.hasRoom("application");
   }
@@ -215,10 +213,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       }
       case "configured": {
         const { type, ring, members } = action;
-        if (type === "regular") {
-          this.#stability.ringChanged();
-          out.push({ kind: "ringChanged", ring, members });
-        }
+        if (type === "regular") this.#stability.ringChanged();
         this.#services.configured({ type, ring, members }, now, this.#work);
         return this.#carryOut(now, out);
       }
@@ -228,8 +223,6 @@ export class Member implements Core<MemberEvent, MemberAction> {
         return this.#carryOut(now, out);
       case "paused":
         return this.#toRing({ kind: "resumed" }, now);
-      case "drained":
-        return; // Our own word on room covers the outbox, too.
       default:
         out.push(action);
     }
@@ -246,7 +239,6 @@ export class Member implements Core<MemberEvent, MemberAction> {
           this.#toRing({ kind: "submitted", queue: action.queue, message: action.message }, now);
           break;
         case "synchronised":
-          out.push(action);
           publishStable(this.#stability.synchronised(), out);
           // Whoever is in this ring with us has the messages of the last one.
           this.#keyPhasesStable(this.#deliveries, out);
@@ -306,13 +298,6 @@ export class Member implements Core<MemberEvent, MemberAction> {
     }
     this.#phase = "finished";
     out.push({ kind: "finished", ...end });
-  }
-
-  #tellRoom(out: MemberAction[]): void {
-    if (this.#phase === "finished") return;
-    const hasRoom = this.hasRoom();
-    if (hasRoom && !this.#hadRoom) out.push({ kind: "drained" });
-    this.#hadRoom = hasRoom;
   }
 }
 

@@ -113,6 +113,8 @@ export type ServiceTimer = "lastManStanding" | "deviceTimeout";
 export type ServiceAction =
   /** A whole totempg message, prefix included, for the ring. */
   | { readonly kind: "submit"; readonly queue: SendQueue; readonly message: Uint8Array }
+  /** All services agree on the ring: ready to provide service. */
+  | { readonly kind: "synchronised"; readonly ring: RingId; readonly members: readonly number[] }
   /** The node must leave the cluster by itself, cleanly: its configuration is not the cluster's (services.md §2.4). */
   | { readonly kind: "leave"; readonly reason: string }
   /** The node must end at once, without a word to the others (cfg kill). */
@@ -121,7 +123,6 @@ export type ServiceAction =
       MemberAction,
       {
         readonly kind:
-          | "synchronised"
           | "quorumChanged"
           | "replied"
           | "reloadRequested"

@@ -61,8 +61,6 @@ export type RingAction =
    * this action (with the `synchronised` that may come of it), then step `resumed`. Any later event resumes as well.
    */
   | { readonly kind: "paused" }
-  /** The sort or send queues have room again after a `submit` was refused by `hasRoom`. */
-  | { readonly kind: "drained" }
   | LogAction;
 
 /** A message that was refused, with the reason as a sentence; `at` in monotonic milliseconds. */

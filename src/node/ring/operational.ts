@@ -169,8 +169,6 @@ function visit(
     retransmits,
   };
   passOn(state, next, now, out);
-  const hasDrained = [state.application.drained(), state.sync.drained()];
-  if (hasDrained.includes(true)) out.push({ kind: "drained" });
   deliverAgreed(state, now, out);
 }
 

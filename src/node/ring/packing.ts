@@ -190,6 +190,7 @@ export class Packer {
         this.#shift();
       }
     }
+    if (this.#cost() < queuedBytesLow) this.#isFull = false;
     this.#fragment = isCut ? nextFragment(continuation) : 0;
     return encodePacket(
       { version: 0, type: 0, fragmented: this.#fragment, continuation, blocks },
@@ -206,12 +207,5 @@ export class Packer {
       this.#messages = this.#messages.slice(this.#head);
       this.#head = 0;
     }
-  }
-
-  /** True once when a full queue has room again. */
-  drained(): boolean {
-    if (!this.#isFull || this.#cost() >= queuedBytesLow) return false;
-    this.#isFull = false;
-    return true;
   }
 }

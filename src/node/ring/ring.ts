@@ -226,7 +226,7 @@ export class Ring implements Core<RingEvent, RingAction> {
     deliverAgreed(state, now, out);
   }
 
-  /** False: the queue holds 4 MiB or more; wait for `drained`. A message submitted nevertheless is kept. */
+  /** False: the queue holds 4 MiB or more; ask again after the next step. A message submitted nevertheless is kept. */
   hasRoom(queue: SendQueue): boolean {
     return queue === "sync" ? this.#state.sync.hasRoom : this.#state.application.hasRoom;
   }

@@ -391,10 +391,6 @@ export class RingHost {
       case "finished":
         this.#end = action;
         return;
-      case "ringChanged":
-      case "synchronised":
-      case "drained":
-        return;
       default:
         action satisfies never;
     }
@@ -412,9 +408,6 @@ export class RingHost {
         return this.#linkTimers.disarm(action.timer);
       case "log":
         return this.#port.log(action);
-      case "linkChanged":
-      case "hostChanged":
-        return;
       default:
         action satisfies never;
     }
