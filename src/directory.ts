@@ -32,7 +32,7 @@ const parentMode = 0o755;
 const itself = openFlags.PATH | openFlags.NOFOLLOW;
 
 /** What a system call said of a path; `code` as node:fs has it. */
-export class PathError extends Error {
+class PathError extends Error {
   readonly code: string;
 
   constructor(path: string, what: string, errno: number) {

@@ -13,8 +13,6 @@ import {
   lockFile,
   mount,
   openFuse,
-  pollFd,
-  pollIn,
   ownInputSignal,
   readFd,
   setSocketOption,
@@ -119,7 +117,7 @@ test("a lock has one holder until its descriptor is closed", () => {
   });
 });
 
-test("descriptors: read, write, writev, poll, non-blocking", () => {
+test("descriptors: read, write, writev, non-blocking", () => {
   const path = join(directory, "data");
   writeFileSync(path, "");
   const fd = fdOf(openFuse(path));
@@ -133,7 +131,6 @@ test("descriptors: read, write, writev, poll, non-blocking", () => {
   const bytes = new Uint8Array(8).fill(7);
   expect(readFd(zero, bytes.subarray(2, 4))).toBe(2);
   expect([...bytes]).toEqual([7, 7, 0, 0, 7, 7, 7, 7]);
-  expect(pollFd(zero, pollIn, 0)).toBe(pollIn);
   closeFd(zero);
   expect(readFd(zero, bytes)).toBe(-errnos.EBADF);
   expect(writev(zero, [bytes])).toBe(-errnos.EBADF);

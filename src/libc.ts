@@ -94,9 +94,6 @@ export const socketOptions = {
 export const mountFlags = { NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
 export const unmountFlags = { FORCE: 1, DETACH: 2 } as const;
 
-export const pollIn = 1;
-export const pollErr = 8;
-
 /** A new descriptor, or the errno and the name of the call that failed. */
 export type Descriptor =
   | { readonly ok: true; readonly fd: number }
@@ -152,7 +149,6 @@ const signatures = {
   read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   writev: { args: ["i32", "ptr", "i32"], returns: FFIType.i64_fast },
-  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
   madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
@@ -375,20 +371,6 @@ export function writev(fd: number, pieces: readonly Uint8Array[]): number {
 function setU64(at: number, value: number): void {
   iovecView.setUint32(at, value % 0x1_0000_0000, true);
   iovecView.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
-}
-
-/** Waits at most `timeoutMs` (0: looks only) for `events` (`pollIn`); the events that came, or the negative errno. */
-export function pollFd(fd: number, events: number, timeoutMs: number): number {
-  const calls = libc();
-  const entry = new Uint8Array(8);
-  const view = new DataView(entry.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, events, true);
-  if (calls.poll(entry, 1, timeoutMs) < 0) {
-    const errno = lastErrno();
-    return errno === errnos.EINTR ? 0 : -errno;
-  }
-  return view.getInt16(6, true);
 }
 
 /** mount(2); 0 or the errno. */

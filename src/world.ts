@@ -30,6 +30,22 @@ export interface Core<Event, Action> {
   step(event: Event, now: number, out: Action[]): void;
 }
 
+/** The identity of a ring (totem.md §1). */
+export interface RingId {
+  /** nodeid of the representative. */
+  readonly rep: number;
+  readonly seq: number;
+}
+
+export function sameRing(a: RingId, b: RingId): boolean {
+  return a.rep === b.rep && a.seq === b.seq;
+}
+
+/** As corosync prints it everywhere: both halves in hexadecimal. */
+export function ringText(ring: RingId): string {
+  return `${ring.rep.toString(16)}.${ring.seq.toString(16)}`;
+}
+
 /** Time as a host gives it; the simulator's own in the simulator. */
 export interface Clock {
   /** Milliseconds, monotonic, from an arbitrary start. */

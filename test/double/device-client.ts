@@ -1,8 +1,8 @@
 // A test helper: a device client with everything around it played by the test. What it sends is decoded; polls are collected.
+import type { RingId } from "../../src/world.ts";
 import { present } from "../../src/assert.ts";
 import { decodeMessage, encodeMessage, type Message } from "../../src/qnetd/session/message.ts";
 import { busSettings } from "./service-bus.ts";
-import type { RingId } from "../../src/node/ring/events.ts";
 import type { NodeSettings } from "../../src/node/settings/settings.ts";
 import { DeviceClient } from "../../src/node/device/client.ts";
 import { deviceSettings, type DeviceSettings } from "../../src/node/device/device-settings.ts";

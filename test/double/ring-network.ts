@@ -1,9 +1,9 @@
 // A network of rings for tests: virtual clock, seeded randomness, loss and partitions by rule, and the smallest service that can
 // synchronise (every member sends a barrier). Same seed, same run. It must never be imported by anything but tests.
 import { assert, present } from "../../src/assert.ts";
-import type { Random } from "../../src/world.ts";
+import type { Random, RingId } from "../../src/world.ts";
 import type { TotemTuning } from "../../src/node/settings/settings.ts";
-import type { RingAction, RingEvent, RingId, RingTimer } from "../../src/node/ring/events.ts";
+import type { RingAction, RingEvent, RingTimer } from "../../src/node/ring/events.ts";
 import { Ring } from "../../src/node/ring/ring.ts";
 
 /** corosync's defaults for three nodes, knet. */

@@ -1,9 +1,8 @@
 // A test helper: a totally ordered bus that carries the services of N nodes as a ring would, without tokens or loss. Rings are
 // formed by hand and messages can be delivered one at a time, so that a test can cut a synchronisation in half anywhere.
 import { present } from "../../src/assert.ts";
-import type { GroupEvent, GroupRequest } from "../../src/world.ts";
+import { sameRing, type GroupEvent, type GroupRequest, type RingId } from "../../src/world.ts";
 import type { QuorumView } from "../../src/node/member/events.ts";
-import type { RingId } from "../../src/node/ring/events.ts";
 import type { ServiceAction, ServiceTimer } from "../../src/node/member/service.ts";
 import { Services, type Question } from "../../src/node/member/services.ts";
 import type { NodeSettings, QuorumSettings } from "../../src/node/settings/settings.ts";
@@ -152,8 +151,7 @@ export class OrderedBus {
         const node = this.node(nodeid);
         const old = node.ring;
         const together = members.filter((other) => {
-          const ringOf = present(before.get(other), "a member has a ring");
-          return ringOf.rep === old.rep && ringOf.seq === old.seq;
+          return sameRing(present(before.get(other), "a member has a ring"), old);
         });
         node.isSynchronising = true;
         this.#configure(node, "transitional", ring, together);

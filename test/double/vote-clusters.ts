@@ -58,7 +58,8 @@ export function pollDevice(bus: OrderedBus): void {
   bus.device(1, (node, out) => {
     const votes = present(node.services.votes, "the cluster has a quorum provider");
     const call = votes.deviceCall(bus.now, out);
-    const answer = votes.device.poll("SvDev", true, votes.deviceRing, call);
+    const { ring } = present(votes.nodeList, "a synchronisation began");
+    const answer = votes.device.poll("SvDev", true, ring, call);
     assert(answer === "ok", "the poll is accepted");
   });
   bus.settle();

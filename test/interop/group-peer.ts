@@ -2,7 +2,7 @@
 // namespaces in place of its daemon. Same plan, same notes as cpg-client.ts:
 // bun group-peer.ts ROOT NAME GROUP SEED MEMBERS COUNT DEADLINE_MS OUT
 import { loadSettings } from "../../src/node/settings/load-settings.ts";
-import { startCluster } from "../../src/node/thread/client.ts";
+import { RingThreadClient } from "../../src/node/thread/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { takePart } from "./group-member.ts";
 import { planFromWords } from "./order.ts";
@@ -14,17 +14,18 @@ async function main(): Promise<number> {
   const paths = nodePaths(root);
   const settings = await loadSettings(paths, name);
   if (!settings.ok) throw new Error(settings.reason);
-  const cluster = await startCluster({
+  const cluster = new RingThreadClient({
     settings: settings.value,
     stateDir: paths.stateDir,
     deviceDir: paths.deviceDir,
     pid: process.pid,
     log: (line) => console.log(`${line.level} [${line.subsystem}] ${line.text}`),
   });
-  if (!cluster.ok) throw new Error(cluster.reason);
-  const summary = await takePart(cluster.value, plan);
+  const reason = await cluster.start(settings.value);
+  if (reason !== "") throw new Error(reason);
+  const summary = await takePart(cluster, plan);
   console.log(JSON.stringify(summary));
-  await cluster.value.stop();
+  await cluster.stop();
   return summary.ended === "complete" ? 0 : 1;
 }
 

@@ -6,6 +6,7 @@ import { reasonOf } from "../../src/result.ts";
 import { NodeClient } from "../../src/shell/api/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import type { NodeStatus } from "../../src/shell/api/status.ts";
+import { ringText } from "../../src/world.ts";
 import type { View } from "./tools.ts";
 
 const projectDir = join(import.meta.dir, "../..");
@@ -61,8 +62,7 @@ function viewOf({ node, quorum, nodes }: NodeStatus): View {
   const votes = new Map(quorum.voters.map((voter) => [voter.nodeid, voter.votes]));
   return {
     nodeid: node.nodeid,
-    // corosync's form: the representative in decimal.
-    ring: `${quorum.ring.rep}.${quorum.ring.seq.toString(16)}`,
+    ring: ringText(quorum.ring),
     quorate: quorum.quorate,
     members: quorum.members.map((nodeid) => ({
       nodeid,

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { loadSettings } from "../../src/node/settings/load-settings.ts";
 import type { Cluster } from "../../src/node/thread/cluster.ts";
-import { startCluster } from "../../src/node/thread/client.ts";
+import { RingThreadClient } from "../../src/node/thread/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
@@ -35,7 +35,7 @@ async function start(nodeid: number, mayJudge: Promise<void>) {
   const lines: string[] = [];
   const settings = await loadSettings(configPaths, `n${nodeid}`);
   if (!settings.ok) throw new Error(settings.reason);
-  const started = await startCluster({
+  const cluster = new RingThreadClient({
     ...{ settings: settings.value, stateDir, deviceDir, configPaths, pid: 1000 + nodeid },
     load: async () => {
       await mayJudge;
@@ -43,9 +43,10 @@ async function start(nodeid: number, mayJudge: Promise<void>) {
     },
     log: ({ text }) => lines.push(text),
   });
-  if (!started.ok) throw new Error(started.reason);
-  running.push(started.value);
-  return { cluster: started.value, lines };
+  const reason = await cluster.start(settings.value);
+  if (reason !== "") throw new Error(reason);
+  running.push(cluster);
+  return { cluster, lines };
 }
 
 test("a key whose file is judged late costs the ring nothing", async () => {

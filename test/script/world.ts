@@ -9,6 +9,7 @@ import { SimServer } from "../sim/sim-server.ts";
 import { Streams } from "../sim/streams.ts";
 import { bytesOf, byteString } from "../../src/bytes.ts";
 import { present } from "../../src/assert.ts";
+import { ringText } from "../../src/world.ts";
 
 /** A command as it stands in a script: words, and settings as key=value. */
 export interface Command {
@@ -204,7 +205,7 @@ export class ScriptWorld {
       const votes = `${quorum.totalVotes} of ${quorum.expectedVotes} votes, ${quorum.quorum} needed`;
       const names = [...store.tree.children(0)].map(({ name }) => byteString(bytesOf(name)));
       const words = [
-        `ring ${ring.rep.toString(16)}.${ring.seq.toString(16)} {${members.join(",")}}`,
+        `ring ${ringText(ring)} {${members.join(",")}}`,
         `${votes}: ${quorum.quorate ? "quorate" : "not quorate"}`,
         `tree ${store.status().mode}: ${names.toSorted().join(" ") || "empty"}`,
       ];

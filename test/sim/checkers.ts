@@ -1,7 +1,7 @@
 // The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V5, V8).
 // An incarnation is one life of a process; a crash ends it.
+import type { RingId } from "../../src/world.ts";
 import type { MemberSnapshot, QuorumView } from "../../src/node/member/events.ts";
-import type { RingId } from "../../src/node/ring/events.ts";
 import { reasonOf } from "../../src/result.ts";
 
 export class InvariantBroken extends Error {

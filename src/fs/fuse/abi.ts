@@ -9,7 +9,7 @@ export const protocolMinorMin = 20;
 /** A WRITE carries at most this much, as with libfuse's big_writes; each one is a message to the cluster. */
 export const writeBytesMax = 131_072;
 export const rootNodeid = 1;
-export const inHeaderBytes = 40;
+const inHeaderBytes = 40;
 /** FUSE_WRITE_CACHE in write_flags. */
 const WRITE_CACHE = 1;
 /** Flags of open(2), the same on x64 and arm64. */
@@ -69,7 +69,7 @@ export const initFlags2 = {
 } as const;
 
 /** FATTR_* bits of SETATTR. */
-export const setattrBits = {
+const setattrBits = {
   mode: 1,
   uid: 2,
   gid: 4,

@@ -2,7 +2,7 @@
 // the log (cluster-log.ts) and are printed as they are stored.
 
 /** Lines shown by the file. */
-export const shownEntriesMax = 50;
+const shownEntriesMax = 50;
 
 export interface LogLine {
   readonly uid: number;

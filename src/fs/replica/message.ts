@@ -19,9 +19,9 @@ export const kvstoreGroup = "pve_kvstore_v1\0";
 export const dcdbProtocol = 1;
 export const kvstoreProtocol = 0;
 
-export const baseHeaderBytes = 16;
+const baseHeaderBytes = 16;
 export const normalHeaderBytes = 24;
-export const stateHeaderBytes = 32;
+const stateHeaderBytes = 32;
 /** SHA-256. */
 export const checksumBytes = 32;
 

@@ -26,8 +26,8 @@ export const nodeIpBytesMax = 255;
 /** Measured values are forgotten after this. */
 export const rrdExpiryMs = 300_000;
 /** Limits of ours; the original has none. */
-export const keysPerNodeMax = 10_000;
-export const rrdKeysMax = 100_000;
+const keysPerNodeMax = 10_000;
+const rrdKeysMax = 100_000;
 
 const rrdPrefix = "rrd/";
 const nodeIpKey = "nodeip";

@@ -1,7 +1,6 @@
 // The quorum device client, model net (qnetd.md §3): tells a vote server what our node sees and hands its votes to votequorum.
 // Pure. It must never let a vote stand that the server gave for another ring, nor wait in silence where a NACK can be polled.
-import type { Core, Level, Random } from "../../world.ts";
-import type { RingId } from "../ring/events.ts";
+import { ringText, type Core, type Level, type Random, type RingId } from "../../world.ts";
 import type { Vote } from "../../qnetd/session/message.ts";
 import { deviceSettings, type DeviceSettings } from "./device-settings.ts";
 import type {
@@ -294,11 +293,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
       case "ack":
       case "nack":
         if (this.#voting.vote !== vote) {
-          log(
-            out,
-            "info",
-            `the vote server says ${vote.toUpperCase()} for ring ${ring.rep}.${ring.seq.toString(16)}`,
-          );
+          log(out, "info", `the vote server says ${vote.toUpperCase()} for ring ${ringText(ring)}`);
         }
         return this.#voting.set(vote, ring, now, out);
       case "askLater":

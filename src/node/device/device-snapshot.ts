@@ -1,6 +1,6 @@
 // The state of the device client as plain data, for `quorate status` and corosync-qdevice-tool (qnetd.md §5.3). Pure; it decides
 // nothing.
-import type { RingId } from "../ring/events.ts";
+import type { RingId } from "../../world.ts";
 import type { VoterView } from "../quorum/voter.ts";
 import type { TieBreaker } from "../../qnetd/session/message.ts";
 import { deviceWarning } from "./advice.ts";

@@ -1,7 +1,6 @@
 // The alphabet of the quorum device client (qnetd.md §3): what the cluster, the vote server and the clock can tell it, and what
 // it asks of them. The client knows no socket and no votequorum: its host carries everything between them.
-import type { RingId } from "../ring/events.ts";
-import type { LogAction, TimerAction } from "../../world.ts";
+import type { LogAction, TimerAction, RingId } from "../../world.ts";
 import type { VoterView } from "../quorum/voter.ts";
 import type { HeuristicsCommand } from "./command-line.ts";
 import type { NodeSettings } from "../settings/settings.ts";

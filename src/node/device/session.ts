@@ -1,10 +1,11 @@
 // One connection to a vote server from TCP to its end (qnetd.md §1.4, §3.3): what is said in which order, and what may be heard
 // when. It records a fault instead of acting on it; its owner closes the connection. It must never start a vote of its own.
-import type { RingId } from "../ring/events.ts";
+import type { RingId } from "../../world.ts";
 import {
   algorithms,
   encodeMessage,
   supportedMessages,
+  sameRing,
   supportedOptions,
   type Heuristics,
   type Message,
@@ -237,8 +238,7 @@ export class Session {
   #vote(message: Message, now: number, out: DeviceAction[]): Fault | undefined {
     const { vote, ring } = message;
     if (vote === undefined || ring === undefined) return incomplete(message.kind);
-    const asked = this.#sentRing;
-    if (asked?.nodeId === ring.nodeId && asked.seq === ring.seq) {
+    if (this.#sentRing !== undefined && sameRing(this.#sentRing, ring)) {
       this.#owner.voted(vote, { rep: ring.nodeId, seq: ring.seq }, now, out);
     }
     return undefined;

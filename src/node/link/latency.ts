@@ -1,7 +1,7 @@
 // One link's heartbeat: when to ping, how slow the other side is, when the link is up and when it is down. Spec: knet.md §2.4, §2.5.
 // Pure; times are milliseconds of the core's clock, latency is microseconds, as corosync-cfgtool shows it.
 
-export const BACKOFF_MAX = 10;
+const BACKOFF_MAX = 10;
 const ADJUST_MS = 1000;
 const US_PER_MS = 1000;
 

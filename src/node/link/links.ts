@@ -26,7 +26,7 @@ import type { LinkOptions } from "./configuration.ts";
 import { Peer, PeerLink } from "./peer.ts";
 import { type SearchStep, dataMtuFloor } from "./pmtud.ts";
 
-export const TICK_MS = 200;
+const TICK_MS = 200;
 /** A tick this late means that we slept: the pongs may be waiting in our own sockets. */
 const TICK_LATE_MS = 3 * TICK_MS;
 const REPROBE_MIN_MS = 5000;

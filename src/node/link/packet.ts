@@ -2,12 +2,12 @@
 // Node and sequence numbers are big-endian, the size of a path MTU probe is little-endian (§1.4). Never throws on outside bytes.
 import { type Decoded, Reader, Writer, decoded, malformed } from "../../bytes.ts";
 
-export const VERSION = 1;
-export const HEADER_BYTES = 6;
-export const DATA_HEADER_BYTES = 14;
+const VERSION = 1;
+const HEADER_BYTES = 6;
+const DATA_HEADER_BYTES = 14;
 export const PING_BYTES = 26;
 export const PROBE_BYTES_MIN = 9;
-export const TIME_BYTES = 16;
+const TIME_BYTES = 16;
 /** Largest user message; also the largest opened packet a receiver looks at (§1.6, §3.4). */
 export const MESSAGE_BYTES_MAX = 65_536;
 /** Newer receivers refuse 255 fragments (§1.6). */

@@ -1,8 +1,8 @@
 // The alphabet of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
 // any transport. The ring thread and the simulator are its two hosts.
-import type { GroupRequest, LogAction, PortEvent, TimerAction } from "../../world.ts";
+import type { GroupRequest, LogAction, PortEvent, TimerAction, RingId } from "../../world.ts";
 import type { DeviceRequest, DeviceStatus } from "../device/events.ts";
-import type { Refusal, RingCounters, RingId, RingTimer } from "../ring/events.ts";
+import type { Refusal, RingCounters, RingTimer } from "../ring/events.ts";
 import type { VoterView } from "../quorum/voter.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 

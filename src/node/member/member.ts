@@ -2,7 +2,7 @@
 // delivers to the services in exactly that order, and what they send back to the ring; it decides nothing about either.
 // Stopping gracefully follows services.md §8.1 and totem.md §3.10: our words first, then the LEAVE, then silence.
 import { equalBytes } from "../../bytes.ts";
-import type { Core, Random } from "../../world.ts";
+import type { Core, Random, RingId } from "../../world.ts";
 import type {
   MemberAction,
   MemberEnd,
@@ -10,7 +10,7 @@ import type {
   MemberSnapshot,
   MemberTimer,
 } from "./events.ts";
-import type { RingAction, RingEvent, RingId } from "../ring/events.ts";
+import type { RingAction, RingEvent } from "../ring/events.ts";
 import { Ring } from "../ring/ring.ts";
 import type { ServiceAction } from "./service.ts";
 import { Services, type Question } from "./services.ts";

@@ -1,13 +1,7 @@
+import { ringText, sameRing } from "../../world.ts";
 import { expect, test } from "bun:test";
 import { bytesOf, Reader } from "../../bytes.ts";
-import {
-  decodePrefix,
-  openMessage,
-  readHeader,
-  ringText,
-  sameRing,
-  withPrefix,
-} from "./service.ts";
+import { decodePrefix, openMessage, readHeader, withPrefix } from "./service.ts";
 
 test("prefixes are the bytes corosync sends", () => {
   const message = Uint8Array.of(7);

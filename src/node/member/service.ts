@@ -1,9 +1,9 @@
 // What every service above the ring shares (services.md §1): the group prefix of a totempg message, the request header, the
 // service numbers, and the form in which a service takes part in synchronisation. It must never look at pad bytes.
 import { byteString, decoded, malformed, Reader, Writer, type Decoded } from "../../bytes.ts";
-import type { GroupEvent, LogAction, Level, TimerAction } from "../../world.ts";
+import type { GroupEvent, LogAction, Level, TimerAction, RingId } from "../../world.ts";
 import type { MemberAction } from "./events.ts";
-import type { RingId, SendQueue } from "../ring/events.ts";
+import type { SendQueue } from "../ring/events.ts";
 
 /** The two totempg groups corosync uses: all services, and the synchronisation engine. */
 export type TotemGroup = "a" | "sync";
@@ -96,15 +96,6 @@ export function openMessage(service: number, fn: number, size: number): Writer {
 export function readRingId(reader: Reader): RingId {
   const rep = reader.u32();
   return { rep, seq: reader.u64() };
-}
-
-export function sameRing(a: RingId, b: RingId): boolean {
-  return a.rep === b.rep && a.seq === b.seq;
-}
-
-/** As corosync prints it everywhere: both halves in hexadecimal. */
-export function ringText(ring: RingId): string {
-  return `${ring.rep.toString(16)}.${ring.seq.toString(16)}`;
 }
 
 export type ServiceTimer = "lastManStanding" | "deviceTimeout";

@@ -13,14 +13,14 @@ import { openMessage, readHeader, serviceIds } from "../member/service.ts";
 
 export type MapReason = "sync" | "newConfigVersion";
 
-export const configVersionKey = "totem.config_version";
+const configVersionKey = "totem.config_version";
 const nameBytesMax = 256;
 const headBytes = 48;
 const itemHeadBytes = 280;
 const valueBytesMax = 1 << 20;
 
 /** cmap's value types as far as they matter here; the rest pass as numbers. */
-export const valueTypes = { absent: 0, u64: 8 } as const;
+const valueTypes = { absent: 0, u64: 8 } as const;
 
 export interface MapItem {
   /** A byte string. */

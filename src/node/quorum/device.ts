@@ -1,7 +1,7 @@
 // The vote of a quorum device as votequorum sees it (services.md §4.4, §4.8): a local client registers, polls for each ring and
 // casts or withholds the device's votes; other nodes' devices are known by name only. A silent client never counts as a vote.
-import type { RingId } from "../ring/events.ts";
-import { log, ringText, sameRing, type ServiceAction } from "../member/service.ts";
+import { ringText, sameRing, type RingId } from "../../world.ts";
+import { log, type ServiceAction } from "../member/service.ts";
 import type { DeviceRequest, DeviceStatus } from "../device/events.ts";
 import { hasFlag, members, setFlag, type Ledger } from "./ledger.ts";
 import { deviceNameBytesMax, voterFlags, type VoteMessage } from "./message.ts";

@@ -1,7 +1,7 @@
 // The two messages of the synchronisation engine, in totempg group "sync" (services.md §1.6). Their ids are bare numbers
 // without a service part. Pure.
+import type { RingId } from "../../world.ts";
 import { decoded, malformed, Reader, type Decoded } from "../../bytes.ts";
-import type { RingId } from "../ring/events.ts";
 import { openMessage, readHeader, readRingId } from "../member/service.ts";
 
 export const serviceEntriesMax = 128;

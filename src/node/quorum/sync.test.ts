@@ -1,5 +1,5 @@
+import type { RingId } from "../../world.ts";
 import { describe, expect, test } from "bun:test";
-import type { RingId } from "../ring/events.ts";
 import { withPrefix, type ServiceAction, type SyncService } from "../member/service.ts";
 import { decodeSyncMessage, encodeSyncMessage, type SyncMessage } from "./sync-message.ts";
 import { Sync } from "./sync.ts";

@@ -1,13 +1,11 @@
 // The synchronisation engine (services.md §2): after every new ring each service exchanges its state, one service at a time,
 // with a barrier behind each that all members must have sent. Application messages flow again only when the last one fell.
 // It must never send a barrier before the data it stands for, nor believe a message of another ring.
+import { ringText, sameRing, type RingId } from "../../world.ts";
 import { present } from "../../assert.ts";
-import type { RingId } from "../ring/events.ts";
 import { decodeSyncMessage, encodeSyncMessage, serviceEntriesMax } from "./sync-message.ts";
 import {
   log,
-  ringText,
-  sameRing,
   withPrefix,
   type ServiceAction,
   type SyncService,

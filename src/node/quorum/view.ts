@@ -1,7 +1,7 @@
 // The votes as the rest of the program and corosync-quorumtool see them (services.md §7.1): plain data, flags by their names
 // in the tool's order.
+import type { RingId } from "../../world.ts";
 import type { QuorumView } from "../member/events.ts";
-import type { RingId } from "../ring/events.ts";
 import { calculate, hasFlag, type Ledger } from "./ledger.ts";
 import { voterFlags } from "./message.ts";
 

@@ -1,7 +1,7 @@
 // votequorum (services.md §4): the votes of every node as its owner states them, the quorum they make, and what the operator
 // may change while the cluster runs. A change takes effect when its message is delivered, the same moment on every node.
+import type { RingId } from "../../world.ts";
 import type { MemberAction, QuorumView } from "../member/events.ts";
-import type { RingId } from "../ring/events.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 import {
   log,
@@ -111,12 +111,7 @@ export class Votes implements SyncService {
     return this.#device;
   }
 
-  /** The ring that a device client must name in its poll: the last one whose synchronisation began. */
-  get deviceRing(): RingId {
-    return this.#ring;
-  }
-
-  /** The last `nodeListChanged`, for a device client that begins later; undefined before the first ring. */
+  /** The last `nodeListChanged`, whose ring a device client must name in its poll; undefined before the first ring. */
   get nodeList(): { readonly ring: RingId; readonly members: readonly number[] } | undefined {
     const members = this.#ledger.current;
     return members.length === 0 ? undefined : { ring: this.#ring, members };

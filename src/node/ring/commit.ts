@@ -1,5 +1,6 @@
 // COMMIT: the commit token goes round twice (totem.md §3.6). On the first pass every member writes where it stands on its old ring,
 // the second tells all of them that all have written. The new ring's number is on disk before the token is passed on.
+import { sameRing } from "../../world.ts";
 import { serialBefore, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";
 import { encodeMessage, ringSeqMax, type CommitEntry, type CommitToken } from "./message.ts";
@@ -11,7 +12,6 @@ import {
   isRepresentative,
   log,
   refuse,
-  sameRing,
   type RingState,
 } from "./state.ts";
 

@@ -1,12 +1,6 @@
 // The alphabet of the ring core (Totem single ring with totempg packing): everything that can happen to it and everything it
 // can ask for. Spec: totem.md. The ring knows nothing of links, crypto or services.
-import type { LogAction, TimerAction } from "../../world.ts";
-
-export interface RingId {
-  /** nodeid of the representative. */
-  readonly rep: number;
-  readonly seq: number;
-}
+import type { LogAction, RingId, TimerAction } from "../../world.ts";
 
 export type RingTimer =
   "token" | "tokenWarning" | "tokenRetransmit" | "hold" | "join" | "consensus" | "merge" | "pause";

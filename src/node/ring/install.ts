@@ -1,11 +1,12 @@
 // A new ring is installed (totem.md §3.7, "Enter OPERATIONAL"): what RECOVERY brought is unwrapped, the old ring's messages are
 // lined up around the transitional configuration, then comes the regular one. This order is what extended virtual synchrony
 // promises and must never change.
+import { ringText, sameRing } from "../../world.ts";
 import { serialBefore, serialPlus } from "./serial.ts";
 import { lineUpOldAgreed, lineUpOldRest } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
 import { decodeMessage, encapsulations, mcastHeaderBytes } from "./message.ts";
-import { log, refuse, ringText, sameRing, type RingState } from "./state.ts";
+import { log, refuse, type RingState } from "./state.ts";
 
 /** The caller delivers what is lined up here. */
 export function enterOperational(state: RingState, now: number, out: RingAction[]): void {

@@ -1,12 +1,12 @@
 // The six totem messages as corosync 3.1 puts them on the wire (totem.md §1), in wire order, little-endian only: the byte
 // order of a foreign machine is refused. It must never let through what a receiver would have to trip over later: list
 // lengths, the member index of a commit token and ring sequence numbers are judged here.
+import type { RingId } from "../../world.ts";
 import { decoded, malformed, Reader, Writer, type Decoded } from "../../bytes.ts";
-import type { RingId } from "./events.ts";
 
-export const totemMagic = 0xc070;
+const totemMagic = 0xc070;
 const totemMagicForeign = 0x70c0;
-export const totemVersion = 3;
+const totemVersion = 3;
 
 export const messageTypes = {
   token: 0,
@@ -23,7 +23,7 @@ export const encapsulations = { wrapper: 1, plain: 2 } as const;
 export const headerBytes = 13;
 export const mcastHeaderBytes = 45;
 /** corosync asserts that no mcast is longer. */
-export const mcastBytesMax = 65_536;
+const mcastBytesMax = 65_536;
 /** RETRANSMIT_ENTRIES_MAX. */
 export const retransmitsMax = 30;
 /** PROCESSOR_COUNT_MAX. */

@@ -1,5 +1,6 @@
 // An mcast or a merge detection arrives (totem.md §3.3): ours is stored and delivered, a foreign one shows that there is another
 // ring. The one place that copies received bytes: into the sort queue, once, and only when the message is new.
+import { sameRing } from "../../world.ts";
 import { deliverAgreed } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
 import { foreignerHeard } from "./gather.ts";
@@ -11,7 +12,7 @@ import {
   type MergeDetect,
 } from "./message.ts";
 import type { SortQueue } from "./queue.ts";
-import { sameRing, type RingState } from "./state.ts";
+import { type RingState } from "./state.ts";
 
 /** `bytes` is the whole message of which `mcast` is the reading. */
 export function mcastArrived(

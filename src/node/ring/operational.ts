@@ -1,5 +1,6 @@
 // The token's visit in OPERATIONAL and RECOVERY (totem.md §3.4, §3.9): retransmit what others miss, ask for what we miss, send
 // what waits, and pass the token on. Multicasts leave before the token. It must never raise the token's aru above what we hold.
+import { sameRing } from "../../world.ts";
 import { assert } from "../../assert.ts";
 import { serialAtMost, serialBefore, serialDistance, serialMin, serialPlus } from "./serial.ts";
 import { deliverAgreed } from "./deliver.ts";
@@ -29,7 +30,6 @@ import {
   log,
   nextMember,
   refuse,
-  sameRing,
   retransmitToken,
   type RingState,
 } from "./state.ts";

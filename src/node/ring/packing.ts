@@ -9,7 +9,7 @@ const lengthBytes = 2;
 const blockBytesMin = 1;
 const fragmentMax = 255;
 /** Two totem mcast headers, so that a packet still fits when it is wrapped in RECOVERY. */
-export const wrapBytes = 90;
+const wrapBytes = 90;
 const netMtuMin = 256;
 const netMtuMax = 65_536;
 

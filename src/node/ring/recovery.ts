@@ -1,19 +1,12 @@
 // RECOVERY: members that come from one old ring bring each other's messages up to date before the new ring is used (totem.md
 // §3.7). Old messages travel wrapped in new ones. A node must stay here until the token has shown twice that all have them.
+import { ringText, sameRing } from "../../world.ts";
 import { serialAtMost, serialBefore, serialDistance, serialMin, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";
 import { enterOperational } from "./install.ts";
 import { encodeMessage, type CommitEntry, type CommitToken, type Token } from "./message.ts";
 import { windowMax } from "./queue.ts";
-import {
-  armToken,
-  armTokenRetransmit,
-  log,
-  nextMember,
-  ringText,
-  sameRing,
-  type RingState,
-} from "./state.ts";
+import { armToken, armTokenRetransmit, log, nextMember, type RingState } from "./state.ts";
 
 const aruUnknown = 0xffff_ffff;
 /** Rotations with nothing left to originate before the last wrapper's number is fixed, and before the count begins. */

@@ -9,7 +9,7 @@
 //   packing.ts, assembly.ts  logical messages to packets and back      message.ts  the wire
 //
 // It must never touch a socket, a clock or a file: `persistRing` precedes what depends on it, time comes with each event.
-import type { Core } from "../../world.ts";
+import { type Core, sameRing, type RingId } from "../../world.ts";
 import type { TotemTuning } from "../settings/settings.ts";
 import { commitTokenArrived } from "./commit.ts";
 import { deliverAgreed } from "./deliver.ts";
@@ -18,7 +18,6 @@ import type {
   RingAction,
   RingCounters,
   RingEvent,
-  RingId,
   RingTimer,
   SendQueue,
 } from "./events.ts";
@@ -50,7 +49,6 @@ import {
   isSynchronising,
   log,
   refuse,
-  sameRing,
   type SentToken,
   type RingOptions,
   type RingPhase,

@@ -1,10 +1,10 @@
 // What the four states of the ring share (totem.md §3.1), and the few things all of them do: log, arm, send. The regular queue
 // belongs to `installed`, the last ring that became OPERATIONAL; it keeps its aru through COMMIT and RECOVERY, so an attempt
 // that fails needs nothing restored. Nothing here may depend on a handler.
-import type { Level, Random } from "../../world.ts";
+import type { Level, Random, RingId } from "../../world.ts";
 import type { TotemTuning } from "../settings/settings.ts";
 import { Assembly } from "./assembly.ts";
-import type { Refusal, RingAction, RingCounters, RingId, RingTimer } from "./events.ts";
+import type { Refusal, RingAction, RingCounters, RingTimer } from "./events.ts";
 import { encodeMessage } from "./message.ts";
 import { Packer } from "./packing.ts";
 import { SortQueue, type StoredMcast } from "./queue.ts";
@@ -187,15 +187,6 @@ export function createState(options: RingOptions): RingState {
       droppedMalformed: 0,
     },
   };
-}
-
-export function sameRing(a: RingId, b: RingId): boolean {
-  return a.seq === b.seq && a.rep === b.rep;
-}
-
-/** As corosync prints it: both halves in hexadecimal. */
-export function ringText(ring: RingId): string {
-  return `${ring.rep.toString(16)}.${ring.seq.toString(16)}`;
 }
 
 export function ascending(nodeids: Iterable<number>): number[] {

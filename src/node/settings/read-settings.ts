@@ -20,7 +20,7 @@ import { readTuning } from "./tuning.ts";
 const linkModeLengthMax = 64;
 const basePort = 5405;
 export const keyBytesMax = 4096;
-export const keyBytesMin = 128;
+const keyBytesMin = 128;
 
 export interface SettingsSource {
   readonly conf: Conf;

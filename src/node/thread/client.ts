@@ -76,16 +76,6 @@ interface Question {
   readonly extend: () => void;
 }
 
-export type ClusterResult =
-  { readonly ok: true; readonly value: Cluster } | { readonly ok: false; readonly reason: string };
-
-/** Starts the ring thread; resolves once its sockets are bound, or with the sentence that says why they are not. */
-export async function startCluster(options: ClusterOptions): Promise<ClusterResult> {
-  const thread = new RingThreadClient(options);
-  const reason = await thread.start(options.settings);
-  return reason === "" ? { ok: true, value: thread } : { ok: false, reason };
-}
-
 /** A ring thread that waits for its orders. The Worker's file is beside this one, from source and in the executable. */
 export function newRingThread(): Worker {
   return new Worker(new URL("./thread.ts", import.meta.url).href);

@@ -51,7 +51,7 @@ export function readRingSeq(path: string): StoredNumber {
 }
 
 /** The stored floor of expected votes; 0 when there is none. */
-export function readTracking(path: string): number {
+function readTracking(path: string): number {
   return readNumber(path, (reader) => reader.u32()).value ?? 0;
 }
 
@@ -80,7 +80,7 @@ export function writeRingSeq(path: string, seq: number): void {
   replaceDurably(path, new Writer(8).u64(seq).finish(), fileMode);
 }
 
-export function writeTracking(path: string, expectedVotes: number): void {
+function writeTracking(path: string, expectedVotes: number): void {
   replaceDurably(path, new Writer(4).u32(expectedVotes).finish(), fileMode);
 }
 
@@ -91,6 +91,6 @@ export function ringFile(stateDir: string, nodeid: number): string {
 }
 
 /** `<state dir>/ev_tracking`. */
-export function trackingFile(stateDir: string): string {
+function trackingFile(stateDir: string): string {
   return `${stateDir}/ev_tracking`;
 }

@@ -191,10 +191,6 @@ export class RingHost {
     this.#submitWaiting();
   }
 
-  get hasEnded(): boolean {
-    return this.#ended;
-  }
-
   /** Why these settings cannot be put in force now, as a sentence. */
   obstacle(settings: NodeSettings): string | undefined {
     if (this.#ended) return "this node is stopping";

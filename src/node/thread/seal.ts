@@ -13,8 +13,8 @@ import type { CipherName, CryptoSettings, HashName } from "../settings/settings.
 import { MESSAGE_BYTES_MAX } from "../link/packet.ts";
 import type { Overhead } from "../link/pmtud.ts";
 
-export const KEY_BYTES_MIN = 128;
-export const KEY_BYTES_MAX = 4096;
+const KEY_BYTES_MIN = 128;
+const KEY_BYTES_MAX = 4096;
 const IV_BYTES = 16;
 const BLOCK_BYTES = 16;
 

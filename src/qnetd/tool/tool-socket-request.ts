@@ -52,7 +52,7 @@ export function readToolReply(bytes: Uint8Array): ToolReply {
 }
 
 /** What a line asks for; `line` is a byte string without its end. */
-export function readToolRequest(line: string): ToolRequest {
+function readToolRequest(line: string): ToolRequest {
   const [command = "", ...words] = wordsOf(line);
   switch (command.toLowerCase()) {
     case "":

@@ -248,7 +248,7 @@ function tooLarge(): never {
  * Replaces a file as a whole: a temporary name beside it, then a rename, so that no reader on any node ever sees half of it.
  * A guest's VMID rule is checked by the rename, as on every node.
  */
-export async function replaceFile(
+async function replaceFile(
   files: Files,
   path: string,
   data: Uint8Array,

@@ -1,10 +1,11 @@
 // The state of a node as one plain object: what `quorate status --json` prints and GET /v1/status answers.
 // Fields are only ever added. Times in milliseconds or Unix seconds as named.
+import { ringText } from "../../world.ts";
 import type { Cluster } from "../../node/thread/cluster.ts";
 import type { QuorumView } from "../../node/member/events.ts";
 import { deviceSettings } from "../../node/device/device-settings.ts";
 import type { DeviceSnapshot } from "../../node/device/events.ts";
-import type { RingCounters, RingId } from "../../node/ring/events.ts";
+import type { RingCounters } from "../../node/ring/events.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
 import type { LinkSnapshot } from "../../node/link/events.ts";
 import { absentBindings, absentSentence } from "../../node/link/own-addresses.ts";
@@ -76,10 +77,6 @@ export interface NodeStatus {
   readonly mount: { readonly target: string; readonly reason: string };
 }
 
-export function ringIdText(ring: RingId): string {
-  return `${ring.rep}.${ring.seq.toString(16)}`;
-}
-
 export interface StatusSource {
   readonly version: string;
   readonly cluster: Cluster;
@@ -116,7 +113,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
     ...(warnings.length > 0 ? { warnings } : {}),
     quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
     ring: {
-      id: ringIdText(member.ring),
+      id: ringText(member.ring),
       state: member.state,
       synchronising: member.synchronising,
       members: member.members,

@@ -242,7 +242,7 @@ function jsonOf(status: NodeStatus): Readonly<Record<string, unknown>> {
   };
 }
 
-export function qdeviceText(status: NodeStatus): string {
+function qdeviceText(status: NodeStatus): string {
   const { device, cluster, quorum } = status;
   const nodes = nodeVotes(status);
   const lines =

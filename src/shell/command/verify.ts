@@ -11,7 +11,7 @@ import { signatureBytesMax } from "../release/minisign.ts";
 import { verifyRelease } from "../release/verify.ts";
 
 /** As install.sh's: the signature or a hash does not hold. */
-export const exitVerification = 4;
+const exitVerification = 4;
 
 export interface VerifyOptions {
   readonly manifest: string;

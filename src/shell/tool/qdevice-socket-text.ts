@@ -3,7 +3,7 @@
 import type { DeviceSnapshot } from "../../node/device/events.ts";
 import type { Heuristics } from "../../qnetd/session/message.ts";
 import type { ToolRequest } from "../../qnetd/tool/tool-socket-request.ts";
-import { ringIdText } from "../api/status.ts";
+import { ringText } from "../../world.ts";
 
 /** What a line asks for; `line` is a byte string without its end. Words behind the second are ignored. */
 export function readQdeviceRequest(line: string): ToolRequest {
@@ -52,7 +52,7 @@ function clientLines(device: DeviceSnapshot, { isVerbose, now }: StatusTextOptio
       return `    ${at}\tNode ID = ${nodeid}${center}`;
     }),
     ...verbose(`Heuristics:\t\t${modeTexts[device.heuristics.mode]}`),
-    ...(cluster.ring === undefined ? [] : verbose(`Ring ID:\t\t${ringIdText(cluster.ring)}`)),
+    ...(cluster.ring === undefined ? [] : verbose(`Ring ID:\t\t${ringText(cluster.ring)}`)),
     `Membership node list:\t${cluster.members.join(", ")}`,
     ...verbose(
       `Quorate:\t\t${cluster.quorate === true ? "Yes" : "No"}`,

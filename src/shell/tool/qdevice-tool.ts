@@ -16,7 +16,7 @@ export function qdeviceTool(options: ToolOptions): Promise<number> {
 }
 
 /** The last of -s and -H counts. A complaint, perhaps empty, comes before the usage. */
-export function qdeviceToolWords(
+function qdeviceToolWords(
   args: readonly string[],
   socket: string,
 ): ToolWords | { readonly complaint: string } {
