@@ -17,7 +17,7 @@ try {
   process.exitCode = await qnetdCommand({
     root,
     words: { ...words, port: Number(given.get("port") ?? 0) },
-    isHoldingAfterStart: given.get("holding") !== "off",
+    isWaitingAfterStart: given.get("waiting") !== "off",
     version: "0-test",
     log: logger({
       level: "info",

@@ -12,7 +12,7 @@ export interface DaemonOptions {
   /** Off unless told. */
   readonly tls?: "on";
   /** False: as the original, it waits for no votes of before its start. */
-  readonly isHoldingAfterStart?: boolean;
+  readonly isWaitingAfterStart?: boolean;
   readonly http?: string;
   readonly connectionsPerAddressMax?: number;
   /** Descriptors that it may open, soft and hard. */
@@ -32,11 +32,11 @@ export class Daemon {
 
   static async start(options: DaemonOptions): Promise<Daemon> {
     const { root, tls, http, connectionsPerAddressMax, openFilesMax } = options;
-    const { isHoldingAfterStart = true } = options;
+    const { isWaitingAfterStart = true } = options;
     mkdirSync(root, { recursive: true });
     const words = [
       ...(tls === undefined ? [] : [`tls=${tls}`]),
-      ...(isHoldingAfterStart ? [] : ["holding=off"]),
+      ...(isWaitingAfterStart ? [] : ["waiting=off"]),
       ...(http === undefined ? [] : [`http=${http}`]),
       ...(connectionsPerAddressMax === undefined
         ? []

@@ -29,7 +29,7 @@ import { VoteServer } from "../../src/qnetd/session/qnetd-core.ts";
 export const plainConfiguration: VoteServerConfiguration = {
   ...defaultConfiguration,
   tls: "off",
-  isHoldingAfterStart: false,
+  isWaitingAfterStart: false,
 };
 
 export interface Line {
@@ -156,7 +156,7 @@ export class TestClient implements Line {
   isClosed = false;
   connection = 0;
   seq = 0;
-  readonly #held: number[] = [];
+  readonly #unsentConfirmations: number[] = [];
 
   constructor(lab: Lab, nodeId: number, options: ClientOptions = {}) {
     this.lab = lab;
@@ -175,7 +175,7 @@ export class TestClient implements Line {
     }
     if (message.kind !== "voteInfo") return;
     const seq = message.seq ?? 0;
-    if (this.isHolding) this.#held.push(seq);
+    if (this.isHolding) this.#unsentConfirmations.push(seq);
     else this.#confirm(seq);
   }
   closed(): void {
@@ -186,7 +186,7 @@ export class TestClient implements Line {
   /** Sends the confirmations that were held back, and holds no more. */
   release(): void {
     this.isHolding = false;
-    for (const seq of this.#held.splice(0)) this.#confirm(seq);
+    for (const seq of this.#unsentConfirmations.splice(0)) this.#confirm(seq);
   }
   #confirm(seq: number): void {
     this.write(encodeMessage({ kind: "voteInfoReply", seq }));

@@ -305,7 +305,7 @@ export class World {
 
   #newServer(): VoteServer {
     return new VoteServer({
-      configuration: { ...plainConfiguration, isHoldingAfterStart: this.#options.isRestarting },
+      configuration: { ...plainConfiguration, isWaitingAfterStart: this.#options.isRestarting },
       startedAt: this.#now,
     });
   }

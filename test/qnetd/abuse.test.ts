@@ -30,7 +30,7 @@ import {
 } from "../../src/qnetd/session/message.ts";
 import type { Identity } from "../../src/qnetd/pki/pki.ts";
 import { createAuthority, createIdentity } from "../../src/qnetd/pki/issue.ts";
-import { heldClustersMax } from "../../src/qnetd/session/qnetd-core.ts";
+import { emptyClustersMax } from "../../src/qnetd/session/qnetd-core.ts";
 import { readLimits } from "../../src/qnetd/server/read-allowance.ts";
 import { lingeringMax, VoteServerHost } from "../../src/qnetd/server/server.ts";
 import { CertificateStore } from "../../src/qnetd/pki/store.ts";
@@ -463,16 +463,16 @@ describe("names", () => {
 
   test("clusters that are remembered for their votes are bounded", () => {
     const world = new Lab();
-    for (let i = 0; i < heldClustersMax + 50; i += 1) {
-      const client = new TestClient(world, 1, { cluster: `held ${i}`, algorithm: "test" });
+    for (let i = 0; i < emptyClustersMax + 50; i += 1) {
+      const client = new TestClient(world, 1, { cluster: `empty ${i}`, algorithm: "test" });
       client.join();
       client.membership({ nodeId: 1, seq: 1 }, [1]);
       world.settle();
       world.end(client.connection, false);
       world.settle();
     }
-    const holding = [...world.timers.keys()].filter((timer) => timer.startsWith("hold:"));
-    expect(holding.length).toBe(heldClustersMax);
+    const armed = [...world.timers.keys()].filter((timer) => timer.startsWith("outstanding:"));
+    expect(armed.length).toBe(emptyClustersMax);
   });
 });
 

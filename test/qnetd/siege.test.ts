@@ -173,7 +173,7 @@ test("a cluster with certificates under siege", async () => {
   const daemon = await Daemon.start({
     root: dir,
     tls: "on",
-    isHoldingAfterStart: false,
+    isWaitingAfterStart: false,
     openFilesMax,
   });
   const port = await daemon.port();

@@ -30,7 +30,7 @@ beforeAll(async () => {
   if (!files.ok) throw new Error(files.reason);
   authority = derOf(new TextEncoder().encode(files.value.authority), /CERTIFICATE/);
   host = new VoteServerHost({
-    configuration: { ...defaultConfiguration, isHoldingAfterStart: false },
+    configuration: { ...defaultConfiguration, isWaitingAfterStart: false },
     listen: { address: "127.0.0.1", port: 0, family: 0, backlog: 10 },
     tls: new TlsUpgrade({
       store,

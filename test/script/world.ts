@@ -117,7 +117,7 @@ export class ScriptWorld {
       streams: this.#streams,
       random: new SeededRandom(seed, "server"),
       clockRate: 1,
-      isHoldingAfterStart: true,
+      isWaitingAfterStart: true,
       said: (host, { vote, kind }) => {
         if (vote !== undefined) this.#print("vote server", `to ${host}: ${vote} (${kind})`);
       },

@@ -37,7 +37,7 @@ async function firstFailure(
   const run =
     votes === undefined
       ? `runSeed({ seed, durationMs: ${durationMs}, isCalm: ${isCalm} })`
-      : `runVoteSeed({ seed, faultsMs: ${votesMs}, algorithm: "${votes}", isHoldingAfterStart: true })`;
+      : `runVoteSeed({ seed, faultsMs: ${votesMs}, algorithm: "${votes}", isWaitingAfterStart: true })`;
   const script = `
     import { runSeed } from "${root}/test/sim/world.ts";
     import { runVoteSeed } from "${root}/test/sim/vote-world.ts";

@@ -173,7 +173,7 @@ const voteMutants: readonly Mutant[] = [
   {
     rule: "the vote of a node lost in silence is not given away before that node gives it up",
     breaks: "Q3",
-    file: "src/qnetd/vote/holds.ts",
+    file: "src/qnetd/vote/outstanding-votes.ts",
     find: "if (until <= now || !members.isDisjointFrom(partition)) continue;",
     replace: "if (until >= 0 || members.isDisjointFrom(partition)) continue;",
     votes: "lms",

@@ -68,7 +68,7 @@ function runOnce(seed: number, print: ((line: string) => void) | undefined): Pro
   const common = { seed, ...(print === undefined ? {} : { print }) };
   const ms = seconds * 1000;
   if (votes === undefined) return runSeed({ ...common, durationMs: ms });
-  return runVoteSeed({ ...common, faultsMs: ms, algorithm: votes, isHoldingAfterStart: hold });
+  return runVoteSeed({ ...common, faultsMs: ms, algorithm: votes, isWaitingAfterStart: hold });
 }
 
 async function run(seed: number): Promise<Result> {

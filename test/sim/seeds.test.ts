@@ -45,7 +45,7 @@ async function run(line: string): Promise<void> {
             (["any", ...voteAlgorithms] as const).find((algorithm) => algorithm === word),
             `"${word}" is an algorithm`,
           ),
-          isHoldingAfterStart: true,
+          isWaitingAfterStart: true,
         })
       : await runSeed({ seed, durationMs: ringMs });
   expect(result).toMatchObject({ ok: true, failure: "" });

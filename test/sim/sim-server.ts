@@ -21,7 +21,7 @@ export interface SimServerOptions {
   readonly streams: Streams;
   readonly random: SeededRandom;
   readonly clockRate: number;
-  readonly isHoldingAfterStart: boolean;
+  readonly isWaitingAfterStart: boolean;
   /** Every message that leaves, and for whom. */
   readonly said: (host: string, message: Message) => void;
   readonly trace: (text: string) => void;
@@ -52,7 +52,7 @@ export class SimServer implements Listener {
     this.#configuration = {
       ...defaultConfiguration,
       tls: "off",
-      isHoldingAfterStart: options.isHoldingAfterStart,
+      isWaitingAfterStart: options.isWaitingAfterStart,
     };
     options.streams.listener = this;
   }

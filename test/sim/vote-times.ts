@@ -2,7 +2,7 @@
 // the way, none of them a guess.
 import { simulatedSettings } from "./settings.ts";
 
-/** Server hold of a silent node's vote, in heartbeats (src/qnetd/vote/holds.ts), and dead peer detection. */
+/** How long a silent node's vote stays outstanding, in heartbeats (src/qnetd/vote/outstanding-votes.ts), and dead peer detection. */
 const holdHeartbeats = 2.1;
 const deadHeartbeats = 1.5;
 /** Clocks of a percent more or less, segments that are sent again, some turns of the token. */

@@ -31,7 +31,7 @@ export interface VoteSeedOptions {
   readonly faultsMs: number;
   readonly algorithm: VoteAlgorithm | "any";
   /** The server waits after its start for votes of before (VoteServerConfiguration). */
-  readonly isHoldingAfterStart: boolean;
+  readonly isWaitingAfterStart: boolean;
   readonly lastFault?: LastFault;
   /** Every event as it happens, for reading; the last ones are kept anyway. */
   readonly print?: (line: string) => void;
@@ -81,7 +81,7 @@ class VoteWorld {
       streams: this.#streams,
       random: new SeededRandom(seed, "server"),
       clockRate: setup.between(0.99, 1.01),
-      isHoldingAfterStart: options.isHoldingAfterStart,
+      isWaitingAfterStart: options.isWaitingAfterStart,
       said: (host, message) => this.#said(host, message),
       trace: (text) => this.#note("server", text),
     });

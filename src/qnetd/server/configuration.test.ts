@@ -65,8 +65,8 @@ describe("-S", () => {
 });
 
 test("the server's configuration is what the defaults say", () => {
-  const { tls, isClientCertificateRequired, isHoldingAfterStart } = defaultConfiguration;
-  const options = { tls, isClientCertificateRequired, isHoldingAfterStart };
+  const { tls, isClientCertificateRequired, isWaitingAfterStart } = defaultConfiguration;
+  const options = { tls, isClientCertificateRequired, isWaitingAfterStart };
   const limits = { connectionsMax: 0, connectionsPerAddressMax: 0 };
   expect(configurationOf(defaultAdvancedSettings, { ...options, ...limits })).toEqual(
     defaultConfiguration,

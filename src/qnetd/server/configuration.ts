@@ -31,7 +31,7 @@ export interface VoteServerConfiguration {
    * After a start, wait two heartbeats before a partition without all configured nodes gets the vote, unless the others are
    * connected: a node that cannot reach us may still count on a vote of before. The original does not wait (§9.3).
    */
-  readonly isHoldingAfterStart: boolean;
+  readonly isWaitingAfterStart: boolean;
 }
 
 export const defaultConfiguration: VoteServerConfiguration = {
@@ -48,7 +48,7 @@ export const defaultConfiguration: VoteServerConfiguration = {
   hasDeadPeerDetection: true,
   deadPeerCoefficient: 1.5,
   keepActivePartition: false,
-  isHoldingAfterStart: true,
+  isWaitingAfterStart: true,
 };
 
 /** The advanced settings (`-S`), by the original's names. */
@@ -208,7 +208,7 @@ export function configurationOf(
     | "isClientCertificateRequired"
     | "connectionsMax"
     | "connectionsPerAddressMax"
-    | "isHoldingAfterStart"
+    | "isWaitingAfterStart"
   >,
 ): VoteServerConfiguration {
   return {

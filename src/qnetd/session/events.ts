@@ -4,10 +4,10 @@ import type { LogAction, TimerAction } from "../../world.ts";
 import type { CertificateNames } from "../pki/certificate-name.ts";
 
 /**
- * `dead`: dead peer detection of a connection; `retry`: lms asks itself again for a connection; `hold`: the votes of clients that
- * were lost in silence are over in a cluster.
+ * `dead`: dead peer detection of a connection; `retry`: lms decides again for a connection; `outstanding`: clients of a cluster that were
+ * lost in silence have given up their votes.
  */
-export type VoteServerTimer = `dead:${number}` | `retry:${number}` | `hold:${number}`;
+export type VoteServerTimer = `dead:${number}` | `retry:${number}` | `outstanding:${number}`;
 
 export type VoteServerEvent =
   /** Accepted, nothing read yet. */

@@ -51,12 +51,12 @@ describe("a stream", () => {
 test("memory grows with what has come, never with what a header announces", () => {
   const reader = new FrameReader({ bytesMax: 32768 });
   expect(read(reader, [Uint8Array.fromHex("000800007ffa00")])).toEqual([]);
-  expect(reader.held).toBeLessThan(16);
+  expect(reader.bufferedBytes).toBeLessThan(16);
   // 4 GiB are announced and thrown away as they come.
   const endless = new FrameReader({ bytesMax: 32768 });
   const chunk = new Uint8Array(65536);
   expect(read(endless, [Uint8Array.fromHex("0008ffffffff"), chunk, chunk, chunk])).toEqual([]);
-  expect(endless.held).toBe(0);
+  expect(endless.bufferedBytes).toBe(0);
 });
 
 test("what follows a frame can be taken away: it belongs to TLS", () => {

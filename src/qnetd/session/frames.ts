@@ -26,7 +26,7 @@ export class FrameReader {
   }
 
   /** Bytes kept between two calls. */
-  get held(): number {
+  get bufferedBytes(): number {
     return this.#begun.length;
   }
 

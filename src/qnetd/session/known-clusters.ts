@@ -104,8 +104,8 @@ export class KnownClusters {
     if (cluster.clients.length === 0) this.#vanished(known, call);
   }
 
-  /** Somebody elsewhere who claims a node that is connected was refused; answers what to say of it. */
-  rivalry(
+  /** A client from another address with the id of a connected node was refused; returns a sentence for the log. */
+  duplicateNode(
     cluster: Cluster,
     {
       nodeId,

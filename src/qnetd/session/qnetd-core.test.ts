@@ -210,7 +210,7 @@ describe("anything as input", () => {
     fc.record({
       kind: fc.constant("timedOut"),
       timer: fc
-        .tuple(fc.constantFrom("dead", "retry", "hold"), number)
+        .tuple(fc.constantFrom("dead", "retry", "outstanding"), number)
         .map(([name, id]) => `${name}:${id}`),
     }),
   ) as fc.Arbitrary<VoteServerEvent>;

@@ -2,8 +2,8 @@
 //
 // How this folder works. `message.ts` is the codec and `frames.ts` cuts the stream; `session.ts` is one connection from preinit to
 // disconnect; `cluster.ts` keeps what a cluster's nodes reported and were told and asks one of the algorithms (`ffsplit.ts`,
-// `lms.ts`, `two-node-lms.ts`, `test-algorithm.ts`) for votes; `holds.ts` remembers votes that may outlive their connection.
-// Nothing is stored: after a restart the clients tell everything again.
+// `lms.ts`, `two-node-lms.ts`, `test-algorithm.ts`) for votes; `outstanding-votes.ts` has votes that may outlive their connection.
+// Nothing is stored: after a restart the clients report everything again.
 //
 // Where it differs from corosync-qnetd, each with a test: (1) ffsplit: a late vote info reply never cancels an unsent vote; (2)
 // ffsplit, lms, 2nodelms: no vote for one partition while a client lost in silence may count on it in another; (3) lms and 2nodelms:
@@ -12,7 +12,7 @@
 // second preinit or init changes nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a
 // list of more than 1024 nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message; (9)
 // lms, 2nodelms: a node that was refused is thought of again by itself; (10) ffsplit: no vote for a client without lists; (11) lms:
-// the asking node is judged by what it says now, not by its old ring, so that it waits where the original refuses for a moment;
+// the asking node counts with what it reports now, not by its old ring, so that it waits where the original refuses for a moment;
 // (12) a cluster that has a certificate is refused without TLS; a verified client takes its node's seat from one that is not, and
 // from its own former connection when that is silent.
 import type { Core, TimerAction } from "../../world.ts";
@@ -26,7 +26,7 @@ import {
   type VoteServerEvent,
   type VoteServerTimer,
 } from "./events.ts";
-import { heldUntil } from "../vote/holds.ts";
+import { outstandingUntil } from "../vote/outstanding-votes.ts";
 import { KnownClusters } from "./known-clusters.ts";
 import { encodeMessage, type Message } from "./message.ts";
 import { Session, type SessionCall } from "./session.ts";
@@ -34,7 +34,7 @@ import { serverSnapshot, type ServerSnapshot } from "./snapshot.ts";
 import { newCounters, type ServerCounters } from "./counters.ts";
 
 /** Clusters without clients that are kept because votes of theirs may still be in use; of more the oldest is forgotten. */
-export const heldClustersMax = 1024;
+export const emptyClustersMax = 1024;
 
 export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   readonly #configuration: VoteServerConfiguration;
@@ -42,7 +42,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   readonly #sessions = new Map<number, Session>();
   readonly #clusters = new Map<string, Cluster>();
   /** Those without clients, the oldest first. */
-  readonly #held = new Set<Cluster>();
+  readonly #emptyClusters = new Set<Cluster>();
   readonly #admission: Admission;
   readonly #certified = new CertifiedNames();
   readonly #known = new KnownClusters();
@@ -191,7 +191,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         if (client !== undefined) cluster?.retry(client, call);
         return;
       }
-      case "hold":
+      case "outstanding":
         for (const cluster of this.#clusters.values()) {
           if (cluster.id !== id) continue;
           cluster.released(call);
@@ -210,11 +210,11 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       out.push({ kind: "close", connection, why: "the server stops" });
     }
     for (const { id } of this.#clusters.values()) {
-      out.push({ kind: "disarm", timer: `hold:${id}` });
+      out.push({ kind: "disarm", timer: `outstanding:${id}` });
     }
     this.#sessions.clear();
     this.#clusters.clear();
-    this.#held.clear();
+    this.#emptyClusters.clear();
   }
 
   /** Forgets what the step has closed: only the event's own connection, for one that was evicted is forgotten at once. */
@@ -227,7 +227,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     const session = this.#sessions.get(connection);
     if (session === undefined) return;
     if (session.cluster !== undefined) {
-      this.#held.delete(session.cluster);
+      this.#emptyClusters.delete(session.cluster);
       this.#touched.add(session.cluster);
     }
     if (session.isClosed) this.#forget(connection, out);
@@ -240,16 +240,16 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
     if (cluster !== undefined) this.#touched.add(cluster);
     if (cluster === undefined || cluster.clients.length > 0) return;
     if (cluster.isOver) return this.#drop(cluster);
-    this.#held.add(cluster);
-    const [oldest] = this.#held;
-    if (this.#held.size > heldClustersMax && oldest !== undefined) {
+    this.#emptyClusters.add(cluster);
+    const [oldest] = this.#emptyClusters;
+    if (this.#emptyClusters.size > emptyClustersMax && oldest !== undefined) {
       this.#drop(oldest);
-      out.push({ kind: "disarm", timer: `hold:${oldest.id}` });
+      out.push({ kind: "disarm", timer: `outstanding:${oldest.id}` });
     }
   }
 
   #drop(cluster: Cluster): void {
-    this.#held.delete(cluster);
+    this.#emptyClusters.delete(cluster);
     this.#clusters.delete(cluster.name);
   }
 
@@ -283,12 +283,12 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         return undefined;
       },
       evict: (connection, why) => this.#evict(connection, why, call),
-      rivalry: (cluster, nodeId, address) => {
+      duplicateNode: (cluster, nodeId, address) => {
         const other = cluster.clients.find((client) => client.nodeId === nodeId);
         const own = this.#sessions.get(other?.connection ?? 0)?.address;
         return own === undefined || own === address
           ? ""
-          : this.#known.rivalry(cluster, { nodeId, own, other: address }, now);
+          : this.#known.duplicateNode(cluster, { nodeId, own, other: address }, now);
       },
     };
     return call;
@@ -302,8 +302,8 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       id: this.#clusterCount,
       name,
       coldUntil: (heartbeatMs) =>
-        this.#configuration.isHoldingAfterStart
-          ? heldUntil(this.#startedAt, heartbeatMs)
+        this.#configuration.isWaitingAfterStart
+          ? outstandingUntil(this.#startedAt, heartbeatMs)
           : Number.NEGATIVE_INFINITY,
     });
     this.#clusters.set(name, cluster);

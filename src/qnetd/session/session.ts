@@ -45,7 +45,7 @@ export interface SessionCall extends ClusterCall {
   /** Closes the connection of another client. */
   evict(connection: number, why: string): void;
   /** Why a client was refused its seat, for the operator; "": nothing more is known. */
-  rivalry(cluster: Cluster, nodeId: number, address: string): string;
+  duplicateNode(cluster: Cluster, nodeId: number, address: string): string;
 }
 
 type Tls = "plain" | "handshake" | "secure";
@@ -363,10 +363,10 @@ export class Session {
     const { now } = call;
     const isCertificateDue = this.#isCertificateDue;
     const there = call.find(name);
-    const yielding = there?.judge(client, { now, isCertificateDue }) ?? [];
+    const yielding = there?.checkJoin(client, { now, isCertificateDue }) ?? [];
     if (there !== undefined && yielding === "duplicateNodeId") {
-      const rivalry = call.rivalry(there, nodeId, this.address);
-      if (rivalry !== "") this.#complain(rivalry, call);
+      const duplicate = call.duplicateNode(there, nodeId, this.address);
+      if (duplicate !== "") this.#complain(duplicate, call);
     }
     if (typeof yielding === "string") return yielding;
     for (const other of yielding) {

@@ -90,7 +90,7 @@ export type Question = { readonly client: Client } & (
 export type Answer = { readonly vote: Vote; readonly why?: string } | { readonly error: ErrorName };
 
 /** A vote that a client may still count on though the server has lost it. */
-export interface Held {
+export interface OutstandingVote {
   readonly until: number;
   readonly why: string;
 }
@@ -108,7 +108,7 @@ export interface AlgorithmCall {
    * A vote outside of `partition` that may still be in use by a node that is not connected any more; `hasUnknown`: configured
    * nodes are neither in the partition nor connected.
    */
-  held(partition: NodeSet, hasUnknown: boolean): Held | undefined;
+  outstandingVote(partition: NodeSet, hasUnknown: boolean): OutstandingVote | undefined;
 }
 
 export interface Algorithm {
@@ -119,7 +119,7 @@ export interface Algorithm {
   leaving(client: Client, call: AlgorithmCall): void;
   /** The timer of `armRetry` ran out. */
   retry(client: Client, call: AlgorithmCall): void;
-  /** A held vote is over. */
+  /** An outstanding vote was given up. */
   released(call: AlgorithmCall): void;
 }
 
@@ -155,7 +155,7 @@ export function isRefused(client: Client): boolean {
   return lastAckNack === "nack" && (lastVote === "nack" || lastVote === "noChange");
 }
 
-/** For a client whose ACK is held back: a node that may count on an ACK, or has a NACK already, is not left without a word. */
+/** For a client whose ACK has to wait: a node that may count on an ACK, or has a NACK already, is not left without a word. */
 export function waitOrNack(client: Client): "wait" | "nack" {
   return client.mayHoldAck || isRefused(client) ? "nack" : "wait";
 }

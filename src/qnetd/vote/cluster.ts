@@ -1,11 +1,18 @@
 // One cluster as the vote server knows it (qnetd.md §2.1): its clients in node id order, what they reported, what they were told.
-// It lives from the first init to the last disconnect; the algorithm decides, this file stores and keeps the books of votes.
+// It lives from the first init to the last disconnect; the algorithm decides, this file stores the reports and the votes sent.
 import { present } from "../../assert.ts";
 import type { TimerAction } from "../../world.ts";
-import type { Algorithm, AlgorithmCall, Answer, Client, Held, Question } from "./algorithm.ts";
+import type {
+  Algorithm,
+  AlgorithmCall,
+  Answer,
+  Client,
+  OutstandingVote,
+  Question,
+} from "./algorithm.ts";
 import type { VoteServerTimer } from "../session/events.ts";
 import { FfSplit } from "./ffsplit.ts";
-import { heldUntil, Holds } from "./holds.ts";
+import { outstandingUntil, OutstandingVotes } from "./outstanding-votes.ts";
 import { Lms } from "./lms.ts";
 import {
   sameRing,
@@ -59,7 +66,7 @@ export class Cluster {
   /** A byte string. */
   readonly name: string;
   readonly #coldUntil: (heartbeatMs: number) => number;
-  readonly #holds = new Holds();
+  readonly #outstandingVotes = new OutstandingVotes();
   /** Grows with everything that may change who is connected or what a vote is. */
   #revision = 0;
   #clients: readonly Client[] = [];
@@ -90,23 +97,23 @@ export class Cluster {
   }
   /** True when nothing is left to remember. */
   get isOver(): boolean {
-    return this.#clients.length === 0 && this.#holds.isEmpty;
+    return this.#clients.length === 0 && this.#outstandingVotes.isEmpty;
   }
 
-  /** Takes a client in that was judged, after those have left who must go for it. */
+  /** Takes in a client that `checkJoin` accepted, after those it names have left. */
   join(client: Client, call: ClusterCall): void {
     this.#revision += 1;
     if (this.#clients.length === 0) this.#algorithm = algorithmOf(client.algorithm);
     this.#clients = [...this.#clients, client].toSorted((a, b) => a.nodeId - b.nodeId);
-    if (this.#holds.remove(client.nodeId)) this.released(call);
+    if (this.#outstandingVotes.remove(client.nodeId)) this.released(call);
   }
 
   /**
-   * Who must go for a client, or why it does not fit to those who are there (§1.5, checked in node id order). A verified one takes
-   * its node's seat from one without a certificate and from a former connection that is overdue; in a cluster whose clients must
-   * show their certificate, all without one go.
+   * Which clients must leave for a new one, or why it does not match those that are connected (§1.5, checked in node id order). A
+   * verified client takes its node's place from one without a certificate and from a former connection that is overdue; in a
+   * cluster whose clients must show their certificate, all without one leave.
    */
-  judge(
+  checkJoin(
     client: Client,
     { now, isCertificateDue }: { readonly now: number; readonly isCertificateDue: boolean },
   ): readonly Client[] | ErrorName {
@@ -164,9 +171,12 @@ export class Cluster {
   leave(client: Client, isPeerAware: boolean, call: ClusterCall): void {
     this.#revision += 1;
     if (!isPeerAware && client.mayHoldAck) {
-      const until = heldUntil(client.heardAt, client.heartbeatMs);
-      this.#holds.add(client.nodeId, { until, members: client.members.with(client.nodeId) });
-      this.#armHold(call);
+      const until = outstandingUntil(client.heardAt, client.heartbeatMs);
+      this.#outstandingVotes.add(client.nodeId, {
+        until,
+        members: client.members.with(client.nodeId),
+      });
+      this.#armOutstanding(call);
     }
     this.#decider().leaving(client, this.#algorithmCall(call));
     this.#clients = this.#clients.filter((other) => other !== client);
@@ -179,20 +189,20 @@ export class Cluster {
     this.#decider().retry(client, this.#algorithmCall(call));
   }
 
-  /** The hold timer ran out, or a lost client is back. */
+  /** The timer of the outstanding votes ran out, or a lost client is back. */
   released(call: ClusterCall): void {
     this.#revision += 1;
-    this.#holds.expire(call.now);
+    this.#outstandingVotes.expire(call.now);
     if (this.#coldAt !== undefined && this.#coldAt <= call.now) this.#coldAt = undefined;
-    this.#armHold(call);
+    this.#armOutstanding(call);
     if (this.#algorithm !== undefined) this.#algorithm.released(this.#algorithmCall(call));
   }
 
-  #armHold(call: ClusterCall): void {
-    const at = [this.#holds.nextAt, this.#coldAt].reduce((a, b) =>
+  #armOutstanding(call: ClusterCall): void {
+    const at = [this.#outstandingVotes.nextAt, this.#coldAt].reduce((a, b) =>
       a === undefined || b === undefined ? (a ?? b) : Math.min(a, b),
     );
-    const timer = `hold:${this.id}` as const;
+    const timer = `outstanding:${this.id}` as const;
     call.timer(at === undefined ? { kind: "disarm", timer } : { kind: "arm", timer, at });
   }
 
@@ -217,18 +227,23 @@ export class Cluster {
         call.timer({ kind: "arm", timer: `retry:${client.connection}`, at });
       },
       disarmRetry: (client) => call.timer({ kind: "disarm", timer: `retry:${client.connection}` }),
-      held: (partition, hasUnknown) => this.#held(partition, hasUnknown, call),
+      outstandingVote: (partition, hasUnknown) =>
+        this.#outstandingVote(partition, hasUnknown, call),
     };
   }
 
-  #held(partition: NodeSet, hasUnknown: boolean, call: ClusterCall): Held | undefined {
-    const held = this.#holds.against(partition, call.now);
-    if (held !== undefined || !hasUnknown) return held;
+  #outstandingVote(
+    partition: NodeSet,
+    hasUnknown: boolean,
+    call: ClusterCall,
+  ): OutstandingVote | undefined {
+    const outstanding = this.#outstandingVotes.against(partition, call.now);
+    if (outstanding !== undefined || !hasUnknown) return outstanding;
     const heartbeatMs = Math.max(0, ...this.#clients.map((client) => client.heartbeatMs));
     const until = this.#coldUntil(heartbeatMs);
     if (until <= call.now) return undefined;
     this.#coldAt = until;
-    this.#armHold(call);
+    this.#armOutstanding(call);
     const why = "waits until votes from before the start of this server must be given up";
     return { until, why };
   }

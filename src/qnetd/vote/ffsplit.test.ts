@@ -221,7 +221,7 @@ describe("a client lost in silence", () => {
     expect(n1.vote).toBe("nack");
     n2.join(ring(2, 11));
     expect(n1.vote).toBe("ack");
-    expect([...lab.timers.keys()].filter((timer) => timer.startsWith("hold"))).toEqual([]);
+    expect([...lab.timers.keys()].filter((timer) => timer.startsWith("outstanding"))).toEqual([]);
   });
 
   test("nothing is waited for when it ended the connection itself", () => {
@@ -232,8 +232,8 @@ describe("a client lost in silence", () => {
 });
 
 describe("after a start, with the wait switched on", () => {
-  function half(isHoldingAfterStart: boolean): { n1: TestClient; lab: Lab } {
-    const lab = new Lab({ isHoldingAfterStart });
+  function half(isWaitingAfterStart: boolean): { n1: TestClient; lab: Lab } {
+    const lab = new Lab({ isWaitingAfterStart });
     const n1 = new TestClient(lab, 1);
     n1.join(ring(1, 11));
     n1.config([1, 2]);
@@ -255,7 +255,7 @@ describe("after a start, with the wait switched on", () => {
   });
 
   test("all configured nodes together do not", () => {
-    const clients = cluster(2, {}, new Lab({ isHoldingAfterStart: true }));
+    const clients = cluster(2, {}, new Lab({ isWaitingAfterStart: true }));
     bringUp(clients);
     expect(votesOf(clients)).toBe("ack ack");
   });

@@ -29,7 +29,7 @@ interface Pending {
   seq: number | undefined;
 }
 
-type Phase = "idle" | "waitingStable" | "sendingNacks" | "holding" | "sendingAcks";
+type Phase = "idle" | "waitingStable" | "sendingNacks" | "waitingOutstanding" | "sendingAcks";
 
 export class FfSplit implements Algorithm {
   #phase: Phase = "idle";
@@ -87,7 +87,7 @@ export class FfSplit implements Algorithm {
   }
 
   released(call: AlgorithmCall): void {
-    if (this.#phase === "holding") this.#advance(call);
+    if (this.#phase === "waitingOutstanding") this.#advance(call);
   }
 
   #run(sender: View, leaving: Client | undefined, call: AlgorithmCall): Answer {
@@ -124,7 +124,7 @@ export class FfSplit implements Algorithm {
 
   /** From the NACKs to the ACKs to the end of the round, as far as confirmations allow. */
   #advance(call: AlgorithmCall): void {
-    if (this.#phase === "sendingNacks" || this.#phase === "holding") {
+    if (this.#phase === "sendingNacks" || this.#phase === "waitingOutstanding") {
       const unconfirmed = this.#clientsWith("nack");
       if (unconfirmed.length > 0) {
         const nodes = nodesText(unconfirmed.map(({ nodeId }) => nodeId));
@@ -132,10 +132,10 @@ export class FfSplit implements Algorithm {
       }
       if (this.#clientsWith("ack").length > 0) {
         const unknown = hasUnknownNodes(this.#config, this.#chosen, call.clients);
-        const held = call.held(this.#chosen, unknown);
-        if (held !== undefined) {
-          this.#phase = "holding";
-          return this.#explain(held.why);
+        const outstanding = call.outstandingVote(this.#chosen, unknown);
+        if (outstanding !== undefined) {
+          this.#phase = "waitingOutstanding";
+          return this.#explain(outstanding.why);
         }
       }
       this.#phase = "sendingAcks";
@@ -220,11 +220,11 @@ function select(views: readonly View[], clients: readonly Client[], chosen: Node
   let best: View | undefined;
   let ground: Ground | undefined;
   for (const view of views) {
-    const verdict = compare(view, best, { byNode, isKeeping, chosen });
+    const comparison = compare(view, best, { byNode, isKeeping, chosen });
     // A ground between two clients of one partition says nothing about why that partition won.
-    const isRival = best === undefined || !best.members.equals(view.members);
-    if (verdict.isBetter) best = view;
-    if (isRival && verdict.ground !== "minority") ground = verdict.ground;
+    const isOtherPartition = best === undefined || !best.members.equals(view.members);
+    if (comparison.isBetter) best = view;
+    if (isOtherPartition && comparison.ground !== "minority") ground = comparison.ground;
   }
   const config = views[0]?.config ?? NodeSet.empty;
   if (best === undefined) {
@@ -259,7 +259,7 @@ function reason(best: View, ground: Ground | undefined): string {
   return ground satisfies never;
 }
 
-interface Verdict {
+interface Comparison {
   readonly isBetter: boolean;
   readonly ground: Ground | undefined;
 }
@@ -273,7 +273,7 @@ function compare(
     readonly isKeeping: boolean;
     readonly chosen: NodeSet;
   },
-): Verdict {
+): Comparison {
   const half = Math.floor(view.config.size / 2);
   if (view.members.size > half) return { isBetter: true, ground: "majority" };
   if (view.config.size % 2 === 1 || view.members.size < half) {

@@ -38,7 +38,7 @@ function split(
 }
 
 describe("lms", () => {
-  test("L3: the partition of the tie-breaker node has the vote, all of it (the original gives its mates a NACK)", () => {
+  test("L3: the partition of the tie-breaker node has the vote, all of it (the original gives its partition members a NACK)", () => {
     const clients = cluster(4, { tieBreaker: { mode: "nodeId", nodeId: 3 } });
     bringUp(clients);
     split(clients, [
@@ -158,7 +158,7 @@ describe("lms", () => {
   });
 
   test("a vote that is over at a known time is waited for: a NACK would be the end with wait_for_all", () => {
-    const lab = new Lab({ isHoldingAfterStart: true });
+    const lab = new Lab({ isWaitingAfterStart: true });
     const n1 = new TestClient(lab, 1, { algorithm: "lms", heartbeatMs });
     n1.join(ring(1, 10));
     n1.config([1, 2, 3]);
@@ -223,7 +223,7 @@ describe("2nodelms", () => {
   });
 
   test("a node that was refused because the server has just started gets the vote later", () => {
-    const lab = new Lab({ isHoldingAfterStart: true });
+    const lab = new Lab({ isWaitingAfterStart: true });
     const n1 = new TestClient(lab, 1, { ...options, heartbeatMs });
     n1.join(ring(1, 10));
     n1.config([1, 2]);

@@ -1,6 +1,6 @@
 // Last man standing (qnetd.md §2.3): the best partition has the vote, down to a single node. Unlike the original it never gives a
 // second vote while a partition without any of these nodes may count on the first, and who was refused the vote is thought of
-// again: in the original nobody is when the partition with the vote dies. The asking node is judged by its new values everywhere,
+// again: in the original nobody is when the partition with the vote dies. The asking node counts with its new values everywhere,
 // where the original still counts it in its old ring and may refuse it the vote for a moment: with wait_for_all that is for good.
 import {
   hasUnknownNodes,
@@ -31,7 +31,7 @@ interface Decision {
 
 interface Partition {
   readonly ring: RingId;
-  readonly seats: Seat[];
+  readonly views: View[];
   score: number;
 }
 
@@ -71,18 +71,18 @@ export class Lms implements Algorithm {
   }
 
   released(): void {
-    // The retries go on while a vote is held.
+    // The retries go on while a vote is outstanding.
   }
 
-  #run(seat: Seat, call: AlgorithmCall): Decision {
-    const { client } = seat;
+  #run(view: View, call: AlgorithmCall): Decision {
+    const { client } = view;
     call.disarmRetry(client);
-    const decision = this.#decide(seat, call);
+    const decision = this.#decide(view, call);
     if (decision.vote !== "ack") {
       call.armRetry(client, decision.vote === "wait");
       return decision;
     }
-    const guarded = this.#guard(seat, call);
+    const guarded = this.#guard(view, call);
     if (guarded !== undefined) {
       call.armRetry(client, true);
       return guarded;
@@ -92,7 +92,7 @@ export class Lms implements Algorithm {
   }
 
   /** What is said instead of an ACK while another partition may still count on the vote; undefined: none does. */
-  #guard({ client, members }: Seat, call: AlgorithmCall): Decision | undefined {
+  #guard({ client, members }: View, call: AlgorithmCall): Decision | undefined {
     const partition = members.with(client.nodeId);
     const holder = holderApart(client, partition, call.clients);
     if (holder !== undefined) {
@@ -100,22 +100,24 @@ export class Lms implements Algorithm {
       return this.#note(client, "nack", why);
     }
     const unknown = hasUnknownNodes(client.config, partition, call.clients);
-    const held = call.held(partition, unknown);
-    if (held === undefined) return undefined;
+    const outstanding = call.outstandingVote(partition, unknown);
+    if (outstanding === undefined) return undefined;
     // That is over at a known time. A NACK would end the node's patience, and with wait_for_all its quorum for good.
-    return this.#note(client, waitOrNack(client), held.why);
+    return this.#note(client, waitOrNack(client), outstanding.why);
   }
 
   /** Steps 2 to 9. */
-  #decide(seat: Seat, call: AlgorithmCall): Decision {
-    const { client, ring } = seat;
-    const behind = call.clients.find((other) => isMate(seat, other) && !sameRing(other.ring, ring));
+  #decide(view: View, call: AlgorithmCall): Decision {
+    const { client, ring } = view;
+    const behind = call.clients.find(
+      (other) => isPartitionMember(view, other) && !sameRing(other.ring, ring),
+    );
     if (behind !== undefined) {
       const why = `waits: ${ringsText({ nodeId: client.nodeId, ring }, behind)}`;
       return this.#note(client, "wait", why);
     }
-    const seats = call.clients.map((other) => (other === client ? seat : storedOf(other)));
-    const partitions = partitionsOf(seats);
+    const views = call.clients.map((other) => (other === client ? view : storedOf(other)));
+    const partitions = partitionsOf(views);
     if (partitions.length === 0) return this.#note(client, "wait", "waits: no ring is known");
     if (partitions.length === 1) {
       return this.#note(client, "ack", "all connected nodes are on one ring");
@@ -127,7 +129,7 @@ export class Lms implements Algorithm {
       // A newcomer does not take the vote; it stays one until it is decided on.
       return { vote: "nack", why: `it is new, and node ${elsewhere.nodeId} has the vote` };
     }
-    const { vote, why } = compare(partitions, seat, seats);
+    const { vote, why } = compare(partitions, view, views);
     return this.#note(client, vote, why);
   }
 
@@ -139,20 +141,20 @@ export class Lms implements Algorithm {
 }
 
 /** A client and what is to be decided for: what is stored, or for the one that asks what its message says. */
-interface Seat {
+interface View {
   readonly client: Client;
   readonly ring: RingId;
   readonly members: NodeSet;
   readonly heuristics: Heuristics | undefined;
 }
 
-function storedOf(client: Client): Seat {
+function storedOf(client: Client): View {
   const { ring, members, heuristics } = client;
   return { client, ring, members, heuristics };
 }
 
 /** Both are, or just were, in one partition. */
-function isMate({ client, members }: Seat, other: Client): boolean {
+function isPartitionMember({ client, members }: View, other: Client): boolean {
   if (other === client) return false;
   const { nodeId } = other;
   return members.has(nodeId) || client.members.has(nodeId) || other.members.has(client.nodeId);
@@ -163,16 +165,16 @@ function reply({ vote, why }: Decision): Answer {
 }
 
 /** By ring, in order of first appearance; without those that have no ring yet (§2.3, step 3). */
-function partitionsOf(seats: readonly Seat[]): Partition[] {
+function partitionsOf(views: readonly View[]): Partition[] {
   const partitions: Partition[] = [];
-  for (const seat of seats) {
-    if (seat.ring.seq === 0) continue;
-    const points = seat.heuristics === undefined ? 1 : seat.heuristics === "pass" ? 2 : 0;
-    const partition = partitions.find(({ ring }) => sameRing(ring, seat.ring));
+  for (const view of views) {
+    if (view.ring.seq === 0) continue;
+    const points = view.heuristics === undefined ? 1 : view.heuristics === "pass" ? 2 : 0;
+    const partition = partitions.find(({ ring }) => sameRing(ring, view.ring));
     if (partition === undefined) {
-      partitions.push({ ring: seat.ring, seats: [seat], score: points });
+      partitions.push({ ring: view.ring, views: [view], score: points });
     } else {
-      partition.seats.push(seat);
+      partition.views.push(view);
       partition.score += points;
     }
   }
@@ -180,7 +182,7 @@ function partitionsOf(seats: readonly Seat[]): Partition[] {
 }
 
 /** Steps 7 to 9: the highest score, the largest partition, the tie-breaker. */
-function compare(partitions: readonly Partition[], asking: Seat, seats: readonly Seat[]): Decision {
+function compare(partitions: readonly Partition[], asking: View, views: readonly View[]): Decision {
   const grounds = [
     {
       text: "the most connected nodes, heuristics counted",
@@ -188,40 +190,40 @@ function compare(partitions: readonly Partition[], asking: Seat, seats: readonly
     },
     {
       text: "the most connected nodes",
-      of: (partition: Partition): number => partition.seats.length,
+      of: (partition: Partition): number => partition.views.length,
     },
   ];
   for (const { text, of } of grounds) {
     const most = Math.max(...partitions.map(of));
     const [first, ...others] = partitions.filter((partition) => of(partition) === most);
     if (first === undefined || others.length > 0) continue;
-    const nodes = nodesText(first.seats.map(({ client }) => client.nodeId));
+    const nodes = nodesText(first.views.map(({ client }) => client.nodeId));
     const vote = sameRing(first.ring, asking.ring) ? "ack" : "nack";
     return { vote, why: `of the partitions that of ${nodes} has ${text}` };
   }
   const { tieBreaker } = asking.client;
-  const preferred = preferredSeat(tieBreaker, seats);
+  const preferred = preferredView(tieBreaker, views);
   const text = `the tie-breaker, ${tieBreakerText(tieBreaker)},`;
   if (preferred === undefined) {
     return { vote: "nack", why: `${text} is in none of the partitions, which are equal` };
   }
-  // The original gives the mates of a tie-breaker given by id a NACK; what it documents is that its partition wins (§2.3).
+  // The original gives the partition members of a tie-breaker given by id a NACK; it documents that its partition wins (§2.3).
   const why = `of equal partitions ${text} chooses that of node ${preferred.client.nodeId}`;
   return { vote: sameRing(preferred.ring, asking.ring) ? "ack" : "nack", why };
 }
 
-function preferredSeat(tieBreaker: TieBreaker, seats: readonly Seat[]): Seat | undefined {
+function preferredView(tieBreaker: TieBreaker, views: readonly View[]): View | undefined {
   switch (tieBreaker.mode) {
     case "lowest":
-      return seats[0];
+      return views[0];
     case "highest":
-      return seats.at(-1);
+      return views.at(-1);
     case "nodeId": {
       const { nodeId } = tieBreaker;
-      const own = seats.find(({ client }) => client.nodeId === nodeId);
+      const own = views.find(({ client }) => client.nodeId === nodeId);
       // Its partition wins also when it is not connected itself. Of several rings that name it, it has left all but the newest.
-      const mates = seats.filter(({ members }) => members.has(nodeId));
-      return own ?? mates.toSorted((a, b) => b.ring.seq - a.ring.seq)[0];
+      const partitionMembers = views.filter(({ members }) => members.has(nodeId));
+      return own ?? partitionMembers.toSorted((a, b) => b.ring.seq - a.ring.seq)[0];
     }
   }
   return tieBreaker satisfies never;

@@ -18,6 +18,6 @@ export class TestAlgorithm implements Algorithm {
     // It never arms the timer.
   }
   released(): void {
-    // It never waits for a held vote.
+    // It never waits for an outstanding vote.
   }
 }

@@ -22,7 +22,7 @@ interface Decision<Vote = "ack" | "nack" | "wait"> {
 }
 
 /** Who asks, with the values that are to be decided for. */
-interface Seat {
+interface View {
   readonly client: Client;
   readonly ring: RingId;
   readonly members: NodeSet;
@@ -57,30 +57,33 @@ export class TwoNodeLms implements Algorithm {
     return question satisfies never;
   }
 
-  #run(seat: Seat, call: AlgorithmCall): Decision {
-    call.disarmRetry(seat.client);
-    const decision = this.#decide(seat, call);
-    if (decision.vote !== "ack") call.armRetry(seat.client, true);
+  #run(view: View, call: AlgorithmCall): Decision {
+    call.disarmRetry(view.client);
+    const decision = this.#decide(view, call);
+    if (decision.vote !== "ack") call.armRetry(view.client, true);
     return decision;
   }
 
-  #decide(seat: Seat, call: AlgorithmCall): Decision {
-    const { client, ring, members } = seat;
+  #decide(view: View, call: AlgorithmCall): Decision {
+    const { client, ring, members } = view;
     const elsewhere = call.clients.find(
       (other) => !sameRing(other.ring, ring) && this.#results.get(other) === "ack",
     );
     if (!this.#results.has(client) && elsewhere !== undefined) {
       return { vote: "nack", why: `node ${elsewhere.nodeId} already has the vote` };
     }
-    const decision = compare(seat, call);
+    const decision = compare(view, call);
     if (decision.vote === "ack") {
       const partition = members.with(client.nodeId);
       const holder = holderApart(client, partition, call.clients);
       if (holder !== undefined) {
         return { vote: "nack", why: `node ${holder.nodeId} may still count on the vote` };
       }
-      const held = call.held(partition, hasUnknownNodes(client.config, partition, call.clients));
-      if (held !== undefined) return { vote: waitOrNack(client), why: held.why };
+      const outstanding = call.outstandingVote(
+        partition,
+        hasUnknownNodes(client.config, partition, call.clients),
+      );
+      if (outstanding !== undefined) return { vote: waitOrNack(client), why: outstanding.why };
     }
     this.#results.set(client, decision.vote);
     return decision;
@@ -101,13 +104,13 @@ export class TwoNodeLms implements Algorithm {
     call.tell(client, vote, ring, why);
   }
   released(): void {
-    // The retries go on while a vote is held.
+    // The retries go on while a vote is outstanding.
   }
 }
 
 /** Steps 2 to 5: both there, last man, heuristics, tie-breaker. */
-function compare(seat: Seat, call: AlgorithmCall): Decision<"ack" | "nack"> {
-  const { client, members, heuristics } = seat;
+function compare(view: View, call: AlgorithmCall): Decision<"ack" | "nack"> {
+  const { client, members, heuristics } = view;
   if (members.size === 2) return { vote: "ack", why: "both nodes are in its membership" };
   const other = call.clients.find((one) => one !== client);
   if (other === undefined) return { vote: "ack", why: "it is the only node that is connected" };

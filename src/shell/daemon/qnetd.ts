@@ -49,7 +49,7 @@ export interface QnetdOptions {
   /** Where the status page is served, such as "127.0.0.1:5480"; undefined: nowhere. */
   readonly http?: string;
   /** See VoteServerConfiguration; the original does not wait. */
-  readonly isHoldingAfterStart?: boolean;
+  readonly isWaitingAfterStart?: boolean;
   readonly version: string;
   /** What the places of the machine are below; "" for its own. */
   readonly root: string;
@@ -157,8 +157,8 @@ class RunningQnetd {
         tls: words.tls,
         isClientCertificateRequired: words.isClientCertificateRequired,
         ...limits,
-        isHoldingAfterStart:
-          this.#options.isHoldingAfterStart ?? defaultConfiguration.isHoldingAfterStart,
+        isWaitingAfterStart:
+          this.#options.isWaitingAfterStart ?? defaultConfiguration.isWaitingAfterStart,
       }),
       listen,
       tls,

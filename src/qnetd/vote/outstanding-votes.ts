@@ -1,13 +1,13 @@
 // Votes that may outlive their connection: a client that the server lost in silence learns of it only from its own missed echo
 // replies, up to two heartbeats after it was last heard, and counts on its ACK until then (qnetd.md §3.3, §3.5).
-import type { Held } from "./algorithm.ts";
+import type { OutstandingVote } from "./algorithm.ts";
 import { nodesText, type NodeSet } from "./node-set.ts";
 
 /** Two heartbeat intervals, and a little for clocks that do not run alike. */
 const silentHeartbeats = 2.1;
 
 /** Until when a client that was last heard at `heardAt` may count on its vote. */
-export function heldUntil(heardAt: number, heartbeatMs: number): number {
+export function outstandingUntil(heardAt: number, heartbeatMs: number): number {
   return heardAt + Math.ceil(silentHeartbeats * heartbeatMs);
 }
 
@@ -17,7 +17,7 @@ interface Lost {
   readonly members: NodeSet;
 }
 
-export class Holds {
+export class OutstandingVotes {
   readonly #byNode = new Map<number, Lost>();
 
   get isEmpty(): boolean {
@@ -42,16 +42,16 @@ export class Holds {
   }
 
   /** A vote that would stand against one for `partition`. */
-  against(partition: NodeSet, now: number): Held | undefined {
-    let held: Held | undefined;
+  against(partition: NodeSet, now: number): OutstandingVote | undefined {
+    let outstanding: OutstandingVote | undefined;
     for (const [nodeId, { until, members }] of this.#byNode) {
       if (until <= now || !members.isDisjointFrom(partition)) continue;
-      if (held !== undefined && held.until >= until) continue;
+      if (outstanding !== undefined && outstanding.until >= until) continue;
       const why =
         `waits until ${nodesText([nodeId])}, lost in silence with the vote of ${members.text}, ` +
         `must have given it up`;
-      held = { until, why };
+      outstanding = { until, why };
     }
-    return held;
+    return outstanding;
   }
 }
