@@ -29,7 +29,7 @@ const hosts: readonly string[] = [
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
   "qnetd/server/{server,server-connection,server-log,tls}.ts",
-  "qnetd/enrol/enrolment-{door,invites}.ts",
+  "qnetd/enrol/enrolment-{server,invites}.ts",
   "qnetd/pki/{pki,issue,issued-certificates,pkcs12,store,store-nss}.ts",
   "qnetd/tool/{certutil,tool-socket}.ts",
 ];

@@ -1,4 +1,4 @@
-// The enrolment door of the real vote server on loopback: who comes in, who does not, and that those who vote do not notice.
+// Enrolment at the real vote server on loopback: who is admitted, who is not, and that clients that vote do not notice.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHash, X509Certificate } from "node:crypto";
 import {
@@ -16,8 +16,8 @@ import { connect as connectPlain, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { EnrolmentDoor } from "../../src/qnetd/enrol/enrolment-door.ts";
-import { gateLimits } from "../../src/qnetd/enrol/enrolment-gate.ts";
+import { EnrolmentServer } from "../../src/qnetd/enrol/enrolment-server.ts";
+import { enrolmentLimits } from "../../src/qnetd/enrol/enrolment-admission.ts";
 import {
   decodeAnswer,
   decodeOffer,
@@ -80,7 +80,7 @@ async function start(deadlineMs?: number): Promise<void> {
     isClientCertificateRequired: true,
     onUnusable: (text) => log.push(text),
   });
-  const door = new EnrolmentDoor({
+  const enrolment = new EnrolmentServer({
     tls,
     store,
     log: ({ text }) => void log.push(text),
@@ -92,7 +92,7 @@ async function start(deadlineMs?: number): Promise<void> {
     configuration: defaultConfiguration,
     listen: { address: "127.0.0.1", port: 0, family: 0, backlog: 128 },
     tls,
-    enrol: (socket, first) => door.open(socket, first),
+    enrol: (socket, first) => enrolment.open(socket, first),
     log: ({ text }) => void log.push(text),
     onFatal: (reason) => {
       throw new Error(reason);
@@ -126,8 +126,8 @@ async function invite(
   return token.value;
 }
 
-/** A visitor that says what it likes; resolves with the answer, or "closed". */
-async function visit(
+/** Enrols with the request that `bytes` makes; resolves with the answer, or "closed", once the server has ended the connection. */
+async function enrolWith(
   bytes: (offer: Uint8Array) => Uint8Array,
 ): Promise<EnrolmentAnswer | "closed"> {
   const answer = await ask(bytes);
@@ -135,7 +135,7 @@ async function visit(
   return answer;
 }
 
-/** As a visit; others may stand at the door meanwhile. */
+/** As `enrolWith`, without waiting; others may be connected meanwhile. */
 async function ask(bytes: (offer: Uint8Array) => Uint8Array): Promise<EnrolmentAnswer | "closed"> {
   const { promise, resolve } = Promise.withResolvers<EnrolmentAnswer | "closed">();
   const stream = connect({ host: "127.0.0.1", port: host.port, rejectUnauthorized: false });
@@ -267,18 +267,18 @@ describe("an invitation", () => {
 
   test("is for one cluster: neither another name beside it nor inside the request", async () => {
     const token = await invite("lab");
-    expect(await visit(asking(token, { cluster: "other" }))).toMatchObject({ code: "cluster" });
-    expect(await visit(asking(token, { request: other.request }))).toMatchObject({
+    expect(await enrolWith(asking(token, { cluster: "other" }))).toMatchObject({ code: "cluster" });
+    expect(await enrolWith(asking(token, { request: other.request }))).toMatchObject({
       code: "request",
       reason: expect.stringContaining('for the name "other"'),
     });
     const broken = lab.request.slice();
     broken[broken.length - 1]! ^= 1;
-    expect(await visit(asking(token, { request: broken }))).toMatchObject({
+    expect(await enrolWith(asking(token, { request: broken }))).toMatchObject({
       code: "request",
       reason: expect.stringContaining("signature is wrong"),
     });
-    expect(await visit(asking(token))).toMatchObject({ kind: "signed" });
+    expect(await enrolWith(asking(token))).toMatchObject({ kind: "signed" });
   });
 
   test("a node sends its secret to no other server than the one of its token", async () => {
@@ -361,38 +361,40 @@ describe("an invitation", () => {
 });
 
 describe("strangers", () => {
-  test("100 attempts with wrong secrets: a few are judged, the others wait outside; then the door opens again", async () => {
+  test("100 attempts with wrong secrets: a few are answered, the others are refused; then the address is admitted again", async () => {
     const token = await invite("lab");
     const wrong = { ...token, secret: new Uint8Array(16) };
     const answers: string[] = [];
     for (let attempt = 0; attempt < 100; attempt += 1) {
-      const answer = await visit(asking(wrong));
-      answers.push(answer === "closed" ? answer : answer.kind === "refuse" ? answer.code : "in");
+      const answer = await enrolWith(asking(wrong));
+      answers.push(
+        answer === "closed" ? answer : answer.kind === "refuse" ? answer.code : "signed",
+      );
     }
-    expect(answers.slice(0, gateLimits.failuresMax)).toEqual(
-      Array<string>(gateLimits.failuresMax).fill("secret"),
+    expect(answers.slice(0, enrolmentLimits.failuresMax)).toEqual(
+      Array<string>(enrolmentLimits.failuresMax).fill("secret"),
     );
-    expect(new Set(answers.slice(gateLimits.failuresMax))).toEqual(new Set(["closed"]));
+    expect(new Set(answers.slice(enrolmentLimits.failuresMax))).toEqual(new Set(["closed"]));
     // Not even the right one while the address waits.
-    expect(await visit(asking(token))).toBe("closed");
-    now += gateLimits.memoryMs;
-    expect(await visit(asking(token))).toMatchObject({ kind: "signed" });
+    expect(await enrolWith(asking(token))).toBe("closed");
+    now += enrolmentLimits.memoryMs;
+    expect(await enrolWith(asking(token))).toMatchObject({ kind: "signed" });
   }, 20_000);
 
   test("too much, too little, nonsense, no TLS: nobody is answered more than a sentence", async () => {
     const token = await invite("lab");
     const long = new Uint8Array(4 + requestBytesMax + 1);
     new DataView(long.buffer).setUint32(0, requestBytesMax + 1);
-    expect(await visit(() => long)).toMatchObject({ code: "malformed" });
-    expect(await visit(() => Uint8Array.of(0, 0, 0, 2, 0x7b, 0x7d))).toMatchObject({
+    expect(await enrolWith(() => long)).toMatchObject({ code: "malformed" });
+    expect(await enrolWith(() => Uint8Array.of(0, 0, 0, 2, 0x7b, 0x7d))).toMatchObject({
       code: "malformed",
     });
     const doubled = Buffer.concat([asking(token)(), asking(token)()]);
-    expect(await visit(() => doubled)).toMatchObject({ code: "malformed" });
+    expect(await enrolWith(() => doubled)).toMatchObject({ code: "malformed" });
     const garbage = await plain();
     garbage.write(Uint8Array.from([0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]));
     await ended(garbage);
-    expect(await visit(asking(token))).toMatchObject({ kind: "signed" });
+    expect(await enrolWith(asking(token))).toMatchObject({ kind: "signed" });
     expect(log.join("\n")).toContain("announces 16385 bytes, too many");
   });
 
@@ -405,7 +407,7 @@ describe("strangers", () => {
       socket.write(Uint8Array.of(0x16));
       slow.push(socket);
     }
-    const outside = slow.slice(0, -gateLimits.atOncePerNetworkMax);
+    const outside = slow.slice(0, -enrolmentLimits.atOncePerNetworkMax);
     await Promise.all(outside.map(ended));
     const voter = await LoopbackClient.open(host.port);
     voter.send(preinit("voters"));
@@ -419,22 +421,22 @@ describe("strangers", () => {
     await quiet();
   }, 30_000);
 
-  test("stalled handshakes of many addresses close the door for nobody", async () => {
+  test("stalled handshakes of many addresses keep nobody out", async () => {
     const token = await invite("lab");
     const stalled: Socket[] = [];
-    for (let count = 0; count < 3 * gateLimits.atOnceMax; count += 1) {
+    for (let count = 0; count < 3 * enrolmentLimits.atOnceMax; count += 1) {
       const socket = await plain(`127.0.1.${count >> 1}`);
       socket.write(Uint8Array.of(0x16, 3, 1, 0, 200));
       stalled.push(socket);
     }
     expect(await ask(asking(token))).toMatchObject({ kind: "signed" });
-    // Those who came last still stand there.
+    // Those that came last are still connected.
     expect(stalled.at(-1)?.closed).toBe(false);
     for (const socket of stalled) socket.destroy();
     await quiet();
   });
 
-  test("without a door TLS at once is nonsense like any other", async () => {
+  test("without enrolment, TLS at once is nonsense like any other", async () => {
     await host.stop();
     const bare = new VoteServerHost({
       configuration: { ...defaultConfiguration, tls: "off" },

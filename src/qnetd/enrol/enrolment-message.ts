@@ -1,4 +1,4 @@
-// What is said at the enrolment door, inside TLS: the server shows its authority, the node asks, the server answers, both hang up.
+// The messages of an enrolment, inside TLS: the server shows its authority, the node asks, the server answers, both close.
 // Each is four bytes of length (big-endian) and one JSON object. The node sends its secret only after it has checked the
 // authority against its token. Pure; it must never hold more than the limit or throw on what comes.
 import { type Decoded, decoded, joinBytes, malformed, Reader, Writer } from "../../bytes.ts";

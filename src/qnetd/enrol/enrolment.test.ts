@@ -1,4 +1,4 @@
-// Enrolment without a network: the token and the messages both ways and under every damage, the verdicts, and who waits at the door.
+// Enrolment without a network: the token and the messages both ways and under every damage, the decisions, and which connections are admitted.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
@@ -7,10 +7,10 @@ import {
   findInvite,
   inviteBytesMax,
   type Invite,
-  judgeRequest,
+  checkRequest,
 } from "./enrolment.ts";
 import { originOf } from "../server/admission.ts";
-import { EnrolmentGate, gateLimits } from "./enrolment-gate.ts";
+import { EnrolmentAdmission, enrolmentLimits } from "./enrolment-admission.ts";
 import {
   decodeAnswer,
   decodeOffer,
@@ -87,7 +87,7 @@ const invite: Invite = {
 };
 const asked = { cluster: "lab", commonName: "lab", requestHash: "c".repeat(64) };
 
-describe("the verdict", () => {
+describe("the decision", () => {
   test("finds the one invitation of the secret, while it lasts", () => {
     const others = [{ ...invite, secretHash: "b".repeat(64) }, invite];
     expect(findInvite(others, invite.secretHash, 1999)).toBe(invite);
@@ -97,15 +97,15 @@ describe("the verdict", () => {
   });
 
   test("once, for one name; the same request again", () => {
-    expect(judgeRequest(invite, asked)).toEqual({ kind: "issue" });
-    expect(judgeRequest(invite, { ...asked, cluster: "Lab" })).toMatchObject({ code: "cluster" });
-    expect(judgeRequest(invite, { ...asked, commonName: "*" })).toMatchObject({ code: "request" });
+    expect(checkRequest(invite, asked)).toEqual({ kind: "issue" });
+    expect(checkRequest(invite, { ...asked, cluster: "Lab" })).toMatchObject({ code: "cluster" });
+    expect(checkRequest(invite, { ...asked, commonName: "*" })).toMatchObject({ code: "request" });
     const used = {
       ...invite,
       used: { requestHash: asked.requestHash, certificate: "AA==", at: 1 },
     };
-    expect(judgeRequest(used, asked)).toEqual({ kind: "repeat", certificate: "AA==" });
-    expect(judgeRequest(used, { ...asked, requestHash: "d".repeat(64) })).toMatchObject({
+    expect(checkRequest(used, asked)).toEqual({ kind: "repeat", certificate: "AA==" });
+    expect(checkRequest(used, { ...asked, requestHash: "d".repeat(64) })).toMatchObject({
       code: "used",
     });
     for (const each of [invite, used]) {
@@ -182,51 +182,51 @@ describe("the messages", () => {
   });
 });
 
-describe("the gate", () => {
-  const isIn = { kind: "in", evicted: undefined } as const;
+describe("admission", () => {
+  const isIn = { kind: "admitted", evicted: undefined } as const;
   const isOut = { kind: "refused", why: "too many enrolments at the same time" } as const;
 
   test("few at once, of one network and in all: the oldest that has not asked makes room", () => {
-    const gate = new EnrolmentGate();
-    const { atOnceMax, atOncePerNetworkMax } = gateLimits;
+    const admission = new EnrolmentAdmission();
+    const { atOnceMax, atOncePerNetworkMax } = enrolmentLimits;
     for (let id = 0; id < atOncePerNetworkMax; id += 1) {
-      expect(gate.enter(id, "10.0.0.1", 0)).toEqual(isIn);
-      gate.asked(id);
+      expect(admission.admit(id, "10.0.0.1", 0)).toEqual(isIn);
+      admission.asked(id);
     }
-    expect(gate.enter(100, "::ffff:10.0.0.1", 0)).toEqual(isOut);
+    expect(admission.admit(100, "::ffff:10.0.0.1", 0)).toEqual(isOut);
     for (let id = atOncePerNetworkMax; id < atOnceMax; id += 1) {
-      expect(gate.enter(id, `10.0.1.${id}`, 0)).toEqual(isIn);
+      expect(admission.admit(id, `10.0.1.${id}`, 0)).toEqual(isIn);
     }
     const oldest = atOncePerNetworkMax;
-    expect(gate.enter(101, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: oldest });
-    expect(gate.enter(102, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: oldest + 1 });
+    expect(admission.admit(101, "10.0.2.1", 0)).toEqual({ kind: "admitted", evicted: oldest });
+    expect(admission.admit(102, "10.0.2.1", 0)).toEqual({ kind: "admitted", evicted: oldest + 1 });
     // A network at its own limit gives up its own.
-    expect(gate.enter(103, "10.0.2.1", 0)).toEqual({ kind: "in", evicted: 101 });
-    expect(gate.inside).toBe(atOnceMax);
-    for (let id = 0; id < 110; id += 1) gate.asked(id);
-    expect(gate.enter(104, "10.0.3.1", 0)).toEqual(isOut);
-    gate.leave(0);
-    expect(gate.enter(104, "10.0.3.1", 0)).toEqual(isIn);
+    expect(admission.admit(103, "10.0.2.1", 0)).toEqual({ kind: "admitted", evicted: 101 });
+    expect(admission.connections).toBe(atOnceMax);
+    for (let id = 0; id < 110; id += 1) admission.asked(id);
+    expect(admission.admit(104, "10.0.3.1", 0)).toEqual(isOut);
+    admission.leave(0);
+    expect(admission.admit(104, "10.0.3.1", 0)).toEqual(isIn);
   });
 
   test("failures of one network shut it out for a while, and nobody else", () => {
-    const gate = new EnrolmentGate();
-    for (let count = 0; count < gateLimits.failuresMax; count += 1) {
-      expect(gate.enter(count, "fd00::1", 0)).toEqual(isIn);
-      gate.leave(count);
-      gate.failed(`fd00::${count}`, 0);
+    const admission = new EnrolmentAdmission();
+    for (let count = 0; count < enrolmentLimits.failuresMax; count += 1) {
+      expect(admission.admit(count, "fd00::1", 0)).toEqual(isIn);
+      admission.leave(count);
+      admission.failed(`fd00::${count}`, 0);
     }
-    expect(gate.enter(7, "fd00::ffff", gateLimits.memoryMs - 1).kind).toBe("refused");
-    expect(gate.enter(8, "fd00:0:0:1::1", 1)).toEqual(isIn);
-    expect(gate.enter(9, "fd00::1", gateLimits.memoryMs)).toEqual(isIn);
+    expect(admission.admit(7, "fd00::ffff", enrolmentLimits.memoryMs - 1).kind).toBe("refused");
+    expect(admission.admit(8, "fd00:0:0:1::1", 1)).toEqual(isIn);
+    expect(admission.admit(9, "fd00::1", enrolmentLimits.memoryMs)).toEqual(isIn);
   });
 
   test("remembers no more networks than its limit", () => {
-    const gate = new EnrolmentGate();
-    for (let at = 0; at < gateLimits.networksMax * 2; at += 1) {
-      gate.failed(`10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, at);
+    const admission = new EnrolmentAdmission();
+    for (let at = 0; at < enrolmentLimits.networksMax * 2; at += 1) {
+      admission.failed(`10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, at);
     }
-    expect(gate.remembered).toBe(gateLimits.networksMax);
+    expect(admission.remembered).toBe(enrolmentLimits.networksMax);
   });
 
   test("networks of addresses", () => {

@@ -1,6 +1,6 @@
-// Who may have a cluster's certificate without an operator on this host: the invitations, what is asked for, and the verdict. One
+// Who may have a cluster's certificate without an operator on this machine: the invitations, what is asked for, and the decision. One
 // invitation serves one request, once; the same request again gets the same answer, because an answer may be lost on its way.
-// Pure; secrets are compared as hashes, in constant time. Signing and storing are the host's (`enrolment-door.ts`).
+// Pure; secrets are compared as hashes, in constant time. Signing and storing are the host's (`enrolment-server.ts`).
 import { type Result, success, failure } from "../../result.ts";
 
 /** Live invitations at one time; older ones must end first. */
@@ -38,7 +38,7 @@ export interface EnrolmentRefusal {
   readonly reason: string;
 }
 
-export type EnrolmentVerdict =
+export type EnrolmentDecision =
   | { readonly kind: "issue" }
   | { readonly kind: "repeat"; readonly certificate: string }
   | EnrolmentRefusal;
@@ -70,14 +70,14 @@ export function findInvite(
 }
 
 /** May this request, whose own signature is good, be signed for this invitation? */
-export function judgeRequest(
+export function checkRequest(
   invite: Invite,
   asked: {
     readonly cluster: string;
     readonly commonName: string;
     readonly requestHash: string;
   },
-): EnrolmentVerdict {
+): EnrolmentDecision {
   if (asked.cluster !== invite.cluster) {
     return refusal(
       "cluster",

@@ -14,7 +14,7 @@ const lingerMsMax = 3000;
 
 export interface ConnectionEvents {
   received(connection: number, bytes: Uint8Array): void;
-  /** A connection begins with TLS, as no vote client does; true when the enrolment door has taken its socket over. */
+  /** A connection begins with TLS, as no vote client does; true when the enrolment server has taken its socket over. */
   enrolling(socket: Socket, first: Uint8Array): boolean;
   secured(connection: number): void;
   /** The client does not read: so many messages wait. */

@@ -12,7 +12,7 @@ import { reasonOf } from "../../result.ts";
 import { releaseStartupMemory } from "./startup-memory.ts";
 import { capacityOf } from "../../qnetd/server/capacity.ts";
 import { configurationOf, defaultConfiguration } from "../../qnetd/server/configuration.ts";
-import { EnrolmentDoor } from "../../qnetd/enrol/enrolment-door.ts";
+import { EnrolmentServer } from "../../qnetd/enrol/enrolment-server.ts";
 import { LogThrottle } from "../../qnetd/server/server-log.ts";
 import {
   listenFault,
@@ -183,14 +183,14 @@ class RunningQnetd {
 
   /** Whoever has an invitation gets a certificate on the port where votes are served (§4.5 without root's ssh). */
   #enrolment(tls: TlsUpgrade): Required<Pick<VoteServerHostOptions, "enrol">> {
-    const door = new EnrolmentDoor({
+    const enrolment = new EnrolmentServer({
       tls,
       store: this.#store,
       log: (line) => this.#strangers.log(line),
       clock: () => Date.now(),
       now: () => performance.now(),
     });
-    return { enrol: (socket, first) => door.open(socket, first) };
+    return { enrol: (socket, first) => enrolment.open(socket, first) };
   }
 
   async untilEnd(): Promise<number> {

@@ -1,5 +1,5 @@
-// The node's side of enrolment: with the token of an invitation to the vote server's door, for the cluster's certificate. The secret
-// leaves this host only after the other side has proved that it is the server of the authority that the token names.
+// The node's side of enrolment: asks the vote server for the cluster's certificate, with the token of an invitation. The secret
+// leaves this machine only after the other side has proved that it is the server of the authority that the token names.
 import { createHash, X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
 import { type Result, success, failure } from "../../result.ts";

@@ -1,4 +1,4 @@
-// The enrolment door of the vote server: a connection on the ordinary port whose first byte is a TLS record's, where a vote client's is
+// The enrolment server, on the vote server's port: a connection whose first byte is a TLS record's, where a vote client's is
 // 0. Nobody has a certificate yet; who knows an invitation's secret gets one for its cluster, everybody else nothing. A host.
 // It must never wait longer than its deadline, hold more than one small request, or block those who vote.
 import type { Socket } from "node:net";
@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { X509Certificate } from "node:crypto";
 import { reasonOf, type Result, success, failure } from "../../result.ts";
 import type { LogAction } from "../../world.ts";
-import { findInvite, judgeRequest, refusal, type EnrolmentVerdict } from "./enrolment.ts";
-import { EnrolmentGate } from "./enrolment-gate.ts";
+import { findInvite, checkRequest, refusal, type EnrolmentDecision } from "./enrolment.ts";
+import { EnrolmentAdmission } from "./enrolment-admission.ts";
 import { hashOf, InviteStore } from "./enrolment-invites.ts";
 import {
   decodeRequest,
@@ -26,7 +26,7 @@ import type { TlsUpgrade } from "../server/tls.ts";
 /** From the first byte to the last of ours. */
 const deadlineMsDefault = 10_000;
 
-export interface EnrolmentDoorOptions {
+export interface EnrolmentServerOptions {
   readonly tls: TlsUpgrade;
   readonly store: CertificateStore;
   readonly log: (line: LogAction) => void;
@@ -34,20 +34,20 @@ export interface EnrolmentDoorOptions {
   readonly clock: () => number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  /** For one visit as a whole; undefined: 10 s. */
+  /** For one connection as a whole; undefined: 10 s. */
   readonly deadlineMs?: number;
 }
 
-export class EnrolmentDoor {
-  readonly #options: EnrolmentDoorOptions;
+export class EnrolmentServer {
+  readonly #options: EnrolmentServerOptions;
   readonly #invites: InviteStore;
-  readonly #gate = new EnrolmentGate();
-  readonly #visits = new Map<number, Visit>();
-  #visitCount = 0;
+  readonly #admission = new EnrolmentAdmission();
+  readonly #connections = new Map<number, EnrolmentConnection>();
+  #connectionCount = 0;
   /** One request at a time decides and signs: an invitation must not serve two. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(options: EnrolmentDoorOptions) {
+  constructor(options: EnrolmentServerOptions) {
     this.#options = options;
     this.#invites = new InviteStore(options.store.directory);
   }
@@ -55,45 +55,49 @@ export class EnrolmentDoor {
   /** Takes over a connection after its first bytes. The socket ends with it, by a deadline at the latest. */
   open(socket: Socket, first: Uint8Array): void {
     const address = socket.remoteAddress ?? "";
-    this.#visitCount += 1;
-    const id = this.#visitCount;
-    const entered = this.#gate.enter(id, address, this.#options.now());
-    if (entered.kind === "refused") {
-      this.#log("warning", `enrolment of ${address} is refused: ${entered.why}`);
+    this.#connectionCount += 1;
+    const id = this.#connectionCount;
+    const admitted = this.#admission.admit(id, address, this.#options.now());
+    if (admitted.kind === "refused") {
+      this.#log("warning", `enrolment of ${address} is refused: ${admitted.why}`);
       return void socket.destroy();
     }
-    if (entered.evicted !== undefined) this.#visits.get(entered.evicted)?.end();
-    let isBlamed = true;
-    const visit = new Visit(socket, this.#options.deadlineMs ?? deadlineMsDefault, {
-      answer: async (text) => {
-        this.#gate.asked(id);
-        const answer = await this.#answer(text, address);
-        // Who knows a secret is no stranger, even with a request that is refused.
-        isBlamed =
-          answer.kind === "refuse" && (answer.code === "secret" || answer.code === "malformed");
-        return answer;
+    if (admitted.evicted !== undefined) this.#connections.get(admitted.evicted)?.end();
+    let hasFailed = true;
+    const connection = new EnrolmentConnection(
+      socket,
+      this.#options.deadlineMs ?? deadlineMsDefault,
+      {
+        answer: async (text) => {
+          this.#admission.asked(id);
+          const answer = await this.#answer(text, address);
+          // A client that knows a secret has not failed, even if its request is refused.
+          hasFailed =
+            answer.kind === "refuse" && (answer.code === "secret" || answer.code === "malformed");
+          return answer;
+        },
+        ended: () => {
+          this.#connections.delete(id);
+          this.#admission.leave(id);
+          if (hasFailed) this.#admission.failed(address, this.#options.now());
+        },
       },
-      ended: () => {
-        this.#visits.delete(id);
-        this.#gate.leave(id);
-        if (isBlamed) this.#gate.failed(address, this.#options.now());
-      },
-    });
-    this.#visits.set(id, visit);
+    );
+    this.#connections.set(id, connection);
     const offer = this.#offer();
     const context = this.#options.tls.refresh();
     if (!offer.ok || !context.ok) {
       const reason = offer.ok ? (context.ok ? "" : context.reason) : offer.reason;
       this.#log("error", `nobody can be enrolled: ${reason}`);
-      isBlamed = false;
-      return visit.end();
+      hasFailed = false;
+      return connection.end();
     }
     socket.removeAllListeners("data");
     // A flowing socket without listeners would lose what is put back.
     socket.pause();
     socket.unshift(first);
     const secureContext = context.value;
-    visit.begin(
+    connection.begin(
       new TLSSocket(socket, { isServer: true, secureContext, requestCert: false }),
       encodeOffer({ authority: offer.value }),
     );
@@ -144,18 +148,18 @@ export class EnrolmentDoor {
     const read = await readRequest(request.request);
     if (!read.ok) return refusal("request", `the certificate request is not good: ${read.reason}`);
     const requestHash = hashOf(request.request);
-    const verdict: EnrolmentVerdict = judgeRequest(invite, {
+    const decision: EnrolmentDecision = checkRequest(invite, {
       cluster: request.cluster,
       commonName: read.value.commonName,
       requestHash,
     });
-    switch (verdict.kind) {
+    switch (decision.kind) {
       case "refuse":
-        return verdict;
+        return decision;
       case "repeat":
         return {
           kind: "signed",
-          certificate: new Uint8Array(Buffer.from(verdict.certificate, "base64")),
+          certificate: new Uint8Array(Buffer.from(decision.certificate, "base64")),
         };
       case "issue": {
         const signed = await this.#sign(request, invite.cluster, now);
@@ -170,7 +174,7 @@ export class EnrolmentDoor {
         return refusal("server", `the vote server cannot store its answer: ${used.reason}`);
       }
     }
-    return verdict satisfies never;
+    return decision satisfies never;
   }
 
   async #sign(
@@ -192,23 +196,23 @@ export class EnrolmentDoor {
   }
 }
 
-interface VisitEvents {
+interface ConnectionEvents {
   readonly answer: (text: Result<string>) => Promise<EnrolmentAnswer>;
   /** Once, whatever happened. */
   readonly ended: () => void;
 }
 
-/** One connection at the door: our offer, one request, one answer. */
-class Visit {
+/** One connection: our offer, one request, one answer. */
+class EnrolmentConnection {
   readonly #socket: Socket;
-  readonly #events: VisitEvents;
+  readonly #events: ConnectionEvents;
   readonly #frame = new EnrolmentFrame(requestBytesMax);
   readonly #deadline: NodeJS.Timeout;
   #stream: TLSSocket | undefined;
   #hasAsked = false;
   #isOver = false;
 
-  constructor(socket: Socket, deadlineMs: number, events: VisitEvents) {
+  constructor(socket: Socket, deadlineMs: number, events: ConnectionEvents) {
     this.#socket = socket;
     this.#events = events;
     this.#deadline = setTimeout(() => this.end(), deadlineMs);
@@ -217,7 +221,7 @@ class Visit {
 
   begin(stream: TLSSocket, offer: Uint8Array): void {
     this.#stream = stream;
-    // Garbage instead of a handshake, and a peer that goes: the visit is over, the gate counts it.
+    // Garbage instead of a handshake, and a peer that goes: the connection is over, and counted as a failure.
     stream.on("error", () => this.end());
     stream.on("close", () => this.end());
     stream.on("data", (bytes: Uint8Array) => void this.#received(bytes));

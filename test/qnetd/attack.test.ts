@@ -18,7 +18,7 @@ import { Daemon } from "../double/qnetd-daemon.ts";
 setDefaultTimeout(240_000);
 const heartbeatMs = 8000;
 /** When all room is taken. */
-const siegeMs = 12_000;
+const attackMs = 12_000;
 const rounds = 3;
 const linesPerMinuteMax = 100;
 /** What the connections of these limits may cost by their own reckoning, and half as much. */
@@ -26,7 +26,7 @@ const growthBytesMax = 160 * 1024 * 1024;
 /** 728 clients, 364 of one address, and 91 newcomers more. */
 const openFilesMax = 1024;
 const fullOfClients = 700;
-const dir = mkdtempSync(join(tmpdir(), "quorate-siege-"));
+const dir = mkdtempSync(join(tmpdir(), "quorate-attack-"));
 const nodes = [{ nodeId: 1 }, { nodeId: 2 }];
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -169,7 +169,7 @@ const bytesOf = (...messages: readonly Message[]): Uint8Array =>
 const addresses = (net: number, count: number): string[] =>
   Array.from({ length: count }, (_, at) => `127.0.${net}.${at + 1}`);
 
-test("a cluster with certificates under siege", async () => {
+test("a cluster with certificates under attack", async () => {
   const daemon = await Daemon.start({
     root: dir,
     tls: "on",
@@ -207,7 +207,7 @@ test("a cluster with certificates under siege", async () => {
   const linesBefore = daemon.log.split("\n").length;
 
   const strangers = new Strangers(port);
-  // A.1: seats of the cluster, without TLS.
+  // A.1: nodes of the cluster, without TLS.
   strangers.send(addresses(1, 4), 4, (socket, at) => {
     const list = { kind: "nodeList", seq: 4, nodeListType: "membership" } as const;
     const ring = { nodeId: 1, seq: 90 };
@@ -216,10 +216,10 @@ test("a cluster with certificates under siege", async () => {
   });
   // A.7: introduced clients of clusters without certificates, of a few addresses, more than there is room for.
   strangers.send(addresses(2, 4), Number.POSITIVE_INFINITY, (socket, at) => {
-    const patient = { ...init(1), heartbeatMs: defaultConfiguration.heartbeatMsMax };
-    socket.write(bytesOf(preinit(`stranger ${at}`), patient));
+    const slow = { ...init(1), heartbeatMs: defaultConfiguration.heartbeatMsMax };
+    socket.write(bytesOf(preinit(`stranger ${at}`), slow));
   });
-  // A.8: garbage at the enrolment door, and handshakes that stall there.
+  // A.8: garbage as enrolments, and handshakes that stall.
   strangers.send(addresses(3, 20), 4, (socket) => {
     socket.write(Uint8Array.from([0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]));
   });
@@ -235,7 +235,7 @@ test("a cluster with certificates under siege", async () => {
   // The strangers' plain clients fill what there is for them.
   while ((await clients()) < fullOfClients) await watch();
   for (let round = 1; round <= rounds; round += 1) {
-    for (const end = performance.now() + siegeMs / rounds; performance.now() < end;) {
+    for (const end = performance.now() + attackMs / rounds; performance.now() < end;) {
       await watch();
     }
     expect(await clients()).toBeGreaterThanOrEqual(fullOfClients);
@@ -260,6 +260,6 @@ test("a cluster with certificates under siege", async () => {
   expect(strangers.answers.get(errorCodes.tlsRequired)).toBeGreaterThan(20);
   for (const node of [one, two]) node.destroy();
   expect(await daemon.stop()).toBe(0);
-  // The door was besieged too: said, or counted at the end.
+  // Enrolments were refused too: logged, or counted at the end.
   expect(daemon.log).toMatch(/enrolment of \S+ is refused/);
 });
