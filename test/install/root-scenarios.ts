@@ -224,7 +224,7 @@ const glibcNode: Scenario = (release) =>
     same(await root.listing(), before);
   });
 
-const rivals: Scenario = (release) =>
+const conflicts: Scenario = (release) =>
   machine(release, { kind: "glibc", shape: systemd }, async (root) => {
     const other = async (name: string): Promise<() => Promise<void>> => {
       const run = root.run([
@@ -483,7 +483,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   "read-only-usr": readOnlyUsr,
   "no-manager-no-network": noManager,
   noexec,
-  rivals,
+  conflicts,
   "taken-back": takenBack,
 };
 

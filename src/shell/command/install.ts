@@ -9,14 +9,14 @@ import { isAnswered } from "../api/api-socket.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { directoriesOf, findManager, type Manager } from "../install/service-manager.ts";
 import { firstLook } from "../install/first-look.ts";
-import { papersOf } from "../install/papers.ts";
+import { documentationOf } from "../install/documentation.ts";
 import {
   InstallRecord,
   type InstallPlaces,
   installPlaces,
   missingDirectories,
 } from "../install/record.ts";
-import { findRivals, rivalUnits } from "../install/rivals.ts";
+import { findConflicts, conflictingUnits } from "../install/conflicts.ts";
 import { installExits, isThere, linkTarget, Steps } from "../install/steps.ts";
 import { linkNames } from "../tool/link-names.ts";
 import { type Role, roles } from "../upgrade/events.ts";
@@ -108,7 +108,7 @@ class Installation {
         installExits.service,
       );
     }
-    await this.#checkRivals(role, this.#manager);
+    await this.#checkConflicts(role, this.#manager);
     // A node unpacks its database library there and loads it; a vote server needs none.
     if (role === "node") checkRunnable(join(this.#places.state, "tmp"));
   }
@@ -121,15 +121,15 @@ class Installation {
     if (owner !== undefined) throw new CommandFailure(owner, installExits.machine);
   }
 
-  async #checkRivals(role: Role, manager: Manager): Promise<void> {
+  async #checkConflicts(role: Role, manager: Manager): Promise<void> {
     const ask = (unit: string): Promise<boolean> =>
       succeeds(["systemctl", "is-enabled", "--quiet", unit]);
-    const rivals = await findRivals(role, manager.kind === "systemd" ? ask : undefined);
-    if (rivals.length === 0) return;
-    const units = rivalUnits[role].join(" ");
+    const conflicts = await findConflicts(role, manager.kind === "systemd" ? ask : undefined);
+    if (conflicts.length === 0) return;
+    const units = conflictingUnits[role].join(" ");
     throw new CommandFailure(
       [
-        `on this machine ${rivals.join(", ")}: it and quorate would fight over ports and files. Nothing was changed. The plan:`,
+        `on this machine ${conflicts.join(", ")}: it and quorate would use the same ports and files. Nothing was changed. The plan:`,
         `  1. stop it for good, when the cluster can do without it for a moment: systemctl disable --now ${units}`,
         "  2. run this again: quorate goes on with the same configuration, keys and certificates",
       ].join("\n"),
@@ -142,7 +142,7 @@ class Installation {
     const steps = this.#steps;
     steps.note(this.#record, ...made, bin);
     if (!this.#options.noLinks) this.#makeLinks();
-    await this.#makePapers();
+    await this.#makeDocumentation();
     const manager = this.#manager;
     const role = this.#role;
     const isRunning =
@@ -176,12 +176,12 @@ class Installation {
   }
 
   /** Nice to have: a machine without a place for them does without. */
-  async #makePapers(): Promise<void> {
+  async #makeDocumentation(): Promise<void> {
     if (this.#options.isDry) {
       return this.#steps.say("would write manual pages and shell completion beside it");
     }
     try {
-      for (const { path, text } of await papersOf(this.#options.bin)) {
+      for (const { path, text } of await documentationOf(this.#options.bin)) {
         this.#steps.file(this.#record, path, text, 0o644);
       }
     } catch (error) {

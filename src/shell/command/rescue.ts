@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { LogAction } from "../../world.ts";
 import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
-import { ClusterTeller } from "../upgrade/cluster-teller.ts";
+import { ClusterLog } from "../upgrade/cluster-log.ts";
 import { drive } from "../upgrade/driver.ts";
 import { UpgradeMachine } from "../upgrade/machine.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
@@ -27,7 +27,7 @@ export async function rescueCommand(options: RescueOptions): Promise<number> {
   const services = record.ok ? (record.value?.before.map(({ role }) => role) ?? []) : [];
   const manager = options.manager ?? detectManager(places, services);
   const sockets = socketsBelow(options.root);
-  const cluster = new ClusterTeller({
+  const clusterLog = new ClusterLog({
     socket: sockets.node,
     note: (text) => options.log({ kind: "log", level: "warning", subsystem: "UPGRAD", text }),
   });
@@ -37,10 +37,10 @@ export async function rescueCommand(options: RescueOptions): Promise<number> {
     facts: (role) => factsOf(role, sockets),
     tell: (event, text) => {
       options.log(upgradeLine(event, text));
-      if (services.includes("node")) cluster.tell(event, text);
+      if (services.includes("node")) clusterLog.add(event, text);
     },
   });
-  await cluster.end();
+  await clusterLog.end();
   switch (end.kind) {
     case "nothing":
     case "busy":

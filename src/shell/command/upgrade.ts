@@ -13,7 +13,7 @@ import {
   type Release,
   remoteSource,
 } from "../upgrade/candidate.ts";
-import { ClusterTeller } from "../upgrade/cluster-teller.ts";
+import { ClusterLog } from "../upgrade/cluster-log.ts";
 import { say } from "../upgrade/driver.ts";
 import {
   defaultPatience,
@@ -119,13 +119,13 @@ async function check(
   const order = compareVersions(manifest.version, version);
   const isSame = file.sha256 === fileHash(machine.places.bin);
   const isBad = machine.badBuilds().find(({ sha256 }) => sha256 === file.sha256);
-  const verdict = isSame
+  const remark = isSame
     ? "the same file; nothing to do"
     : order < 0
       ? "earlier than this one; --downgrade would take it"
       : "it can be installed";
   write(
-    `available: quorate ${manifest.version}${manifest.development ? " (development)" : ""}: ${verdict}\n`,
+    `available: quorate ${manifest.version}${manifest.development ? " (development)" : ""}: ${remark}\n`,
   );
   if (isBad !== undefined) write(`it was rolled back here on ${isBad.at}: ${isBad.reason}\n`);
   return upgradeExits.done;
@@ -213,7 +213,7 @@ async function stageLocked(
     note(`quorate: nothing to do: ${places.bin} is quorate ${manifest.version} already\n`);
     return undefined;
   }
-  judgeVersion(options, machine, release);
+  checkVersion(options, machine, release);
   const { before, manager } = await services(options, machine);
   await fetchExecutable({ release, target: places.next, onProgress: showProgress(file.name) });
   machine.flushNext();
@@ -229,18 +229,18 @@ async function stageLocked(
       upgradeExits.machine,
     );
   }
-  const cluster = new ClusterTeller({
+  const clusterLog = new ClusterLog({
     socket: socketsBelow(options.root).node,
     patienceMs: 0,
     note: (sentence) => note(`quorate: ${sentence}\n`),
   });
   const tell = (event: UpgradeEvent, text: string): void => {
     note(`${eventLine(event, text)}\n`);
-    if (before.some(({ role }) => role === "node")) cluster.tell(event, text);
+    if (before.some(({ role }) => role === "node")) clusterLog.add(event, text);
   };
   const staged = `${manifest.version} is verified and passed its self-test; ${version} runs`;
   say({ machine, tell }, "staged", staged);
-  await cluster.end();
+  await clusterLog.end();
   machine.keepPrevious();
   machine.persist({
     format: 1,
@@ -256,7 +256,7 @@ async function stageLocked(
   return manager;
 }
 
-function judgeVersion(options: UpgradeOptions, machine: UpgradeMachine, release: Release): void {
+function checkVersion(options: UpgradeOptions, machine: UpgradeMachine, release: Release): void {
   const { manifest, file } = release;
   if (compareVersions(manifest.version, options.version) < 0 && !options.downgrade) {
     throw new CommandFailure(

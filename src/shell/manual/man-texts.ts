@@ -171,7 +171,7 @@ export const pageTexts: Readonly<Record<string, PageText>> = {
   },
   rescue: {
     description: [
-      "The old file's part of an upgrade: it swaps the files, restarts the services, judges them from outside, and keeps the new version or takes the old one back; when it was killed it goes on where it was. `upgrade` and the service manager start it; without an upgrade it does nothing.",
+      "The old file's part of an upgrade: it swaps the files, restarts the services, observes them from outside, and keeps the new version or takes the old one back; when it was killed it goes on where it was. `upgrade` and the service manager start it; without an upgrade it does nothing.",
     ],
     files: [["/var/lib/quorate/upgrade.json", "the upgrade that is going on"]],
     exits: [

@@ -68,7 +68,7 @@ export interface UpgradeRecord {
   readonly to: Build;
   /** staged: the new file is beside the old; probation: it has the name; rollingBack: it has to go. */
   readonly phase: "staged" | "probation" | "rollingBack";
-  /** Services that ran before, as they were. They are restarted and judged. */
+  /** Services that ran before, as they were. They are restarted and observed. */
   readonly before: readonly Facts[];
   /** The services were restarted on the new file. */
   readonly isRestarted: boolean;

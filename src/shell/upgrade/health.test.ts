@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Facts, NodeFacts, ServerFacts } from "./events.ts";
-import { illness, nodeRefusal, serverRefusal } from "./health.ts";
+import { probationFailure, nodeRefusal, serverRefusal } from "./health.ts";
 
 const node: NodeFacts = {
   role: "node",
@@ -15,16 +15,16 @@ const node: NodeFacts = {
   isTreeDifferent: false,
 };
 
-const ill = (before: Facts, facts: Facts | undefined) =>
-  illness(before, { role: before.role, service: "running", facts }, "1.0.1");
+const failure = (before: Facts, facts: Facts | undefined) =>
+  probationFailure(before, { role: before.role, service: "running", facts }, "1.0.1");
 
 describe("a node", () => {
   const after = { ...node, version: "1.0.1" };
 
   test("the same or better is healthy", () => {
-    expect(ill(node, after)).toBeUndefined();
-    expect(ill(node, { ...after, members: [1, 2, 3, 4], treeVersion: 51 })).toBeUndefined();
-    expect(ill({ ...node, isQuorate: false, members: [1] }, after)).toBeUndefined();
+    expect(failure(node, after)).toBeUndefined();
+    expect(failure(node, { ...after, members: [1, 2, 3, 4], treeVersion: 51 })).toBeUndefined();
+    expect(failure({ ...node, isQuorate: false, members: [1] }, after)).toBeUndefined();
   });
 
   test.each<readonly [Partial<NodeFacts>, string]>([
@@ -37,13 +37,13 @@ describe("a node", () => {
     [{ treeMembers: [1] }, "its tree is not shared with nodes 2, 3"],
     [{ isTreeDifferent: true }, "its tree differed from that of the lowest node id"],
     [{ treeVersion: 49 }, "its tree has version 49 and had 50 before"],
-  ])("%p is an illness", (change, sentence) => {
-    expect(ill(node, { ...after, ...change })).toBe(sentence);
+  ])("%p is a probation failure", (change, sentence) => {
+    expect(failure(node, { ...after, ...change })).toBe(sentence);
   });
 
-  test("silence is an illness", () => {
-    expect(ill(node, undefined)).toBe("the node does not answer");
-    expect(illness(node, undefined, "1.0.1")).toBe("the node does not answer");
+  test("silence is a probation failure", () => {
+    expect(failure(node, undefined)).toBe("the node does not answer");
+    expect(probationFailure(node, undefined, "1.0.1")).toBe("the node does not answer");
   });
 });
 
@@ -63,15 +63,15 @@ describe("a vote server", () => {
   });
 
   test("all nodes are back, and more", () => {
-    expect(ill(server, after(...server.clusters, { name: "c", nodes: [7] }))).toBeUndefined();
-    expect(ill({ ...server, clusters: [] }, after())).toBeUndefined();
+    expect(failure(server, after(...server.clusters, { name: "c", nodes: [7] }))).toBeUndefined();
+    expect(failure({ ...server, clusters: [] }, after())).toBeUndefined();
   });
 
   test("of few nodes none may be absent", () => {
-    expect(ill(server, after({ name: "a", nodes: [1, 2] }, { name: "b", nodes: [2] }))).toBe(
+    expect(failure(server, after({ name: "a", nodes: [1, 2] }, { name: "b", nodes: [2] }))).toBe(
       'node 1 of cluster "b" has not come back',
     );
-    expect(ill(server, after({ name: "a", nodes: [1] }))).toBe(
+    expect(failure(server, after({ name: "a", nodes: [1] }))).toBe(
       'node 2 of cluster "a" and 2 more have not come back',
     );
   });
@@ -79,8 +79,8 @@ describe("a vote server", () => {
   test("of many nodes one in ten may have gone for reasons of its own", () => {
     const clusters = Array.from({ length: 10 }, (_, i) => ({ name: `c${i}`, nodes: [1, 2] }));
     const many = { ...server, clusters };
-    expect(ill(many, after(...clusters.slice(1)))).toBeUndefined();
-    expect(ill(many, after(...clusters.slice(1, 9), { name: "c9", nodes: [2] }))).toContain(
+    expect(failure(many, after(...clusters.slice(1)))).toBeUndefined();
+    expect(failure(many, after(...clusters.slice(1, 9), { name: "c9", nodes: [2] }))).toContain(
       "have not come back",
     );
   });

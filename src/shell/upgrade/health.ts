@@ -5,7 +5,7 @@ import type { Facts, NodeFacts, Observation, ServerFacts } from "./events.ts";
 const nodesPerAbsent = 10;
 
 /** Undefined: as good as before, and the version it should be. Else what is missing, as part of a sentence. */
-export function illness(
+export function probationFailure(
   before: Facts,
   observation: Observation | undefined,
   version: string,
@@ -14,13 +14,14 @@ export function illness(
   if (facts === undefined) return `the ${titles[before.role]} does not answer`;
   if (facts.version !== version)
     return `the ${titles[before.role]} still runs version ${facts.version}`;
-  if (before.role === "node") return facts.role === "node" ? nodeIllness(before, facts) : undefined;
-  return facts.role === "qnetd" ? serverIllness(before, facts) : undefined;
+  if (before.role === "node")
+    return facts.role === "node" ? nodeProbationFailure(before, facts) : undefined;
+  return facts.role === "qnetd" ? serverProbationFailure(before, facts) : undefined;
 }
 
 const titles = { node: "node", qnetd: "vote server" } as const;
 
-function nodeIllness(before: NodeFacts, now: NodeFacts): string | undefined {
+function nodeProbationFailure(before: NodeFacts, now: NodeFacts): string | undefined {
   if (now.ringState !== "operational") return `its ring is in state ${now.ringState}`;
   if (now.isSynchronising) return "its services are synchronising";
   const lost = without(before.members, now.members);
@@ -39,7 +40,7 @@ function nodeIllness(before: NodeFacts, now: NodeFacts): string | undefined {
   return undefined;
 }
 
-function serverIllness(before: ServerFacts, now: ServerFacts): string | undefined {
+function serverProbationFailure(before: ServerFacts, now: ServerFacts): string | undefined {
   const back = new Map(now.clusters.map(({ name, nodes }) => [name, nodes]));
   let had = 0;
   const absent: string[] = [];

@@ -9,7 +9,7 @@ import type {
   UpgradeEvent,
   UpgradeRecord,
 } from "./events.ts";
-import { illness } from "./health.ts";
+import { probationFailure } from "./health.ts";
 
 /** How often the services are asked; more often when they have little time to be well. */
 const observeMsMax = 1000;
@@ -35,7 +35,7 @@ export class UpgradeCore {
         this.#beganAt = now;
         return this.#begin(this.#record, event.disk, out);
       case "observed":
-        return this.#judge(this.#current(), event.observations, now, out);
+        return this.#decide(this.#current(), event.observations, now, out);
       case "failed":
         return this.#failed(this.#current(), event, out);
     }
@@ -95,20 +95,20 @@ export class UpgradeCore {
     this.#observe(record, out);
   }
 
-  #judge(
+  #decide(
     record: UpgradeRecord,
     observations: readonly Observation[],
     now: number,
     out: Action[],
   ): void {
-    const ills = record.before.flatMap((before) => {
+    const failures = record.before.flatMap((before) => {
       const observation = observations.find(({ role }) => role === before.role);
-      const ill = illness(before, observation, record.to.version);
-      return ill === undefined ? [] : [ill];
+      const failure = probationFailure(before, observation, record.to.version);
+      return failure === undefined ? [] : [failure];
     });
     this.#hasAnswered ||= observations.some(({ facts }) => facts?.version === record.to.version);
-    const [ill] = ills;
-    if (ill === undefined) {
+    const [failure] = failures;
+    if (failure === undefined) {
       this.#healthyAt ??= now;
       if (now - this.#healthyAt >= record.patience.healthyMs) {
         const text = `${record.to.version}; healthy for ${seconds(record.patience.healthyMs)}`;
@@ -116,7 +116,7 @@ export class UpgradeCore {
       }
     } else {
       this.#healthyAt = undefined;
-      const reason = this.#reasonToEnd(record, observations, ill, now - this.#beganAt);
+      const reason = this.#reasonToEnd(record, observations, failure, now - this.#beganAt);
       if (reason !== undefined) return this.#rollBack(record, reason, out);
     }
     this.#observe(record, out);
@@ -125,17 +125,17 @@ export class UpgradeCore {
   #reasonToEnd(
     { patience }: UpgradeRecord,
     observations: readonly Observation[],
-    ill: string,
+    failure: string,
     spentMs: number,
   ): string | undefined {
     if (observations.some(({ service }) => service === "failed")) {
       return "the service failed, says the service manager";
     }
     if (!this.#hasAnswered && spentMs >= patience.silentMsMax) {
-      return `${ill} in ${seconds(patience.silentMsMax)}`;
+      return `${failure} in ${seconds(patience.silentMsMax)}`;
     }
     if (spentMs >= patience.unhealthyMsMax) {
-      return `not healthy after ${seconds(patience.unhealthyMsMax)}: ${ill}`;
+      return `not healthy after ${seconds(patience.unhealthyMsMax)}: ${failure}`;
     }
     return undefined;
   }

@@ -1,4 +1,4 @@
-// Tells the cluster what an upgrade does (U6, U13): lines for the cluster log that all nodes keep, through the node on this machine, which
+// Writes what an upgrade does (U6, U13) to the cluster log, which all nodes keep, through the node on this machine, which
 // may be restarting just then. An upgrade never waits for it.
 import { setTimeout as wait } from "node:timers/promises";
 import { reasonOf } from "../../result.ts";
@@ -19,42 +19,42 @@ const priorities: Readonly<Record<UpgradeLine["level"], ClusterLogLine["priority
   error: 3,
 };
 
-export interface ClusterTellerOptions {
+export interface ClusterLogOptions {
   /** Of the node on this machine. */
   readonly socket: string;
   readonly patienceMs?: number;
-  /** For what could not be told. */
+  /** For a line that could not be sent. */
   readonly note: (sentence: string) => void;
 }
 
-export class ClusterTeller {
-  readonly #options: ClusterTellerOptions;
+export class ClusterLog {
+  readonly #options: ClusterLogOptions;
   readonly #client: NodeClient;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(options: ClusterTellerOptions) {
+  constructor(options: ClusterLogOptions) {
     this.#options = options;
     this.#client = new NodeClient(options.socket, requestMsMax);
   }
 
-  /** Lines arrive in the order in which they are told. */
-  tell(event: UpgradeEvent, text: string): void {
+  /** Lines arrive in the order in which they were added. */
+  add(event: UpgradeEvent, text: string): void {
     const until = performance.now() + (this.#options.patienceMs ?? patienceMsDefault);
     this.#last = this.#last.then(() => this.#send(event, text, until));
   }
 
-  /** Resolves when everything was told or given up. */
+  /** Resolves when every line was sent or given up. */
   async end(): Promise<void> {
     await this.#last;
   }
 
   async #send(event: UpgradeEvent, text: string, until: number): Promise<void> {
-    const { level, text: told } = upgradeLine(event, text);
-    const message = told.slice(0, clusterLogTextMax);
-    const line = { tag: "quorate", priority: priorities[level], message };
+    const { level, text: line } = upgradeLine(event, text);
+    const message = line.slice(0, clusterLogTextMax);
+    const entry = { tag: "quorate", priority: priorities[level], message };
     for (;;) {
       try {
-        return await this.#client.log(line);
+        return await this.#client.log(entry);
       } catch (fault) {
         if (performance.now() < until) {
           await wait(retryMs);

@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 
 const printMsMax = 30_000;
 
-export interface Paper {
+export interface DocumentationFile {
   readonly path: string;
   readonly text: string;
 }
@@ -17,7 +17,7 @@ const completions = [
 ] as const;
 
 /** Empty where the file does not lie in a bin/. Throws a sentence when it does not print them. */
-export async function papersOf(bin: string): Promise<readonly Paper[]> {
+export async function documentationOf(bin: string): Promise<readonly DocumentationFile[]> {
   if (basename(dirname(bin)) !== "bin") return [];
   const share = join(dirname(dirname(bin)), "share");
   const directory = mkdtempSync(join(tmpdir(), "quorate-man-"));
@@ -27,7 +27,7 @@ export async function papersOf(bin: string): Promise<readonly Paper[]> {
       path: join(share, `man/man${name.slice(name.lastIndexOf(".") + 1)}`, name),
       text: readFileSync(join(directory, name), "utf8"),
     }));
-    const scripts: Paper[] = [];
+    const scripts: DocumentationFile[] = [];
     for (const [shell, place] of completions) {
       scripts.push({ path: join(share, place), text: await printed([bin, "completion", shell]) });
     }

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findRivals } from "./rivals.ts";
+import { findConflicts } from "./conflicts.ts";
 
 const proc = mkdtempSync(join(tmpdir(), "quorate-proc-"));
 afterAll(() => rmSync(proc, { recursive: true }));
@@ -22,12 +22,14 @@ test("finds the originals and what would start them, and not ourselves under the
   process(24, "corosync-qnetd", "/usr/local/bin/quorate.prev (deleted)");
   mkdirSync(join(proc, "30")); // It ends while we look.
   mkdirSync(join(proc, "self"));
-  expect(await findRivals("node", undefined, proc)).toEqual([
+  expect(await findConflicts("node", undefined, proc)).toEqual([
     "corosync runs (process 20)",
     "pmxcfs runs (process 21)",
   ]);
-  expect(await findRivals("qnetd", undefined, proc)).toEqual(["corosync-qnetd runs (process 23)"]);
-  expect(await findRivals("node", async (unit) => unit === "pve-cluster", proc)).toContain(
+  expect(await findConflicts("qnetd", undefined, proc)).toEqual([
+    "corosync-qnetd runs (process 23)",
+  ]);
+  expect(await findConflicts("node", async (unit) => unit === "pve-cluster", proc)).toContain(
     "pve-cluster.service is enabled",
   );
 });

@@ -7,7 +7,7 @@ import { ConfigurationTree } from "../../fs/fs.ts";
 import { type ApiSource, buildApi } from "../api/api.ts";
 import { listen } from "../api/api-socket.ts";
 import { clusterLogTextMax, type ClusterLogLine } from "../api/cluster-log-line.ts";
-import { ClusterTeller } from "./cluster-teller.ts";
+import { ClusterLog } from "./cluster-log.ts";
 
 const undo: (() => unknown)[] = [];
 afterEach(async () => {
@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 async function node() {
-  const directory = mkdtempSync(join(tmpdir(), "quorate-teller-"));
+  const directory = mkdtempSync(join(tmpdir(), "quorate-cluster-log-"));
   undo.push(() => rmSync(directory, { recursive: true }));
   const opened = await ConfigurationTree.open({
     ...{ directory, nodeid: 1, nodeName: "n1", pid: 1, groups: undefined, cluster: undefined },
@@ -46,10 +46,10 @@ test("lines arrive in order, cut to what an entry holds", async () => {
   const listening = listen(app, socket);
   undo.push(() => listening.close());
   const notes: string[] = [];
-  const teller = new ClusterTeller({ socket, note: (text) => notes.push(text) });
-  teller.tell("swapped", "2 has the place of 1");
-  teller.tell("rolled back", "x".repeat(5000));
-  await teller.end();
+  const clusterLog = new ClusterLog({ socket, note: (text) => notes.push(text) });
+  clusterLog.add("swapped", "2 has the place of 1");
+  clusterLog.add("rolled back", "x".repeat(5000));
+  await clusterLog.end();
   expect(notes).toEqual([]);
   expect(lines.map(({ tag, priority }) => ({ tag, priority }))).toEqual([
     { tag: "quorate", priority: 6 },
@@ -62,11 +62,11 @@ test("lines arrive in order, cut to what an entry holds", async () => {
 test("a node that is not there yet gets its line when it is", async () => {
   const { socket, app, lines } = await node();
   const notes: string[] = [];
-  const teller = new ClusterTeller({ socket, note: (text) => notes.push(text) });
-  teller.tell("kept", "2");
+  const clusterLog = new ClusterLog({ socket, note: (text) => notes.push(text) });
+  clusterLog.add("kept", "2");
   const listening = listen(app, socket);
   undo.push(() => listening.close());
-  await teller.end();
+  await clusterLog.end();
   expect(lines).toHaveLength(1);
   expect(notes).toEqual([]);
 });
@@ -74,9 +74,9 @@ test("a node that is not there yet gets its line when it is", async () => {
 test("without a node it gives up and says so", async () => {
   const notes: string[] = [];
   const socket = join(tmpdir(), "quorate-nobody.sock");
-  const teller = new ClusterTeller({ socket, patienceMs: 0, note: (text) => notes.push(text) });
-  teller.tell("staged", "2");
-  await teller.end();
+  const clusterLog = new ClusterLog({ socket, patienceMs: 0, note: (text) => notes.push(text) });
+  clusterLog.add("staged", "2");
+  await clusterLog.end();
   expect(notes).toHaveLength(1);
   expect(notes[0] ?? "").toStartWith('the cluster\'s log does not have "staged": no node');
 });

@@ -1,4 +1,4 @@
-// Programs that would fight with a service of ours: corosync and pmxcfs with a node, corosync-qnetd with a vote server
+// Programs that cannot run beside a service of ours: corosync and pmxcfs with a node, corosync-qnetd with a vote server
 // (engineering.md §13 I14). Only looks; stopping them is the operator's decision.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
@@ -10,13 +10,13 @@ const programs: Readonly<Record<Role, readonly string[]>> = {
 };
 
 /** Units of Debian's packages. */
-export const rivalUnits: Readonly<Record<Role, readonly string[]>> = {
+export const conflictingUnits: Readonly<Record<Role, readonly string[]>> = {
   node: ["corosync", "pve-cluster"],
   qnetd: ["corosync-qnetd"],
 };
 
 /** Each as "corosync runs (process 12)". `isEnabled` asks the service manager for a unit; undefined where there is none to ask. */
-export async function findRivals(
+export async function findConflicts(
   role: Role,
   isEnabled: ((unit: string) => Promise<boolean>) | undefined,
   processes = "/proc",
@@ -29,7 +29,7 @@ export async function findRivals(
       found.push(`${program} runs (process ${pid})`);
   }
   if (isEnabled === undefined) return found;
-  for (const unit of rivalUnits[role]) {
+  for (const unit of conflictingUnits[role]) {
     if (await isEnabled(unit)) found.push(`${unit}.service is enabled`);
   }
   return found;
