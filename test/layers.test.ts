@@ -25,7 +25,7 @@ const hosts: readonly string[] = [
   "fs/{fs,tree-store}.ts",
   "fs/tree/files.ts",
   "fs/replica/{group-host,status-host}.ts",
-  "fs/disk/{journal,journal-judge,commit-queue,conf-file}.ts",
+  "fs/disk/{journal,read-database,commit-queue,conf-file}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
   "qnetd/server/{server,server-connection,server-log,tls}.ts",
@@ -240,7 +240,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^bun:ffi$/, files: /^(?:libc|node\/compression\/library)\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
-  { packages: /^bun:sqlite$/, files: /^fs\/disk\/journal-judge\.ts$/ },
+  { packages: /^bun:sqlite$/, files: /^fs\/disk\/read-database\.ts$/ },
 ];
 
 function foreignPackages(source: Source): string[] {

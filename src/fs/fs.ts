@@ -6,7 +6,7 @@ import { type Result, success, failure } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
 import type { Clock, GroupPort, LogAction, PortEvent } from "../world.ts";
 import { readConf, replaceConf } from "./disk/conf-file.ts";
-import { judgeCorosyncConf } from "./disk/corosync-conf.ts";
+import { compareCorosyncConf } from "./disk/corosync-conf.ts";
 import { directoryType, fileType } from "./tree/entry.ts";
 import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./tree/files.ts";
 import type { Journal } from "./disk/journal.ts";
@@ -115,9 +115,9 @@ export class ConfigurationTree implements Files {
     const mtime = options.wallS();
     const opened = await Journal.open(options, (rows, path) => treeOf(rows, path, mtime));
     if (!opened.ok) return opened;
-    const { journal, judged } = opened.value;
-    const { tree } = judged;
-    if (!judged.hasRecord) {
+    const { journal, loaded } = opened.value;
+    const { tree } = loaded;
+    if (!loaded.hasRecord) {
       const filled = await fill(journal, tree, options, mtime);
       if (!filled.ok) {
         await journal.close();
@@ -340,21 +340,21 @@ export class ConfigurationTree implements Files {
     const entry = this.#store.tree.lookup(corosyncConfPath);
     if (entry === undefined || entry.type !== fileType) return;
     const path = this.#options.corosyncConfPath;
-    const verdict = judgeCorosyncConf(entry.data, readConf(path));
-    switch (verdict.kind) {
+    const comparison = compareCorosyncConf(entry.data, readConf(path));
+    switch (comparison.kind) {
       case "keep":
         return;
       case "refuse":
-        return this.#log("notice", verdict.reason);
+        return this.#log("notice", comparison.reason);
       case "write": {
-        const { version, replaces } = verdict;
+        const { version, replaces } = comparison;
         const written = replaceConf(path, entry.data);
         if (!written.ok) return this.#log("error", written.reason);
         this.#log("notice", `wrote new corosync config '${path}' (version = ${version})`);
         return this.#options.onCorosyncConf({ version, reload: isOwn && replaces !== undefined });
       }
     }
-    verdict satisfies never;
+    comparison satisfies never;
   }
 
   // Generated files (pmxcfs.md §3)

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesOf } from "../../bytes.ts";
 import { readConf, replaceConf } from "./conf-file.ts";
-import { configVersionOf, judgeCorosyncConf } from "./corosync-conf.ts";
+import { configVersionOf, compareCorosyncConf } from "./corosync-conf.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "quorate-conf-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -35,33 +35,33 @@ test("the first config_version anywhere counts", () => {
 });
 
 test("equal bytes stay, older ones are refused, newer and equal versions are written", () => {
-  expect(judgeCorosyncConf(conf("2"), conf("2"))).toEqual({ kind: "keep" });
-  expect(judgeCorosyncConf(conf("1"), conf("2"))).toMatchObject({
+  expect(compareCorosyncConf(conf("2"), conf("2"))).toEqual({ kind: "keep" });
+  expect(compareCorosyncConf(conf("1"), conf("2"))).toMatchObject({
     kind: "refuse",
     reason: expect.stringContaining("local corosync.conf is newer"),
   });
-  expect(judgeCorosyncConf(conf("3"), conf("2"))).toEqual({
+  expect(compareCorosyncConf(conf("3"), conf("2"))).toEqual({
     kind: "write",
     version: 3,
     replaces: 2,
   });
-  expect(judgeCorosyncConf(conf("2", "# other"), conf("2"))).toEqual({
+  expect(compareCorosyncConf(conf("2", "# other"), conf("2"))).toEqual({
     kind: "write",
     version: 2,
     replaces: 2,
   });
-  expect(judgeCorosyncConf(conf("1"), undefined)).toEqual({
+  expect(compareCorosyncConf(conf("1"), undefined)).toEqual({
     kind: "write",
     version: 1,
     replaces: undefined,
   });
-  expect(judgeCorosyncConf(conf("1"), bytesOf("no version"))).toEqual({
+  expect(compareCorosyncConf(conf("1"), bytesOf("no version"))).toEqual({
     kind: "write",
     version: 1,
     replaces: 0,
   });
   for (const bad of ["", "config_version: 0", "junk"]) {
-    expect(judgeCorosyncConf(bytesOf(bad), conf("1"))).toMatchObject({
+    expect(compareCorosyncConf(bytesOf(bad), conf("1"))).toMatchObject({
       kind: "refuse",
       reason: expect.stringContaining("unable to parse"),
     });

@@ -2,7 +2,7 @@
 // Decides only; the host reads and writes the files. A copy is never deleted and never replaced by an older version.
 import { byteString, equalBytes } from "../../bytes.ts";
 
-export type ConfVerdict =
+export type ConfComparison =
   | { readonly kind: "keep" }
   | { readonly kind: "refuse"; readonly reason: string }
   | {
@@ -19,7 +19,10 @@ export function configVersionOf(conf: Uint8Array): number {
 }
 
 /** `stored`: the file of the tree; `local`: the copy, undefined when it is missing. */
-export function judgeCorosyncConf(stored: Uint8Array, local: Uint8Array | undefined): ConfVerdict {
+export function compareCorosyncConf(
+  stored: Uint8Array,
+  local: Uint8Array | undefined,
+): ConfComparison {
   const version = configVersionOf(stored);
   if (version === 0) {
     return {

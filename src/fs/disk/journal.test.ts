@@ -23,7 +23,7 @@ import type { TreeEntry } from "../tree/entry.ts";
 import { ConfigurationTree } from "../fs.ts";
 import { Journal } from "./journal.ts";
 import { journalFault } from "./journal-fault.ts";
-import { readDatabase } from "./journal-judge.ts";
+import { readDatabase } from "./read-database.ts";
 import type { TreeRow } from "./row.ts";
 
 let directory = "";
@@ -482,7 +482,7 @@ describe("crash", () => {
     expect(rows.get(0)!.version).toBe(rows.size);
   });
 
-  test("a transaction that a crash left half written is taken back, and only then is the file judged", async () => {
+  test("a transaction that a crash left half written is taken back, and only then is the file read", async () => {
     const live = join(directory, "live.db");
     const db = new Database(live, { create: true });
     db.run(goldenSchema);

@@ -17,7 +17,7 @@ import { closeFd, errnoName, lockFile } from "../../libc.ts";
 import type { JournalChange } from "./commit-queue.ts";
 import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
-import { readDatabase } from "./journal-judge.ts";
+import { readDatabase } from "./read-database.ts";
 import { type TreeRow, versionRecordName } from "./row.ts";
 
 /** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
@@ -89,13 +89,13 @@ export class Journal {
   }
 
   /**
-   * Locks the directory, reads the rows in rowid order and lets `judge` make of them what the caller needs. Only what both
+   * Locks the directory, reads the rows in rowid order and lets `load` make of them what the caller needs. Only what both
    * accept is opened for writing, or created; a database that is refused stays as it is, with all that lies beside it.
    */
   static async open<T>(
     options: JournalOptions,
-    judge: (rows: readonly TreeRow[], path: string) => Result<T>,
-  ): Promise<Result<{ readonly journal: Journal; readonly judged: T }>> {
+    load: (rows: readonly TreeRow[], path: string) => Result<T>,
+  ): Promise<Result<{ readonly journal: Journal; readonly loaded: T }>> {
     const path = join(options.directory, "config.db");
     const locked = await lockDirectory(options.directory, options.lockTries ?? lockTriesMax);
     if (!locked.ok) return locked;
@@ -103,10 +103,10 @@ export class Journal {
     let client: Client | undefined;
     try {
       const rows = readDatabase(path);
-      const judged = rows.ok ? judge(rows.value, path) : rows;
-      if (!judged.ok) {
+      const loaded = rows.ok ? load(rows.value, path) : rows;
+      if (!loaded.ok) {
         closeFd(lockFd);
-        return judged;
+        return loaded;
       }
       const created = prepareFile(path);
       client = createClient({
@@ -122,7 +122,7 @@ export class Journal {
       );
       await client.execute(createTable);
       const journal = new Journal({ path, created, client, lockFd });
-      return success({ journal, judged: judged.value });
+      return success({ journal, loaded: loaded.value });
     } catch (error) {
       client?.close();
       closeFd(lockFd);

@@ -25,7 +25,7 @@ import {
   type IndexEntry,
   type TreeIndex,
 } from "./message.ts";
-import type { Delivery, Executed, MemberState, Replica, Sink, Verdict } from "./replica.ts";
+import type { Delivery, Executed, MemberState, Replica, Sink, SyncPlan } from "./replica.ts";
 import { corosyncConfPath, isLockPath, splitPath } from "../tree/rules.ts";
 
 /** What is needed of a tree (tree.ts). */
@@ -121,7 +121,7 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
     return encodeIndex(indexOf(this.#tree));
   }
 
-  judge(states: readonly MemberState[]): Verdict {
+  planSync(states: readonly MemberState[]): SyncPlan {
     let leader = 0;
     let best: TreeIndex | undefined;
     for (const [i, { nodeid, state }] of states.entries()) {

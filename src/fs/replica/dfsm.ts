@@ -321,35 +321,35 @@ export class Dfsm<Action> {
     }
     const states = this.#membership.takeStates();
     if (states === undefined) return;
-    this.#judge(states, turn);
+    this.#startSync(states, turn);
   }
 
-  #judge(states: readonly MemberState[], turn: Turn<Action>): void {
+  #startSync(states: readonly MemberState[], turn: Turn<Action>): void {
     const self = states.findIndex((state) => sameMember(state, this.#self));
-    const verdict = this.#replica.judge(states, self, turn.out);
-    switch (verdict.kind) {
+    const plan = this.#replica.planSync(states, self, turn.out);
+    switch (plan.kind) {
       case "refused":
-        return this.#leave(verdict.reason, turn);
+        return this.#leave(plan.reason, turn);
       case "merged":
         this.#membership.setAllSynced();
-        for (const body of verdict.send) this.#send(body, undefined, turn);
+        for (const body of plan.send) this.#send(body, undefined, turn);
         this.#enterSynced(turn);
         return this.#executeMessageQueue(turn);
       case "led":
         break;
       default:
-        verdict satisfies never;
+        plan satisfies never;
     }
-    this.#membership.setSynced(verdict.synced);
-    const leader = states[verdict.leader];
+    this.#membership.setSynced(plan.synced);
+    const leader = states[plan.leader];
     if (leader === undefined) return this.#leave("the state exchange named no leader", turn);
     this.#log("info", `all states are here; node ${leader.nodeid} leads`, turn);
-    if (verdict.leader === self) {
+    if (plan.leader === self) {
       for (const body of this.#replica.updatesFor(states, self)) {
         this.#outbox.sendUpdate(body, this.#epoch, turn.timeS, turn.out);
       }
       this.#sendState({ kind: "updateComplete" }, turn);
-    } else if (verdict.synced[self] !== true) {
+    } else if (plan.synced[self] !== true) {
       return this.#enterUpdate(leader.state, turn);
     }
     this.#enterSynced(turn);
@@ -416,11 +416,11 @@ export class Dfsm<Action> {
   }
 
   #compareChecksum(message: StateMessage & { kind: "verify" }, turn: Turn<Action>): void {
-    const verdict = this.#verification.compare(message);
-    if (verdict.kind === "skipped") return;
-    turn.out.push({ kind: "verified", isEqual: verdict.kind === "equal", digest: verdict.own });
-    if (verdict.kind === "equal") return this.#log("info", "data verification successful", turn);
-    const checksums = `${verdict.own} != ${hex(message.checksum)}`;
+    const outcome = this.#verification.compare(message);
+    if (outcome.kind === "skipped") return;
+    turn.out.push({ kind: "verified", isEqual: outcome.kind === "equal", digest: outcome.own });
+    if (outcome.kind === "equal") return this.#log("info", "data verification successful", turn);
+    const checksums = `${outcome.own} != ${hex(message.checksum)}`;
     this.#leave(`wrong checksum ${checksums}: this node's data differ and are fetched again`, turn);
   }
 

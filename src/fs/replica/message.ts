@@ -37,7 +37,7 @@ export function sameEpoch(a: Epoch, b: Epoch): boolean {
   return a.epoch === b.epoch && a.time === b.time && a.nodeid === b.nodeid && a.pid === b.pid;
 }
 
-/** The 16 bytes every message begins with; judged before the rest is decoded. */
+/** The 16 bytes every message begins with; checked before the rest is decoded. */
 export interface Header {
   readonly type: number;
   readonly subtype: number;
@@ -108,7 +108,7 @@ export function encodeMessage(message: Message): Uint8Array {
   return message satisfies never;
 }
 
-/** The base header alone: the protocol version is judged before anything else may be (pmxcfs.md §4.1). */
+/** The base header alone: the protocol version is checked before anything else (pmxcfs.md §4.1). */
 export function decodeHeader(bytes: Uint8Array): Decoded<Header> {
   const r = new Reader(bytes);
   const header = { type: r.u16(), subtype: r.u16(), protocol: r.u32(), timeS: r.u32() };

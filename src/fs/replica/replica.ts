@@ -14,8 +14,8 @@ export interface Sink<Action> {
   push(action: Action): unknown;
 }
 
-/** What all states together say. Every member comes to the same verdict from the same states. */
-export type Verdict =
+/** What follows from all states together. Every member makes the same plan from the same states. */
+export type SyncPlan =
   /** All are equal from now on; `send` are messages that fill the others up. */
   | { readonly kind: "merged"; readonly send: readonly Body[] }
   /** `leader` and `synced` are positions in the list of states; the leader counts as synced. */
@@ -58,7 +58,7 @@ export interface Replica<Action> {
 
   encodeState(): Uint8Array;
   /** `states` ascending by (nodeid, pid), one for each member; `self`: position of our own. */
-  judge(states: readonly MemberState[], self: number, out: Sink<Action>): Verdict;
+  planSync(states: readonly MemberState[], self: number, out: Sink<Action>): SyncPlan;
   /**
    * Leader only: what the others of these states need, each to be called for the body of its UPDATE message when that can be sent;
    * whatever is changed meanwhile, a body is of now.

@@ -17,7 +17,7 @@ import {
   kvUpdate,
   type KvEntry,
 } from "./message.ts";
-import type { Delivery, Executed, MemberState, Replica, Sink, Verdict } from "./replica.ts";
+import type { Delivery, Executed, MemberState, Replica, Sink, SyncPlan } from "./replica.ts";
 
 export const statusValueBytesMax = 32_768;
 /** Both with the final NUL. */
@@ -153,7 +153,7 @@ export class StatusStore implements Replica<LogAction> {
     return this.#log.encode();
   }
 
-  judge(states: readonly MemberState[], self: number, out: Sink<LogAction>): Verdict {
+  planSync(states: readonly MemberState[], self: number, out: Sink<LogAction>): SyncPlan {
     const logs: (readonly LogEntry[])[] = [];
     for (const { nodeid, state } of states) {
       const entries = decodeRing(state);

@@ -1,4 +1,4 @@
-// Reads a `config.db` without changing it, for the verdict whether it may be opened for writing. Spec: pmxcfs.md §1.2, §1.4.
+// Reads a `config.db` without changing it, to find out whether it may be opened for writing. Spec: pmxcfs.md §1.2, §1.4.
 // SQLite changes a file that it merely opens: it takes over a log that a crash left and writes -shm files. So a database
 // without a log is read as immutable, and one with a log as a copy, where SQLite may recover what it likes.
 import { constants, Database } from "bun:sqlite";
@@ -83,8 +83,8 @@ function readFile(
     const isEmpty = one(database, "SELECT count(*) FROM sqlite_master WHERE name='tree'")[0] === 0;
     const large = isEmpty ? undefined : sizeFault(database, bytesMax);
     if (large !== undefined) return failure(`${path} ${large}: ${backup}`);
-    const verdict = one(database, "PRAGMA quick_check(1)")[0];
-    if (verdict !== "ok") return failure(`${path} is damaged (${String(verdict)}): ${backup}`);
+    const state = one(database, "PRAGMA quick_check(1)")[0];
+    if (state !== "ok") return failure(`${path} is damaged (${String(state)}): ${backup}`);
     if (isEmpty) return success([]);
     const fault = numberFault(database);
     if (fault !== undefined) return failure(`${path} ${fault}: ${backup}`);
