@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings } from "../../src/node/settings/load-settings.ts";
 import type { Machine as LoadMachine } from "../../src/node/settings/machine.ts";
-import { judgeReload } from "../../src/node/settings/reload-rules.ts";
+import { checkReload } from "../../src/node/settings/reload-rules.ts";
 import { byResolver, type FoundAddress } from "../../src/node/settings/resolve.ts";
 import type { NodeSettings } from "../../src/node/settings/settings.ts";
 import { type Case, goodText, type Machine, usual } from "./verdicts/corpus.ts";
@@ -58,8 +58,8 @@ async function reload({ text, machine }: Case): Promise<string> {
   if (!running.ok) throw new Error(running.reason);
   const loaded = await load(text, machine, running.value);
   if (!loaded.ok) return loaded.reason;
-  const verdict = judgeReload(running.value, loaded.value);
-  return verdict.ok ? "" : verdict.reason;
+  const check = checkReload(running.value, loaded.value);
+  return check.ok ? "" : check.reason;
 }
 
 /** Where we refuse what corosync takes, and why. Never the other way round. */

@@ -262,7 +262,7 @@ test("junk with a peer's address does not end a starting node", async () => {
     const node = start(root, "j1");
     const status = await statusWhen(root, ({ nodes }) => faultOf(nodes, 2) !== undefined);
     expect(faultOf(status.nodes, 2)).toContain("nothing of a cluster");
-    // Seven seconds of it: a node that judged itself by what others send would have ended after five.
+    // Seven seconds of it: a node that took its own key to be wrong for what others send would have ended after five.
     const after = await statusWhen(
       root,
       ({ ring }) => (ring.packetsDropped["not authenticated"] ?? 0) >= 70,

@@ -54,7 +54,7 @@ function loadLzma(name: string): Opener {
   return (bytes, into) => {
     const memoryMax = new BigUint64Array([LZMA_MEMORY_BYTES_MAX]);
     const [taken, made] = [new BigUint64Array(1), new BigUint64Array(1)];
-    const verdict = symbols.lzma_stream_buffer_decode(
+    const code = symbols.lzma_stream_buffer_decode(
       memoryMax,
       0,
       null,
@@ -65,7 +65,7 @@ function loadLzma(name: string): Opener {
       made,
       into.length,
     );
-    return verdict === 0 ? Number(made[0]) : undefined;
+    return code === 0 ? Number(made[0]) : undefined;
   };
 }
 
@@ -78,7 +78,7 @@ function loadBzip2(name: string): Opener {
   });
   return (bytes, into) => {
     const made = new Uint32Array([into.length]);
-    const verdict = symbols.BZ2_bzBuffToBuffDecompress(into, made, bytes, bytes.length, 0, 0);
-    return verdict === 0 ? made[0] : undefined;
+    const code = symbols.BZ2_bzBuffToBuffDecompress(into, made, bytes, bytes.length, 0, 0);
+    return code === 0 ? made[0] : undefined;
   };
 }

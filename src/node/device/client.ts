@@ -43,7 +43,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
   #session: Session | undefined;
   #sessions = 0;
   /** Why the configuration in force allows no device; undefined: it does. */
-  #misfit: string | undefined;
+  #settingsFault: string | undefined;
   #problem = "not registered yet";
   #hasFailed = false;
 
@@ -187,8 +187,8 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
   #reconfigured({ settings }: EventOf<"reconfigured">, now: number, out: DeviceAction[]): void {
     const read = deviceSettings(settings);
     if (read === undefined) return this.#stop(out);
-    const wasMisfit = this.#misfit !== undefined;
-    this.#misfit = read.ok ? undefined : read.reason;
+    const wasFaulty = this.#settingsFault !== undefined;
+    this.#settingsFault = read.ok ? undefined : read.reason;
     if (!read.ok) return this.#disconnect({ reason: read.reason, mayRetrySoon: false }, now, out);
     const before = this.#settings;
     const next = read.value;
@@ -196,7 +196,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     this.#voting.everyMs = next.castVoteMs;
     this.#heuristics.retune(next.heuristics, out);
     if (this.#registration !== "done") return;
-    if (serverKey(before) !== serverKey(next) || wasMisfit) {
+    if (serverKey(before) !== serverKey(next) || wasFaulty) {
       const reason = "corosync.conf has other settings for the vote server";
       return this.#disconnect({ reason, mayRetrySoon: true }, now, out);
     }
@@ -216,7 +216,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
   // The connection
 
   #connect(now: number, out: DeviceAction[]): void {
-    if (this.#misfit !== undefined) return;
+    if (this.#settingsFault !== undefined) return;
     const { host, port, ipVersion, connectMs } = this.#settings;
     this.#sessions += 1;
     const id = this.#sessions;

@@ -1,4 +1,4 @@
-// Runs the operator's heuristics commands (qnetd.md §3.7): all at once, without a shell, output thrown away. A host. The verdict is
+// Runs the operator's heuristics commands (qnetd.md §3.7): all at once, without a shell, output thrown away. A host. The result is
 // pass only if all end with 0 in time, and fail as soon as one does not; what still runs then is ended, by force in the end.
 import { spawn, type ChildProcess } from "node:child_process";
 import type { HeuristicsCommand } from "./command-line.ts";
@@ -31,24 +31,24 @@ export class Commands {
     return this.#children.size;
   }
 
-  /** Ends a run under way without a verdict, then begins. `done` is called once, never from within this call. */
+  /** Ends a run under way without a result, then begins. `done` is called once, never from within this call. */
   start(
     commands: readonly HeuristicsCommand[],
     timeoutMs: number,
     done: (result: "pass" | "fail") => void,
   ): void {
     this.end();
-    const timeout = setTimeout(() => this.#verdict(run, "fail"), timeoutMs);
+    const timeout = setTimeout(() => this.#finish(run, "fail"), timeoutMs);
     const run: Run = { running: new Set(), timeout, done };
     this.#run = run;
     if (this.#children.size + commands.length > this.limits.processesMax) {
-      queueMicrotask(() => this.#verdict(run, "fail"));
+      queueMicrotask(() => this.#finish(run, "fail"));
       return;
     }
     for (const command of commands) this.#spawn(run, command);
   }
 
-  /** Ends the run under way; its verdict is never told. */
+  /** Ends the run under way; its result is never reported. */
   end(): void {
     const run = this.#run;
     if (run === undefined) return;
@@ -59,7 +59,7 @@ export class Commands {
 
   #spawn(run: Run, { words }: HeuristicsCommand): void {
     const [program, ...rest] = words;
-    if (program === undefined) return queueMicrotask(() => this.#verdict(run, "fail"));
+    if (program === undefined) return queueMicrotask(() => this.#finish(run, "fail"));
     const child = spawn(program, rest, { stdio: "ignore", cwd: "/" });
     this.#children.add(child);
     run.running.add(child);
@@ -71,11 +71,11 @@ export class Commands {
   #ended(run: Run, child: ChildProcess, isWell: boolean): void {
     this.#children.delete(child);
     if (!run.running.delete(child)) return;
-    if (!isWell) this.#verdict(run, "fail");
-    else if (run.running.size === 0) this.#verdict(run, "pass");
+    if (!isWell) this.#finish(run, "fail");
+    else if (run.running.size === 0) this.#finish(run, "pass");
   }
 
-  #verdict(run: Run, result: "pass" | "fail"): void {
+  #finish(run: Run, result: "pass" | "fail"): void {
     if (this.#run !== run) return;
     this.end();
     run.done(result);

@@ -41,8 +41,8 @@ export class Connection {
   /** Writes that the kernel has not taken. */
   #unsent = 0;
   /** Set from the order to start TLS until the server is verified: what is to be sent then. */
-  #held: Uint8Array[] | undefined;
-  #heldBytes = 0;
+  #pending: Uint8Array[] | undefined;
+  #pendingBytes = 0;
   #isUpgrading = false;
 
   constructor(order: ConnectOrder, port: ConnectionPort) {
@@ -86,12 +86,12 @@ export class Connection {
 
   send(bytes: Uint8Array): void {
     if (this.#ended) return;
-    if (this.#held !== undefined) {
-      this.#held.push(bytes);
-      this.#heldBytes += bytes.length;
+    if (this.#pending !== undefined) {
+      this.#pending.push(bytes);
+      this.#pendingBytes += bytes.length;
     } else this.#write(bytes);
     const { unsentBytesMax } = this.#order;
-    if (this.#heldBytes + (this.#stream?.writableLength ?? 0) > unsentBytesMax) {
+    if (this.#pendingBytes + (this.#stream?.writableLength ?? 0) > unsentBytesMax) {
       const reason = `more than ${unsentBytesMax} bytes wait to be sent: the vote server does not read`;
       queueMicrotask(() => this.#fail(reason, true));
     }
@@ -100,7 +100,7 @@ export class Connection {
   /** The handshake begins when everything sent before is out. */
   startTls(): void {
     if (this.#ended) return;
-    this.#held = [];
+    this.#pending = [];
     if (this.#unsent === 0) void this.#handshake();
   }
 
@@ -114,7 +114,7 @@ export class Connection {
     this.#unsent += 1;
     this.#stream?.write(bytes, () => {
       this.#unsent -= 1;
-      if (this.#unsent === 0 && this.#held !== undefined) void this.#handshake();
+      if (this.#unsent === 0 && this.#pending !== undefined) void this.#handshake();
     });
   }
 
@@ -124,7 +124,7 @@ export class Connection {
     stream.on("data", (bytes: Buffer) => {
       hasHeard = true;
       // Bytes before the handshake is done would be plain text that somebody slipped in.
-      if (this.#held === undefined) this.#tell({ kind: "received", id: this.#id, bytes });
+      if (this.#pending === undefined) this.#tell({ kind: "received", id: this.#id, bytes });
       else if (isPlain) this.#fail("plain text after TLS was asked for", true);
     });
     // With TLS 1.3 a server that does not like our certificate says so only after the handshake, if at all.
@@ -170,10 +170,10 @@ export class Connection {
     if (this.#ended) return;
     const fault = this.#serverFault(stream, credentials);
     if (fault !== undefined) return this.#fail(fault, false);
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    this.#heldBytes = 0;
-    for (const bytes of held) this.#write(bytes);
+    const pending = this.#pending ?? [];
+    this.#pending = undefined;
+    this.#pendingBytes = 0;
+    for (const bytes of pending) this.#write(bytes);
     this.#tell({ kind: "secured", id: this.#id, sentCertificate: true });
   }
 

@@ -111,8 +111,8 @@ export function deviceSettings(settings: NodeSettings): DeviceSettingsResult | u
     options.faults.push(
       new Fault("totem.cluster_name is missing: the vote server tells clusters apart by it"),
     );
-  const misfit = ffsplitFault(value, settings);
-  if (misfit !== undefined) options.faults.push(misfit);
+  const ffsplit = ffsplitFault(value, settings);
+  if (ffsplit !== undefined) options.faults.push(ffsplit);
   const [fault] = options.faults;
   return fault === undefined ? { ok: true, value } : { ok: false, reason: fault.reason };
 }

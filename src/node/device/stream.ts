@@ -22,29 +22,29 @@ const more: StreamResult = { kind: "more" };
 export class MessageStream {
   /** Longest message, header included; may grow with the server's word after the init reply. */
   bytesMax: number;
-  #held: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = new Uint8Array(0);
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax;
   }
 
   /** Bytes of a message that is not whole yet. */
-  get heldBytes(): number {
-    return this.#held.length;
+  get bufferedBytes(): number {
+    return this.#buffer.length;
   }
 
   /** Adds received bytes (copied); `next` is then to be called until it says `more` or `fault`. */
   push(bytes: Uint8Array): void {
-    const joined = new Uint8Array(this.#held.length + bytes.length);
-    joined.set(this.#held);
-    joined.set(bytes, this.#held.length);
-    this.#held = joined;
+    const joined = new Uint8Array(this.#buffer.length + bytes.length);
+    joined.set(this.#buffer);
+    joined.set(bytes, this.#buffer.length);
+    this.#buffer = joined;
   }
 
   next(): StreamResult {
-    const held = this.#held;
-    if (held.length < headerBytes) return more;
-    const view = new DataView(held.buffer, held.byteOffset, held.byteLength);
+    const buffer = this.#buffer;
+    if (buffer.length < headerBytes) return more;
+    const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     const type = view.getUint16(0);
     const size = headerBytes + view.getUint32(2);
     if (type >= messageKinds.length) {
@@ -54,9 +54,9 @@ export class MessageStream {
       const reason = `a message of ${size} bytes, ${this.bytesMax} are allowed`;
       return { kind: "fault", fault: "tooLong", reason };
     }
-    if (held.length < size) return more;
-    this.#held = held.subarray(size);
-    const decoded = decodeMessage(held.subarray(0, size));
+    if (buffer.length < size) return more;
+    this.#buffer = buffer.subarray(size);
+    const decoded = decodeMessage(buffer.subarray(0, size));
     if (!decoded.ok) return { kind: "fault", fault: "undecodable", reason: decoded.reason };
     return { kind: "message", message: decoded.value };
   }

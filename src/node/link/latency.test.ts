@@ -42,7 +42,7 @@ test("a pong that came already is no sign of life", () => {
   for (let now = 1602; now < 20_000; now += 100) {
     expect(heartbeat.pong(now % 1600, now)).toBe("repeated");
   }
-  expect(heartbeat.verdict(20_000, 200)).toBe("silent");
+  expect(heartbeat.downReason(20_000, 200)).toBe("silent");
 });
 
 test("the timeout shrinks from ten times to once, one step a second, and is stretched again after a fall", () => {
@@ -62,21 +62,21 @@ test("the timeout shrinks from ten times to once, one step a second, and is stre
 
 test("silence, counted from the last pong", () => {
   const heartbeat = raised();
-  expect(heartbeat.verdict(1601 + 15_000, 200)).toBeUndefined();
-  expect(heartbeat.verdict(1601 + 15_001, 200)).toBe("silent");
-  expect(new Heartbeat(tuning).verdict(1e9, 200)).toBeUndefined();
+  expect(heartbeat.downReason(1601 + 15_000, 200)).toBeUndefined();
+  expect(heartbeat.downReason(1601 + 15_001, 200)).toBe("silent");
+  expect(new Heartbeat(tuning).downReason(1e9, 200)).toBeUndefined();
 });
 
-test("a suspect who answers is innocent, one who does not goes down after the grace", () => {
+test("a suspected link that answers stays up, one that does not goes down after the grace", () => {
   const heartbeat = raised();
   expect(heartbeat.suspect(2000)).toBe(true);
   expect(heartbeat.suspect(2001)).toBe(false);
   heartbeat.pong(2000, 2001);
-  expect(heartbeat.verdict(2200, 200)).toBeUndefined();
+  expect(heartbeat.downReason(2200, 200)).toBeUndefined();
   expect(heartbeat.isSuspected).toBe(false);
   heartbeat.suspect(2300);
-  expect(heartbeat.verdict(2400, 200)).toBeUndefined();
-  expect(heartbeat.verdict(2500, 200)).toBe("refused");
+  expect(heartbeat.downReason(2400, 200)).toBeUndefined();
+  expect(heartbeat.downReason(2500, 200)).toBe("refused");
   expect(new Heartbeat(tuning).suspect(1)).toBe(false);
 });
 

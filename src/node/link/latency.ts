@@ -106,7 +106,7 @@ export class Heartbeat {
   }
 
   /**
-   * The kernel says that a port over there is closed, not always whose. The one who answers a ping from now on is innocent.
+   * The kernel says that a port over there is closed, not always whose. A peer that answers a ping from now on is not the one.
    * True if a ping must be sent for that.
    */
   suspect(now: number): boolean {
@@ -116,7 +116,7 @@ export class Heartbeat {
   }
 
   /** Why the link must go down now, if it must. `graceMs`: the least time a suspected peer has for its answer. */
-  verdict(now: number, graceMs: number): "silent" | "refused" | undefined {
+  downReason(now: number, graceMs: number): "silent" | "refused" | undefined {
     if (this.#pongAt === undefined) return undefined;
     if (this.#suspectedAt !== undefined) {
       const answered = this.#pongAt > this.#suspectedAt;

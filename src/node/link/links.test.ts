@@ -99,7 +99,7 @@ describe("heartbeats", () => {
     expect(bed.node(1).links.reachable()).toEqual([2]);
   });
 
-  test("a node that slept looks at its mail before it judges the others", () => {
+  test("a node that slept reads what has arrived before it takes links down", () => {
     const bed = pair();
     bed.run(12_000);
     const node = bed.node(1);

@@ -162,7 +162,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
     for (const peer of this.#peers.values()) {
       for (const link of peer.links) {
         link.heartbeat.adjust(now);
-        if (!isLate) this.#judge(peer, link, now, out);
+        if (!isLate) this.#checkHeartbeat(peer, link, now, out);
         if (link.heartbeat.pingDue(now)) this.#ping(peer, link, true, now, out);
         if (!link.heartbeat.isUp) continue;
         this.#searched(peer, link, link.path.tick(now, link.heartbeat.answerMs), out);
@@ -171,17 +171,17 @@ export class Links implements Core<LinksEvent, LinksAction> {
     out.push({ kind: "arm", timer: "tick", at: now + TICK_MS });
   }
 
-  #judge(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
-    // Among several suspects a lost ping must not convict an innocent one.
+  #checkHeartbeat(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
+    // Among several suspected links a lost ping must not take down one that works.
     const graceMs = this.#peers.size > 1 ? 2 * TICK_MS : TICK_MS;
-    const verdict = link.heartbeat.verdict(now, graceMs);
-    if (verdict === undefined) {
+    const down = link.heartbeat.downReason(now, graceMs);
+    if (down === undefined) {
       if (link.heartbeat.isSuspected) this.#ping(peer, link, true, now, out);
       return;
     }
     const where = `${link.remoteAddress} port ${link.settings.port}/udp`;
     const why =
-      verdict === "refused"
+      down === "refused"
         ? `nothing listens on ${where}; is the cluster service of that node running?`
         : `no answer from ${where} for ${Math.floor(link.heartbeat.timeoutMs)} ms; check that node, the network and its firewall`;
     this.#linkDown(peer, link, why, out);
@@ -191,7 +191,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   /**
    * Somebody on this link closed its port. A node that is down already explains it; otherwise whoever is alive answers the
-   * pings sent now before the judgement of a later tick.
+   * pings sent now before a later tick takes its link down.
    */
   #suspect(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
     for (const other of this.#peers.values()) {
@@ -379,8 +379,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
     // Like knet 1.27: the sender finds us reachable already, so waiting for more pongs only loses its first messages.
     if (link.heartbeat.dataSeen()) this.#linkUp(peer, link, out);
     if (!peer.isReachable) return this.#drop("notReachable");
-    const judgement = peer.window.judge(packet.seq);
-    if (judgement !== "new") return this.#drop(judgement);
+    const state = peer.window.check(packet.seq);
+    if (state !== "new") return this.#drop(state);
     if (packet.fragments === 1) return this.#deliver(peer, packet, packet.data, now, out);
     const outcome = peer.window.fragment(packet);
     switch (outcome.kind) {

@@ -8,7 +8,7 @@ import { AHEAD_MAX, ASSEMBLIES_MAX, BEHIND_MAX, Window } from "./window.ts";
 const silenceMs = 2000;
 
 function take(window: Window, seq: number): boolean {
-  const isNew = window.judge(seq) === "new";
+  const isNew = window.check(seq) === "new";
   if (isNew) window.delivered(seq);
   return isNew;
 }
@@ -55,10 +55,10 @@ describe("window", () => {
     const window = new Window();
     ping(window, 10_000, 0);
     expect(take(window, 10_001)).toBe(true);
-    expect(window.judge(10_000 - BEHIND_MAX)).toBe("stale");
-    expect(window.judge(10_000 + AHEAD_MAX + 1)).toBe("stale");
-    expect(window.judge(10_000 - BEHIND_MAX + 1)).toBe("new");
-    expect(window.judge(10_001)).toBe("duplicate");
+    expect(window.check(10_000 - BEHIND_MAX)).toBe("stale");
+    expect(window.check(10_000 + AHEAD_MAX + 1)).toBe("stale");
+    expect(window.check(10_000 - BEHIND_MAX + 1)).toBe("new");
+    expect(window.check(10_001)).toBe("duplicate");
   });
 
   test("a restart's ping with 0 wipes once; a repeated 0 does not", () => {
@@ -89,9 +89,9 @@ describe("window", () => {
     // Of this life of the machine, of one that ran shorter, of one that ran longer.
     for (const ahead of [4000, -20_000, 1e9]) ping(window, 0, 10_400, ahead);
     window.pinged({ seq: 0, clock: 15_000, now: 10_400, silenceMs });
-    expect(window.judge(301)).toBe("duplicate");
+    expect(window.check(301)).toBe("duplicate");
     ping(window, 300, 10_800);
-    expect(window.judge(301)).toBe("duplicate");
+    expect(window.check(301)).toBe("duplicate");
   });
 
   test("numbers of another life that pushed the window ahead are forgotten at the second ping", () => {
@@ -122,11 +122,11 @@ describe("window", () => {
     const window = new Window();
     ping(window, 3000, 0, 1e8);
     ping(window, 7, silenceMs - 1, 20);
-    expect(window.judge(8)).toBe("new");
-    expect(window.judge(65_000)).toBe("new");
+    expect(window.check(8)).toBe("new");
+    expect(window.check(65_000)).toBe("new");
     ping(window, 7, silenceMs, 20);
-    expect(window.judge(8)).toBe("new");
-    expect(window.judge(60_000)).toBe("stale");
+    expect(window.check(8)).toBe("new");
+    expect(window.check(60_000)).toBe("stale");
   });
 
   test("a host whose clock cannot be read is followed by its data; 0 still means a restart", () => {
@@ -286,7 +286,7 @@ describe("fragments", () => {
       fc.property(fc.array(hostile, { maxLength: 120 }), (list) => {
         const window = new Window();
         for (const { seq, fragments, at, size } of list) {
-          if (window.judge(seq) !== "new") continue;
+          if (window.check(seq) !== "new") continue;
           const outcome = window.fragment(
             piece(seq, fragments, (at % fragments) + 1, new Uint8Array(size)),
           );

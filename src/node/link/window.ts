@@ -30,7 +30,7 @@ export interface HeardPing {
 }
 
 /** What a data number means: not delivered yet, delivered, or none that the host can have used just now. */
-export type Judgement = "new" | "duplicate" | "stale";
+export type Freshness = "new" | "duplicate" | "stale";
 
 /** What became of a fragment: it completed a message, is kept, or was dropped. */
 export type FragmentOutcome =
@@ -73,8 +73,8 @@ export class Window {
     this.#clock = undefined;
   }
 
-  /** Judges data number `seq`; until the host's clock is known the window follows its data, as knet's does. */
-  judge(seq: number): Judgement {
+  /** Checks data number `seq`; until the host's clock is known the window follows its data, as knet's does. */
+  check(seq: number): Freshness {
     this.#base ??= this.#highest = seq;
     const ahead = distance(this.#base, seq);
     if (!isNear(ahead)) {

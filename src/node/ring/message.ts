@@ -1,6 +1,6 @@
 // The six totem messages as corosync 3.1 puts them on the wire (totem.md §1), in wire order, little-endian only: the byte
 // order of a foreign machine is refused. It must never let through what a receiver would have to trip over later: list
-// lengths, the member index of a commit token and ring sequence numbers are judged here.
+// lengths, the member index of a commit token and ring sequence numbers are checked here.
 import type { RingId } from "../../world.ts";
 import { decoded, malformed, Reader, Writer, type Decoded } from "../../bytes.ts";
 

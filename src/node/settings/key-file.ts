@@ -40,7 +40,7 @@ export function cryptoOnDisk(confPath: string, authkey: string): CryptoSettings 
     const conf = parseConf(readFileSync(confPath, "latin1"));
     return conf.ok ? cryptoOf(conf.value, readKey(conf.value, confPath, authkey)) : undefined;
   } catch {
-    // Whoever reads the file to judge it says what is wrong.
+    // The reload that reads the file reports what is wrong.
     return undefined;
   }
 }

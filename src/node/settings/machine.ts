@@ -1,4 +1,4 @@
-// What a configuration's verdict depends on beside the file: names and addresses of this machine, its users and directories.
+// What decides beside the file whether a configuration is good: names and addresses of this machine, its users and directories.
 // Host code; tests have machines of their own.
 import { lookupService } from "node:dns/promises";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -86,7 +86,7 @@ function isKnown(kind: "user" | "group", name: string): boolean {
   return found.exitCode === 0;
 }
 
-/** Nothing is made, and nobody's rights are judged: corosync runs as root. Relative paths are a service's, which begins in "/". */
+/** Nothing is made, and permissions are not checked: corosync runs as root. Relative paths are a service's, which begins in "/". */
 function logfileFault(path: string): string | undefined {
   const file = resolve("/", path);
   if (path === "") return "No such file or directory";

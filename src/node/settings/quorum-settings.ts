@@ -18,7 +18,7 @@ export function readQuorum(
   const flag = (name: string): boolean => (integerAt(conf, ["quorum", name]) ?? 0) !== 0;
   const providerText = textAt(conf, ["quorum", "provider"]);
   const provider = providerText ?? "";
-  // A running daemon has its provider: another word is not looked at, and judged a change that needs a restart.
+  // A running daemon has its provider: another word is ignored, and counts as a change that needs a restart.
   const isWord = providerText === undefined || provider === "corosync_votequorum";
   if (!isWord && local !== undefined)
     throw new ConfError("Invalid quorum provider. Should be corosync_votequorum");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { parseConf } from "../../conf.ts";
 import { readSettings } from "./read-settings.ts";
-import { judgeReload, sameCrypto } from "./reload-rules.ts";
+import { checkReload, sameCrypto } from "./reload-rules.ts";
 import type { NodeSettings } from "./settings.ts";
 
 interface File {
@@ -53,11 +53,11 @@ function settings(file: File = {}, nodeid = 1, running?: NodeSettings): NodeSett
   return read.value;
 }
 
-function judge(before: File, after: File) {
+function accepted(before: File, after: File) {
   const running = settings(before);
-  const verdict = judgeReload(running, settings(after, 1, running));
-  if (!verdict.ok) throw new Error(verdict.reason);
-  return verdict;
+  const check = checkReload(running, settings(after, 1, running));
+  if (!check.ok) throw new Error(check.reason);
+  return check;
 }
 
 describe("what changes live", () => {
@@ -134,8 +134,8 @@ describe("what changes live", () => {
   ];
   for (const [what, before, after, changes] of live) {
     test(what, () => {
-      const verdict = judge(before, after);
-      expect(verdict).toEqual({
+      const check = accepted(before, after);
+      expect(check).toEqual({
         ok: true,
         settings: settings(after),
         changes,
@@ -152,8 +152,8 @@ test("what the next start brings keeps its value and is named", () => {
     provider: false,
   };
   const next = { ...settings(after), clusterName: "other" };
-  const verdict = judgeReload(settings(), next);
-  expect(verdict).toEqual({
+  const check = checkReload(settings(), next);
+  expect(check).toEqual({
     ok: true,
     settings: settings(),
     changes: [],
@@ -175,14 +175,14 @@ test("a new link has the port that the file gives it", () => {
     [2, "10.0.0.2 10.1.0.2"],
   ] as const;
   const totem = ["interface {", "linknumber: 1", "mcastport: 5500", "}"];
-  const { settings: inForce, needsRestart } = judge({}, { nodes, totem });
+  const { settings: inForce, needsRestart } = accepted({}, { nodes, totem });
   expect(inForce.links.map(({ port }) => port)).toEqual([5405, 5500]);
   expect(needsRestart).toEqual([]);
 });
 
 test("refused as a whole: another address of a link, ours or another's, and another nodeid of ours", () => {
   const moved = (nodes: File["nodes"]) =>
-    judgeReload(settings(), settings({ ...(nodes && { nodes }) }));
+    checkReload(settings(), settings({ ...(nodes && { nodes }) }));
   expect(
     moved([
       [1, "10.0.0.1"],
@@ -195,15 +195,15 @@ test("refused as a whole: another address of a link, ours or another's, and anot
       [2, "10.0.0.2"],
     ]),
   ).toMatchObject({ ok: false, reason: expect.stringContaining("10.0.0.11, was 10.0.0.1") });
-  expect(judgeReload(settings(), settings({}, 2))).toMatchObject({
+  expect(checkReload(settings(), settings({}, 2))).toMatchObject({
     ok: false,
     reason: expect.stringContaining("it runs as node 1"),
   });
 });
 
 test("faults between quorum's keys stop a start, not a running node", () => {
-  const verdict = judge({}, { quorum: ["two_node: 1", ...device()] });
-  expect(verdict.changes).toEqual(["two_node false -> true", "quorum device added"]);
+  const check = accepted({}, { quorum: ["two_node: 1", ...device()] });
+  expect(check.changes).toEqual(["two_node false -> true", "quorum device added"]);
 });
 
 test("keys are compared byte by byte", () => {

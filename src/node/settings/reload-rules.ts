@@ -8,7 +8,7 @@ import type {
   QuorumSettings,
 } from "./settings.ts";
 
-export type ReloadVerdict =
+export type ReloadCheck =
   | {
       readonly ok: true;
       /** To be put in force: of `next`, with the values of `running` where they cannot change. */
@@ -35,7 +35,7 @@ const startOnly = [
 ] as const satisfies readonly (readonly [keyof QuorumSettings, string])[];
 
 /** `running`: in force; `next`: as the file says now, read for this node. */
-export function judgeReload(running: NodeSettings, next: NodeSettings): ReloadVerdict {
+export function checkReload(running: NodeSettings, next: NodeSettings): ReloadCheck {
   if (next.nodeid !== running.nodeid) {
     const reason = `corosync.conf calls this node ${next.nodeid}, it runs as node ${running.nodeid}: the nodeid of a running node cannot change. Correct the file, or restart this node`;
     return { ok: false, reason };

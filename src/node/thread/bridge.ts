@@ -34,7 +34,7 @@ export type RingQuestion =
   | { readonly kind: "stopDevice" }
   /** All nodes are to read corosync.conf again; answered by `reloadRequested` with this question's id, or refused. */
   | { readonly kind: "reload" }
-  /** Settings that were judged (reload-rules.ts): they are in force when this is answered by `done`. */
+  /** Settings that were checked (reload-rules.ts): they are in force when this is answered by `done`. */
   | { readonly kind: "reconfigure"; readonly settings: NodeSettings };
 
 export type FromRing =

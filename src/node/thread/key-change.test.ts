@@ -1,4 +1,4 @@
-// When which key opens and which one seals (knet.md §3.5), also when the main thread is late with its judgement.
+// When which key opens and which one seals (knet.md §3.5), also when the main thread checks the file late.
 import { expect, test } from "bun:test";
 import { KeyChange } from "./key-change.ts";
 import { Seal } from "./seal.ts";
@@ -20,7 +20,7 @@ function sealsWith(change: KeyChange, settings: CryptoSettings): boolean {
   return new Seal(settings).open(change.seal.seal(packet)) !== undefined;
 }
 
-test("a key that will be judged opens at once, and seals when a peer uses it", () => {
+test("a key that will be checked opens at once, and seals when a peer uses it", () => {
   const change = new KeyChange(old);
   change.expect(fresh);
   expect(opens(change, fresh) && change.seal.openedByOther).toBe(true);
@@ -37,7 +37,7 @@ test("a key that will be judged opens at once, and seals when a peer uses it", (
   expect(change.obstacle(later)).toBeUndefined();
 });
 
-test("without such a warning the judgement loads it", () => {
+test("without such a warning the checked settings load it", () => {
   const change = new KeyChange(old);
   expect(change.apply(old)).toBe(false);
   expect(change.isLoaded).toBe(false);
@@ -46,7 +46,7 @@ test("without such a warning the judgement loads it", () => {
   expect(change.switchOver() && change.retire()).toBe(true);
 });
 
-test("the file has another key when it is judged: that one counts", () => {
+test("the file has another key when it is checked: that one counts", () => {
   for (const isUsed of [false, true]) {
     const change = new KeyChange(old);
     change.expect(fresh);
@@ -67,7 +67,7 @@ test("a refused file keeps no later change out", () => {
   expect(change.obstacle(fresh)).toBeUndefined();
 });
 
-test("clear traffic is not let in before the judgement, and a change under way is not replaced", () => {
+test("clear traffic is not let in before the check, and a change under way is not replaced", () => {
   const change = new KeyChange(old);
   change.expect(clear);
   expect(change.seal.open(packet)).toBeUndefined();

@@ -1,6 +1,6 @@
 // A change of the cluster's key or crypto while the ring runs (knet.md §3.5): which key opens when, and which one seals. The others
 // send with the new one as soon as the reload message has come to them, the original without waiting for anybody. So it is taken
-// from disk and opens at once, in the ring thread; what the file is worth is judged by the main thread in its own time.
+// from disk and opens at once, in the ring thread; the main thread checks the file in its own time.
 import { Seal } from "./seal.ts";
 import { sameCrypto } from "../settings/reload-rules.ts";
 import type { CryptoSettings } from "../settings/settings.ts";
@@ -29,16 +29,16 @@ export class KeyChange {
     return this.#newest.hash === "none";
   }
 
-  /** `crypto` will be judged, and a peer may use it before: it opens from now on. Clear traffic waits for the judgement. */
+  /** `crypto` will be checked, and a peer may use it before: it opens from now on. Clear traffic waits for the check. */
   expect(crypto: CryptoSettings): void {
-    const isUnderWay = this.#phase === "sending" || (this.#phase === "loaded" && this.#isJudged);
+    const isUnderWay = this.#phase === "sending" || (this.#phase === "loaded" && this.#isChecked);
     if (isUnderWay || crypto.hash === "none" || sameCrypto(crypto, this.#crypto)) return;
     this.#load(crypto);
   }
 
   /** Why this cannot be put in force now, as a sentence. */
   obstacle(crypto: CryptoSettings): string | undefined {
-    if (this.#phase === "none" || !this.#isJudged || sameCrypto(this.#crypto, crypto)) return;
+    if (this.#phase === "none" || !this.#isChecked || sameCrypto(this.#crypto, crypto)) return;
     return "an earlier change of the key or crypto is not finished on all nodes: try again in a moment";
   }
 
@@ -46,7 +46,7 @@ export class KeyChange {
   apply(crypto: CryptoSettings): boolean {
     const isChanged = !sameCrypto(this.#crypto, crypto);
     this.#crypto = crypto;
-    if (isChanged && (this.#phase === "none" || !this.#isJudged)) this.#load(crypto);
+    if (isChanged && (this.#phase === "none" || !this.#isChecked)) this.#load(crypto);
     return isChanged;
   }
 
@@ -66,7 +66,7 @@ export class KeyChange {
     return true;
   }
 
-  get #isJudged(): boolean {
+  get #isChecked(): boolean {
     return sameCrypto(this.#newest, this.#crypto);
   }
 

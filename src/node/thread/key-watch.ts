@@ -8,7 +8,7 @@ const packetsMin = 5;
 const failingMsMin = 5_000;
 /** After this silence it is over: a peer that is there pings more often. */
 const silenceMs = 60_000;
-/** One line a node in this time, as long as it goes on; and when the verdict has changed, looked at this often. */
+/** One line a node in this time, as long as it goes on; and when the reason has changed, which is looked at this often. */
 const complainEveryMs = 600_000;
 const lookEveryMs = 10_000;
 
@@ -96,10 +96,10 @@ export class KeyWatch {
     if (!isNews && now - failing.saidAt < complainEveryMs) return undefined;
     failing.saidAt = now;
     failing.wasReachable = isReachable;
-    const verdict = isReachable
+    const cause = isReachable
       ? "packets with its address cannot be opened, while others of it are good: somebody else sends with that address, or packets are damaged on the way. They are dropped"
       : `none of its packets can be opened: ${facts.why()}. Make totem.crypto_cipher, totem.crypto_hash (secauth) and the authkey the same on both nodes: copy corosync.conf and authkey from a node that is in the cluster, and restart the node that got them`;
-    failing.reason = `${peer.name} (${address}): ${verdict}`;
+    failing.reason = `${peer.name} (${address}): ${cause}`;
     return failing.reason;
   }
 

@@ -1,8 +1,8 @@
-// Reloads of a running node (services.md §5.4): reads corosync.conf again, has it judged, and puts it in force, one reload after
+// Reloads of a running node (services.md §5.4): reads corosync.conf again, has it checked, and puts it in force, one reload after
 // the other. Host code of the main thread. A file that cannot be used changes nothing; why is logged and kept for the operator.
 import { reasonOf } from "../../result.ts";
 import type { Level, LogAction } from "../../world.ts";
-import { judgeReload } from "../settings/reload-rules.ts";
+import { checkReload } from "../settings/reload-rules.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 
@@ -74,9 +74,9 @@ export class Reloader {
     const { load, running, apply } = this.#options;
     const loaded = await load();
     if (!loaded.ok) return this.#refuse(loaded.reason, true);
-    const verdict = judgeReload(running(), loaded.value);
-    if (!verdict.ok) return this.#refuse(verdict.reason, true);
-    const { settings, changes, needsRestart } = verdict;
+    const check = checkReload(running(), loaded.value);
+    if (!check.ok) return this.#refuse(check.reason, true);
+    const { settings, changes, needsRestart } = check;
     const before = running().configVersion;
     const reason = await apply(settings);
     if (reason !== "") return this.refused(reason);

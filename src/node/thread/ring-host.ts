@@ -197,7 +197,7 @@ export class RingHost {
     return this.#keyChange.obstacle(settings.crypto);
   }
 
-  /** New settings that were judged; the sockets are there already. In force when this returns. */
+  /** New settings that were checked; the sockets are there already. In force when this returns. */
   reconfigure(settings: NodeSettings): void {
     if (this.#ended) return;
     const changesKey = this.#keyChange.apply(settings.crypto);

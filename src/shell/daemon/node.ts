@@ -14,7 +14,7 @@ import type { NodeSettings } from "../../node/settings/settings.ts";
 import { ServiceManager } from "./service-notify.ts";
 import type { LogAction } from "../../world.ts";
 import { buildApi } from "../api/api.ts";
-import { confProblem } from "./judge-conf.ts";
+import { confProblem } from "./check-conf.ts";
 import { isAnswered, listen } from "../api/api-socket.ts";
 import { DeviceFiles } from "./device-files.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";

@@ -1,4 +1,4 @@
-// A key is changed while the main thread of one node is busy: it reads and judges the new file only when all others have done with
+// A key is changed while the main thread of one node is busy: it reads and checks the new file only when all others have done with
 // the old key. Its ring thread must open the new one from the reload message on (knet.md §3.5).
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -28,8 +28,8 @@ function write(version: number, key: number): void {
   }
 }
 
-/** A node in this process; `mayJudge` holds its main thread up before it reads a new file. */
-async function start(nodeid: number, mayJudge: Promise<void>) {
+/** A node in this process; `mayRead` holds its main thread up before it reads a new file. */
+async function start(nodeid: number, mayRead: Promise<void>) {
   const { conf, authkey, stateDir, deviceDir } = nodePaths(files.root(nodeid));
   const configPaths = { conf, authkey };
   const lines: string[] = [];
@@ -38,7 +38,7 @@ async function start(nodeid: number, mayJudge: Promise<void>) {
   const cluster = new RingThreadClient({
     ...{ settings: settings.value, stateDir, deviceDir, configPaths, pid: 1000 + nodeid },
     load: async () => {
-      await mayJudge;
+      await mayRead;
       return loadSettings(configPaths, `n${nodeid}`);
     },
     log: ({ text }) => lines.push(text),
@@ -49,7 +49,7 @@ async function start(nodeid: number, mayJudge: Promise<void>) {
   return { cluster, lines };
 }
 
-test("a key whose file is judged late costs the ring nothing", async () => {
+test("a key whose file is checked late costs the ring nothing", async () => {
   for (const nodeid of both) {
     for (const part of ["etc/corosync", "var/lib/corosync"]) {
       mkdirSync(`${files.root(nodeid)}/${part}`, { recursive: true });
