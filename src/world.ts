@@ -23,8 +23,9 @@ export type TimerAction<Timer extends string> =
  * The form of every protocol core: one event in, ordered actions out (spec: engineering §3).
  * - `now`: milliseconds, monotonic, from an arbitrary start.
  * - The order of actions is a contract: a `persist…` must be durable before any later action is carried out.
- * - Bytes in an event belong to the host and may change after `step` returns: a core copies what it keeps.
- * - Bytes in an action are never changed afterwards by the core.
+ * - Bytes of an event or an action never change, neither by their maker nor by who takes them: so nobody copies in order to keep
+ *   them. The host copies once, out of a buffer that it uses again. Who keeps a small part of them for long copies that part
+ *   (`ownBytes`): a view keeps the whole buffer alive.
  */
 export interface Core<Event, Action> {
   step(event: Event, now: number, out: Action[]): void;

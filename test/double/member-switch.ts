@@ -116,7 +116,7 @@ export class MemberNet {
     for (const to of targets) {
       const target = this.nodes.get(to);
       if (target === undefined || this.#side.get(from) !== this.#side.get(to)) continue;
-      this.#queue.push({ at: this.now + hopMs, to, life: target.life, bytes: bytes.slice() });
+      this.#queue.push({ at: this.now + hopMs, to, life: target.life, bytes });
     }
   }
 

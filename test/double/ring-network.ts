@@ -362,13 +362,12 @@ export class TestNetwork {
     const delayMs = isLocal ? 0.01 : 0.05 + this.random.next() * 0.25;
     const at = Math.max(this.now + delayMs, this.#lastArrival.get(path) ?? 0);
     this.#lastArrival.set(path, at);
-    const bytes = frame.bytes.slice();
+    // One buffer for the sender and all receivers: whoever changed it would change it for all.
+    const { bytes } = frame;
     this.at(at, () => {
       const node = this.nodes.get(frame.to);
       if (node === undefined || !node.isAlive) return;
       node.step({ kind: "received", bytes });
-      // What a host does with its receive buffer once the step is over.
-      bytes.fill(0xee);
     });
   }
 

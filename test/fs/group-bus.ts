@@ -117,8 +117,6 @@ export class GroupBus<Action, R extends Replica<Action>> {
     if (event === undefined) return;
     this.beforeEvent(node, event);
     this.step(node, { kind: "groupEvent", event, timeS: this.timeS });
-    // The bytes were the host's: whoever kept them has rubbish now.
-    if (event.kind === "delivered") event.message.fill(0xee);
   }
 
   /** Time passes; due timers fire in order, and everything is delivered after each. */
@@ -213,9 +211,7 @@ export class GroupBus<Action, R extends Replica<Action>> {
     if (side === undefined) return;
     this.sent.push({ from: node.self, message });
     for (const member of side) {
-      // Each gets bytes of its own, which are worth nothing after the step.
-      const bytes = message.slice();
-      member.inbox.push({ kind: "delivered", group: this.group, ...node.self, message: bytes });
+      member.inbox.push({ kind: "delivered", group: this.group, ...node.self, message });
     }
   }
 

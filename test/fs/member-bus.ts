@@ -86,7 +86,7 @@ export class MemberBus {
         break;
       case "send":
         for (const member of members) {
-          const message = request.message.slice();
+          const { message } = request;
           member.inbox.push({ kind: "delivered", group: request.group, ...port.self, message });
         }
         break;

@@ -196,8 +196,7 @@ export class Dfsm<Action> {
     if (protocol < this.#replica.protocol) {
       return this.#log("debug", `ignored message of old protocol version ${protocol}`, turn);
     }
-    // What a message carries may be kept for long, the event's bytes only for this step.
-    const message = decodeMessage(event.message.slice());
+    const message = decodeMessage(event.message);
     if (!message.ok) {
       return this.#leave(`node ${sender.nodeid} sent a bad message: ${message.reason}`, turn);
     }

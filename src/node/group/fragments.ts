@@ -1,6 +1,6 @@
 // Messages larger than one totempg message may be (services.md §3.6): put together on reception, cut for sending. Memory is
 // bounded by what really arrived, never by what a sender announces.
-import { joinBytes } from "../../bytes.ts";
+import { joinBytes, ownBytes } from "../../bytes.ts";
 import { fragmentBytesMax, type FragmentType, type GroupMessage } from "./message.ts";
 
 type Partial = Extract<GroupMessage, { readonly kind: "partial" }>;
@@ -21,7 +21,7 @@ interface Assembly {
 export class Assemblies {
   readonly #started = new Map<string, Assembly>();
 
-  /** Takes a fragment of `nodeid`; the whole message with the last one. The payload is copied. */
+  /** Takes a fragment of `nodeid`; the whole message with the last one. */
   add(nodeid: number, fragment: Partial): Uint8Array | undefined {
     const key = keyOf(nodeid, fragment.pid, fragment.group);
     if (fragment.type === "first") {
@@ -41,7 +41,8 @@ export class Assemblies {
       this.#started.delete(key);
       return undefined;
     }
-    assembly.pieces.push(fragment.payload.slice());
+    // Thousands of tiny pieces must not keep as many packets.
+    assembly.pieces.push(ownBytes(fragment.payload));
     if (fragment.type !== "last") return undefined;
     this.#started.delete(key);
     return assembly.size === assembly.total ? joinBytes(assembly.pieces) : undefined;

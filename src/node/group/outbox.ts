@@ -41,7 +41,7 @@ export class Outbox {
     this.#waiting.push({ kind: "whole", message });
   }
 
-  /** A message of a process to its group; copied. */
+  /** A message of a process to its group. */
   queuePayload(group: string, pid: number, payload: Uint8Array): void {
     if (payload.length <= fragmentBytesMax) {
       const nodeid = this.#nodeid;
@@ -52,7 +52,7 @@ export class Outbox {
       kind: "large",
       group,
       pid,
-      payload: payload.slice(),
+      payload,
       offset: 0,
       isInFlight: false,
       mustRestart: false,

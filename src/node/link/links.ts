@@ -405,8 +405,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
     now: number,
     out: LinksAction[],
   ): void {
-    // The bytes of an unfragmented packet are the host's: the ring gets a copy.
-    const message = packet.method === 0 ? data.slice() : this.#inflate(packet.method, data);
+    const message = packet.method === 0 ? data : this.#inflate(packet.method, data);
     if (typeof message === "string" || message.length > MESSAGE_BYTES_MAX) {
       const why = typeof message === "string" ? message : "larger than a message can be";
       const text = `rx: host: ${peer.nodeid} sent data that cannot be opened here: ${why}`;
@@ -432,9 +431,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   #send(nodeid: number, message: Uint8Array, now: number, out: LinksAction[]): void {
     if (message.length === 0 || message.length > MESSAGE_BYTES_MAX) return this.#drop("unsendable");
-    if (nodeid === 0 || nodeid === this.#nodeid) {
-      out.push({ kind: "received", message: message.slice() });
-    }
+    if (nodeid === 0 || nodeid === this.#nodeid) out.push({ kind: "received", message });
     const targets = nodeid === 0 ? [...this.#peers.values()] : [this.#peers.get(nodeid)];
     const routes: Route[] = [];
     for (const peer of targets) {

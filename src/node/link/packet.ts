@@ -182,15 +182,16 @@ function header(packet: Packet, capacity: number): Writer {
 
 /** The answer to a ping: its first 26 bytes with type and node changed and everything else echoed (§1.3). */
 export function pongOf(ping: Uint8Array, nodeid: number): Uint8Array {
-  return answer(ping.slice(0, PING_BYTES), TYPE.pong, nodeid);
+  return answer(ping.subarray(0, PING_BYTES), TYPE.pong, nodeid);
 }
 
 /** The answer to a path MTU probe: its first 9 bytes with type and node changed (§1.4). */
 export function probeReplyOf(probe: Uint8Array, nodeid: number): Uint8Array {
-  return answer(probe.slice(0, PROBE_BYTES_MIN), TYPE.pmtudReply, nodeid);
+  return answer(probe.subarray(0, PROBE_BYTES_MIN), TYPE.pmtudReply, nodeid);
 }
 
-function answer(bytes: Uint8Array, type: number, nodeid: number): Uint8Array {
+function answer(head: Uint8Array, type: number, nodeid: number): Uint8Array {
+  const bytes = new Uint8Array(head);
   bytes[TYPE_OFFSET] = type;
   bytes[NODE_OFFSET] = nodeid >> 8;
   bytes[NODE_OFFSET + 1] = nodeid & 255;

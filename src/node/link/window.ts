@@ -127,7 +127,7 @@ export class Window {
     return true;
   }
 
-  /** Adds one fragment of a message that is new. The data is copied. */
+  /** Adds one fragment of a message that is new. */
   fragment(packet: DataPacket): FragmentOutcome {
     const assembly = this.#assembly(packet);
     if (assembly === undefined) return { kind: "expired" };
@@ -277,7 +277,7 @@ function place(assembly: Assembly, packet: DataPacket): boolean {
   if (packet.fragment === packet.fragments) {
     if (assembly.size === 0) {
       if (data.length > MESSAGE_BYTES_MAX) return false;
-      assembly.parked = data.slice();
+      assembly.parked = data;
       return true;
     }
     return placeLast(assembly, data);

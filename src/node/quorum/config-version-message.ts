@@ -8,6 +8,7 @@ import {
   Reader,
   Writer,
   type Decoded,
+  ownBytes,
 } from "../../bytes.ts";
 import { openMessage, readHeader, serviceIds } from "../member/service.ts";
 
@@ -94,7 +95,7 @@ export function decodeMapMessage(bytes: Uint8Array): Decoded<MapMessage> {
     if (reader.failed || keyBytes > nameBytesMax || size > valueBytesMax) {
       return malformed("cmap: item");
     }
-    const value = reader.take(size).slice();
+    const value = ownBytes(reader.take(size));
     reader.skip(padded(size) - size);
     if (reader.failed) return malformed("cmap: value");
     items.push({ key: byteString(name.subarray(0, keyBytes)), type, value });

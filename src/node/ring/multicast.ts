@@ -1,5 +1,5 @@
 // An mcast or a merge detection arrives (totem.md §3.3): ours is stored and delivered, a foreign one shows that there is another
-// ring. The one place that copies received bytes: into the sort queue, once, and only when the message is new.
+// ring. The sort queue keeps the message as it came, a view of its packet: it fills nearly all of it.
 import { sameRing } from "../../world.ts";
 import { deliverAgreed } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
@@ -52,7 +52,7 @@ export function mcastArrived(
 /** False when we have it, had it, or could not keep it. */
 function store(state: RingState, queue: SortQueue, mcast: Mcast, bytes: Uint8Array): boolean {
   if (!queue.isInWindow(mcast.seq) || queue.get(mcast.seq) !== undefined) return false;
-  queue.put(mcast.seq, { bytes: bytes.slice(), from: mcast.from, source: mcast.nodeid });
+  queue.put(mcast.seq, { bytes, from: mcast.from, source: mcast.nodeid });
   state.counters.messagesReceived += 1;
   return true;
 }

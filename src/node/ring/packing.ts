@@ -133,7 +133,7 @@ export class Packer {
     return Math.ceil(bytes / (this.#packetBytesMax - packetHeaderBytes));
   }
 
-  /** Queues a message, whose bytes become ours. False: larger than any receiver can take, nothing was queued. */
+  /** Queues a message. False: larger than any receiver can take, nothing was queued. */
   push(message: Uint8Array): boolean {
     if (message.length > logicalMessageBytesMax) return false;
     this.#messages.push(message);

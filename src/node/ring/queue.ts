@@ -7,7 +7,7 @@ import { serialAtMost, serialBefore, serialDistance, serialPlus } from "./serial
 export const windowMax = 16_384;
 const slotMask = windowMax - 1;
 
-/** A stored mcast. `bytes` is our own copy and is never changed: it is what a retransmission sends. */
+/** A stored mcast. `bytes` is what a retransmission sends. */
 export interface StoredMcast {
   readonly bytes: Uint8Array;
   /** The originator. */

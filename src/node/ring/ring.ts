@@ -204,7 +204,7 @@ export class Ring implements Core<RingEvent, RingAction> {
   #submitted(queue: SendQueue, message: Uint8Array, out: RingAction[]): void {
     const state = this.#state;
     const packer = queue === "sync" ? state.sync : state.application;
-    if (!packer.push(message.slice())) {
+    if (!packer.push(message)) {
       log(
         out,
         "error",

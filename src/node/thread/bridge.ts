@@ -1,5 +1,8 @@
-// Typed messages between the main thread and the ring thread (a Worker). Batched: one post per turn of either side;
-// buffers are transferred, never shared. If either side dies the process ends.
+// Typed messages between the main thread and the ring thread (a Worker). Batched: a turn of the main thread posts its requests
+// together, a turn of the ring thread its log lines, its events and its credit, in that order; only what must keep its place among
+// the events (quorum, reload) or answers a question is a post of its own. Bytes are copied by structured clone, nothing is
+// transferred or shared; a clone copies whole buffers, so what crosses fills its buffer (`ownBytes`). If either side dies the
+// process ends.
 import type { GroupRequest, LogAction, PortEvent } from "../../world.ts";
 import type { DeviceSnapshot } from "../device/events.ts";
 import type { MemberEnd, MemberSnapshot, QuorumView } from "../member/events.ts";

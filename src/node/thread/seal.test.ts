@@ -26,6 +26,12 @@ describe.each(all)("$cipher + $hash", (settings) => {
     }
   });
 
+  test("what it opens is no Buffer: a slice of it is a copy", () => {
+    const opened = seal.open(seal.seal(new Uint8Array(40).fill(9)));
+    expect(opened?.slice(0, 4).fill(1).length).toBe(4);
+    expect(opened).toEqual(new Uint8Array(40).fill(9));
+  });
+
   test("any flipped bit is refused", () => {
     const sealed = seal.seal(new Uint8Array(40).fill(9));
     for (let bit = 0; bit < sealed.length * 8; bit += 5) {

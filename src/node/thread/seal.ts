@@ -196,7 +196,8 @@ class Slot {
     for (let at = size - padding; at < size; at += 1) {
       if (padded[at] !== padding) return undefined;
     }
-    return padded.subarray(0, size - padding);
+    // No Buffer leaves here: its `slice` is a view that shares the bytes.
+    return new Uint8Array(padded.buffer, padded.byteOffset, size - padding);
   }
 }
 
