@@ -19,7 +19,7 @@ import { done, failure, Objects } from "./objects.ts";
 import { getattr, lookup, open, opendir, read, readdir, readlink } from "./reads.ts";
 import { encodeAttributesInvalid, encodeInit, encodeStatfs, typeBits } from "./reply.ts";
 
-/** Requests that wait for the cluster at one time, and what they hold; beyond that the kernel's queue waits. */
+/** Bound the requests that wait for the cluster, and what they hold; beyond them the kernel's queue waits, and so its programs. */
 const CHANGES_MAX = 4096;
 const CHANGES_BYTES_MAX = 64 * 1024 * 1024;
 const FORMAT_BITS = 0o170000;

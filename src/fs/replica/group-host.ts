@@ -7,7 +7,7 @@ import type { DfsmAction, DfsmEvent, DfsmTimer } from "./dfsm-events.ts";
 
 /** A request that the group has not taken for so long is given up: pmxcfs tries 100 times, 0.1 s apart. */
 export const patienceMs = 10_000;
-/** Requests that wait behind a refused one; a caller beyond gets EBUSY. */
+/** Bounds the requests of callers that the group does not take yet, which wait for `whenRoom`; a caller beyond gets EBUSY. */
 export const requestsWaitingMax = 10_000;
 
 /** The part of a `Dfsm` that is run from here. */

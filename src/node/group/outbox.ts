@@ -1,6 +1,7 @@
 // What local processes have sent and the ring has not taken yet, in order. A message too large for one totempg message goes
 // out fragment by fragment, each after the one before came back, and starts again when its group changes meanwhile: so a
-// process that joined in between receives all of it (libcpg lets the sender fail instead, services.md §3.6).
+// process that joined in between receives all of it (libcpg lets the sender fail instead, services.md §3.6). Without a limit of its
+// own: the member takes a request only while nothing waits here.
 import { withPrefix } from "../member/service.ts";
 import { fragmentAt } from "./fragments.ts";
 import { encodeGroupMessage, fragmentBytesMax } from "./message.ts";

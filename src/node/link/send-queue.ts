@@ -29,7 +29,7 @@ export interface SendQueueOptions {
 }
 
 export const BATCH_MAX = 64;
-/** Beyond this the oldest are dropped: the ring asks again for what it still needs. */
+/** Bounds the datagrams that the kernel does not take. Nobody waits, the oldest are dropped: the ring asks again for what it needs. */
 export const WAITING_MAX = 8192;
 /**
  * The kernel reports an ICMP error at the next send, whatever that is, and repeats a local "too large" once. So one answer says

@@ -76,7 +76,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
 
   /** False: enough is waiting; ask again after the next step. A request made nevertheless is kept. */
   hasRoom(): boolean {
-    return this.#services.outbox.isEmpty && this.#ring.hasRoom("application");
+    return this.#services.outbox.isEmpty && this.#ring.hasRoom();
   }
 
   /** Counts visits of the token, for the host's rotation times. */
@@ -179,7 +179,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
   }
 
   #sendWaiting(now: number): void {
-    while (this.#ring.hasRoom("application")) {
+    while (this.#ring.hasRoom()) {
       const message = this.#services.outbox.next();
       if (message === undefined) return;
       this.#toRing({ kind: "submitted", queue: "application", message }, now);

@@ -18,9 +18,8 @@ const netMtuMax = 65_536;
  * also hold the rest of the packet that brings the last block.
  */
 export const logicalMessageBytesMax = 1_048_576 + 64;
-/** A queue above this has no room; it has room again below three quarters of it. */
+/** Bounds what waits for the token; the ring host keeps further requests, and with them their credit (thread/client.ts). */
 const queuedBytesMax = 4 * 1_048_576;
-const queuedBytesLow = (queuedBytesMax / 4) * 3;
 /** What a waiting message costs besides its bytes, so that a flood of tiny ones is bounded too. */
 const queuedMessageCost = 64;
 
@@ -105,7 +104,6 @@ export class Packer {
   #sent = 0;
   #bytes = 0;
   #fragment = 0;
-  #isFull = false;
   /** Not 0: the continuation of the packet that has to go out before a message begins again. */
   #resetFragment = 0;
 
@@ -118,7 +116,7 @@ export class Packer {
   }
 
   get hasRoom(): boolean {
-    return !this.#isFull;
+    return this.#cost() < queuedBytesMax;
   }
 
   /** Whether receivers hold the beginning of a message of this queue. */
@@ -138,7 +136,6 @@ export class Packer {
     if (message.length > logicalMessageBytesMax) return false;
     this.#messages.push(message);
     this.#bytes += message.length;
-    if (this.#cost() >= queuedBytesMax) this.#isFull = true;
     return true;
   }
 
@@ -190,7 +187,6 @@ export class Packer {
         this.#shift();
       }
     }
-    if (this.#cost() < queuedBytesLow) this.#isFull = false;
     this.#fragment = isCut ? nextFragment(continuation) : 0;
     return encodePacket(
       { version: 0, type: 0, fragmented: this.#fragment, continuation, blocks },

@@ -283,15 +283,15 @@ describe("ordering", () => {
     network.startAll();
     const node = network.node(1);
     let sent = 0;
-    while (node.ring.hasRoom("application")) {
+    while (node.ring.hasRoom()) {
       node.send(`m${sent}`, 100_000);
       sent += 1;
       expect(sent).toBeLessThan(60);
     }
     expect(sent).toBeGreaterThan(40);
-    network.runUntil(() => node.ring.hasRoom("application"), 5000, "room");
+    network.runUntil(() => node.ring.hasRoom(), 5000, "room");
     network.runUntil(() => network.node(2).names.length === sent, 5000, "all");
-    expect(node.ring.hasRoom("application")).toBe(true);
+    expect(node.ring.hasRoom()).toBe(true);
   });
 });
 

@@ -224,9 +224,9 @@ export class Ring implements Core<RingEvent, RingAction> {
     deliverAgreed(state, now, out);
   }
 
-  /** False: the queue holds 4 MiB or more; ask again after the next step. A message submitted nevertheless is kept. */
-  hasRoom(queue: SendQueue): boolean {
-    return queue === "sync" ? this.#state.sync.hasRoom : this.#state.application.hasRoom;
+  /** False: 4 MiB of application messages or more wait for the token; ask again after the next step. A message submitted nevertheless is kept. */
+  hasRoom(): boolean {
+    return this.#state.application.hasRoom;
   }
 
   /** New timeouts and limits after a reload; they hold from the next time each is used. */

@@ -23,7 +23,10 @@ import type { SettingsResult } from "../settings/read-settings.ts";
 import { Reloader, type ReloadOutcome } from "./reloader.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 
-/** Bytes of requests that may wait for the ring thread before `request` refuses. One message always fits. */
+/**
+ * Bounds the requests that are not the member's yet, here, on the way and in the ring host; beyond it `request` refuses and its
+ * caller waits for `whenRoom`. One message always fits.
+ */
 const requestBytesMax = 4 * 1024 * 1024;
 const answerMsMax = 5000;
 /** A reload goes around the ring, which may be forming; what comes then, reading the file, takes as long as it does. */

@@ -86,7 +86,7 @@ export class RingHost {
   #outgoing: Outgoing[] = [];
   #sealedPacket: Uint8Array | undefined;
   #sealed: Uint8Array | undefined;
-  /** Requests that the member has no room for yet, oldest first. */
+  /** Requests that the member has no room for yet, oldest first; bounded by the main thread's credit. */
   readonly #requests: GroupRequest[] = [];
   /** Set by the member's last action; what it asked to send before still goes out. */
   #end: MemberEnd | undefined;
