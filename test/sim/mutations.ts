@@ -54,9 +54,9 @@ const ringMutants: readonly Mutant[] = [
     rule: "transitional members are all who come from the same ring",
     breaks: "V4",
     file: "src/node/ring/recovery.ts",
-    find: "state.transMembers = [...transitional.keys()];",
+    find: "becomeRecovery(state, [...transitional.keys()]);",
     replace:
-      "state.transMembers = [...transitional.keys()].filter((nodeid) => nodeid >= state.nodeid);",
+      "becomeRecovery(state, [...transitional.keys()].filter((nodeid) => nodeid >= state.nodeid));",
   },
   {
     rule: "old messages that are in order are handed up before the new ring",

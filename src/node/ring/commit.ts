@@ -14,6 +14,7 @@ import {
   refuse,
   type RingState,
 } from "./state.ts";
+import { becomeCommit } from "./transitions.ts";
 
 /** Ring sequence numbers grow by this much a ring. */
 const ringSeqStep = 4;
@@ -44,13 +45,7 @@ export function enterCommit(
   log(out, "debug", "entering COMMIT state.");
   const index = token.index + 1;
   const next = token.members[index % token.members.length] ?? state.nodeid;
-  state.phase = "commit";
-  state.continuousGathers = 0;
-  state.ring = token.ring;
-  state.ringSeqHighest = token.ring.seq;
-  state.newMembers = token.members;
-  state.sentLastVisit = 0;
-  state.backlogLastVisit = 0;
+  becomeCommit(state, token);
   out.push({ kind: "persistRing", ringSeq: token.ring.seq });
   disarm(out, "join");
   disarm(out, "consensus");

@@ -4,6 +4,7 @@ import { createCommitToken, enterCommit } from "./commit.ts";
 import type { RingAction } from "./events.ts";
 import { encodeMessage, nodesMax, type Join } from "./message.ts";
 import { arm, ascending, disarm, freshReason, log, refuse, type RingState } from "./state.ts";
+import { becomeGather } from "./transitions.ts";
 
 /** Why GATHER was entered: corosync's numbers and texts of the debug log. */
 export type GatherReason = 0 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
@@ -40,11 +41,7 @@ export function enterGather(
 ): void {
   log(out, "debug", `entering GATHER state from ${reason}(${reasonTexts[reason]}).`);
   if (reason === 3) countContinuous(state, now, out);
-  state.phase = "gather";
-  state.proc.add(state.nodeid);
-  state.consensus = new Set([state.nodeid]);
-  state.isTokenHeld = false;
-  state.isMergeArmed = false;
+  becomeGather(state);
   for (const timer of ["token", "tokenWarning", "tokenRetransmit", "merge", "hold"] as const) {
     disarm(out, timer);
   }

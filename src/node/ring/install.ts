@@ -7,6 +7,7 @@ import { lineUpOldAgreed, lineUpOldRest } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
 import { decodeMessage, encapsulations, mcastHeaderBytes } from "./message.ts";
 import { log, refuse, type RingState } from "./state.ts";
+import { becomeOperational } from "./transitions.ts";
 
 /** The caller delivers what is lined up here. */
 export function enterOperational(state: RingState, now: number, out: RingAction[]): void {
@@ -27,19 +28,9 @@ export function enterOperational(state: RingState, now: number, out: RingAction[
   });
   lineUpOldRest(state);
   state.upward.push({ ...change, type: "regular", members: state.newMembers, left: [], joined });
-  installQueues(state);
-  state.unstable = [];
   logMembership(state, left, joined, out);
-  state.phase = "operational";
-  state.installed = ring;
-  state.members = state.newMembers;
-  state.proc = new Set([state.nodeid, ...state.newMembers]);
-  state.failed = new Set();
-  state.leaving = new Set();
-  state.isFailedToReceive = false;
+  becomeOperational(state);
   state.counters.memberships += 1;
-  state.application.ringChanged();
-  state.sync.ringChanged();
 }
 
 /** Takes from the recovery queue what belongs to our old ring and is missing there. */
@@ -64,21 +55,6 @@ function unwrapAll(state: RingState, now: number, out: RingAction[]): void {
     if (serialBefore(mcast.seq, serialPlus(state.highDelivered, 1))) continue;
     regular.put(mcast.seq, { bytes, from: mcast.from, source: mcast.nodeid });
   }
-}
-
-/** The recovery queue becomes the regular one; all that was numbered in it counts as delivered. */
-function installQueues(state: RingState): void {
-  const { recovery, regular } = state;
-  state.regular = recovery;
-  state.recovery = regular;
-  state.recovery.clear();
-  // The rotations have shown that aru covers every wrapper; what a stray packet put above it is none.
-  recovery.dropAboveAru();
-  state.highDelivered = recovery.aru;
-  recovery.releaseTo(recovery.aru);
-  state.originate.clear();
-  state.lastAru = 0;
-  state.aruCount = 0;
 }
 
 function logMembership(

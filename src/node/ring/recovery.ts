@@ -7,6 +7,7 @@ import { enterOperational } from "./install.ts";
 import { encodeMessage, type CommitEntry, type CommitToken, type Token } from "./message.ts";
 import { windowMax } from "./queue.ts";
 import { armToken, armTokenRetransmit, log, nextMember, type RingState } from "./state.ts";
+import { becomeRecovery } from "./transitions.ts";
 
 const aruUnknown = 0xffff_ffff;
 /** Rotations with nothing left to originate before the last wrapper's number is fixed, and before the count begins. */
@@ -23,22 +24,6 @@ export function enterRecovery(
   out: RingAction[],
 ): void {
   log(out, "debug", "entering RECOVERY state.");
-  state.phase = "recovery";
-  state.recovery.clear();
-  state.originate.clear();
-  // The first token carries 0, which must come after it.
-  state.lastTokenSeq = 0xffff_ffff;
-  state.lastSeq = 0;
-  state.lastAru = 0;
-  state.aruCount = 0;
-  // A representative that comes from an idle ring would hold the token in here for seconds.
-  state.seqUnchanged = 0;
-  state.isTokenHeld = false;
-  state.isFlagSetter = false;
-  state.flagCount = 0;
-  state.installSeq = 0;
-  state.rotations = 0;
-  state.isInitialTokenSent = false;
   const transitional = new Map<number, CommitEntry>();
   token.members.forEach((nodeid, i) => {
     const entry = token.entries[i];
@@ -48,7 +33,7 @@ export function enterRecovery(
       transitional.set(nodeid, entry);
     }
   });
-  state.transMembers = [...transitional.keys()];
+  becomeRecovery(state, [...transitional.keys()]);
   collectOriginals(state, [...transitional.values()], out);
   armToken(state, now, out);
   armTokenRetransmit(state, now, out);
@@ -145,10 +130,6 @@ export function countRotation(
   const isComplete =
     state.flagCount >= rotationsToCount && serialAtMost(state.installSeq, token.aru);
   state.rotations = isComplete ? state.rotations + 1 : 0;
-  if (state.rotations === rotationsComplete) {
-    state.rotations = 0;
-    state.flagCount = 0;
-    enterOperational(state, now, out);
-  }
+  if (state.rotations === rotationsComplete) enterOperational(state, now, out);
   return flag;
 }

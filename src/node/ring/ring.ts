@@ -1,6 +1,7 @@
 // The Totem single ring as a pure core (totem.md §3): one event in, actions out. Read `#arrived` first: it is the table of
 // messages; each handler then says what its message means in each of the four states.
 //
+//   state.ts        what all share                        transitions.ts  what each state sets when it begins
 //   gather.ts       who is there: joins, processor and failed sets, consensus
 //   commit.ts       the commit token's two passes
 //   recovery.ts     old-ring messages exchanged           install.ts   the new ring becomes the ring
@@ -54,6 +55,7 @@ import {
   type RingPhase,
   type RingState,
 } from "./state.ts";
+import { becomeStopped } from "./transitions.ts";
 
 export interface RingSnapshot {
   readonly state: RingPhase;
@@ -117,7 +119,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       case "stopped":
         if (state.phase !== "starting") sendLeave(state, out);
         for (const timer of timers) disarm(out, timer);
-        state.phase = "stopped";
+        becomeStopped(state);
         return;
     }
     event satisfies never;

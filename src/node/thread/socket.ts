@@ -34,7 +34,7 @@ export interface LinkSocketsOptions {
   readonly nodeid: number;
   readonly nodes: readonly NodeEntry[];
   readonly links: readonly LinkSettings[];
-  /** A datagram as it came, still sealed. `address` is the source IP. The bytes are the caller's to keep. */
+  /** A datagram as it came, still sealed; the runtime has copied it out of its buffer. `address` is the source IP. */
   readonly received: (link: number, address: string, datagram: Uint8Array) => void;
   /** What the kernel refused; may be called inside `sendMany`: queue it for the core, never step from here. */
   readonly refused: (event: LinksEvent & { readonly kind: "refused" }) => void;
