@@ -239,7 +239,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/disk\/journal\.ts$/ },
   { packages: /^bun:ffi$/, files: /^(?:libc|node\/compression\/library)\.ts$/ },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
-  { packages: /^(?:hono|cac)(?:\/|$)/, files: /^(?:shell|qnetd)\// },
+  { packages: /^hono(?:\/|$)/, files: /^(?:shell|qnetd)\// },
   { packages: /^bun:sqlite$/, files: /^fs\/disk\/read-database\.ts$/ },
 ];
 

@@ -10,8 +10,11 @@ export const exitNotRunning = 3;
 /** corosync.conf, the key or the database is wrong or missing (corosync's own status for a bad configuration is 8). */
 export const exitConfiguration = 8;
 
-/** What they mean, for the manual page. */
-export const exitTexts: readonly (readonly [number, string])[] = [
+/** An exit code and what it means. */
+export type ExitText = readonly [number, string];
+
+/** What they mean where a command says nothing else. */
+export const exitTexts: readonly ExitText[] = [
   [exitOk, "done"],
   [exitFailed, "could not be done, or not all is well; the text says why"],
   [exitUsage, "the command line is wrong"],

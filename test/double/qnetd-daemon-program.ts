@@ -4,6 +4,7 @@ import { logger } from "../../src/shell/cli/log.ts";
 import { qnetdCommand } from "../../src/shell/daemon/qnetd.ts";
 import { qnetdSettings } from "../../src/shell/tool/qnetd-links.ts";
 import { qnetdWords } from "../../src/shell/command/qnetd-options.ts";
+import { pageAddress } from "../../src/shell/page/page-address.ts";
 import { CommandFailure } from "../../src/shell/exit.ts";
 
 const [root = "", ...rest] = process.argv.slice(2);
@@ -25,7 +26,7 @@ try {
       write: (text) => void process.stderr.write(text),
       now: () => Date.now(),
     }),
-    ...(http === undefined ? {} : { http }),
+    http: http === undefined ? undefined : pageAddress(http),
     ...(perAddress === undefined ? {} : { connectionsPerAddressMax: Number(perAddress) }),
   });
 } catch (error) {

@@ -1,34 +1,32 @@
 // The whole command table with verbs that only note how they were called, and what it says: for the tests of this folder.
-import { runTable } from "../../src/shell/cli/table-parse.ts";
+import { type Call, runTable } from "../../src/shell/cli/table-parse.ts";
 import { commandTable } from "../../src/shell/cli/verbs.ts";
 
 export interface Outcome {
   readonly code: number;
   readonly output: string;
   readonly error: string;
-  /** "qnetd" and what its action was given; undefined when none ran. */
-  readonly called: { readonly name: string; readonly args: readonly unknown[] } | undefined;
+  /** Of the verb that would run; undefined when none would. */
+  readonly called: { readonly name: string; readonly call: Call | undefined } | undefined;
 }
 
-/** Runs one line of words; "welcome" is called when there is none. */
+/** Reads one line of words; "welcome" is called when there is none. */
 export async function line(...words: readonly string[]): Promise<Outcome> {
-  const { cli, table } = commandTable();
   let output = "";
   let error = "";
   let called: Outcome["called"];
-  const note = (name: string, args: readonly unknown[]): number => {
-    called = { name, args };
-    return 0;
-  };
-  for (const command of cli.commands) {
-    command.action((...args: unknown[]) => note(command.name, args));
-  }
   const code = await runTable(
     {
-      cli,
-      table,
+      table: commandTable(),
       versionLine: "quorate 1.2.3",
-      welcome: async () => note("welcome", []),
+      welcome: async () => {
+        called = { name: "welcome", call: undefined };
+        return 0;
+      },
+      act: async (call) => {
+        called = { name: call.command.name, call };
+        return 0;
+      },
       write: (text) => (output += text),
       note: (text) => (error += text),
     },
@@ -37,7 +35,7 @@ export async function line(...words: readonly string[]): Promise<Outcome> {
   return { code, output, error, called };
 }
 
-/** The options that an action was given. */
-export function optionsOf({ called }: Outcome): Readonly<Record<string, unknown>> {
-  return called!.args.at(-1) as Readonly<Record<string, unknown>>;
+/** What the verb that would run is given. */
+export function givenOf({ called }: Outcome): Call["given"] {
+  return called!.call!.given;
 }

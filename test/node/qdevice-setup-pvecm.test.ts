@@ -135,7 +135,7 @@ async function invitation(address: string): Promise<string> {
     directory: join(cluster.serverRoot, "etc/corosync/qnetd/nssdb"),
     server: { address, port: 5403, tls: "on", uid: undefined },
     verb: { kind: "invite", cluster: "reload" },
-    ...{ addresses: [], port: undefined, lifetime: undefined, json: false, letServerSign: false },
+    ...{ addresses: [], port: undefined, lifetimeMs: undefined, json: false, letServerSign: false },
     write: (piece) => void (text += piece),
     note: () => undefined,
     now: () => Date.now(),

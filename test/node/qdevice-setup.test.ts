@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { equalBytes } from "../../src/bytes.ts";
 import { reasonOf } from "../../src/result.ts";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
-import { qdeviceCommand, type QdeviceOptions } from "../../src/shell/command/qdevice.ts";
+import {
+  qdeviceRemove,
+  qdeviceSetup,
+  type QdeviceSetupOptions,
+  qdeviceStatus,
+} from "../../src/shell/command/qdevice.ts";
 import { localIdentity } from "../../src/shell/daemon/device-files.ts";
 import { treeAuthority, treeIdentity } from "../../src/shell/qdevice/device-identity.ts";
 import { corosyncConfLock } from "../../src/shell/operation/cluster-lock.ts";
@@ -42,7 +47,7 @@ async function token(name = "reload"): Promise<string> {
     directory: join(cluster.serverRoot, "etc/corosync/qnetd/nssdb"),
     server: { address: cluster.address(200), port, tls: "on", uid: undefined },
     verb: { kind: "invite", cluster: name },
-    ...{ addresses: [], port: undefined, lifetime: undefined, json: true, letServerSign: false },
+    ...{ addresses: [], port: undefined, lifetimeMs: undefined, json: true, letServerSign: false },
     write: (piece) => void (text += piece),
     note: () => undefined,
     now: () => Date.now(),
@@ -50,22 +55,22 @@ async function token(name = "reload"): Promise<string> {
   return (JSON.parse(text) as { token: string }).token;
 }
 
-const noFiles: QdeviceOptions["files"] = {
+const noFiles: QdeviceSetupOptions["files"] = {
   ...{ p12: undefined, password: "", certificate: undefined, key: undefined, authority: undefined },
 };
 
 async function run(
   nodeid: number,
-  verb: string,
-  args: readonly string[],
-  more: Partial<QdeviceOptions> = {},
+  verb: "setup" | "remove" | "status",
+  [target = ""]: readonly string[],
+  more: Partial<QdeviceSetupOptions> = {},
 ): Promise<number> {
   output = "";
   notes = "";
-  return qdeviceCommand({
+  const commands = { setup: qdeviceSetup, remove: qdeviceRemove, status: qdeviceStatus };
+  return commands[verb]({
     root: cluster.root(nodeid),
-    verb,
-    args,
+    target,
     ...{ force: false, tls: undefined, port: undefined, files: noFiles, json: false },
     write: (text) => void (output += text),
     note: (text) => void (notes += text),
@@ -222,7 +227,7 @@ describe("three nodes", () => {
     port = await cluster.startServer("off");
     await form([1, 2, 3]);
     const address = cluster.address(200);
-    const plain = { tls: "off", port };
+    const plain = { tls: "off" as const, port };
     expect(await failure(run(3, "setup", [address], plain))).toContain("this cluster has 3 nodes");
     expect(await run(3, "setup", [address], { ...plain, force: true })).toBe(0);
     expect(output).toContain("lms, 2 votes, without TLS");

@@ -98,7 +98,7 @@ describe("corosync-qnetd", () => {
 
   test("its certificates, listed and renewed", async () => {
     let text = "";
-    const certificates = (verb: string) => {
+    const certificates = (verb: "list" | "renew" | "import") => {
       text = "";
       return qnetdCertificatesCommand({
         directory: join(root, "etc/corosync/qnetd/nssdb"),

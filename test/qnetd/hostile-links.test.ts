@@ -123,7 +123,7 @@ async function everything(): Promise<void> {
     verb: { kind: "invite", cluster: "lab" },
     addresses: ["127.0.0.1"],
     port: undefined,
-    lifetime: undefined,
+    lifetimeMs: undefined,
     json: true,
     letServerSign: true,
     write: () => undefined,

@@ -8,7 +8,8 @@ import { limitedSnapshot } from "../../src/qnetd/session/snapshot.ts";
 import { newCounters } from "../../src/qnetd/session/counters.ts";
 import { bringUp, Lab, TestClient } from "../double/qnetd-host.ts";
 import type { QnetdStatus } from "../../src/shell/daemon/qnetd.ts";
-import { isLoopback, pageAddress, buildQnetdPage } from "../../src/shell/page/qnetd-page.ts";
+import { pageAddress } from "../../src/shell/page/page-address.ts";
+import { isLoopback, buildQnetdPage } from "../../src/shell/page/qnetd-page.ts";
 import { clusterSeriesMax, nodeSeriesMax } from "../../src/shell/page/qnetd-page-metrics.ts";
 import {
   headBytesMax,
@@ -160,12 +161,12 @@ describe("the page", () => {
     ["[::1]:80", "::1", 80],
     ["votes.example:65535", "votes.example", 65535],
   ])("--http %s", (word, host, port) => {
-    expect(pageAddress(word)).toEqual({ ok: true, value: { host, port } });
+    expect(pageAddress(word)).toEqual({ host, port });
   });
   test.each(["", "127.0.0.1", "::1:80", "127.0.0.1:65536", "x:-1", "http://x:1"])(
     "--http %s is refused",
     (word) => {
-      expect(pageAddress(word).ok).toBe(false);
+      expect(pageAddress(word)).toBeUndefined();
     },
   );
   test("what only this machine reaches", () => {

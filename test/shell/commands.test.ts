@@ -3,12 +3,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { verbNames } from "../../src/shell/cli/table.ts";
-import { usageLine } from "../../src/shell/manual/help.ts";
+import { commandLine, usageLine } from "../../src/shell/manual/help.ts";
 import { commandTable } from "../../src/shell/cli/verbs.ts";
 import { linkNames } from "../../src/shell/tool/link-names.ts";
-import { line, optionsOf, type Outcome } from "../double/shell-program.ts";
+import { givenOf, line, type Outcome } from "../double/shell-program.ts";
 
-const { table } = commandTable();
+const table = commandTable();
 
 /** Exit code 2, nothing done, one sentence on stderr. */
 function expectComplaint(outcome: Outcome, ...parts: readonly string[]): void {
@@ -17,12 +17,26 @@ function expectComplaint(outcome: Outcome, ...parts: readonly string[]): void {
   for (const part of parts) expect(outcome.error).toContain(part);
 }
 
+test.each(table.commands.map((command) => [command.name, command] as const))(
+  "what quorate %s declares can be told apart",
+  (_name, { action, verbs, options }) => {
+    const names = options.flatMap((option) => option.names);
+    expect(names).toEqual([...new Set(names)]);
+    for (const { arguments: all } of [...verbs, ...(action === undefined ? [] : [action])]) {
+      const order = all.map(({ isRequired, isRest }) => (isRequired ? 0 : isRest ? 2 : 1));
+      expect(order).toEqual(order.toSorted());
+      expect(order.filter((each) => each === 2).length).toBeLessThan(2);
+    }
+  },
+);
+
 test("the overview names every command once, with what it is for", async () => {
   const { code, output } = await line("--help");
   expect(code).toBe(0);
-  for (const { usage, description } of table.commands) {
-    expect(output.split("\n").filter((each) => each.startsWith(`  ${usage} `))).toHaveLength(1);
-    expect(output).toContain(description);
+  for (const command of table.commands) {
+    const start = `  ${commandLine(command)} `;
+    expect(output.split("\n").filter((each) => each.startsWith(start))).toHaveLength(1);
+    expect(output).toContain(command.description);
   }
 });
 
@@ -95,7 +109,7 @@ describe.each(table.commands.map((command) => [command.name, command] as const))
           const value = option.value.kind === "words" ? option.value.words[0]! : "x";
           expectComplaint(await line(name, ...words, long), `${long} needs a value: ${option.raw}`);
           // As a script writes it whose variable was not set. A password may be nothing.
-          if (option.valueName !== "text") {
+          if (!option.value.mayBeEmpty) {
             expectComplaint(await line(name, ...words, long, ""), `${long} needs a value`);
             expectComplaint(await line(name, ...words, `${long}=`), `${long} needs a value`);
           }
@@ -113,7 +127,7 @@ describe.each(table.commands.map((command) => [command.name, command] as const))
         expectComplaint(await line(name, `${first}x`), `"${first}x"`, "did you mean");
         expectComplaint(await line(name, "zzzzzzzz"), `the verbs are ${first}`);
         const none = await line(name);
-        if (command.verbs.some((verb) => verb.name === "")) expect(none.code).toBe(0);
+        if (command.action !== undefined) expect(none.code).toBe(0);
         else expectComplaint(none, `needs a verb: ${first}`, `quorate ${name} --help`);
       }
       if (command.arguments.some(({ isRest }) => isRest)) return;
@@ -182,17 +196,18 @@ describe("words stay as they were typed", () => {
     '"%s" as a value and as an argument',
     async (word) => {
       const joined = await line("qdevice", "setup", "pve1", `--password=${word}`);
-      expect(optionsOf(joined)["password"]).toBe(word);
+      expect(givenOf(joined)["password"]).toBe(word);
       if (word.startsWith("-")) return;
       const apart = await line("qdevice", "setup", word, "--password", word);
-      expect(optionsOf(apart)["password"]).toBe(word);
-      expect(apart.called?.args[1]).toEqual([word]);
+      expect(givenOf(apart)["password"]).toBe(word);
+      expect(apart.called?.call?.words).toEqual([word]);
     },
   );
 
   test("behind -- everything is an argument", async () => {
-    const { called } = await line("fs", "mv", "--", "--json", "-x");
-    expect(called?.args.slice(0, 2)).toEqual(["mv", ["--json", "-x"]]);
+    const outcome = await line("fs", "mv", "--", "--json", "-x");
+    expect(outcome.called?.call?.verb.name).toBe("mv");
+    expect(outcome.called?.call?.words).toEqual(["--json", "-x"]);
   });
 
   test("the help of a verb has its own options only, and those are refused elsewhere", async () => {
@@ -230,26 +245,50 @@ describe("words stay as they were typed", () => {
     expect((await line("node", "x")).error).not.toContain("did you mean");
   });
 
+  test("joined letters are an option each, and only the last can have a value", async () => {
+    expectComplaint(await line("fs", "ls", "-rp"), "-p is an option of `quorate fs mkdir`");
+    expectComplaint(await line("fs", "ls", "-rx=1"), "no option -x");
+    expect(givenOf(await line("fs", "-r", "ls", "a"))).toMatchObject({ isRecursive: true });
+    expect((await line("--root", "/x", "fs", "ls")).called?.call?.given["root"]).toBe("/x");
+  });
+
+  test("a word that its place does not take, before anything is loaded", async () => {
+    expectComplaint(
+      await line("qnetd", "certificates", "drop"),
+      '`quorate qnetd certificates` takes list, renew or import, not "drop"',
+    );
+    expectComplaint(await line("fs", "cat", ""), "takes a path inside the tree");
+    expectComplaint(
+      await line("qnetd", "--max-clients", "many"),
+      '--max-clients is a number of nodes from 0 to 999999999, not "many"',
+    );
+  });
+
   test("version without dashes", async () => {
     expect((await line("version")).output).toBe((await line("--version")).output);
   });
 
   test("a single dash is a word, and a value", async () => {
     const outcome = await line("qdevice", "setup", "-", "--password", "-", "--force");
-    expect(outcome.called?.args.slice(0, 2)).toEqual(["setup", ["-"]]);
-    expect(optionsOf(outcome)).toMatchObject({ password: "-", force: true });
+    expect(outcome.called?.call?.words).toEqual(["-"]);
+    expect(givenOf(outcome)["password"]).toBe("-");
+    expect(givenOf(outcome)["force"]).toBe(true);
   });
 
   test("a repeatable option keeps all its values, a switch twice is a switch", async () => {
     const outcome = await line("qnetd", "--set", "a=1", "--set", "b=2", "--debug", "--debug");
-    expect(optionsOf(outcome)).toMatchObject({ set: ["a=1", "b=2"], debug: true });
+    expect(givenOf(outcome)["set"]).toEqual(["a=1", "b=2"]);
+    expect(givenOf(outcome)["isDebug"]).toBe(true);
   });
 
   test("defaults are there, --no- switches off", async () => {
-    expect(optionsOf(await line("node"))).toMatchObject({ root: "/", durability: "full" });
-    expect(optionsOf(await line("node", "--no-mount"))["mount"]).toBe(false);
-    expect(optionsOf(await line("qnetd"))).toMatchObject({ tls: "on", clientCert: true });
-    expect(optionsOf(await line("qnetd", "--no-client-cert"))["clientCert"]).toBe(false);
+    const node = await line("node");
+    expect(givenOf(node)["root"]).toBe("/");
+    expect(givenOf(node)["durability"]).toBe("full");
+    expect(givenOf(node)["noMount"]).toBe(false);
+    expect(givenOf(await line("node", "--no-mount"))["noMount"]).toBe(true);
+    expect(givenOf(await line("qnetd"))["tls"]).toBe("on");
+    expect(givenOf(await line("qnetd", "--no-client-cert"))["noClientCert"]).toBe(true);
   });
 });
 

@@ -9,9 +9,11 @@ afterAll(() => rmSync(base, { recursive: true, force: true }));
 const main = join(import.meta.dir, "..", "..", "src", "main.ts");
 
 test.each([
-  ["qnetd --http foo", "--http needs an address and a port"],
-  ["qnetd --http 127.0.0.1:99999", "--http needs an address and a port"],
-  ["qnetd --port 0", "--port is a number"],
+  ["qnetd --http foo", "--http is an address and a port"],
+  ["qnetd --http 127.0.0.1:99999", "--http is an address and a port"],
+  ["qnetd --port 0", "--port is a number from 1 to 65535"],
+  ["qnetd invite home --port 65536", "--port is a number from 1 to 65535"],
+  ["qdevice setup 10.0.0.9 --port abc", "--port is a number from 1 to 65535"],
   ["qnetd --set foo=1", "Unknown option"],
   ["qnetd --max-clients many", "--max-clients is a number"],
   ["qnetd --connections-per-address many", "--connections-per-address is a number"],
@@ -21,6 +23,9 @@ test.each([
   ["node --durability half", "--durability is"],
   ["node --name=", "--name needs a value"],
   ["upgrade --healthy soon", "--healthy is a number"],
+  ["upgrade --patience 86401", "--patience is a number of seconds from 1 to 86400"],
+  ["doctor --role both", "--role is node or qnetd"],
+  ["qnetd certificates drop", "takes list, renew or import"],
   ["upgrade --service-manager launchd", "--service-manager is one of"],
 ])("quorate %s", async (words, complaint) => {
   const root = mkdtempSync(join(base, "root-"));

@@ -6,7 +6,6 @@ import { type Result, success, failure } from "../../result.ts";
 /** Live invitations at one time; older ones must end first. */
 export const invitesMax = 64;
 export const lifetimeMsDefault = 3_600_000;
-export const lifetimeMsMax = 30 * 86_400_000;
 /** Of one invitation on disk. */
 export const inviteBytesMax = 32_768;
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { byteString, byteStringOfText } from "../../bytes.ts";
-import { clearScreen, show } from "../cli/words.ts";
+import { clearScreen, show } from "../cli/output.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
 import { printable } from "../cli/text-table.ts";
 

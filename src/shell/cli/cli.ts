@@ -1,9 +1,9 @@
-// The command line: what the program was called by and its words, to an exit code. The commands are cli-table-verbs.ts; every verb's
+// The command line: what the program was called by and its words, to an exit code. The commands are verbs.ts; every verb's
 // code is loaded when it is called (engineering.md §2, design.md decision 7).
 import { identity, versionLine } from "../version.ts";
 import { commandTable } from "./verbs.ts";
-import { runTable } from "./table-parse.ts";
-import { note, write } from "./words.ts";
+import { type Call, runTable } from "./table-parse.ts";
+import { note, write } from "./output.ts";
 import { linkNames } from "../tool/link-names.ts";
 import { endSupervision } from "../daemon/supervisor.ts";
 
@@ -13,8 +13,9 @@ export async function run(name: string, args: readonly string[]): Promise<number
     const { runLink } = await import("../tool/links.ts");
     return runLink(name, args);
   }
-  const table = { ...commandTable(), versionLine: versionLine(), welcome, write, note };
-  const code = await runTable(table, args);
+  const act = (call: Call): Promise<number> => call.run();
+  const program = { table: commandTable(), versionLine: versionLine(), welcome, act, write, note };
+  const code = await runTable(program, args);
   endSupervision(code);
   return code;
 }

@@ -1,90 +1,82 @@
 // From the words of a command line to one verb and its exit code; what is wrong with them in one sentence that names what was
-// probably meant (issue 4, first contact). cac splits the words; what it lets pass or reads as a number is settled here: a word
-// stays as it was typed ("007" is no 7), and every complaint ends with exit code 2 before any verb is loaded.
-import type { CAC } from "cac";
+// probably meant (issue 4, first contact). Every complaint ends with exit code 2 before any verb is loaded.
 import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
 import { linkNames } from "../tool/link-names.ts";
 import { nearest } from "./near-miss.ts";
 import {
   type CommandTable,
+  longName,
+  type PreparedVerb,
+  type Reader,
   type TableCommand,
   type TableOption,
+  type TableVerb,
+  takesOption,
   verbNames,
-  type Value,
 } from "./table.ts";
+import { listed } from "./values.ts";
 import { commandHelpText, helpText, verbHead, verbHelpText } from "../manual/help.ts";
 
 export interface Program {
-  readonly cli: CAC;
   readonly table: CommandTable;
   readonly versionLine: string;
   /** What runs when there are no words at all. */
   readonly welcome: () => Promise<number>;
+  /** Runs a verb: `call.run()`. */
+  readonly act: (call: Call) => Promise<number>;
   readonly write: (text: string) => void;
   /** For stderr. */
   readonly note: (text: string) => void;
 }
 
+/** A line that is right. */
+export interface Call extends PreparedVerb {
+  readonly command: TableCommand;
+  readonly verb: TableVerb;
+  /** As they were typed, without the verb. */
+  readonly words: readonly string[];
+}
+
 /** Runs one command line. Never throws for what a person typed; what else is thrown is a bug. */
 export async function runTable(program: Program, args: readonly string[]): Promise<number> {
   try {
-    return await run(program, args);
+    return await runLine(program, args);
   } catch (error) {
-    if (error instanceof CommandFailure) return complain(program, error.message, error.code);
-    throw error; // A bug: the runtime prints it with its place and ends with 1.
+    if (!(error instanceof CommandFailure)) throw error; // A bug: the runtime prints it with its place and ends with 1.
+    program.note(`quorate: ${error.message}\n`);
+    return error.code;
   }
 }
 
-async function run(program: Program, given: readonly string[]): Promise<number> {
-  const { cli, table } = program;
-  if (given.length === 0) return program.welcome();
-  // `quorate help fs` and `quorate version` are what many type first.
-  const [first, ...rest] = given;
-  const args =
-    first === "help" ? [...rest, "--help"] : first === "version" ? ["--version", ...rest] : given;
-  const written = writtenOptions(args);
-  // cac would take dots for paths inside its objects, and "_" for its own list of the other words.
-  const misread = written.find(({ name }) => /[._]/.test(name));
-  if (misread !== undefined) throw unknownOption(misread.name, table.options, undefined);
-  parse(cli, args);
-  const command = table.commands.find(({ name }) => name === cli.matchedCommand?.name);
-  if (cli.options["version"] === true) {
-    program.write(`${program.versionLine}\n`);
+async function runLine(program: Program, args: readonly string[]): Promise<number> {
+  if (args.length === 0) return program.welcome();
+  const { table, versionLine } = program;
+  const line = lineOf(table, withDashes(args));
+  if (has(line, "--version")) {
+    program.write(`${versionLine}\n`);
     return exitOk;
   }
+  const { command, words } = line;
+  const [word] = words;
   if (command === undefined) {
-    const [word] = cli.args;
     if (word !== undefined) throw unknownCommand(word, table);
-    checkOptions(written, table.options, undefined);
+    checkOptions(line, table.options);
     program.write(helpText(table));
     return exitOk;
   }
-  if (cli.options["help"] === true) {
-    const [verb] = cli.args;
-    const isVerb = verb !== undefined && verbNames(command).includes(verb);
-    program.write(isVerb ? verbHelpText(command, verb) : commandHelpText(command));
+  if (has(line, "--help")) {
+    const verb = command.verbs.find(({ name }) => name === word);
+    program.write(verb === undefined ? commandHelpText(command) : verbHelpText(command, verb));
     return exitOk;
   }
-  checkOptions(written, command.options, command);
-  checkArguments(cli.args, command);
-  checkVerbOptions(written, cli.args[0], command);
-  settleSwitches(cli, command);
-  const code: unknown = await act(cli);
-  return typeof code === "number" ? code : exitOk;
+  return program.act(callOf(command, line));
 }
 
-/** Everything has been checked; cac's own checks would take the default of "--no-mount" for a "--mount" without its value. */
-function act(cli: CAC): unknown {
-  const command = cli.matchedCommand;
-  const values = command?.args.map(({ variadic }, at) =>
-    variadic ? cli.args.slice(at) : cli.args[at],
-  );
-  return command?.commandAction?.(...(values ?? []), cli.options);
-}
-
-function complain(program: Program, sentence: string, code: number): number {
-  program.note(`quorate: ${sentence}\n`);
-  return code;
+/** `quorate help fs` and `quorate version` are what many type first. */
+function withDashes(args: readonly string[]): readonly string[] {
+  const [first, ...others] = args;
+  if (first === "help") return [...others, "--help"];
+  return first === "version" ? ["--version", ...others] : args;
 }
 
 function usage(sentence: string): CommandFailure {
@@ -93,93 +85,132 @@ function usage(sentence: string): CommandFailure {
 
 // — Words —
 
-/** No argument of a program holds this byte: it marks words that cac would read as numbers. */
-const mark = "\0";
-
-function parse(cli: CAC, args: readonly string[]): void {
-  const end = args.indexOf("--");
-  const before = end < 0 ? args : args.slice(0, end);
-  cli.parse(["", "quorate", ...before.map(marked)], { run: false });
-  // What stands behind "--" is no option, but as good an argument as any.
-  cli.args = [...cli.args.map(unmarked), ...(end < 0 ? [] : args.slice(end + 1))];
-  for (const [key, value] of Object.entries(cli.options)) {
-    if (key !== "--") {
-      cli.options[key] = Array.isArray(value) ? value.map(unmarkedValue) : unmarkedValue(value);
-    }
-  }
+interface Line {
+  /** Undefined: the line names none. */
+  readonly command: TableCommand | undefined;
+  /** Those that are no options, without the command's name. */
+  readonly words: readonly string[];
+  readonly written: readonly WrittenOption[];
 }
-
-/** Numbers, and the empty word, which cac reads as 0; behind "=" any value, so that an empty one does not take the next word. */
-function marked(word: string): string {
-  const [, option, value] = /^(-[^=]*=)(.*)$/s.exec(word) ?? [];
-  if (option !== undefined) return `${option}${mark}${value ?? ""}`;
-  // "-" is a word, as a rule for standard input.
-  return word === "-" || (!word.startsWith("-") && Number.isFinite(Number(word)))
-    ? `${mark}${word}`
-    : word;
-}
-
-function unmarked(word: string): string {
-  return word.startsWith(mark) ? word.slice(mark.length) : word;
-}
-
-function unmarkedValue(value: unknown): unknown {
-  return typeof value === "string" ? unmarked(value) : value;
-}
-
-// — Options —
 
 interface WrittenOption {
   /** With its dashes. */
   readonly name: string;
+  /** Undefined: there is none of this name. */
+  readonly option: TableOption | undefined;
   /** Undefined when no word stands where its value would be. */
   readonly value: string | undefined;
   /** "--name=value" */
   readonly isJoined: boolean;
 }
 
-/** The options as they were typed, joined letters apart. */
-function writtenOptions(args: readonly string[]): readonly WrittenOption[] {
-  const end = args.indexOf("--");
-  const words = end < 0 ? args : args.slice(0, end);
-  return words.flatMap((word, at) => {
-    if (!/^-./.test(word)) return [];
-    const equals = word.indexOf("=");
-    const name = equals < 0 ? word : word.slice(0, equals);
-    const next = words[at + 1];
-    const following = next === undefined || /^-./.test(next) ? undefined : next;
-    const value = equals < 0 ? following : word.slice(equals + 1);
-    const isJoined = equals >= 0;
-    if (name.startsWith("--")) return [{ name, value, isJoined }];
-    const letters = name.slice(1).split("");
-    return letters.map((letter, place) => {
-      const isLast = place === letters.length - 1;
-      return {
-        name: `-${letter}`,
-        value: isLast ? value : undefined,
-        isJoined: isJoined && isLast,
-      };
-    });
-  });
+function has({ written }: Line, name: string): boolean {
+  return written.some(({ option }) => option?.names.includes(name) === true);
 }
 
+/** Which words are values depends on the command's options, so each command tries; of the others' options none is known. */
+function lineOf(table: CommandTable, args: readonly string[]): Line {
+  for (const command of table.commands) {
+    const { words, written } = split(args, command.options);
+    if (words[0] === command.name) return { command, words: words.slice(1), written };
+  }
+  return { command: undefined, ...split(args, table.options) };
+}
+
+/** Words stay as they were typed. Behind "--" everything is a word, and "-" is one, as a rule for standard input. */
+function split(args: readonly string[], options: readonly TableOption[]): Omit<Line, "command"> {
+  const words: string[] = [];
+  const written: WrittenOption[] = [];
+  for (let at = 0; at < args.length; at += 1) {
+    const arg = args[at] ?? "";
+    if (arg === "--") return { words: [...words, ...args.slice(at + 1)], written };
+    if (!isOption(arg)) {
+      words.push(arg);
+      continue;
+    }
+    const [, typed = "", joined] = /^([^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
+    // "-rp" is "-r -p"; only the last can have a value.
+    const names = /^-[^-]/.test(typed)
+      ? typed
+          .slice(1)
+          .split("")
+          .map((each) => `-${each}`)
+      : [typed];
+    names.forEach((name, place) => {
+      const option = options.find((each) => each.names.includes(name));
+      const isLast = place === names.length - 1;
+      const isJoined = isLast && joined !== undefined;
+      const next = args[at + 1];
+      const takesNext = isLast && !isJoined && (option === undefined || option.value !== undefined);
+      const follows = takesNext && next !== undefined && !isOption(next);
+      written.push({
+        name,
+        option,
+        value: follows ? next : isJoined ? joined : undefined,
+        isJoined,
+      });
+      if (follows) at += 1;
+    });
+  }
+  return { words, written };
+}
+
+function isOption(arg: string): boolean {
+  return /^-./s.test(arg);
+}
+
+// — The call —
+
+function callOf(command: TableCommand, line: Line): Call {
+  checkOptions(line, command.options, command);
+  const verb = verbOf(command, line.words[0]);
+  const words = verb.name === "" ? line.words : line.words.slice(1);
+  if (command.verbs.length > 0) checkVerbArguments(words, verb, command);
+  else checkArguments(words, verb, command);
+  checkVerbOptions(line.written, verb, command);
+  const readerOf =
+    (sentence: string): Reader =>
+    (value, word) => {
+      const result = value.read(word);
+      if (result === undefined) throw usage(`${sentence} ${value.takes}, not "${word}"`);
+      return result;
+    };
+  const prepared = verb.prepare((input) => {
+    if ("names" in input) {
+      const values = line.written.filter(({ name }) => input.names.includes(name));
+      const sentence = `${longName(input)} is`;
+      return { words: values.map(({ value = "" }) => value), read: readerOf(sentence) };
+    }
+    const at = verb.arguments.indexOf(input);
+    const taken = words.slice(at, input.isRest ? undefined : at + 1);
+    return { words: taken, read: readerOf(`\`${lineText(command, verb)}\` takes`) };
+  });
+  return { command, verb, words, ...prepared };
+}
+
+/** "quorate fs ls" */
+function lineText(command: TableCommand, { name }: TableVerb): string {
+  return `quorate ${command.name} ${name}`.trimEnd();
+}
+
+// — Options —
+
+/** All but the values themselves. */
 function checkOptions(
-  written: readonly WrittenOption[],
+  { written }: Line,
   options: readonly TableOption[],
-  command: TableCommand | undefined,
+  command?: TableCommand,
 ): void {
   const seen = new Set<TableOption>();
-  for (const { name, value, isJoined } of written) {
-    const option = options.find(({ names }) => names.includes(name));
+  for (const { name, option, value, isJoined } of written) {
     if (option === undefined) throw unknownOption(name, options, command);
     if (option.value === undefined) {
       if (isJoined) throw usage(`${name} is a switch and takes no value`);
       continue;
     }
-    // A variable of a script that was not set would else mean this directory, or any address. A password may be nothing.
-    const isEmpty = value === "" && option.valueName !== "text";
+    // A variable of a script that was not set would else mean this directory, or any address.
+    const isEmpty = value === "" && !option.value.mayBeEmpty;
     if (value === undefined || isEmpty) throw usage(`${name} needs a value: ${option.raw}`);
-    checkWord(value, option.value, (words) => usage(`${name} is ${words}, not "${value}"`));
     if (seen.has(option) && !option.isRepeatable) throw usage(`${name} was given more than once`);
     seen.add(option);
   }
@@ -188,16 +219,16 @@ function checkOptions(
 /** An option of another verb would be read by nobody. */
 function checkVerbOptions(
   written: readonly WrittenOption[],
-  verb: string | undefined,
+  verb: TableVerb,
   command: TableCommand,
 ): void {
-  if (command.verbs.length === 0) return;
   for (const { name } of written) {
-    const verbs = command.options.find(({ names }) => names.includes(name))?.verbs;
-    if (verbs === undefined || verbs.includes(verb ?? "")) continue;
-    const line = (each: string): string => `\`quorate ${`${command.name} ${each}`.trim()}\``;
+    if (takesOption(verb, name)) continue;
+    const takers = [...(command.action === undefined ? [] : [command.action]), ...command.verbs]
+      .filter((taker) => takesOption(taker, name))
+      .map((taker) => `\`${lineText(command, taker)}\``);
     throw usage(
-      `${name} is an option of ${verbs.map(line).join(" and ")}, not of ${line(verb ?? "")}; see \`quorate ${command.name} --help\``,
+      `${name} is an option of ${takers.join(" and ")}, not of \`${lineText(command, verb)}\`; ${seeHelp(command)}`,
     );
   }
 }
@@ -207,110 +238,80 @@ function unknownOption(
   options: readonly TableOption[],
   command: TableCommand | undefined,
 ): CommandFailure {
-  const bare = (word: string): string => word.replace(/^-+/, "");
-  const names = options.flatMap((option) => option.names).filter((each) => each.startsWith("--"));
-  const near = nearest(bare(name), names.map(bare));
   const where = command === undefined ? "quorate" : `quorate ${command.name}`;
   return usage(
-    `\`${where}\` has no option ${name}; ${near === undefined ? "" : `did you mean --${near}? `}see \`${where} --help\``,
+    `\`${where}\` has no option ${name}; ${meantOption(name.replace(/^-+/, ""), options)}see \`${where} --help\``,
   );
 }
 
-/** A switch that was written twice is on; cac would make a list of it, which no verb looks for. */
-function settleSwitches(cli: CAC, command: TableCommand): void {
-  for (const option of cli.matchedCommand?.options ?? []) {
-    const value: unknown = cli.options[option.name];
-    const isSwitch = command.options.some(
-      ({ raw, value: takes }) => raw === option.rawName && takes === undefined,
-    );
-    if (isSwitch && Array.isArray(value)) cli.options[option.name] = value.at(-1);
-  }
+/** "did you mean --json? ", or nothing. */
+function meantOption(word: string, options: readonly TableOption[]): string {
+  const near = nearest(
+    word,
+    options.map((option) => longName(option).slice(2)),
+  );
+  return near === undefined ? "" : `did you mean --${near}? `;
 }
 
-// — Arguments —
+// — Verbs and arguments —
 
-function checkArguments(args: readonly string[], command: TableCommand): void {
-  const name = `\`quorate ${command.name}\``;
-  const [verb] = args;
-  if (command.verbs.length > 0) {
-    checkVerb(verb, command);
-    checkVerbArguments(args.slice(1), verb ?? "", command);
-  }
-  command.arguments.forEach((argument, at) => {
-    const word = args[at];
-    if (word === undefined) {
-      if (!argument.isRequired) return;
-      throw usage(
-        `${name} needs ${neededText(argument.value, argument.name)}; ${seeHelp(command)}`,
-      );
-    }
-    checkWord(word, argument.value, (words) => usage(`${name} takes ${words}, not "${word}"`));
-  });
-  const countMax = command.arguments.some(({ isRest }) => isRest)
-    ? Number.POSITIVE_INFINITY
-    : command.arguments.length;
-  const extra = args[countMax];
-  if (extra === undefined) return;
-  const options = command.options.flatMap(({ names }) =>
-    names.filter((each) => each.startsWith("--")).map((each) => each.slice(2)),
-  );
-  const near = nearest(extra, options);
-  const most =
-    countMax === 0 ? "no argument" : countMax === 1 ? "one argument" : `${countMax} arguments`;
-  throw usage(
-    `${name} takes ${most}, "${extra}" is too much; ${near === undefined ? "" : `did you mean --${near}? `}${seeHelp(command)}`,
-  );
-}
-
-function checkVerb(verb: string | undefined, command: TableCommand): void {
+function verbOf(command: TableCommand, word: string | undefined): TableVerb {
+  const { action, verbs } = command;
+  if (action !== undefined && (verbs.length === 0 || word === undefined)) return action;
   const names = verbNames(command);
-  if (verb === undefined) {
-    if (command.verbs.some(({ name }) => name === "")) return;
+  if (word === undefined) {
     throw usage(`\`quorate ${command.name}\` needs a verb: ${listed(names)}; ${seeHelp(command)}`);
   }
-  if (names.includes(verb)) return;
-  const near = nearest(verb, names);
+  const found = verbs.find(({ name }) => name === word);
+  if (found !== undefined) return found;
+  const near = nearest(word, names);
   const hint =
     near === undefined ? `the verbs are ${listed(names, "and")}` : `did you mean "${near}"?`;
-  throw usage(`\`quorate ${command.name}\` has no verb "${verb}"; ${hint}`);
+  throw usage(`\`quorate ${command.name}\` has no verb "${word}"; ${hint}`);
 }
 
-/** By the verb's lines in the help: "PATH [FILE]", "[FILE…]"; options among them are not counted. */
-function checkVerbArguments(given: readonly string[], verb: string, command: TableCommand): void {
-  const lines = command.verbs.filter(({ name }) => name === verb);
-  const fits = lines.some(({ words }) => {
-    const places = words.split(" ").filter((word) => word !== "" && !/^\[?-/.test(word));
-    const least = places.filter((word) => !word.startsWith("[")).length;
-    const isOpen = places.some((word) => word.includes("…"));
-    return given.length >= least && (isOpen || given.length <= places.length);
-  });
-  if (fits) return;
-  const forms = lines.map((line) => `\`quorate ${`${command.name} ${verbHead(line)}`.trim()}\``);
+function isTooFew(words: readonly string[], { arguments: all }: TableVerb): boolean {
+  return words.length < all.filter(({ isRequired }) => isRequired).length;
+}
+
+/** The first word that is too much. */
+function tooMuch(words: readonly string[], { arguments: all }: TableVerb): string | undefined {
+  return all.some(({ isRest }) => isRest) ? undefined : words[all.length];
+}
+
+function checkVerbArguments(
+  words: readonly string[],
+  verb: TableVerb,
+  command: TableCommand,
+): void {
+  if (!isTooFew(words, verb) && tooMuch(words, verb) === undefined) return;
+  const forms = verb.forms.map(
+    ([form]) => `\`${`quorate ${command.name} ${verbHead(verb.name, form)}`.trimEnd()}\``,
+  );
+  const { length } = words;
   const count =
-    given.length === 0
-      ? "no argument was"
-      : given.length === 1
-        ? "1 argument was"
-        : `${given.length} arguments were`;
+    length === 0 ? "no argument was" : length === 1 ? "1 argument was" : `${length} arguments were`;
   throw usage(`it is ${forms.join(" or ")}; ${count} given`);
 }
 
-function checkWord(word: string, value: Value, failure: (words: string) => CommandFailure): void {
-  if (value.kind === "words" && !value.words.includes(word)) throw failure(listed(value.words));
-}
-
-function neededText(value: Value, name: string): string {
-  return value.kind === "words" ? listed(value.words) : `<${name}>`;
+function checkArguments(words: readonly string[], verb: TableVerb, command: TableCommand): void {
+  const name = `\`quorate ${command.name}\``;
+  if (isTooFew(words, verb)) {
+    const value = verb.arguments[words.length]?.value;
+    const needed = value?.kind === "words" ? value.takes : `<${value?.name}>`;
+    throw usage(`${name} needs ${needed}; ${seeHelp(command)}`);
+  }
+  const extra = tooMuch(words, verb);
+  if (extra === undefined) return;
+  const { length } = verb.arguments;
+  const most = length === 0 ? "no argument" : length === 1 ? "one argument" : `${length} arguments`;
+  throw usage(
+    `${name} takes ${most}, "${extra}" is too much; ${meantOption(extra, command.options)}${seeHelp(command)}`,
+  );
 }
 
 function seeHelp(command: TableCommand): string {
   return `see \`quorate ${command.name} --help\``;
-}
-
-/** "a, b or c". */
-function listed(words: readonly string[], last = "or"): string {
-  if (words.length < 2) return words.join("");
-  return `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1) ?? ""}`;
 }
 
 // — Commands —
@@ -331,16 +332,16 @@ function meant(word: string, table: CommandTable): string | undefined {
   const verbs = table.commands.flatMap((command) =>
     verbNames(command).map((verb) => ({ verb, line: `${command.name} ${verb}` })),
   );
-  const exact = verbs.find(({ verb }) => verb === word)?.line;
-  if (exact !== undefined) return exact;
-  const command = nearest(
-    word,
-    table.commands.map(({ name }) => name),
+  const lineOfVerb = (name: string | undefined) => verbs.find(({ verb }) => verb === name)?.line;
+  const commands = table.commands.map(({ name }) => name);
+  return (
+    lineOfVerb(word) ??
+    nearest(word, commands) ??
+    lineOfVerb(
+      nearest(
+        word,
+        verbs.map(({ verb }) => verb),
+      ),
+    )
   );
-  if (command !== undefined) return command;
-  const verb = nearest(
-    word,
-    verbs.map((each) => each.verb),
-  );
-  return verbs.find((each) => each.verb === verb)?.line;
 }

@@ -1,65 +1,207 @@
-// The command table as plain data, read from cac's: the one source of help, manual pages, shell completion and of what is said about
-// a mistyped line (issue 4, first contact). It runs nothing and prints nothing.
-import type { CAC, Command } from "cac";
+// The command table: what each verb takes, does and says is declared once, as data. Help, manual pages, shell completion, the reading of
+// a line and what is said about a wrong one all come from it. It runs nothing and prints nothing.
+import { type ExitText, exitTexts } from "../exit.ts";
+import { type Value, anyWord } from "./values.ts";
 
-/** What may stand at a place of the command line. */
-export type Value =
-  | { readonly kind: "any" }
-  | { readonly kind: "file" }
-  | { readonly kind: "directory" }
-  /** The name of a command of this table. */
-  | { readonly kind: "command" }
-  | { readonly kind: "words"; readonly words: readonly string[] };
+/** A word as the value that it is; a CommandFailure for one that is not taken. */
+export type Reader = <T>(value: Value<T>, word: string) => T;
 
-export interface TableOption {
+interface Input<T> {
+  /** What the verb is given for the words that were written; of a switch, an empty one each time. */
+  readonly read: (words: readonly string[], read: Reader) => T;
+}
+
+export interface TableOption<T = unknown> extends Input<T> {
   /** As in help: "--tls <mode>", "-h, --help". */
   readonly raw: string;
-  /** With their dashes: "--no-mount". */
+  /** With their dashes, the long one last: "-h", "--help". */
   readonly names: readonly string[];
   /** Undefined for a switch. */
   readonly value: Value | undefined;
-  /** The value's name, without brackets; "" for a switch. */
-  readonly valueName: string;
+  /** In a command of verbs it ends with those that take it, unless all do. */
   readonly description: string;
-  /** Undefined when there is none worth a word. */
+  /** Undefined when there is none. */
   readonly default: string | undefined;
   readonly isRepeatable: boolean;
-  /** The verbs that take it, "" for none; undefined: all. */
-  readonly verbs: readonly string[] | undefined;
+  /** The form of its verb that takes it, where there are several: "ADDRESS". */
+  readonly form: string | undefined;
 }
 
-export interface TableArgument {
-  readonly name: string;
-  readonly isRequired: boolean;
-  readonly isRest: boolean;
+interface OptionExtras {
+  /** One letter. */
+  readonly short?: string;
+  readonly form?: string;
+}
+
+function optionOf(
+  name: string,
+  value: Value | undefined,
+  description: string,
+  { short, form }: OptionExtras = {},
+): Omit<TableOption, "read"> {
+  const names = [...(short === undefined ? [] : [`-${short}`]), `--${name}`];
+  const raw = `${names.join(", ")}${value === undefined ? "" : ` <${value.name}>`}`;
+  return { raw, names, value, description, form, default: undefined, isRepeatable: false };
+}
+
+/** A switch; `name` is the long one, without dashes. */
+export function flag(
+  name: string,
+  description: string,
+  extras?: OptionExtras,
+): TableOption<boolean> {
+  const made = optionOf(name, undefined, description, extras);
+  return { ...made, read: (words) => words.length > 0 };
+}
+
+/** An option with a value, given once. */
+export function option<T>(
+  name: string,
+  value: Value<T>,
+  description: string,
+  extras?: OptionExtras,
+): TableOption<T | undefined> {
+  return { ...optionOf(name, value, description, extras), read: optional(value).read };
+}
+
+export function optionWithDefault<T extends string>(
+  name: string,
+  value: Value<T>,
+  fallback: NoInfer<T>,
+  description: string,
+): TableOption<T> {
+  const { read, ...made } = option(name, value, description);
+  return { ...made, default: fallback, read: (words, by) => read(words, by) ?? fallback };
+}
+
+/** An option that may be given several times. */
+export function repeated<T>(
+  name: string,
+  value: Value<T>,
+  description: string,
+): TableOption<readonly T[]> {
+  const made = optionOf(name, value, `${description}; may be repeated`);
+  return { ...made, isRepeatable: true, read: rest(value).read };
+}
+
+export interface TableArgument<T = unknown> extends Input<T> {
   readonly value: Value;
+  readonly isRequired: boolean;
+  /** The last one may take all words that are left. */
+  readonly isRest: boolean;
+}
+
+/** The count of words is checked before. */
+export function required<T>(value: Value<T>): TableArgument<T> {
+  return { value, isRequired: true, isRest: false, read: ([word = ""], read) => read(value, word) };
+}
+
+export function optional<T>(value: Value<T>): TableArgument<T | undefined> {
+  return {
+    value,
+    isRequired: false,
+    isRest: false,
+    read: ([word], read) => (word === undefined ? undefined : read(value, word)),
+  };
+}
+
+export function rest<T>(value: Value<T>): TableArgument<readonly T[]> {
+  return {
+    value,
+    isRequired: false,
+    isRest: true,
+    read: (words, read) => words.map((word) => read(value, word)),
+  };
+}
+
+type Inputs = Readonly<Record<string, TableArgument | TableOption>>;
+type Given<I> = { readonly [K in keyof I]: I[K] extends Input<infer T> ? T : never };
+
+interface Action<I> {
+  /** Arguments in their order on the line, and options in that of the help. */
+  readonly takes: I;
+  /** Loads what it needs and does it; the exit code. Gets what it takes by the names it is declared with. */
+  readonly run: (given: Given<I>) => Promise<number>;
+}
+
+/** What was written for an argument or an option. */
+export interface Written {
+  readonly words: readonly string[];
+  readonly read: Reader;
 }
 
 export interface TableVerb {
+  /** "" for what a command does without a verb. */
   readonly name: string;
-  /** As written: "PATH [FILE]"; "" for none. */
-  readonly words: string;
-  readonly places: readonly Value[];
-  readonly description: string;
+  /** Arguments as written, and what it does with them: mostly one form. */
+  readonly forms: readonly (readonly [words: string, description: string])[];
+  readonly arguments: readonly TableArgument[];
+  readonly options: readonly TableOption[];
+  /** Reads all that was written; nothing is done yet. */
+  readonly prepare: (writtenFor: (input: TableArgument | TableOption) => Written) => PreparedVerb;
+}
+
+export interface PreparedVerb {
+  /** By the names that arguments and options are declared with. */
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly run: () => Promise<number>;
+}
+
+/** One verb of a command; its description is one line, or one for each form of its arguments where those need more than names. */
+export function verb<I extends Inputs>(
+  name: string,
+  description: string | TableVerb["forms"],
+  { takes, run }: Action<I>,
+): TableVerb {
+  const inputs = Object.entries<TableArgument | TableOption>(takes);
+  const all = inputs.flatMap(([, input]) => ("names" in input ? [] : [input]));
+  return {
+    name,
+    forms:
+      typeof description === "string" ? [[all.map(verbWord).join(" "), description]] : description,
+    arguments: all,
+    options: inputs.flatMap(([, input]) => ("names" in input ? [input] : [])),
+    prepare: (writtenFor) => {
+      const given = Object.fromEntries(
+        inputs.map(([key, input]) => {
+          const { words, read } = writtenFor(input);
+          return [key, input.read(words, read)] as const;
+        }),
+      );
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- under each key of I stands what its own input has read
+      return { given, run: () => run(given as Given<I>) };
+    },
+  };
 }
 
 export interface TableCommand {
   readonly name: string;
-  /** The line behind "quorate": "fs <verb> [...args]". */
-  readonly usage: string;
   readonly description: string;
+  /** What stands behind its name: its arguments, or a verb and the verb's. */
   readonly arguments: readonly TableArgument[];
-  /** Empty for a command without verbs. The name of what it does without one is "". */
+  /** What it does without a verb; undefined: it needs one. */
+  readonly action: TableVerb | undefined;
   readonly verbs: readonly TableVerb[];
-  /** Its own and those of every command. */
+  /** All that it takes, and those of every command. */
   readonly options: readonly TableOption[];
   readonly examples: readonly string[];
-  /** Empty: those of every command (exit.ts). */
+  /** Paragraphs of the manual page. */
+  readonly manual: readonly string[];
+  /** Path, and what it is to this command. */
+  readonly files: readonly FileText[];
   readonly exits: readonly ExitText[];
 }
 
-/** An exit code and what it means. */
-export type ExitText = readonly [number, string];
+export type FileText = readonly [path: string, what: string];
+
+interface CommandTexts {
+  readonly description: string;
+  readonly examples: readonly string[];
+  readonly manual: readonly string[];
+  readonly files?: readonly FileText[];
+  /** Without: those of every command (exit.ts). */
+  readonly exits?: readonly ExitText[];
+}
 
 export interface CommandTable {
   readonly commands: readonly TableCommand[];
@@ -67,121 +209,84 @@ export interface CommandTable {
   readonly options: readonly TableOption[];
 }
 
-/** Verbs of a command, by its name: lines "VERB ARGUMENTS   what it does", of which several may be for one verb. */
-export type VerbTexts = Readonly<Record<string, string>>;
+/** Of every command. */
+export const globalOptions: readonly TableOption[] = [
+  flag("help", "What it does, its options and examples", { short: "h" }),
+  flag("version", "Version, commit, target and runtime", { short: "v" }),
+];
 
-/** Exit codes of a command that has its own, by its name. */
-export type ExitTexts = Readonly<Record<string, readonly ExitText[]>>;
+export function tableOf(commands: readonly TableCommand[]): CommandTable {
+  return { commands, options: globalOptions };
+}
 
-/** What runs when no verb is given is written so in a verb text. */
-const withoutVerb = "(none)";
-
-export function readTable(cli: CAC, verbs: VerbTexts, exits: ExitTexts = {}): CommandTable {
-  const common = cli.globalCommand.options.map(optionOf);
+/** A command that does one thing. */
+export function command<I extends Inputs>(
+  name: string,
+  texts: CommandTexts & Action<I>,
+): TableCommand {
+  const action = verb("", texts.description, texts);
   return {
-    options: common,
-    commands: cli.commands.map((command) => ({
-      ...commandOf(command, verbs[command.name] ?? "", common),
-      exits: exits[command.name] ?? [],
-    })),
+    ...textsOf(name, texts),
+    arguments: action.arguments,
+    action,
+    verbs: [],
+    options: [...action.options, ...globalOptions],
   };
 }
 
-function commandOf(
-  command: Command,
-  verbText: string,
-  common: readonly TableOption[],
-): Omit<TableCommand, "exits"> {
-  const verbs = verbText === "" ? [] : verbText.split("\n").map(verbOf);
+/** A command of several verbs; the one of the name "" is what it does without any. */
+export function commandOfVerbs(
+  name: string,
+  { verbs: all, ...texts }: CommandTexts & { readonly verbs: readonly TableVerb[] },
+): TableCommand {
+  const action = all.find((each) => each.name === "");
   return {
-    name: command.name,
-    usage: command.rawName,
-    description: command.description,
-    arguments: command.args.map(({ value, required, variadic }) => ({
-      name: value,
-      isRequired: required,
-      isRest: variadic,
-      value: valueOf(value),
-    })),
-    verbs,
-    options: [
-      ...command.options
-        .map(optionOf)
-        .map((option) => ({ ...option, verbs: verbsOf(option, verbs) })),
-      ...common,
+    ...textsOf(name, texts),
+    arguments: [
+      (action === undefined ? required : optional)(anyWord("verb")),
+      rest(anyWord("args")),
     ],
-    examples: command.examples.map((example) =>
-      typeof example === "string" ? example : example("quorate"),
-    ),
+    action,
+    verbs: all.filter((each) => each !== action),
+    options: [...collected(all), ...globalOptions],
   };
 }
 
-function optionOf(option: Command["options"][number]): TableOption {
-  const [, valueName = ""] = /[<[](?:\.\.\.)?([^>\]]+)[>\]]/.exec(option.rawName) ?? [];
-  const given: unknown = option.config.default;
-  // A switch that is on has no default worth a word; neither has an empty value, nor a zero that its text explains.
-  const isWorthAWord = (typeof given === "string" || typeof given === "number") && given !== "";
-  const isPlain = !isWorthAWord || given === 0 || option.isBoolean === true;
-  return {
-    raw: option.rawName,
-    names: option.rawName.match(/(?<=^|[\s,])--?[\w-]+/g) ?? [],
-    value: valueName === "" ? undefined : valueOf(valueName),
-    valueName,
-    description: option.description,
-    default: isPlain ? undefined : String(given),
-    // What help promises is what is checked.
-    isRepeatable: /may be repeated/.test(option.description),
-    verbs: undefined,
-  };
+function textsOf(name: string, { description, examples, manual, files, exits }: CommandTexts) {
+  return { name, description, examples, manual, files: files ?? [], exits: exits ?? exitTexts };
 }
 
-/** What runs without a verb is called so in an option's text. */
+/** The nameless verb is called so in an option's text. */
 const nameless = "server";
 
-/**
- * From the end of an option's text: "(invite, certificates import)". An option that names no verb is of the command without one
- * where that is possible, as of the server, else of every verb; --root and --json are of every verb.
- */
-function verbsOf(
-  { names, description }: TableOption,
-  verbs: readonly TableVerb[],
-): readonly string[] | undefined {
-  const [, end = ""] = /\(([^()]+)\)$/.exec(description) ?? [];
-  const named = end.split(", ").map((words) => words.split(" ")[0] ?? "");
-  const known = new Set(verbs.map(({ name }) => (name === "" ? nameless : name)));
-  if (end !== "" && named.every((name) => known.has(name))) {
-    return named.map((name) => (name === nameless ? "" : name));
-  }
-  return known.has(nameless) && !names.includes("--root") ? [""] : undefined;
+/** The options of all verbs once each; the text ends with those that take it, but not for all nor for the nameless one alone. */
+function collected(verbs: readonly TableVerb[]): readonly TableOption[] {
+  const options = new Set(verbs.flatMap((each) => each.options));
+  return [...options].map((each) => {
+    const takers = verbs.filter((taker) => taker.options.includes(each)).map(({ name }) => name);
+    if (takers.length === verbs.length || takers.join("") === "") return each;
+    const form = each.form === undefined ? "" : ` ${each.form}`;
+    const names = takers.map((name) => `${name === "" ? nameless : name}${form}`);
+    return { ...each, description: `${each.description} (${names.join(", ")})` };
+  });
 }
 
-function verbOf(line: string): TableVerb {
-  const [, head = "", description = ""] = /^(.*?\S)\s{2,}(.*)$/.exec(line) ?? ["", line, ""];
-  const [name = "", ...words] = head.split(" ");
-  return {
-    name: name === withoutVerb ? "" : name,
-    words: words.join(" "),
-    places: words
-      .filter((word) => !/^\[?-/.test(word))
-      .map((word) => valueOf(word.replace(/[[\]<>]/g, ""))),
-    description,
-  };
+/** In the line of a verb. */
+function verbWord({ value, isRequired, isRest }: TableArgument): string {
+  return isRequired ? value.name : `[${value.name}${isRest ? "…" : ""}]`;
 }
 
-/** From the name of an argument or an option's value: `on|off` are words, `file`, `dir` and `command` mean what they say. */
-function valueOf(name: string): Value {
-  const words = name.split("|");
-  if (words.some((word) => /^files?(?:\W|$)/i.test(word))) return { kind: "file" };
-  if (/^dir(?:ectory)?$/i.test(name)) return { kind: "directory" };
-  if (name === "command") return { kind: "command" };
-  // In a verb's line capitals stand for what the operator fills in.
-  if (words.length > 1 && words.every((word) => /^[a-z\d-]+$/.test(word))) {
-    return { kind: "words", words };
-  }
-  return { kind: "any" };
+/** "--help" */
+export function longName({ names }: TableOption): string {
+  return names.at(-1) ?? "";
 }
 
-/** The names of a command's verbs, once each, without the nameless one. */
-export function verbNames(command: TableCommand): readonly string[] {
-  return [...new Set(command.verbs.map(({ name }) => name))].filter((name) => name !== "");
+/** The names of a command's verbs. */
+export function verbNames(from: TableCommand): readonly string[] {
+  return from.verbs.map(({ name }) => name);
+}
+
+/** True when the verb takes the option of this name, short or long; those of every command are none of a verb's. */
+export function takesOption(taker: TableVerb, name: string): boolean {
+  return taker.options.some(({ names }) => names.includes(name));
 }

@@ -1,65 +1,90 @@
-// The table's part for `quorate qdevice`: give the cluster a vote server, take it away, say how it is.
-import type { CAC } from "cac";
-import { portOfWord } from "./port-word.ts";
-import { note, rootOption, wordOf, write } from "./words.ts";
+// `quorate qdevice`: give the cluster a vote server, take it away, say how it is.
+import { exitFailed, exitOk } from "../exit.ts";
+import { nodePaths } from "../paths.ts";
+import { note, write } from "./output.ts";
+import { json, notRunning, passwordOptions, root, socketFile, wrongLine } from "./shared.ts";
+import { commandOfVerbs, flag, option, required, verb } from "./table.ts";
+import { file, oneOf, port, anyWord } from "./values.ts";
 
-/** The verbs, for help. */
-export const qdeviceUsage = [
-  "setup TOKEN    with the token of `quorate qnetd invite` on the vote server; `-` asks for it, DIR/FILE holds it",
-  "setup ADDRESS  an original server, with --p12 or --cert, --key and --ca, or --tls off",
-  "remove         take the vote server out of the cluster's configuration",
-  "status         the device's vote on this node, and why",
-].join("\n");
+const form = "ADDRESS";
+const node = nodePaths("/");
 
-export function qdeviceVerb(cli: CAC): void {
-  rootOption(cli.command("qdevice <verb> [...args]", "The cluster's vote server: set up, remove"))
-    .option(
-      "--force",
-      "Also for an odd number of nodes, where it is a single point of failure (setup)",
-    )
-    .option("--tls <off|on|required>", "Of the connection to the vote server (setup)")
-    .option("--port <port>", "Of the vote server (setup ADDRESS)")
-    .option("--p12 <file>", "Key, certificate and authority in one file (setup ADDRESS)")
-    .option(
-      "--password <text>",
-      "Of the PKCS#12 file, none when not given; - asks for it (setup ADDRESS)",
-    )
-    .option("--password-file <file>", "The same in the first line of a file (setup ADDRESS)")
-    .option("--cert <file>", "The cluster's certificate (setup ADDRESS)")
-    .option("--key <file>", "Its private key (setup ADDRESS)")
-    .option("--ca <file>", "The server's authority (setup ADDRESS)")
-    .option("--json", "For scripts")
-    .example("quorate qdevice setup quorate1.AbCd…")
-    .example("quorate qdevice setup -")
-    .example("quorate qdevice setup 192.0.2.7 --tls off")
-    .example("quorate qdevice remove")
-    .action(
-      async (
-        verb: string,
-        args: readonly unknown[],
-        options: Readonly<Record<string, unknown>>,
-      ) => {
-        const { qdeviceCommand } = await import("../command/qdevice.ts");
-        const { passwordOf } = await import("./secret.ts");
-        const [password, file] = [wordOf(options["password"]), wordOf(options["passwordFile"])];
-        return qdeviceCommand({
-          root: String(options["root"]),
-          verb,
-          args: args.map(String),
-          force: options["force"] === true,
-          tls: wordOf(options["tls"]),
-          port: portOfWord(wordOf(options["port"])),
-          files: {
-            p12: wordOf(options["p12"]),
-            password: await passwordOf(password, file),
-            certificate: wordOf(options["cert"]),
-            key: wordOf(options["key"]),
-            authority: wordOf(options["ca"]),
-          },
-          json: options["json"] === true,
-          write,
-          note,
-        });
-      },
-    );
-}
+const setup = verb(
+  "setup",
+  [
+    [
+      "TOKEN",
+      "with the token of `quorate qnetd invite` on the vote server; `-` asks for it, DIR/FILE holds it",
+    ],
+    [form, "an original server, with --p12 or --cert, --key and --ca, or --tls off"],
+  ],
+  {
+    takes: {
+      target: required(anyWord("TOKEN")),
+      root,
+      force: flag(
+        "force",
+        "Also for an odd number of nodes, where it is a single point of failure",
+      ),
+      tls: option("tls", oneOf(["off", "on", "required"]), "Of the connection to the vote server"),
+      port: option("port", port, "Of the vote server", { form }),
+      p12: option("p12", file(), "Key, certificate and authority in one file", { form }),
+      ...passwordOptions("PKCS#12 file", form),
+      certificate: option("cert", file(), "The cluster's certificate", { form }),
+      key: option("key", file(), "Its private key", { form }),
+      authority: option("ca", file(), "The server's authority", { form }),
+      json,
+    },
+    run: async ({ p12, certificate, key, authority, password, passwordFile, ...given }) => {
+      const { qdeviceSetup } = await import("../command/qdevice.ts");
+      const { passwordOf } = await import("./secret.ts");
+      const secret = await passwordOf(password, passwordFile);
+      const files = { p12, certificate, key, authority, password: secret };
+      return qdeviceSetup({ ...given, files, write, note });
+    },
+  },
+);
+
+const remove = verb("remove", "take the vote server out of the cluster's configuration", {
+  takes: { root, json },
+  run: async (given) => {
+    const { qdeviceRemove } = await import("../command/qdevice.ts");
+    return qdeviceRemove({ ...given, write, note });
+  },
+});
+
+const status = verb("status", "the device's vote on this node, and why", {
+  takes: { root, json },
+  run: async (given) => {
+    const { qdeviceStatus } = await import("../command/qdevice.ts");
+    return qdeviceStatus({ ...given, write, note });
+  },
+});
+
+export const qdevice = commandOfVerbs("qdevice", {
+  description: "The cluster's vote server: set up, remove",
+  verbs: [setup, remove, status],
+  examples: [
+    "quorate qdevice setup quorate1.AbCd…",
+    "quorate qdevice setup -",
+    "quorate qdevice setup 192.0.2.7 --tls off",
+    "quorate qdevice remove",
+  ],
+  manual: [
+    "Gives the cluster the vote of a vote server (`quorate qnetd`, or an original corosync-qnetd): gets a certificate, puts it and the quorum device into the tree, and waits until every node counts the vote. One node is asked, all follow. Nothing is changed before every check is good, and what does not vote in the end is taken back.",
+    "A token is good once. Every user of a machine can read its command lines: give `-` and the token on standard input where that matters.",
+  ],
+  files: [
+    [`${node.mount}/corosync.conf`, "gets the section quorum.device"],
+    [`${node.mount}/priv`, "holds the certificate, for all nodes"],
+    [node.deviceDir, "this node's copy of it"],
+    [node.deviceDefaults, "advanced settings of the client, in COROSYNC_QDEVICE_OPTIONS"],
+    socketFile,
+  ],
+  exits: [
+    [exitOk, "the device votes on every node, or is gone from every node"],
+    [exitFailed, "it does not, or could not be set up; the text says why"],
+    wrongLine,
+    notRunning,
+  ],
+});

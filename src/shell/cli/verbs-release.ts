@@ -1,33 +1,39 @@
-// The table's part for releases: `quorate verify`.
-import type { CAC } from "cac";
+// `quorate verify`: a release from outside.
 import { releaseKeys } from "../version.ts";
-import { textOf, wordOf, write } from "./words.ts";
+import { write } from "./output.ts";
+import { command, option, optionWithDefault, repeated, rest } from "./table.ts";
+import { file, anyWord } from "./values.ts";
 
-type Options = Readonly<Record<string, unknown>>;
-
-export function verifyVerb(cli: CAC): void {
-  cli
-    .command("verify [...files]", "Is a release what its maker signed, and are these its files?")
-    .option("--manifest <file>", "The release's list of files", { default: "manifest.json" })
-    .option("--signature <file>", "Of the manifest (default: its name and .minisig)")
-    .option(
-      "--key <key>",
-      "Trust this minisign public key, or the one in this file, instead of the built-in ones; may be repeated",
-    )
-    .example("quorate verify quorate-linux-x64.zst")
-    .example("quorate verify --manifest /mnt/usb/manifest.json /mnt/usb/quorate-linux-arm64.gz")
-    .action(async (files: readonly unknown[], options: Options) => {
-      const { verifyCommand } = await import("../command/verify.ts");
-      const manifest = textOf(options["manifest"], "manifest.json");
-      const given = options["key"];
-      const keys = (Array.isArray(given) ? given : [given]).flatMap((key) => wordOf(key) ?? []);
-      return verifyCommand({
-        manifest,
-        signature: textOf(options["signature"], `${manifest}.minisig`),
-        files: files.map(String),
-        keys,
-        releaseKeys,
-        write,
-      });
-    });
-}
+export const verify = command("verify", {
+  description: "Is a release what its maker signed, and are these its files?",
+  takes: {
+    files: rest(file("files")),
+    manifest: optionWithDefault("manifest", file(), "manifest.json", "The release's list of files"),
+    signature: option("signature", file(), "Of the manifest (default: its name and .minisig)"),
+    keys: repeated(
+      "key",
+      anyWord("key"),
+      "Trust this minisign public key, or the one in this file, instead of the built-in ones",
+    ),
+  },
+  examples: [
+    "quorate verify quorate-linux-x64.zst",
+    "quorate verify --manifest /mnt/usb/manifest.json /mnt/usb/quorate-linux-arm64.gz",
+  ],
+  manual: [
+    "Checks the signature of a release's manifest with the keys that are built into this file, and each named file against the manifest. Nothing is executed, and nothing is fetched.",
+  ],
+  files: [
+    ["manifest.json", "the release's list of files with their SHA-256"],
+    ["manifest.json.minisig", "its signature, in the form of minisign"],
+  ],
+  exits: [
+    [0, "the manifest is signed by a trusted key, and the files are what it says"],
+    [4, "they are not"],
+  ],
+  run: async (given) => {
+    const { verifyCommand } = await import("../command/verify.ts");
+    const { signature = `${given.manifest}.minisig` } = given;
+    return verifyCommand({ ...given, signature, releaseKeys, write });
+  },
+});

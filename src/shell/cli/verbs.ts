@@ -1,194 +1,182 @@
-// Every command of quorate: its words, options and examples, and the verb that it loads when it is called. Nothing here may load the
-// tree, the ring or the database by itself (engineering.md §2, design.md decision 7).
-import { type CAC, cac } from "cac";
-import { identity } from "../version.ts";
-import { logger } from "./log.ts";
-import { fsUsage } from "../command/fs-usage.ts";
+// Every command of quorate, and those of the node itself. A command is declared here or in the verbs-*.ts beside this file; what it does is
+// loaded when it is called: nothing here may load the tree, the ring or the database (engineering.md §2, design.md decision 7).
+import { exitConfiguration, exitFailed, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
-import { type CommandTable, type ExitTexts, readTable, type VerbTexts } from "./table.ts";
-import { qdeviceUsage, qdeviceVerb } from "./verbs-qdevice.ts";
-import { qnetdUsage, qnetdVerb } from "./verbs-qnetd.ts";
-import { installVerbs } from "./verbs-install.ts";
-import { verifyVerb } from "./verbs-release.ts";
-import { upgradeVerbs } from "./verbs-upgrade.ts";
-import { upgradeExits } from "../upgrade/exits.ts";
-import { note, rootOption, textOf, wordOf, write } from "./words.ts";
+import { identity } from "../version.ts";
+import { note, write } from "./output.ts";
+import {
+  done,
+  json,
+  nodeFiles,
+  notRunning,
+  ownLog,
+  root,
+  socketFile,
+  wrongLine,
+} from "./shared.ts";
+import {
+  command,
+  type CommandTable,
+  flag,
+  option,
+  optional,
+  optionWithDefault,
+  required,
+  tableOf,
+} from "./table.ts";
+import { commandName, directory, oneOf, anyWord } from "./values.ts";
+import { fsVerbs } from "./verbs-fs.ts";
+import { install, uninstall } from "./verbs-install.ts";
+import { qdevice } from "./verbs-qdevice.ts";
+import { qnetd } from "./verbs-qnetd.ts";
+import { verify } from "./verbs-release.ts";
+import { doctor, rescue, unit, upgrade } from "./verbs-upgrade.ts";
 
-const verbTexts: VerbTexts = { fs: fsUsage, qdevice: qdeviceUsage, qnetd: qnetdUsage };
-/** Only of commands whose codes mean something of their own. */
-const exitTexts: ExitTexts = {
-  status: [
+const node = command("node", {
+  description: "Run a cluster member in the foreground",
+  takes: {
+    root,
+    name: option(
+      "name",
+      anyWord("node"),
+      "Name of this node in the nodelist and in the tree, when it is not the host's",
+    ),
+    mount: option("mount", directory, "Where to mount the tree (default: etc/pve below the root)"),
+    noMount: flag("no-mount", "Do not mount; `quorate fs` reads and writes the tree"),
+    durability: optionWithDefault(
+      "durability",
+      oneOf(["full", "normal"]),
+      "full",
+      "full: an acknowledged write is flushed; normal: as pmxcfs",
+    ),
+    isDebug: flag("debug", "Log every state change of the ring"),
+  },
+  examples: ["quorate node", "quorate node --root ./n1 --name pve1 --no-mount"],
+  manual: [
+    "Runs this machine as a member of the cluster that corosync.conf describes: ring and votes over UDP from port 5405 on, and the tree, mounted at /etc/pve where that is allowed. Its peers may be nodes with corosync and pmxcfs. Stop corosync and pve-cluster on this machine first: they use the same ports and files.",
+    "It stays in the foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP leave the cluster gracefully. A configuration, key or database that cannot be used ends it with 8 before anything is changed.",
+  ],
+  files: nodeFiles,
+  exits: [
+    [exitOk, "it was told to stop, and left the cluster"],
+    [exitFailed, "it could not start or not run on; the last line of the log says why"],
+    wrongLine,
+    [
+      exitConfiguration,
+      "configuration, key or database missing or wrong, or a configuration older than the cluster's; a restart will not help",
+    ],
+  ],
+  run: async ({ root: below, name, mount, noMount, durability, isDebug }) => {
+    const { nodeCommand } = await import("../daemon/node.ts");
+    const paths = nodePaths(below);
+    return nodeCommand({
+      paths,
+      name,
+      mount: noMount ? undefined : (mount ?? paths.mount),
+      durability,
+      version: identity.version,
+      log: ownLog(isDebug ? "debug" : "info"),
+    });
+  },
+});
+
+const status = command("status", {
+  description: "The node, its votes, its ring and its tree",
+  takes: { root, json, watch: flag("watch", "Follow until Ctrl-C") },
+  examples: ["quorate status", "quorate status --watch", "quorate status --json"],
+  manual: [
+    "Asks the running node how it is: votes and what they mean, ring, links, tree, the quorum device, the last upgrade. It warns of weak crypto, names every peer whose packets cannot be opened here, with the reason (another key, another cipher, crypto on one side only), and the last message that the ring refused. Nothing is changed.",
+  ],
+  files: [socketFile],
+  exits: [
     [0, "the node is quorate and its tree can be written"],
     [1, "the node runs, but is not quorate or its tree is read only"],
     [3, "no node answers"],
   ],
-  upgrade: [
-    [upgradeExits.done, "done, or nothing to do"],
-    [upgradeExits.machine, "not here or not now: no file that runs here, or nobody should upgrade"],
-    [upgradeExits.usage, "the command line is wrong; nothing was touched"],
-    [upgradeExits.download, "the release could not be fetched"],
-    [upgradeExits.verification, "the release is not what its maker signed"],
-    [upgradeExits.service, "the service could not be started again"],
-    [upgradeExits.rolledBack, "the new version did not become healthy: the old one runs again"],
+  run: async (given) => {
+    const { statusCommand } = await import("../command/status.ts");
+    return statusCommand({ ...given, isTerminal: process.stdout.isTTY, write });
+  },
+});
+
+const reload = command("reload", {
+  description: "All nodes read corosync.conf again (corosync-cfgtool -R)",
+  takes: { root, json },
+  examples: ["quorate reload"],
+  manual: [
+    "Asks all nodes, those with corosync too, to read corosync.conf again, and says what changed on this one. A file that this node refuses changes nothing here; what a running node cannot take is named and waits for its next start. To change the file of all nodes, change it in the tree: a higher config_version reloads by itself.",
   ],
-  verify: [
-    [0, "the manifest is signed by a trusted key, and the files are what it says"],
-    [4, "they are not"],
+  files: [[nodePaths("/").conf, "read again by every node"], socketFile],
+  exits: [
+    done,
+    [exitFailed, "could not be done now; the text says why"],
+    wrongLine,
+    notRunning,
+    [exitConfiguration, "this node refuses the file; the text says why"],
   ],
-};
+  run: async (given) => {
+    const { reloadCommand } = await import("../command/reload.ts");
+    return reloadCommand({ ...given, write });
+  },
+});
 
-/** cac's table, which runs the verbs, and the same as data. */
-export function commandTable(): { readonly cli: CAC; readonly table: CommandTable } {
-  const cli = cac("quorate");
-  cli.option("-h, --help", "What it does, its options and examples");
-  cli.option("-v, --version", "Version, commit, target and runtime");
-  nodeVerb(cli);
-  qnetdVerb(cli);
-  qdeviceVerb(cli);
-  statusVerb(cli);
-  fsVerb(cli);
-  reloadVerb(cli);
-  installVerbs(cli);
-  upgradeVerbs(cli);
-  verifyVerb(cli);
-  completionVerb(cli);
-  manVerb(cli);
-  return { cli, table: tableOf(cli) };
-}
+const completion = command("completion", {
+  description: "Print what a shell needs to complete these commands",
+  takes: { shell: required(oneOf(["bash", "zsh", "fish"])) },
+  examples: [
+    "quorate completion bash > /usr/share/bash-completion/completions/quorate",
+    "quorate completion zsh > /usr/local/share/zsh/site-functions/_quorate",
+    "quorate completion fish > ~/.config/fish/completions/quorate.fish",
+    "source <(quorate completion bash)",
+  ],
+  manual: [
+    "Prints the script that lets a shell complete commands, verbs, options and their values. `quorate install` puts it in place for all users; without that, load it in your shell's start file.",
+  ],
+  exits: [done, wrongLine],
+  run: async ({ shell }) => {
+    const { completionScript } = await import("../manual/completion.ts");
+    write(completionScript(shell, commandTable()));
+    return exitOk;
+  },
+});
 
-function tableOf(cli: CAC): CommandTable {
-  return readTable(cli, verbTexts, exitTexts);
-}
-
-function nodeVerb(cli: CAC): void {
-  rootOption(cli.command("node", "Run a cluster member in the foreground"))
-    .option(
-      "--name <node>",
-      "Name of this node in the nodelist and in the tree, when it is not the host's",
-    )
-    .option("--mount <dir>", "Where to mount the tree (default: etc/pve below the root)")
-    .option("--no-mount", "Do not mount; `quorate fs` reads and writes the tree")
-    .option(
-      "--durability <full|normal>",
-      "full: an acknowledged write is flushed; normal: as pmxcfs",
-      { default: "full" },
-    )
-    .option("--debug", "Log every state change of the ring")
-    .example("quorate node")
-    .example("quorate node --root ./n1 --name pve1 --no-mount")
-    .action(async (options: Readonly<Record<string, unknown>>) => {
-      const { nodeCommand } = await import("../daemon/node.ts");
-      const paths = nodePaths(String(options["root"]));
-      return nodeCommand({
-        paths,
-        name: wordOf(options["name"]),
-        mount: options["mount"] === false ? undefined : textOf(options["mount"], paths.mount),
-        durability: options["durability"] === "normal" ? "normal" : "full",
-        version: identity.version,
-        log: logger({
-          level: options["debug"] === true ? "debug" : "info",
-          journal: process.env["JOURNAL_STREAM"] !== undefined,
-          write: (text) => void process.stderr.write(text),
-          now: () => Date.now(),
-        }),
-      });
+const man = command("man", {
+  description: "The manual page of quorate or of one command",
+  takes: {
+    command: optional(commandName),
+    directory: option(
+      "all",
+      directory,
+      "Write all pages into this directory, and print their paths",
+    ),
+  },
+  examples: [
+    "quorate man",
+    "quorate man qnetd",
+    "quorate man fs | man -l -",
+    "quorate man --all /usr/local/share/man/man8",
+  ],
+  manual: [
+    "Shows a manual page with man(1), prints its source when the output is no terminal, or writes all pages into a directory. `quorate install` puts them in place.",
+  ],
+  exits: [done, [exitFailed, "the pages could not be written"], wrongLine],
+  run: async (given) => {
+    const { manCommand } = await import("../manual/man.ts");
+    return manCommand({
+      ...given,
+      table: commandTable(),
+      version: identity.version,
+      isTerminal: process.stdout.isTTY,
+      write,
+      note,
     });
-}
+  },
+});
 
-function statusVerb(cli: CAC): void {
-  rootOption(cli.command("status", "The node, its votes, its ring and its tree"))
-    .option("--json", "For scripts")
-    .option("--watch", "Follow until Ctrl-C")
-    .example("quorate status")
-    .example("quorate status --watch")
-    .example("quorate status --json")
-    .action(async (options: Readonly<Record<string, unknown>>) => {
-      const { statusCommand } = await import("../command/status.ts");
-      return statusCommand({
-        root: String(options["root"]),
-        json: options["json"] === true,
-        watch: options["watch"] === true,
-        isTerminal: process.stdout.isTTY,
-        write,
-      });
-    });
-}
-
-function reloadVerb(cli: CAC): void {
-  rootOption(cli.command("reload", "All nodes read corosync.conf again (corosync-cfgtool -R)"))
-    .option("--json", "For scripts")
-    .example("quorate reload")
-    .action(async (options: Readonly<Record<string, unknown>>) => {
-      const { reloadCommand } = await import("../command/reload.ts");
-      return reloadCommand({
-        root: String(options["root"]),
-        json: options["json"] === true,
-        write,
-      });
-    });
-}
-
-function fsVerb(cli: CAC): void {
-  rootOption(cli.command("fs <verb> [...args]", "The tree without a mount: list, read, write"))
-    .option("--json", "For scripts")
-    .option("-r, --recursive", "All below as well (ls)")
-    .option(
-      "-p, --parents",
-      "Directories above that are missing as well, no error if it is there (mkdir)",
-    )
-    .option("--force", "A corosync.conf that the cluster could not use too (put, mv)")
-    .example("quorate fs ls nodes/pve1/qemu-server")
-    .example("quorate fs put datacenter.cfg ./datacenter.cfg")
-    .example("quorate fs get nodes/pve1 ./backup-of-pve1")
-    .action(
-      async (verb: string, args: readonly string[], options: Readonly<Record<string, unknown>>) => {
-        const { fsCommand } = await import("../command/fs.ts");
-        return fsCommand({
-          root: String(options["root"]),
-          json: options["json"] === true,
-          isRecursive: options["recursive"] === true,
-          withParents: options["parents"] === true,
-          isForced: options["force"] === true,
-          verb,
-          args: args.map(String),
-          write,
-          stdin: async () => new Uint8Array(await Bun.stdin.arrayBuffer()),
-        });
-      },
-    );
-}
-
-function completionVerb(cli: CAC): void {
-  cli
-    .command("completion <bash|zsh|fish>", "Print what a shell needs to complete these commands")
-    .example("quorate completion bash > /usr/share/bash-completion/completions/quorate")
-    .example("quorate completion zsh > /usr/local/share/zsh/site-functions/_quorate")
-    .example("quorate completion fish > ~/.config/fish/completions/quorate.fish")
-    .example("source <(quorate completion bash)")
-    .action(async (shell: string) => {
-      const { completionCommand } = await import("../manual/completion.ts");
-      return completionCommand({ shell, table: tableOf(cli), write });
-    });
-}
-
-function manVerb(cli: CAC): void {
-  cli
-    .command("man [command]", "The manual page of quorate or of one command")
-    .option("--all <dir>", "Write all pages into this directory, and print their paths")
-    .example("quorate man")
-    .example("quorate man qnetd")
-    .example("quorate man fs | man -l -")
-    .example("quorate man --all /usr/local/share/man/man8")
-    .action(async (command: string | undefined, options: Readonly<Record<string, unknown>>) => {
-      const { manCommand } = await import("../manual/man.ts");
-      return manCommand({
-        command,
-        directory: wordOf(options["all"]),
-        table: tableOf(cli),
-        version: identity.version,
-        isTerminal: process.stdout.isTTY,
-        write,
-        note,
-      });
-    });
+/** In the order of the overview. */
+export function commandTable(): CommandTable {
+  return tableOf([
+    ...[node, qnetd, qdevice, status, fsVerbs, reload, install, uninstall, upgrade, unit],
+    ...[doctor, rescue, verify, completion, man],
+  ]);
 }

@@ -1,6 +1,6 @@
 // One look at a status, or one a second until somebody ends it (--watch).
 import { setTimeout as wait } from "node:timers/promises";
-import { clearScreen } from "./words.ts";
+import { clearScreen } from "./output.ts";
 import { CommandFailure } from "../exit.ts";
 
 const everyMsDefault = 1000;

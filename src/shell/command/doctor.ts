@@ -1,12 +1,12 @@
 // `quorate doctor --self`: does this executable work on this machine? Asked of a new file before it is installed (U2), by the builder of
 // every file it makes, and by whoever wonders.
-import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
+import { exitFailed, exitOk } from "../exit.ts";
 import { runCheck, selfChecks } from "../self-test/checks.ts";
 
 export interface DoctorOptions {
   readonly root: string;
   /** Only what this role needs; undefined: everything. */
-  readonly role: string | undefined;
+  readonly role: "node" | "qnetd" | undefined;
   readonly json: boolean;
   readonly write: (text: string) => void;
 }
@@ -14,9 +14,6 @@ export interface DoctorOptions {
 /** Exit code 0 when every check holds, 1 when one does not. */
 export async function doctorCommand(options: DoctorOptions): Promise<number> {
   const { root, role, json, write } = options;
-  if (role !== undefined && role !== "node" && role !== "qnetd") {
-    throw new CommandFailure(`--role is node or qnetd, not "${role}"`, exitUsage);
-  }
   const results: { readonly name: string; readonly ok: boolean; readonly reason: string }[] = [];
   for (const check of selfChecks) {
     if (role !== undefined && check.role !== undefined && check.role !== role) continue;

@@ -62,13 +62,15 @@ afterEach(async () => {
 });
 
 /** What a line prints, or the sentence it ends with. */
-async function fs(args: readonly string[], over: Partial<FsOptions> = {}): Promise<string> {
-  const [verb = "", ...rest] = args;
+async function fs(
+  [verb, path = "", other]: readonly [FsOptions["verb"], ...string[]],
+  over: Partial<FsOptions> = {},
+): Promise<string> {
   let out = "";
   const write = (bytes: string | Uint8Array) => void (out += Buffer.from(bytes).toString("latin1"));
   const stdin = async () => new TextEncoder().encode("from stdin\n");
   try {
-    await fsCommand({ root, json: false, verb, args: rest, write, stdin, ...over });
+    await fsCommand({ root, json: false, verb, path, other, write, stdin, ...over });
     return out;
   } catch (error) {
     if (error instanceof CommandFailure) return `! ${error.message}`;

@@ -1,8 +1,7 @@
 // `quorate fs …`: the tree without a mount. Changes are answered once the cluster has agreed and this node has stored them.
 import { NodeClient, type ListedEntry } from "../api/client.ts";
-import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
+import { exitOk } from "../exit.ts";
 import { belowOf, getTree, makeDirectory, putFrom, readInput } from "./fs-copy.ts";
-import { fsUsage } from "./fs-usage.ts";
 import { nodePaths } from "../paths.ts";
 import type { DumpEntry } from "../api/tree-dump.ts";
 
@@ -15,53 +14,44 @@ export interface FsOptions {
   readonly withParents?: boolean;
   /** put, mv: a corosync.conf that the cluster could not use too. */
   readonly isForced?: boolean;
-  readonly verb: string;
-  readonly args: readonly string[];
+  readonly verb: "ls" | "cat" | "get" | "put" | "mkdir" | "rm" | "mv" | "dump";
+  /** From the root of the tree, which is "". */
+  readonly path: string;
+  /** get, put: a file here, "-" for none; mv: the new path. */
+  readonly other?: string | undefined;
   readonly write: (bytes: string | Uint8Array) => void;
   readonly stdin: () => Promise<Uint8Array>;
 }
 
 export async function fsCommand(options: FsOptions): Promise<number> {
   const client = new NodeClient(nodePaths(options.root).socket);
-  const [first, second] = options.args;
-  const isForced = options.isForced === true;
+  const { path, other, isForced = false } = options;
   switch (options.verb) {
     case "ls":
-      expectArgs(options, 0, 1);
-      return list(options, await listed(client, first ?? "", options.isRecursive === true));
+      return list(options, await listed(client, path, options.isRecursive === true));
     case "cat":
-      options.write(await client.read(required(options, first)));
+      options.write(await client.read(path));
       return exitOk;
     case "get":
-      await getTree(client, required(options, first), second);
+      await getTree(client, path, other);
       return exitOk;
-    case "put": {
-      const path = required(options, first);
-      if (second !== undefined && second !== "-") await putFrom(client, path, second, isForced);
+    case "put":
+      if (other !== undefined && other !== "-") await putFrom(client, path, other, isForced);
       else await client.put(path, readInput("standard input", await options.stdin()), isForced);
       return exitOk;
-    }
-    case "mkdir": {
-      const path = required(options, first);
+    case "mkdir":
       await (options.withParents === true ? makeDirectory(client, path) : client.mkdir(path));
       return exitOk;
-    }
     case "rm":
-      await client.remove(required(options, first));
+      await client.remove(path);
       return exitOk;
     case "mv":
-      expectArgs(options, 2, 2);
-      await client.move(required(options, first), required(options, second), isForced);
+      await client.move(path, other ?? "", isForced);
       return exitOk;
     case "dump":
-      expectArgs(options, 0, 0);
       return dump(options, await client.dump());
-    default:
-      throw new CommandFailure(
-        `\`quorate fs\` has no verb "${options.verb}"; see \`quorate fs --help\``,
-        exitUsage,
-      );
   }
+  return options.verb satisfies never;
 }
 
 /** A directory's entries; those of everything below with their paths from there. */
@@ -73,31 +63,6 @@ async function listed(
   if (!isRecursive) return client.list(path);
   const below = await belowOf(client, path);
   return below.map(({ entry, from }) => ({ ...entry, name: from }));
-}
-
-function expectArgs(options: FsOptions, min: number, max: number): void {
-  const count = options.args.length;
-  if (count < min || count > max) {
-    const line = fsUsage.split("\n").find((each) => each.startsWith(`${options.verb} `)) ?? "";
-    const [form = options.verb] = line.split(/\s{2,}/);
-    throw new CommandFailure(
-      `it is \`quorate fs ${form}\`; ${count === 0 ? "no argument was" : count === 1 ? "1 argument was" : `${count} arguments were`} given`,
-      exitUsage,
-    );
-  }
-}
-
-/** The path of a verb that needs one, and nothing more than it takes. */
-function required(options: FsOptions, path: string | undefined): string {
-  const most = ["get", "put", "mv"].includes(options.verb) ? 2 : 1;
-  expectArgs(options, 1, most);
-  if (path === undefined || path === "") {
-    throw new CommandFailure(
-      `\`quorate fs ${options.verb}\` needs a path inside the tree`,
-      exitUsage,
-    );
-  }
-  return path;
 }
 
 function list(options: FsOptions, entries: readonly ListedEntry[]): number {

@@ -17,9 +17,10 @@ import {
   missingDirectories,
 } from "../install/record.ts";
 import { findConflicts, conflictingUnits } from "../install/conflicts.ts";
-import { installExits, isThere, linkTarget, Steps } from "../install/steps.ts";
+import { installExits } from "../install/exits.ts";
+import { isThere, linkTarget, Steps } from "../install/steps.ts";
 import { linkNames } from "../tool/link-names.ts";
-import { type Role, roles } from "../upgrade/events.ts";
+import type { Role } from "../upgrade/events.ts";
 import { packageOwner } from "../install/package-owner.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import { run, serviceName } from "../unit/services.ts";
@@ -30,8 +31,8 @@ const runsMsMax = 60_000;
 const askAgainMs = 100;
 
 export interface InstallOptions {
-  /** "node", "qnetd", or undefined with `noService`. */
-  readonly role: string | undefined;
+  /** Undefined only with `noService`. */
+  readonly role: Role | undefined;
   /** The installed file, absolute. */
   readonly bin: string;
   readonly noService: boolean;
@@ -56,11 +57,9 @@ export async function installCommand(options: InstallOptions): Promise<number> {
 }
 
 function roleOf({ role, noService }: InstallOptions): Role | undefined {
-  const known = roles.find((each) => each === role);
-  if (known !== undefined || (role === undefined && noService)) return known;
-  const what = role === undefined ? "say what this machine is to be" : `there is no role "${role}"`;
+  if (role !== undefined || noService) return role;
   throw new CommandFailure(
-    `${what}: \`quorate install node\` or \`quorate install qnetd\``,
+    "say what this machine is to be: `quorate install node` or `quorate install qnetd`",
     installExits.usage,
   );
 }

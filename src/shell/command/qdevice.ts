@@ -40,52 +40,34 @@ const portDefault = 5403;
 
 export interface QdeviceOptions {
   readonly root: string;
-  readonly verb: string;
-  /** Of `setup`: a token, "-" or a file for one, or an address. */
-  readonly args: readonly string[];
-  /** A device for an odd number of nodes too. */
-  readonly force: boolean;
-  /** off, on, required; undefined: required. */
-  readonly tls: string | undefined;
-  /** Undefined: the token's, or 5403. */
-  readonly port: number | undefined;
-  readonly files: IdentityFiles;
-  /** For the votes of all nodes; undefined: a minute. */
-  readonly waitMs?: number;
   readonly json: boolean;
   readonly write: (text: string) => void;
   /** Progress and warnings, not for scripts. */
   readonly note: (text: string) => void;
 }
 
+export interface QdeviceSetupOptions extends QdeviceOptions {
+  /** A token, "-" or a file for one, or an address. */
+  readonly target: string;
+  /** A device for an odd number of nodes too. */
+  readonly force: boolean;
+  /** Undefined: required. */
+  readonly tls: Tls | undefined;
+  /** Undefined: the token's, or 5403. */
+  readonly port: number | undefined;
+  readonly files: IdentityFiles;
+  /** For the votes of all nodes; undefined: a minute. */
+  readonly waitMs?: number;
+}
+
+type Tls = "off" | "on" | "required";
+
 /** Where the device shall be, and what proves that we may use it. */
 export interface Target {
   readonly host: string;
   readonly port: number;
-  readonly tls: "off" | "on" | "required";
+  readonly tls: Tls;
   readonly identity: ClusterIdentity | undefined;
-}
-
-/** Verbs: setup TOKEN|ADDRESS, remove, status. Exit code 0: the device votes (setup, status) or is gone (remove) on every node. */
-export async function qdeviceCommand(options: QdeviceOptions): Promise<number> {
-  const client = new NodeClient(nodePaths(options.root).socket);
-  const wanted = { setup: 1, remove: 0, status: 0 }[options.verb];
-  if (wanted === undefined || options.args.length !== wanted) {
-    throw new CommandFailure(
-      `"qdevice ${[options.verb, ...options.args.map(shortened)].join(" ")}" is not setup TOKEN|ADDRESS, remove or status`,
-      exitUsage,
-    );
-  }
-  switch (options.verb) {
-    case "setup":
-      // What is wrong on the command line is said whatever the cluster is like.
-      tlsOf(options.tls);
-      return setUp(client, options, await targetWord(options.args[0] ?? ""));
-    case "remove":
-      return remove(client, options);
-    default:
-      return statusOf(client, options);
-  }
 }
 
 /** "-" or a path stands for a token elsewhere (no token or address holds a slash); the line that `invite` prints will do too. */
@@ -100,7 +82,10 @@ export async function targetWord(word: string): Promise<string> {
   );
 }
 
-async function setUp(client: NodeClient, options: QdeviceOptions, word: string): Promise<number> {
+/** Exit code 0: the device votes on every node. */
+export async function qdeviceSetup(options: QdeviceSetupOptions): Promise<number> {
+  const word = await targetWord(options.target);
+  const client = clientOf(options);
   const state = await clusterState(client);
   failOn(setupObstacles(state, options.force));
   const target = await targetOf(options, word, state);
@@ -131,8 +116,12 @@ async function setUp(client: NodeClient, options: QdeviceOptions, word: string):
   return exitFailed;
 }
 
+function clientOf({ root }: QdeviceOptions): NodeClient {
+  return new NodeClient(nodePaths(root).socket);
+}
+
 async function targetOf(
-  options: QdeviceOptions,
+  options: QdeviceSetupOptions,
   word: string,
   { facts }: ClusterState,
 ): Promise<Target> {
@@ -140,7 +129,7 @@ async function targetOf(
   if (!isAddress(word))
     throw new CommandFailure(`"${word}" is neither token nor address`, exitUsage);
   const { files } = options;
-  const tls = tlsOf(options.tls);
+  const { tls = "required" } = options;
   const host = word;
   const port = options.port ?? portDefault;
   if (tls === "off") return { host, port, tls, identity: undefined };
@@ -162,7 +151,7 @@ async function targetOf(
 
 /** Gets the certificate for an invitation. The key is made here and leaves this cluster never. */
 export async function targetOfToken(
-  options: Pick<QdeviceOptions, "tls" | "port" | "note">,
+  options: Pick<QdeviceSetupOptions, "tls" | "port" | "note">,
   word: string,
   cluster: string,
 ): Promise<Target> {
@@ -172,7 +161,7 @@ export async function targetOfToken(
       `the token is for the cluster "${token.cluster}", this is "${cluster}"`,
     );
   }
-  const tls = tlsOf(options.tls);
+  const { tls = "required" } = options;
   if (tls === "off") {
     throw new CommandFailure(
       "a token brings certificates for TLS: leave --tls off away",
@@ -191,8 +180,10 @@ export async function targetOfToken(
   return { host: address, port, tls, identity };
 }
 
-async function remove(client: NodeClient, options: QdeviceOptions): Promise<number> {
+/** Exit code 0: the device is gone from every node. */
+export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
   const { note } = options;
+  const client = clientOf(options);
   const state = await clusterState(client);
   failOn(removalObstacles(state));
   const { version } = await uninstall({ client, note });
@@ -213,8 +204,9 @@ async function remove(client: NodeClient, options: QdeviceOptions): Promise<numb
   return exitFailed;
 }
 
-async function statusOf(client: NodeClient, options: QdeviceOptions): Promise<number> {
-  const status = await client.status();
+/** Exit code 0: the device votes on every node. */
+export async function qdeviceStatus(options: QdeviceOptions): Promise<number> {
+  const status = await clientOf(options).status();
   report(options, status);
   return nodeVotes(status).every(({ hasVote, isMember }) => hasVote || !isMember)
     ? exitOk
@@ -321,14 +313,4 @@ function failOn(obstacles: readonly Obstacle[]): void {
 function orFail<T>(outcome: Result<T>, what: string): T {
   if (outcome.ok) return outcome.value;
   throw new CommandFailure(`${what}: ${outcome.reason}`);
-}
-
-function tlsOf(word: string | undefined): Target["tls"] {
-  if (word === undefined) return "required";
-  if (word === "off" || word === "on" || word === "required") return word;
-  throw new CommandFailure(`--tls is off, on or required, not "${word}"`, exitUsage);
-}
-
-function shortened(word: string): string {
-  return word.length > 24 ? `${word.slice(0, 24)}…` : word;
 }

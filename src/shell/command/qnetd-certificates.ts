@@ -13,7 +13,7 @@ export interface QnetdCertificatesOptions {
   readonly directory: string;
   /** Nickname of the server's certificate in an NSS database. */
   readonly nickname: string;
-  readonly verb: string;
+  readonly verb: "list" | "renew" | "import";
   /** PKCS#12 files of `import`; none: the NSS database of the directory. */
   readonly files: readonly string[];
   readonly password: string;
@@ -36,12 +36,8 @@ export async function qnetdCertificatesCommand(options: QnetdCertificatesOptions
       return exitOk;
     case "import":
       return takeOver(store, options);
-    default:
-      throw new CommandFailure(
-        `"${options.verb}" is not list, renew or import [FILE.p12 …]`,
-        exitUsage,
-      );
   }
+  return options.verb satisfies never;
 }
 
 function noneYet({ directory }: CertificateStore): string {

@@ -13,7 +13,7 @@ import {
   isClusterName,
   secretBytes,
 } from "../../qnetd/enrol/enrolment-token.ts";
-import { lifetimeMsDefault, lifetimeMsMax, type Invite } from "../../qnetd/enrol/enrolment.ts";
+import { lifetimeMsDefault, type Invite } from "../../qnetd/enrol/enrolment.ts";
 import { hashOf, InviteStore, layoutOf } from "../../qnetd/enrol/enrolment-invites.ts";
 import type { AdvancedSettings } from "../../qnetd/server/configuration.ts";
 import { askTool } from "../../qnetd/tool/tool-socket.ts";
@@ -23,7 +23,6 @@ import { table } from "../cli/text-table.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
 
 const portDefault = 5403;
-const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const pidBytesMax = 64;
 /** Names of the store's files (store.ts). */
 const authorityKeyFile = "qnetd-ca.pem";
@@ -51,8 +50,8 @@ export interface QnetdInviteOptions {
   readonly addresses: readonly string[];
   /** Undefined: the running server's, or 5403. */
   readonly port: number | undefined;
-  /** "30m", "2h", "7d"; undefined: one hour. */
-  readonly lifetime: string | undefined;
+  /** Undefined: one hour. */
+  readonly lifetimeMs: number | undefined;
   /** The server's group may read the authority's key. */
   readonly letServerSign: boolean;
   readonly json: boolean;
@@ -82,7 +81,7 @@ function invite(options: QnetdInviteOptions, cluster: string): number {
       exitUsage,
     );
   }
-  const lifetimeMs = lifetimeOf(options.lifetime);
+  const { lifetimeMs = lifetimeMsDefault } = options;
   const authority = authorityOf(options);
   const now = options.now();
   const secret = new Uint8Array(randomBytes(secretBytes));
@@ -224,20 +223,6 @@ function portOf({ port, server, note }: QnetdInviteOptions): number {
     `Warning: no vote server answers here; the token names port ${portDefault}. Start it with "quorate qnetd".\n`,
   );
   return portDefault;
-}
-
-function lifetimeOf(text: string | undefined): number {
-  if (text === undefined) return lifetimeMsDefault;
-  const [, digits = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
-  const ms =
-    unit === "s" || unit === "m" || unit === "h" || unit === "d"
-      ? Number(digits) * unitsMs[unit]
-      : 0;
-  if (ms > 0 && ms <= lifetimeMsMax) return ms;
-  throw new CommandFailure(
-    `--expires is a time such as 30m, 2h or 7d, ${lifetimeMsMax / unitsMs.d}d at most, not "${text}"`,
-    exitUsage,
-  );
 }
 
 /** The server's own address if it serves one only; else those of all interfaces that others may reach. */

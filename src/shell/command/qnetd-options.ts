@@ -8,6 +8,7 @@ import {
   withAdvancedSetting,
 } from "../../qnetd/server/configuration.ts";
 import { algorithms, messageNames } from "../../qnetd/session/message.ts";
+import { failure, type Result, success } from "../../result.ts";
 import { getopt } from "../tool/getopt.ts";
 
 const name = "corosync-qnetd";
@@ -35,6 +36,35 @@ export interface QnetdWords {
   readonly warnings: readonly string[];
 }
 
+const defaults = {
+  family: 0,
+  debug: 0,
+  isForeground: false,
+  address: undefined,
+  port: portDefault,
+  tls: "on",
+  isClientCertificateRequired: true,
+  clientsMax: 0,
+} as const;
+
+/**
+ * What `quorate qnetd` runs with: the same, from options that have been read already. `lists` are its --set, in the form of -S; a reason
+ * when one of them is wrong.
+ */
+export function serverWords(
+  given: Partial<Omit<QnetdWords, "settings" | "warnings">>,
+  settings: AdvancedSettings,
+  lists: readonly string[],
+): Result<QnetdWords> {
+  const warnings: string[] = [];
+  const words: Mutable<QnetdWords> = { ...defaults, ...given, settings, warnings };
+  for (const list of lists) {
+    const complaint = takeSettings(words, list, warnings);
+    if (complaint !== undefined) return failure(complaint);
+  }
+  return success(words);
+}
+
 /** What an early end prints; the original ends with 1 for its help too. */
 export interface EarlyEnd {
   readonly output: string;
@@ -51,18 +81,7 @@ export function qnetdWords(
   settings: AdvancedSettings = defaultAdvancedSettings,
 ): QnetdWords | EarlyEnd {
   const warnings: string[] = [];
-  const words: Mutable<QnetdWords> = {
-    family: 0,
-    debug: 0,
-    isForeground: false,
-    address: undefined,
-    port: portDefault,
-    tls: "on",
-    isClientCertificateRequired: true,
-    clientsMax: 0,
-    settings,
-    warnings,
-  };
+  const words: Mutable<QnetdWords> = { ...defaults, settings, warnings };
   const end = (complaint: string, output = ""): EarlyEnd => ({
     output,
     error: [...warnings, ...(complaint === "" ? [] : [complaint])]

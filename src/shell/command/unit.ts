@@ -7,7 +7,7 @@ import { upgradePlaces } from "../upgrade/places.ts";
 import { type UnitForm, unitText } from "../unit/unit-text.ts";
 
 export interface UnitCommandOptions {
-  readonly service: string;
+  readonly service: "node" | "qnetd" | "rescue";
   readonly systemd: boolean;
   readonly openrc: boolean;
   readonly rc: boolean;
@@ -19,15 +19,8 @@ export interface UnitCommandOptions {
 }
 
 export function unitCommand(options: UnitCommandOptions): number {
-  const { service } = options;
-  if (service !== "node" && service !== "qnetd" && service !== "rescue") {
-    throw new CommandFailure(
-      `there are units for node, qnetd and rescue, not for "${service}"`,
-      exitUsage,
-    );
-  }
   const made = unitText({
-    service,
+    service: options.service,
     form: formOf(options),
     bin: options.bin === undefined ? realpathSync(process.execPath) : resolve(options.bin),
     root: resolve(options.root),

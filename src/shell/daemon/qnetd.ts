@@ -38,6 +38,7 @@ import { upgradePlaces } from "../upgrade/places.ts";
 import type { EventLine } from "../upgrade/record.ts";
 import { storeAdvice } from "../command/qnetd-advice.ts";
 import type { QnetdWords } from "../command/qnetd-options.ts";
+import type { PageAddress } from "../page/page-address.ts";
 
 const expiryCheckMs = 86_400_000;
 const descriptorsUnknown = 1024;
@@ -45,9 +46,9 @@ const descriptorsUnknown = 1024;
 export interface QnetdOptions {
   readonly words: QnetdWords;
   /** From one address (an IPv6 network of 64 bits), verified clients not counted; 0: no limit; undefined: connectionsPerAddressDefault. */
-  readonly connectionsPerAddressMax?: number;
-  /** Where the status page is served, such as "127.0.0.1:5480"; undefined: nowhere. */
-  readonly http?: string;
+  readonly connectionsPerAddressMax?: number | undefined;
+  /** Where the status page is served; undefined: nowhere. */
+  readonly http?: PageAddress | undefined;
   /** See VoteServerConfiguration; the original does not wait. */
   readonly isWaitingAfterStart?: boolean;
   readonly version: string;
@@ -326,7 +327,7 @@ class RunningQnetd {
     if (http === undefined) return;
     const { startQnetdPage } = await import("../page/qnetd-page.ts");
     const page = await startQnetdPage({
-      word: http,
+      address: http,
       status: () => this.#status(this.#host?.snapshot() ?? nobody),
       log: (level, text) => this.#log(level, text),
     });

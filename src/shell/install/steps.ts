@@ -16,10 +16,8 @@ import { replaceDurably } from "../../durable-file.ts";
 import { reasonOf } from "../../result.ts";
 import { CommandFailure } from "../exit.ts";
 import { run } from "../unit/services.ts";
+import { installExits } from "./exits.ts";
 import { type InstallRecord, missingDirectories } from "./record.ts";
-
-/** Of install.sh (engineering.md §13 I18). */
-export const installExits = { machine: 1, usage: 2, verification: 4, service: 5 } as const;
 
 /** A node leaves its cluster in peace before it stops. */
 const commandMsMax = 120_000;

@@ -1,7 +1,8 @@
 // What may stand where on the command line, as a list of rules that each shell's script carries: one source for bash, zsh and fish
 // (issue 4, first contact). A place is "COMMAND:FIRST:COUNT": the command, its first argument (a verb mostly) and how many words
 // that are no options stand before the cursor, the command among them.
-import type { CommandTable, TableCommand, TableOption, Value } from "../cli/table.ts";
+import type { CommandTable, TableCommand, TableOption, TableVerb } from "../cli/table.ts";
+import type { Value } from "../cli/values.ts";
 import { oneLine, optionText } from "./help.ts";
 
 export interface Choice {
@@ -54,40 +55,27 @@ export function completionRules(table: CommandTable): CompletionRules {
 }
 
 function placesOf(command: TableCommand, commands: readonly Choice[]): readonly PlaceRule[] {
-  const { name, verbs } = command;
-  if (verbs.length === 0) {
-    return command.arguments.flatMap(({ value, isRest }, at) =>
-      rule(`${name}:*:${isRest ? "*" : at + 1}`, value, commands),
-    );
-  }
-  const places = new Map<string, PlaceRule>();
-  for (const verb of verbs) {
-    verb.places.forEach((value, at) => {
-      // "FILE…" is as many as one likes.
-      const isRest = /…/.test(verb.words) && at === verb.places.length - 1;
-      const place = `${name}:${verb.name}:${isRest ? "*" : at + 2}`;
-      for (const each of rule(place, value, commands)) {
-        if (!places.has(place)) places.set(place, each);
-      }
-    });
-  }
+  const { name, verbs, action } = command;
+  if (verbs.length === 0) return argumentRules(`${name}:*`, 1, action, commands);
+  const choices = verbs.map((verb) => ({ word: verb.name, what: verb.forms[0]?.[1] ?? "" }));
   return [
-    { place: `${name}:*:1`, offer: { kind: "choices", choices: verbChoices(command) } },
-    ...places.values(),
+    { place: `${name}:*:1`, offer: { kind: "choices", choices } },
+    ...verbs.flatMap((verb) => argumentRules(`${name}:${verb.name}`, 2, verb, commands)),
   ];
 }
 
-/** A verb with several lines is offered with its first. */
-function verbChoices({ verbs }: TableCommand): readonly Choice[] {
-  const named = verbs.filter(({ name }) => name !== "");
-  return named
-    .filter(({ name }, at) => named.findIndex((each) => each.name === name) === at)
-    .map(({ name, description }) => ({ word: name, what: description }));
-}
-
-function rule(place: string, value: Value, commands: readonly Choice[]): readonly PlaceRule[] {
-  const offer = offerOf(value, commands);
-  return offer === undefined ? [] : [{ place, offer }];
+/** Where the first argument has `count` words before it. */
+function argumentRules(
+  line: string,
+  count: number,
+  verb: TableVerb | undefined,
+  commands: readonly Choice[],
+): readonly PlaceRule[] {
+  return (verb?.arguments ?? []).flatMap(({ value, isRest }, at) => {
+    const offer = offerOf(value, commands);
+    const place = `${line}:${isRest ? "*" : at + count}`;
+    return offer === undefined ? [] : [{ place, offer }];
+  });
 }
 
 /** Undefined when only the operator knows. */
@@ -104,7 +92,7 @@ export function offerOf(value: Value, commands: readonly Choice[]): Offer | unde
     case "words":
       return { kind: "choices", choices: value.words.map((word) => ({ word, what: "" })) };
   }
-  return value satisfies never;
+  return value.kind satisfies never;
 }
 
 /** "COMMAND:--option" of all options that take the next word. */

@@ -10,35 +10,10 @@ import {
   optionChoices,
   valueOptions,
 } from "./completion-rules.ts";
-import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
 
-export interface CompletionOptions {
-  readonly shell: string;
-  readonly table: CommandTable;
-  readonly write: (text: string) => void;
-}
-
-export function completionCommand({ shell, table, write }: CompletionOptions): number {
-  write(completionScript(shell, table));
-  return exitOk;
-}
-
-/** The script for "bash", "zsh" or "fish". */
-export function completionScript(shell: string, table: CommandTable): string {
+export function completionScript(shell: "bash" | "zsh" | "fish", table: CommandTable): string {
   const rules = completionRules(table);
-  switch (shell) {
-    case "bash":
-      return bashScript(rules);
-    case "zsh":
-      return zshScript(rules);
-    case "fish":
-      return fishScript(rules);
-    default:
-      throw new CommandFailure(
-        `there is a completion for bash, zsh and fish, not for "${shell}"`,
-        exitUsage,
-      );
-  }
+  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](rules);
 }
 
 function words(choices: readonly Choice[]): string {

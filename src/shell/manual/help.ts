@@ -1,5 +1,13 @@
 // What `--help` prints, from the command table: what it does, how it is called, verbs, options, examples. Plain text, no colours.
-import type { CommandTable, TableCommand, TableOption, TableVerb } from "../cli/table.ts";
+import {
+  type CommandTable,
+  globalOptions,
+  longName,
+  type TableCommand,
+  type TableOption,
+  type TableVerb,
+  takesOption,
+} from "../cli/table.ts";
 
 export const oneLine = "A Proxmox-style cluster in one file.";
 
@@ -10,7 +18,7 @@ export function helpText(table: CommandTable): string {
     section("Usage", ["quorate <command> [options]"]),
     section(
       "Commands",
-      columns(table.commands.map(({ usage, description }) => [usage, description])),
+      columns(table.commands.map((command) => [commandLine(command), command.description])),
     ),
     section("Options", optionLines(table.options)),
     [
@@ -25,7 +33,7 @@ export function commandHelpText(command: TableCommand): string {
   return text([
     [command.description],
     section("Usage", [usageLine(command)]),
-    section("Verbs", columns(command.verbs.map((verb) => [verbHead(verb), verb.description]))),
+    section("Verbs", columns(verbLines(command))),
     section("Options", optionLines(command.options)),
     section("Examples", command.examples),
     section("Exit codes", exitColumns(command)),
@@ -35,20 +43,21 @@ export function commandHelpText(command: TableCommand): string {
   ]);
 }
 
-/** One verb of a command: its lines, the options that it takes, the examples that begin with it. */
-export function verbHelpText(command: TableCommand, name: string): string {
+/** One verb of a command: its forms, the options that it takes, the examples that begin with it. */
+export function verbHelpText(command: TableCommand, verb: TableVerb): string {
+  const { name, forms } = verb;
   const line = `quorate ${command.name} ${name}`;
-  const verbs = command.verbs.filter((verb) => verb.name === name);
+  const isTaken = (option: TableOption): boolean =>
+    takesOption(verb, longName(option)) || globalOptions.includes(option);
   return text([
     [command.description],
     section(
       "Usage",
-      columns(verbs.map((verb) => [`quorate ${command.name} ${verbHead(verb)}`, verb.description])),
+      columns(
+        forms.map(([words, what]) => [`quorate ${command.name} ${verbHead(name, words)}`, what]),
+      ),
     ),
-    section(
-      "Options",
-      optionLines(command.options.filter(({ verbs: takers }) => takers?.includes(name) ?? true)),
-    ),
+    section("Options", optionLines(command.options.filter(isTaken))),
     section(
       "Examples",
       command.examples.filter((example) => `${example} `.startsWith(`${line} `)),
@@ -59,12 +68,28 @@ export function verbHelpText(command: TableCommand, name: string): string {
 }
 
 export function usageLine(command: TableCommand): string {
-  return `quorate ${command.usage} [options]`;
+  return `quorate ${commandLine(command)} [options]`;
+}
+
+/** "fs <verb> [...args]" */
+export function commandLine({ name, arguments: all }: TableCommand): string {
+  const words = all.map(({ value, isRequired, isRest }) =>
+    isRequired ? `<${value.name}>` : `[${isRest ? "..." : ""}${value.name}]`,
+  );
+  return [name, ...words].join(" ");
 }
 
 /** "put PATH [FILE]". */
-export function verbHead({ name, words }: TableVerb): string {
-  return [name === "" ? "(none)" : name, words].filter((word) => word !== "").join(" ");
+export function verbHead(name: string, words: string): string {
+  return `${name === "" ? "(none)" : name} ${words}`.trimEnd();
+}
+
+/** Each form of each verb of a command that has verbs, with what it does. */
+export function verbLines({ action, verbs }: TableCommand): readonly (readonly [string, string])[] {
+  const all = verbs.length > 0 && action !== undefined ? [action, ...verbs] : verbs;
+  return all.flatMap(({ name, forms }) =>
+    forms.map(([words, what]) => [verbHead(name, words), what] as const),
+  );
 }
 
 /** The description with its default. */

@@ -4,11 +4,24 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { replaceDurably } from "../../durable-file.ts";
 import { reasonOf } from "../../result.ts";
-import type { CommandTable, ExitText, TableCommand, TableOption } from "../cli/table.ts";
-import { commandHelpText, helpText, oneLine, optionText, verbHead } from "./help.ts";
-import { CommandFailure, exitFailed, exitOk, exitTexts, exitUsage } from "../exit.ts";
+import type {
+  CommandTable,
+  FileText,
+  TableArgument,
+  TableCommand,
+  TableOption,
+} from "../cli/table.ts";
+import { commandHelpText, helpText, oneLine, optionText, verbLines } from "./help.ts";
+import {
+  CommandFailure,
+  type ExitText,
+  exitFailed,
+  exitOk,
+  exitTexts,
+  exitUsage,
+} from "../exit.ts";
 import { nearest } from "../cli/near-miss.ts";
-import { files, pageTexts } from "./man-texts.ts";
+import { certificateDirectory, nodeFiles } from "../cli/shared.ts";
 
 export interface ManOptions {
   /** Undefined: the page of the whole. */
@@ -127,6 +140,12 @@ function overviewPage(table: CommandTable, version: string): string {
   ]);
 }
 
+const files: readonly FileText[] = [
+  ...nodeFiles,
+  [certificateDirectory, "certificates of the vote server"],
+  ["/var/lib/quorate", "what was installed, and the last upgrade"],
+];
+
 const environment: readonly (readonly [string, string])[] = [
   ["NO_COLOR", "Honoured: nothing is ever coloured."],
   ["TERM", "With `dumb`, progress is told in whole lines."],
@@ -136,46 +155,37 @@ const environment: readonly (readonly [string, string])[] = [
 
 function commandPage(command: TableCommand, version: string): string {
   const name = `quorate-${command.name}`;
-  const page = pageTexts[command.name];
   return pageOf([
     title(name, version),
     ".SH NAME",
     wrapped(`${plain(name)} \\- ${marked(command.description)}`),
     ".SH SYNOPSIS",
-    `\\fBquorate ${plain(command.name)}\\fR${argumentText(command)} [\\fIoptions\\fR]`,
+    `\\fBquorate ${plain(command.name)}\\fR${command.arguments.map(argumentText).join("")} [\\fIoptions\\fR]`,
     ".SH DESCRIPTION",
-    ...paragraphs(page?.description ?? [`${command.description}.`]),
+    ...paragraphs(command.manual),
     ...(command.verbs.length === 0 ? [] : [".SH VERBS"]),
-    ...command.verbs.flatMap((verb) => [
-      ".TP",
-      `\\fB${plain(verbHead(verb))}\\fR`,
-      text(verb.description),
-    ]),
+    ...verbLines(command).flatMap(([head, what]) => [".TP", `\\fB${plain(head)}\\fR`, text(what)]),
     ".SH OPTIONS",
     ...command.options.flatMap(optionLines),
     ".SH EXAMPLES",
     ...[".nf", ...command.examples.map(plain), ".fi"],
-    ...(page === undefined || page.files.length === 0 ? [] : [".SH FILES"]),
-    ...(page?.files ?? []).flatMap(fileLines),
+    ...(command.files.length === 0 ? [] : [".SH FILES"]),
+    ...command.files.flatMap(fileLines),
     ".SH EXIT STATUS",
-    ...(command.exits.length > 0 ? command.exits : (page?.exits ?? exitTexts)).flatMap(exitLines),
+    ...command.exits.flatMap(exitLines),
     ".SH SEE ALSO",
     seeAlso(["quorate"]),
   ]);
 }
 
-function argumentText({ arguments: all }: TableCommand): string {
-  return all
-    .map(({ name, isRequired, isRest }) => {
-      const word = `\\fI${plain(name)}\\fR${isRest ? " ..." : ""}`;
-      return isRequired ? ` ${word}` : ` [${word}]`;
-    })
-    .join("");
+function argumentText({ value, isRequired, isRest }: TableArgument): string {
+  const word = `\\fI${plain(value.name)}\\fR${isRest ? " ..." : ""}`;
+  return isRequired ? ` ${word}` : ` [${word}]`;
 }
 
 function optionLines(option: TableOption): readonly string[] {
   const names = option.names.map((name) => `\\fB${plain(name)}\\fR`).join(", ");
-  const value = option.valueName === "" ? "" : ` \\fI${plain(option.valueName)}\\fR`;
+  const value = option.value === undefined ? "" : ` \\fI${plain(option.value.name)}\\fR`;
   return [".TP", `${names}${value}`, text(optionText(option))];
 }
 
@@ -183,7 +193,7 @@ function exitLines([code, what]: ExitText): readonly string[] {
   return [".TP", `\\fB${code}\\fR`, text(what)];
 }
 
-function fileLines([path, what]: readonly [string, string]): readonly string[] {
+function fileLines([path, what]: FileText): readonly string[] {
   return [".TP", `\\fI${plain(path)}\\fR`, text(what)];
 }
 

@@ -1,14 +1,14 @@
 // The vote server's status over HTTP, for eyes and monitors: `/`, `/v1/status`, `/metrics`. It only reads, asks nobody who they are,
 // and answers names of hosts that it knows alone, so that no web site can read it through somebody's browser.
 import { Hono } from "hono";
-import { type Result, success, failure } from "../../result.ts";
+import type { Result } from "../../result.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
+import type { PageAddress } from "./page-address.ts";
 import { statusHtml, styleSource } from "./qnetd-page-html.ts";
 import { metricsText, type ProcessFacts } from "./qnetd-page-metrics.ts";
 import { statusJson } from "./qnetd-status-json.ts";
 import { PageServer } from "./qnetd-page-server.ts";
 
-const portMax = 65_535;
 const statusMs = 500;
 
 export interface PageSource {
@@ -18,38 +18,19 @@ export interface PageSource {
   readonly now: () => number;
 }
 
-export interface PageAddress {
-  /** An address or a name. */
-  readonly host: string;
-  readonly port: number;
-}
-
-/** The word of `--http`: "127.0.0.1:5480", "[::1]:5480", "name:5480", or a port on 127.0.0.1. */
-export function pageAddress(word: string): Result<PageAddress> {
-  const [, bracketed, plain, digits = ""] =
-    /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(word) ?? [];
-  const port = Number(digits);
-  if (digits === "" || port > portMax) {
-    return failure(`--http needs an address and a port, such as 127.0.0.1:5480, not "${word}"`);
-  }
-  return success({ host: bracketed ?? plain ?? "127.0.0.1", port });
-}
-
 /** True when only this machine can reach the address. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-/** Serves the page at `word`; a reason when it cannot. */
+/** Serves the page at `address`; a reason when it cannot. */
 export async function startQnetdPage(options: {
-  readonly word: string;
+  readonly address: PageAddress;
   readonly status: () => QnetdStatus;
   readonly log: (level: "notice" | "warning" | "error", text: string) => void;
 }): Promise<Result<PageServer>> {
-  const { word, status, log } = options;
-  const address = pageAddress(word);
-  if (!address.ok) return address;
-  const { host, port } = address.value;
+  const { status, log } = options;
+  const { host, port } = options.address;
   const app = buildQnetdPage(
     { status, process: processFacts, now: () => performance.now() },
     host.includes(":") ? `[${host}]` : host,

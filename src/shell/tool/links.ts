@@ -1,7 +1,7 @@
 // Called by the name of an original program: its options, output and exit codes (design.md, decision 7). A name whose program is not
 // written yet says so.
 import { identity } from "../version.ts";
-import { note, write } from "../cli/words.ts";
+import { note, write } from "../cli/output.ts";
 import { exitUsage } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 
