@@ -44,11 +44,11 @@ export function verify(file: string, target: Target, expected: string): Check[] 
   }
   try {
     const version = machineRoot.run(["--version"]);
-    checks.push(verdict("runs in an empty root", version.output.trim(), expected));
+    checks.push(compared("runs in an empty root", version.output.trim(), expected));
     for (const command of lightCommands) {
       const { code, files } = machineRoot.run(command);
       checks.push(
-        verdict(`${command.join(" ")} loads no database`, `${code} [${files.join(" ")}]`, "0 []"),
+        compared(`${command.join(" ")} loads no database`, `${code} [${files.join(" ")}]`, "0 []"),
       );
     }
   } finally {
@@ -75,7 +75,7 @@ function size(file: string): Check {
   return { name: "size", outcome: "failed", reason: `${bytes} bytes, limit ${fileBytesMax}` };
 }
 
-function verdict(name: string, got: string, expected: string): Check {
+function compared(name: string, got: string, expected: string): Check {
   if (got === expected) return { name, outcome: "passed", reason: "" };
   return { name, outcome: "failed", reason: `expected "${expected}", got "${got}"` };
 }

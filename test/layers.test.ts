@@ -312,14 +312,14 @@ describe("the form of files", () => {
     .filter((file) => !file.startsWith("test/golden/qnetd/"))
     .map((file) => ({ file, text: readFileSync(join(root, file), "utf8") }));
 
-  test("no file is longer than a sitting", () => {
+  test("no file is longer than its limit", () => {
     const long = everywhere
       .map(({ file, text }) => ({ file, lines: text.split("\n").length - 1 }))
       .filter(({ file, lines }) => lines > (isTest(file) ? testLineCountMax : lineCountMax));
     expect(long).toEqual([]);
   });
 
-  test("no folder is longer than a look", () => {
+  test("no folder has more than about twenty files", () => {
     const folders = Map.groupBy(program, ({ file }) => dirname(file));
     const long = [...folders].filter(([, files]) => files.length > folderFilesMax);
     expect(long.map(([folder, files]) => `src/${folder}: ${files.length} files`)).toEqual([]);
@@ -337,7 +337,7 @@ describe("the form of files", () => {
     );
   });
 
-  test("no file is a drawer for odds and ends, or only passes on", () => {
+  test("no file has a name that says nothing, or only re-exports", () => {
     const names = /(?:^|\/)(?:index|utils?|helpers?|common|types|manager)\.ts$/;
     expect(everywhere.filter(({ file }) => names.test(file)).map(({ file }) => file)).toEqual([]);
   });

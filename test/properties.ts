@@ -1,4 +1,4 @@
-// Before every test file (bunfig.toml): in CI, property tests draw from one seed, so that a change is judged by what it changed, and once
+// Before every test file (bunfig.toml): in CI, property tests draw from one seed, so that a change fails only by what it changed, and once
 // more from a fresh one (fresh-properties.ts). Elsewhere each run draws anew; QUORATE_SEED=N draws as another run did.
 import fc from "fast-check";
 

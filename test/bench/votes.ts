@@ -159,14 +159,14 @@ function line(figures: Figures, nodes: number): string {
   ].join("\n");
 }
 
-interface Verdict {
+interface Limit {
   readonly name: string;
   readonly value: number;
   readonly limit: number;
 }
 
-function verdicts(idleRssBytes: number, ours: Figures, original: Figures): readonly Verdict[] {
-  const ratio = (part: number): Verdict => ({
+function limits(idleRssBytes: number, ours: Figures, original: Figures): readonly Limit[] {
+  const ratio = (part: number): Limit => ({
     name: `p${part * 100} of a vote, ours to the original's`,
     value: quantile(ours.alone, part) / quantile(original.alone, part),
     limit: ratioMax,
@@ -175,14 +175,14 @@ function verdicts(idleRssBytes: number, ours: Figures, original: Figures): reado
   return [{ name: "RSS of ours without clients, MB", ...idle }, ratio(0.5), ratio(0.99)];
 }
 
-/** Prints the verdicts; answers how many failed. */
-function judge(all: readonly Verdict[]): number {
+/** Prints each value beside its limit; answers how many failed. */
+function printLimits(all: readonly Limit[]): number {
   let failed = 0;
   for (const { name, value, limit } of all) {
     const isWithin = value <= limit;
     if (!isWithin) failed += 1;
-    const verdict = isWithin ? "ok    " : "FAILED";
-    console.log(`${verdict} ${name.padEnd(44)} ${value.toFixed(2)}, limit ${limit}`);
+    const mark = isWithin ? "ok    " : "FAILED";
+    console.log(`${mark} ${name.padEnd(44)} ${value.toFixed(2)}, limit ${limit}`);
   }
   console.log(`${all.length - failed} passed, ${failed} failed`);
   return failed;
@@ -225,7 +225,7 @@ export async function benchVotes(words: readonly string[]): Promise<number> {
     for (const figures of [ours, original]) console.log(line(figures, 2 * size.clusters));
     const burst = quantile(ours.together, 0.99) / quantile(original.together, 0.99);
     console.log(`p99 with all at once, ours to the original's: ${burst.toFixed(2)}, no limit`);
-    return judge(verdicts(idleRssBytes, ours, original)) === 0 ? 0 : 1;
+    return printLimits(limits(idleRssBytes, ours, original)) === 0 ? 0 : 1;
   } catch (error) {
     for (const server of servers) console.error(`${server.name}:\n${server.log()}`);
     throw error;

@@ -69,7 +69,7 @@ export class DemoNode {
     const child = this.#process;
     if (child === undefined || this.running) return "";
     if (child.signalCode !== null) return `was ended by ${child.signalCode}`;
-    return `ended with code ${child.exitCode ?? "unknown"}: ${this.#lastWords()}`;
+    return `ended with code ${child.exitCode ?? "unknown"}: ${this.#lastLines()}`;
   }
 
   get address(): string {
@@ -115,7 +115,7 @@ export class DemoNode {
     }
   }
 
-  #lastWords(): string {
+  #lastLines(): string {
     const line = this.logTail(2).trim();
     return line === "" ? "it said nothing" : line;
   }

@@ -1,5 +1,5 @@
-// For tests and measurements only: a small tree in memory that keeps the contract of `Files`, with a door that can be shut
-// to let changes wait, and a refusal as of a node without quorum.
+// For tests and measurements only: a small tree in memory that keeps the contract of `Files`. It can hold
+// changes back, and refuse them as a node without quorum does.
 import type { Files, FileStat, FileSystemStat, Outcome } from "../../src/fs/tree/files.ts";
 
 interface Entry {
@@ -22,7 +22,7 @@ export class TestingFiles implements Files {
   /** Paths whose text is made anew by each read. */
   readonly generated = new Map<string, () => string>();
   /** Changes wait for this. */
-  door: Promise<void> = Promise.resolve();
+  changesWait: Promise<void> = Promise.resolve();
   isQuorate = true;
   /** What was received and not yet seen. */
   catchUp: () => Promise<void> = () => Promise.resolve();
@@ -37,7 +37,7 @@ export class TestingFiles implements Files {
 
   async #change<T>(change: () => Outcome<T>): Promise<Outcome<T>> {
     if (!this.isQuorate) return refused("EACCES");
-    await this.door;
+    await this.changesWait;
     return change();
   }
 

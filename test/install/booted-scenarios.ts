@@ -1,5 +1,5 @@
 // Install, upgrade and uninstall of both roles under a systemd that has booted the machine (see root-boot.ts), and what it does with a
-// service that ends: the units as they are, judged by who reads them. What the stand-in can do as well is played with it, too.
+// service that ends: the units as they are, read by systemd itself. What the stand-in can do as well is played with it, too.
 import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";

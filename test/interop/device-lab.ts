@@ -146,7 +146,7 @@ export class DeviceLab {
     else rmSync(file, { force: true });
   }
 
-  /** Nothing reaches the machine or leaves it any more: no farewell of its kernel either. */
+  /** Nothing reaches the machine or leaves it any more: no FIN of its kernel either. */
   async silence(machine: LabNode): Promise<void> {
     for (const other of [...this.nodes, this.machine]) {
       const what =

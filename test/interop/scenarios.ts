@@ -170,7 +170,9 @@ async function gracefulStop({ lab }: Trial): Promise<string> {
         .split("\n")
         .find((text) => lossLine.test(text));
       if (line !== undefined) {
-        throw new Error(`${leaver.name} did not say goodbye; ${node.name} prints: ${line.trim()}`);
+        throw new Error(
+          `${leaver.name} sent no LEAVE message; ${node.name} prints: ${line.trim()}`,
+        );
       }
     }
     if (code !== 0) throw new Error(`${leaver.name} ended with ${code ?? "a signal"}, not 0`);
@@ -307,8 +309,8 @@ async function agreement(nodes: readonly LabNode[], quorate: boolean): Promise<P
 
 function viewText(node: LabNode, view: View): string {
   const members = view.members.map((member) => member.nodeid).join(" ");
-  const verdict = view.quorate ? "quorate" : "not quorate";
-  return `${node.name} sees ring ${view.ring}, members ${members}, ${verdict}`;
+  const quorum = view.quorate ? "quorate" : "not quorate";
+  return `${node.name} sees ring ${view.ring}, members ${members}, ${quorum}`;
 }
 
 /** Milliseconds since it was made. */

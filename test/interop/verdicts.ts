@@ -131,7 +131,7 @@ class Lane {
     this.#daemon = undefined;
   }
 
-  /** Without a farewell, so its shared memory stays. */
+  /** By SIGKILL, so its shared memory stays. */
   async #kill(daemon: ReturnType<LabNode["spawn"]>): Promise<void> {
     daemon.kill("SIGKILL");
     await daemon.exited;

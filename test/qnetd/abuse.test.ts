@@ -324,7 +324,7 @@ describe("strangers who say too much", () => {
     const before = process.memoryUsage.rss();
     for (let i = 0; i < 20; i += 1) {
       const socket = await stranger(host.port, false);
-      socket.write(Buffer.concat([encodeMessage(preinit(`deaf ${i}`)), encodeMessage(init(1))]));
+      socket.write(Buffer.concat([encodeMessage(preinit(`unread ${i}`)), encodeMessage(init(1))]));
       for (let n = 0; n < 40; n += 1) socket.write(echo);
     }
     await settled();
@@ -529,19 +529,19 @@ test("strangers at the local socket: half requests and readers who do not read",
   });
   if (!socket.ok) throw new Error(socket.reason);
   const before = process.memoryUsage.rss();
-  const deaf: Socket[] = [];
+  const unread: Socket[] = [];
   for (let i = 0; i < 40; i += 1) {
     const client = connect({ path });
     client.on("error", () => client.destroy());
     client.pause();
     await new Promise<void>((done) => client.once("connect", done));
     client.write(i % 2 === 0 ? "list verb" : "list\n");
-    deaf.push(client);
+    unread.push(client);
   }
   await settled();
   expect(refused.length).toBeGreaterThanOrEqual(30);
   expect(process.memoryUsage.rss() - before).toBeLessThan(150_000_000);
-  for (const client of deaf) client.destroy();
+  for (const client of unread) client.destroy();
   // The next one is served as soon as the server has seen them go.
   let answer = await askTool(path, { command: "status", isVerbose: false, cluster: undefined });
   for (const end = performance.now() + 5000; answer.kind !== "ok" && performance.now() < end;) {

@@ -198,7 +198,7 @@ describe.skipIf(!isRoot)("links that a daemon's user lays", () => {
     expect(new CertificateStore(other).authority().ok).toBe(true);
   });
 
-  test("a link on the way is judged as one at the end is", () => {
+  test("a link on the way is checked as one at the end is", () => {
     mkdirSync(join(place, "inner/deep"), { recursive: true });
     symlinkSync("inner/../inner", join(place, "mine"));
     symlinkSync("inner", join(place, "theirs"));

@@ -19,7 +19,7 @@ import type { Stream, Streams } from "./streams.ts";
 export interface DeviceSurroundings {
   readonly host: string;
   readonly streams: Streams;
-  /** The verdict of the operator's commands now, and how long they take. */
+  /** The result of the operator's heuristics commands now, and how long they take. */
   readonly heuristics: () => { readonly result: "pass" | "fail"; readonly tookMs: number };
 }
 

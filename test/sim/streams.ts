@@ -35,8 +35,8 @@ export const calmStreams: StreamWeather = { floorMs: 0.1, meanMs: 0.3, spike: 0 
 export const spikeMsMax = 5000;
 const synRetryMs = 1000;
 const retransmitMsMax = 2000;
-/** A node's last word that its system gives up, or a router forgets. */
-const lostFarewell = 0.1;
+/** A FIN of a node that is lost for good. */
+const lostFin = 0.1;
 
 type Item = Uint8Array | "open" | "fin" | "rst";
 
@@ -166,7 +166,7 @@ export class Streams {
     stream.clientState = "closed";
     if (before === "connecting") return void this.#streams.delete(stream);
     if (before === "closed") return;
-    if (this.#random.chance(lostFarewell)) stream.isSilent = true;
+    if (this.#random.chance(lostFin)) stream.isSilent = true;
     else this.#push(stream, "up", "fin");
   }
 

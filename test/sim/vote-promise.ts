@@ -108,7 +108,7 @@ export function unkept(arrangement: Arrangement): string | undefined {
 /**
  * With wait_for_all a node that was inquorate for a moment waits for everybody (services.md §4.7). Nothing is promised when the
  * server was away too: a node whose ring changes before it is connected again casts no vote for it (qnetd.md §3.5), and the server
- * judges by those that came back first (§2.3). Either is such a moment.
+ * decides by those that came back first (§2.3). Either is such a moment.
  */
 function isPromised({ cluster, fault, parts }: Arrangement): boolean {
   if (!cluster.rules.waitsForAll || parts[0]?.length === cluster.nodes.length) return true;

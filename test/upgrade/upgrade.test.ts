@@ -154,7 +154,7 @@ describe("refused, and nothing changed", () => {
       true,
     ]);
     expectUntouched();
-    // A command line is judged before anything is made.
+    // A command line is checked before anything is made.
     if (code === 2) expect(existsSync(join(machine.root, "var"))).toBe(false);
   });
 

@@ -193,15 +193,15 @@ mountTest("without quorum: reads go on, changes are refused, modes show it", asy
 mountTest("who waits for the cluster stops nobody else and can be killed", async () => {
   const waiting = await mount();
   await run("mkdir a b c; echo x > c/f");
-  const door = Promise.withResolvers<void>();
-  files.door = door.promise;
+  const hold = Promise.withResolvers<void>();
+  files.changesWait = hold.promise;
   const killed = shell("timeout -s INT 0.1 bash -c 'echo stuck > a/g'");
-  const patient = run("echo late > b/h; cat b/h");
+  const late = run("echo late > b/h; cat b/h");
   expect(await run("cat c/f; ls c")).toBe("x\nf\n");
   expect((await killed).code).toBe(124);
   expect(waiting.snapshot().waiting).toBe(2); // Given up by its process, but not taken back.
-  door.resolve();
-  expect(await patient).toBe("late\n");
+  hold.resolve();
+  expect(await late).toBe("late\n");
 });
 
 mountTest("the mount of a killed process is repaired", async () => {

@@ -24,11 +24,11 @@ async function attributesOf(kernel: TestingKernel, nodeid: number) {
   return reply.errno === 0 ? readAttr(reply.body) : reply.errno;
 }
 
-function closedDoor(files: TestingFiles): () => void {
+function holdChanges(files: TestingFiles): () => void {
   const { promise, resolve } = Promise.withResolvers<void>();
-  files.door = promise;
+  files.changesWait = promise;
   return () => {
-    files.door = Promise.resolve();
+    files.changesWait = Promise.resolve();
     resolve();
   };
 }
@@ -153,7 +153,7 @@ test("one reading of a generated file sees one text", async () => {
 test("between delivery and answer of a rename, attributes wait for the new name", async () => {
   const { files, kernel } = started();
   const { nodeid } = await kernel.create(1, "a");
-  const open = closedDoor(files);
+  const release = holdChanges(files);
   const renamed = kernel.ask(opcodes.rename, 1, bodies.rename(1, "a", "b"));
   const entry = files.entries.get("a")!;
   files.entries.delete("a"); // Delivered, not yet answered.
@@ -161,7 +161,7 @@ test("between delivery and answer of a rename, attributes wait for the new name"
   const attributes = attributesOf(kernel, nodeid);
   files.entries.delete("b");
   files.entries.set("a", entry); // The test tree carries it out itself.
-  open();
+  release();
   expect((await renamed).errno).toBe(0);
   expect(await attributes).toMatchObject({ mode: 0o100640 });
 });
@@ -169,7 +169,7 @@ test("between delivery and answer of a rename, attributes wait for the new name"
 test("reads are answered while changes wait, and an interrupted change lets its process go", async () => {
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
-  const open = closedDoor(files);
+  const release = holdChanges(files);
   const written = kernel.write(fh, 0, "later");
   const number = kernel.unique;
   expect(await kernel.read(fh)).toBe("");
@@ -184,7 +184,7 @@ test("reads are answered while changes wait, and an interrupted change lets its 
   expect((await created).errno).toBe(errnos.EINTR);
   const room = Promise.withResolvers<void>();
   kernel.session.changes.onRoom(() => kernel.session.changes.onRoom(room.resolve));
-  open();
+  release();
   await room.promise;
   expect(await kernel.read(fh)).toBe("later");
   expect(files.entries.has("b")).toBe(true);
@@ -194,10 +194,10 @@ test("reads are answered while changes wait, and an interrupted change lets its 
 test("an interrupted change that ends in time is answered as if nothing had been", async () => {
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
-  const open = closedDoor(files);
+  const release = holdChanges(files);
   const written = kernel.write(fh, 0, "now");
   kernel.tell(opcodes.interrupt, 0, bodies.interrupt(kernel.unique));
-  open();
+  release();
   expect(await written).toBe(0);
 });
 
@@ -220,13 +220,13 @@ test("a reply that finds nobody leaves no lookup count and no handle", async () 
 test("the session stops taking requests when too much waits", async () => {
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
-  const open = closedDoor(files);
+  const release = holdChanges(files);
   const large = bodies.write(fh, 0, new Uint8Array(131_072));
   const replies = [];
   const isFull = () => kernel.session.changes.isFull;
   while (!isFull()) replies.push(kernel.ask(opcodes.write, 0, large));
   expect(replies.length).toBe(512);
-  open();
+  release();
   for (const reply of await Promise.all(replies)) expect(reply.errno).toBe(0);
   expect(isFull()).toBe(false);
   expect(files.writes.length).toBe(512); // Each kernel WRITE is one write.
@@ -374,14 +374,14 @@ test("the kernel is told of what others change, and its pages of an open file ge
     const { body } = await kernel.ask(opcodes.getattr, a.nodeid, bodies.getattr());
     return new DataView(body.buffer).getUint32(16 + 52, true);
   };
-  const open = closedDoor(files);
+  const release = holdChanges(files);
   const written = kernel.write(a.fh, 0, "own");
   expect(session.changed("a", true)).toBeUndefined(); // Its answer tells the kernel.
   expect(await timeNs()).toBe(0);
   const message = session.changed("a", false)!;
   expect(new DataView(message.buffer).getBigUint64(16, true)).toBe(BigInt(a.nodeid));
   expect(await timeNs()).toBe(1);
-  open();
+  release();
   await written;
   expect(session.changed("a", true)).toBeDefined(); // By the local API.
   expect(session.changed("unknown", false)).toBeUndefined();

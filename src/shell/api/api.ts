@@ -186,7 +186,11 @@ function readRoutes(app: Hono, files: Files): void {
 function changeRoutes(app: Hono, source: ApiSource): void {
   const { files } = source;
   /** A corosync.conf that no node could use never gets its name, unless somebody insists. */
-  const judge = async (path: string, isForced: boolean, content: () => Outcome<Uint8Array>) => {
+  const refuseUnusable = async (
+    path: string,
+    isForced: boolean,
+    content: () => Outcome<Uint8Array>,
+  ) => {
     if (path !== corosyncConfPath || isForced) return;
     const read = content();
     if (!read.ok) return; // The change itself says why.
@@ -198,7 +202,7 @@ function changeRoutes(app: Hono, source: ApiSource): void {
   app.put("/v1/tree/file", bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }), async (c) => {
     const { path, force } = checked(putQuery, c.req.query());
     const data = new Uint8Array(await c.req.arrayBuffer());
-    await judge(path, force === "1", () => ({ ok: true, value: data }));
+    await refuseUnusable(path, force === "1", () => ({ ok: true, value: data }));
     valueOf(await replaceFile(files, path, data));
     return c.body(null, 204);
   });
@@ -219,7 +223,7 @@ function changeRoutes(app: Hono, source: ApiSource): void {
   });
   app.post("/v1/tree/move", async (c) => {
     const { from, to, force } = checked(moveBody, await c.req.json().catch(() => undefined));
-    await judge(to, force === true, () => files.read(from));
+    await refuseUnusable(to, force === true, () => files.read(from));
     valueOf(await files.rename(from, to));
     return c.body(null, 204);
   });

@@ -162,7 +162,7 @@ function deviceFault(settings: NodeSettings): { readonly deviceFault?: string } 
   };
 }
 
-/** The verdict in words an operator can act on. */
+/** What the votes mean, in words an operator can act on. */
 export function quorumMeaning(quorum: QuorumView): string {
   const { totalVotes, expectedVotes, quorum: needed } = quorum;
   const have = `${totalVotes} of ${expectedVotes} votes`;

@@ -61,13 +61,13 @@ test.skipIf(!hasPython)("messages reach a socket by path and by abstract name", 
 test("an unreachable socket is reported once, no socket is silence", () => {
   const failures: string[] = [];
   const onFailure = (sentence: string) => void failures.push(sentence);
-  const deaf = new ServiceManager({
+  const unreachable = new ServiceManager({
     environment: { NOTIFY_SOCKET: "/no/such/socket" },
     pid: 1,
     onFailure,
   });
-  deaf.ready("x");
-  deaf.watchdog();
+  unreachable.ready("x");
+  unreachable.watchdog();
   expect(failures.length).toBe(1);
   expect(failures[0]).toContain('"READY=1" (ENOENT)');
   const none = new ServiceManager({ environment: {}, pid: 1, onFailure });

@@ -54,8 +54,8 @@ export async function probeVoteServer(probe: Probe): Promise<Result<{ readonly t
     if (answer?.ok !== true || answer.value.kind !== "preinitReply") {
       return fail(`what answers at ${where} is no vote server (corosync-qnetd)`);
     }
-    const verdict = judge(probe, answer.value, where);
-    if (verdict !== undefined) return resolve(verdict);
+    const result = plainResult(probe, answer.value, where);
+    if (result !== undefined) return resolve(result);
     secure(probe, socket, where, resolve);
   });
   const outcome = await promise;
@@ -65,7 +65,7 @@ export async function probeVoteServer(probe: Probe): Promise<Result<{ readonly t
 }
 
 /** By the table of qnetd.md §1.6; undefined: go on with TLS. */
-function judge(
+function plainResult(
   { tls, identity }: Probe,
   { tlsSupport }: Message,
   where: string,
@@ -101,7 +101,7 @@ function secure(
       socket,
       servername: serverName,
       minVersion: "TLSv1.2",
-      // Judged below, as the device client does: an expired certificate alone takes no vote away.
+      // Checked below, as the device client does: an expired certificate alone takes no vote away.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
       ca: pem("CERTIFICATE", identity.authority),

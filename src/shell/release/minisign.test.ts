@@ -25,7 +25,7 @@ function key(text = pub): PublicKey {
 }
 
 /** The sentence why not, or "" when it holds. */
-function verdict(signed: Uint8Array, signature: string, keys = [key()]): string {
+function problem(signed: Uint8Array, signature: string, keys = [key()]): string {
   const read = readSignature(Buffer.from(signature));
   if (!read.ok) return read.reason;
   const checked = checkSignature(signed, read.value, keys);
@@ -48,11 +48,11 @@ describe("what minisign made", () => {
 
   test("holds with Windows line ends, and with the key's base64 alone", () => {
     const bare = pub.split("\n")[1]!;
-    expect(verdict(message, minisig.replaceAll("\n", "\r\n"), [key(bare)])).toBe("");
+    expect(problem(message, minisig.replaceAll("\n", "\r\n"), [key(bare)])).toBe("");
   });
 
   test("of the old form is refused with what to do", () => {
-    expect(verdict(message, oldForm)).toContain("sign again without -l");
+    expect(problem(message, oldForm)).toContain("sign again without -l");
   });
 });
 
@@ -61,7 +61,7 @@ describe("damage", () => {
     for (let bit = 0; bit < message.length * 8; bit += 1) {
       const altered = Buffer.from(message);
       altered[bit >> 3]! ^= 1 << (bit & 7);
-      expect(verdict(altered, minisig)).toContain("it was altered");
+      expect(problem(altered, minisig)).toContain("it was altered");
     }
   });
 
@@ -70,21 +70,21 @@ describe("damage", () => {
     for (let at = first; at < minisig.length - 1; at += 1) {
       const other = minisig[at] === "A" ? "B" : "A";
       const altered = minisig.slice(0, at) + other + minisig.slice(at + 1);
-      expect({ at, verdict: verdict(message, altered) }).not.toEqual({ at, verdict: "" });
+      expect({ at, problem: problem(message, altered) }).not.toEqual({ at, problem: "" });
     }
   });
 
   test("every cut is seen", () => {
     for (let length = 0; length < minisig.length - 1; length += 1)
-      expect(verdict(message, minisig.slice(0, length))).not.toBe("");
+      expect(problem(message, minisig.slice(0, length))).not.toBe("");
   });
 
   test("another key is named, and the same id with another key does not hold", () => {
     const other: PublicKey = { ...key(), id: "0123456789ABCDEF" };
-    expect(verdict(message, minisig, [other])).toContain("not by 0123456789ABCDEF");
+    expect(problem(message, minisig, [other])).toContain("not by 0123456789ABCDEF");
     const impostor: PublicKey = { id: key().id, key: new Uint8Array(32).fill(9) };
-    expect(verdict(message, minisig, [impostor])).not.toBe("");
-    expect(verdict(message, minisig, [])).toContain("not by a key known here");
+    expect(problem(message, minisig, [impostor])).not.toBe("");
+    expect(problem(message, minisig, [])).toContain("not by a key known here");
   });
 });
 

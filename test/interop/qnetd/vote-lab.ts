@@ -155,7 +155,7 @@ export class VoteLab {
     return this.#daemon?.exitCode === null && this.#daemon.signalCode === null;
   }
 
-  /** SIGTERM: it says goodbye to nobody and exits with 0. SIGKILL: as when it crashes; the kernel still closes its connections. */
+  /** SIGTERM: it sends nothing more and exits with 0. SIGKILL: as when it crashes; the kernel still closes its connections. */
   async stopServer(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const daemon = this.#daemon;
     if (daemon === undefined) throw new Error("the vote server was never started");
@@ -191,7 +191,7 @@ export class VoteLab {
     return this.lab.heal();
   }
 
-  /** The node vanishes: nothing of it is heard any more, not even the kernel's farewell; then its programs are gone. */
+  /** The node vanishes: nothing of it is heard any more, not even a FIN of its kernel; then its programs are gone. */
   async powerLoss(node: VoteNode): Promise<void> {
     await this.lab.cut([node.machine], this.lab.nodes);
     await node.kill();
