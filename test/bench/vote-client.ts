@@ -1,5 +1,6 @@
 // One node of a cluster as a vote server sees it, for the load bench: TLS with the cluster's certificate, ffsplit, votes confirmed at
 // once. It spends little: whoever measures shares the machine with the server.
+import { sameRing, type RingId } from "../../src/world.ts";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type SecureContext } from "node:tls";
 import { FrameReader } from "../../src/qnetd/session/frames.ts";
@@ -8,7 +9,6 @@ import {
   decodeMessage,
   encodeMessage,
   type Message,
-  type RingId,
   supportedMessages,
   supportedOptions,
 } from "../../src/qnetd/session/message.ts";
@@ -28,7 +28,7 @@ export class VoteClient {
   #socket: Socket;
   #seq = 0;
   #echoSeq = 0;
-  #ring: RingId = { nodeId: 0, seq: 0 };
+  #ring: RingId = { rep: 0, seq: 0 };
   #decided: PromiseWithResolvers<Decision> | undefined;
   #awaited:
     { readonly kind: Message["kind"]; readonly done: PromiseWithResolvers<Message> } | undefined;
@@ -68,7 +68,7 @@ export class VoteClient {
         algorithm: algorithms.indexOf("ffsplit"),
         heartbeatMs,
         tieBreaker: { mode: "lowest" },
-        ring: { nodeId, seq: 1 },
+        ring: { rep: nodeId, seq: 1 },
       },
       "initReply",
     );
@@ -163,7 +163,7 @@ export class VoteClient {
     if (kind === "voteInfo" && seq !== undefined) {
       this.#socket.write(encodeMessage({ kind: "voteInfoReply", seq }));
     }
-    const isOfThisRing = ring?.nodeId === this.#ring.nodeId && ring.seq === this.#ring.seq;
+    const isOfThisRing = ring !== undefined && sameRing(ring, this.#ring);
     if (isOfThisRing && (vote === "ack" || vote === "nack")) {
       this.#decided?.resolve({ vote, at: performance.now() });
     }

@@ -42,7 +42,7 @@ class Pair {
     this.#isWhole = !this.#isWhole;
     this.#seq += 4;
     const [one, two] = this.#nodes;
-    const ring = (nodeId: number) => ({ nodeId, seq: this.#seq });
+    const ring = (nodeId: number) => ({ rep: nodeId, seq: this.#seq });
     const begun = performance.now();
     const decisions = this.#isWhole
       ? [one.membership(ring(1), [1, 2]), two.membership(ring(1), [1, 2])]

@@ -148,6 +148,6 @@ export function init(nodeId: number): Message {
     algorithm: algorithms.indexOf("ffsplit"),
     heartbeatMs: 8000,
     tieBreaker: { mode: "lowest" },
-    ring: { nodeId: 1, seq: 1 },
+    ring: { rep: 1, seq: 1 },
   };
 }

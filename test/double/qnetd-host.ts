@@ -1,5 +1,6 @@
 // A host for the vote server's core in tests: time that stands still between steps, timers by name, and clients in the manner of
 // the recorded ones (test/golden/qnetd/replay/sim.ts), which answer every vote info at once unless they are told to hold it.
+import { type RingId, sameRing } from "../../src/world.ts";
 import { byteStringOfText } from "../../src/bytes.ts";
 import {
   defaultConfiguration,
@@ -14,13 +15,11 @@ import {
   algorithms,
   decodeMessage,
   encodeMessage,
-  sameRing,
   supportedMessages,
   supportedOptions,
   type AlgorithmName,
   type Heuristics,
   type Message,
-  type RingId,
   type TieBreaker,
 } from "../../src/qnetd/session/message.ts";
 import { VoteServer } from "../../src/qnetd/session/qnetd-core.ts";
@@ -151,7 +150,7 @@ export class TestClient implements Line {
   receipts: Receipt[] = [];
   /** The vote that a real client would cast now. */
   vote = "none";
-  ring: RingId = { nodeId: 0, seq: 0 };
+  ring: RingId = { rep: 0, seq: 0 };
   isHolding = false;
   isClosed = false;
   connection = 0;
@@ -208,7 +207,7 @@ export class TestClient implements Line {
     const name = this.options.cluster ?? "sim";
     this.send({ kind: "preinit", clusterName: byteStringOfText(name) });
   }
-  init(ring: RingId = { nodeId: this.nodeId, seq: 1 }): void {
+  init(ring: RingId = { rep: this.nodeId, seq: 1 }): void {
     this.ring = ring;
     this.send({
       kind: "init",
@@ -269,7 +268,7 @@ export class TestClient implements Line {
 /** All join on one ring with all configured nodes as members, as the recorded scenarios begin. */
 export function bringUp(clients: readonly TestClient[], heuristics?: Heuristics): void {
   const ids = clients.map(({ nodeId }) => nodeId);
-  const ring = { nodeId: ids[0] ?? 0, seq: 10 };
+  const ring = { rep: ids[0] ?? 0, seq: 10 };
   for (const client of clients) client.join(ring);
   for (const client of clients) client.config(ids);
   for (const client of clients) client.lab.settle();

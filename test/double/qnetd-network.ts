@@ -1,14 +1,13 @@
 // A small world for the vote server's safety (engineering.md §9, Q3): nodes whose cluster network splits and heals, clients that
 // vote as qdevice does (qnetd.md §3.3–3.6), links that stall, and a server that may restart. One seed gives one history.
+import { type RingId, sameRing } from "../../src/world.ts";
 import {
   algorithms,
   decodeMessage,
   encodeMessage,
-  sameRing,
   type AlgorithmName,
   type Heuristics,
   type Message,
-  type RingId,
   type TieBreaker,
 } from "../../src/qnetd/session/message.ts";
 import { VoteServer } from "../../src/qnetd/session/qnetd-core.ts";
@@ -91,7 +90,7 @@ export class World {
     this.#options = options;
     this.random = seededRandom(options.seed);
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1);
-    this.nodes = ids.map((id) => new Node(id, { nodeId: 1, seq: this.#ringSeq }, ids));
+    this.nodes = ids.map((id) => new Node(id, { rep: 1, seq: this.#ringSeq }, ids));
     this.#server = this.#newServer();
     for (const node of this.nodes) this.#connectSoon(node);
   }
@@ -138,8 +137,8 @@ export class World {
     this.#ringSeq += 4;
     for (const group of groups.values()) {
       const members = group.map(({ id }) => id);
-      const ring = { nodeId: Math.min(...members), seq: this.#ringSeq };
-      this.#say(`ring ${ring.nodeId}.${ring.seq} {${members.join()}}`);
+      const ring = { rep: Math.min(...members), seq: this.#ringSeq };
+      this.#say(`ring ${ring.rep}.${ring.seq} {${members.join()}}`);
       for (const node of group)
         this.#later(this.random(120), () => this.#changeRing(node, ring, members));
     }

@@ -42,11 +42,6 @@ function comparable(bytes: Uint8Array): unknown {
   return { ...decoded.value, nodes };
 }
 
-const wireRing = (message: Message): { rep: number; seq: number } => {
-  const ring = present(message.ring, "the message has a ring id");
-  return { rep: ring.nodeId, seq: ring.seq };
-};
-
 class Replay {
   readonly #options: TestDeviceOptions;
   device: TestDevice | undefined;
@@ -120,7 +115,7 @@ class Replay {
     switch (message.nodeListType) {
       case "membership":
         return device.nodeList(
-          wireRing(message),
+          present(message.ring, "the message has a ring id"),
           nodes.map((node) => node.nodeId),
         );
       case "quorum":

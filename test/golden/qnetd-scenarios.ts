@@ -63,8 +63,8 @@ type Nodes = (count: number, options?: ClientOptions) => (lab: Lab) => TestClien
 const nodes: Nodes = (count, options) => (lab) =>
   Array.from({ length: count }, (_, i) => new TestClient(lab, i + 1, options));
 
-function ring(nodeId: number, seq: number): { nodeId: number; seq: number } {
-  return { nodeId, seq };
+function ring(nodeId: number, seq: number): { rep: number; seq: number } {
+  return { rep: nodeId, seq };
 }
 
 function connect(client: TestClient, on = ring(client.nodeId, 1)): void {

@@ -1,6 +1,7 @@
 // The vote server beside real corosync-qnetd 3.0.3 (qnetd.md §7): every captured frame is read and written back to the same bytes;
 // the clients' sides of the captures, played into our core, get the original's bytes; the synthetic scenarios get the original's
 // answers and votes; what the tools printed is in the snapshot. The exceptions are corrected faults, listed here with their reason.
+import { ringText } from "../../src/world.ts";
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +9,6 @@ import {
   algorithms,
   decodeMessage,
   encodeMessage,
-  ringText,
   type Message,
 } from "../../src/qnetd/session/message.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../src/qnetd/session/snapshot.ts";
@@ -63,7 +63,7 @@ function described(message: Message, bytes: Uint8Array): Record<string, unknown>
     supported_decision_algorithms: message.supportedAlgorithms,
     decision_algorithm: message.algorithm === undefined ? undefined : algorithms[message.algorithm],
     heartbeat_interval: message.heartbeatMs,
-    ring_id: ring === undefined ? undefined : { node_id: ring.nodeId, seq: ring.seq },
+    ring_id: ring === undefined ? undefined : { node_id: ring.rep, seq: ring.seq },
     config_version: message.configVersion,
     node_list_type: word(message.nodeListType),
     vote: word(message.vote),
@@ -278,7 +278,7 @@ describe("replays", () => {
     });
     shown("lms3-healed");
     // Node 2 reports the healed ring while node 1 is in its own: the original refuses it the vote for a moment, we let it wait.
-    const ring = { nodeId: 1, seq: 0x44 };
+    const ring = { rep: 1, seq: 0x44 };
     const list = { kind: "nodeListReply", seq: 9, nodeListType: "membership", ring } as const;
     const replies = replay.expected.get("10.95.1.2:53802")!;
     const refused = replies.indexOf(encodeMessage({ ...list, vote: "nack" }).toHex());
@@ -293,7 +293,7 @@ describe("replays", () => {
 
 /** What a client of the two-node cluster said before the capture of configuration changes. */
 function introduction(nodeId: number): readonly Message[] {
-  const ring = { nodeId: 1, seq: 85 };
+  const ring = { rep: 1, seq: 85 };
   const nodes = [{ nodeId: 1 }, { nodeId: 2 }];
   return [
     { kind: "preinit", seq: 1, clusterName: "lab" },
@@ -317,7 +317,7 @@ describe("corrected faults: where our answers are not the original's, and why", 
     const replay = new Replay();
     const [n1, n2] = ["10.95.1.1:60144", "10.95.1.2:50258"] as const;
     // From the race at 23.9 s on we send node 1 one vote info more, so that its later ones have numbers one higher.
-    const ours = { kind: "voteInfo", seq: 5, vote: "ack", ring: { nodeId: 1, seq: 47 } } as const;
+    const ours = { kind: "voteInfo", seq: 5, vote: "ack", ring: { rep: 1, seq: 47 } } as const;
     replay.answer = (conn, message) =>
       conn === n1 && encodeMessage(message).toHex() === encodeMessage(ours).toHex()
         ? { kind: "voteInfoReply", seq: 5 }
@@ -407,7 +407,7 @@ describe("TLS required", () => {
       client.receipts = [];
     }
     for (const client of clients) {
-      const ring = { nodeId: 1, seq: 85 };
+      const ring = { rep: 1, seq: 85 };
       client.init(ring);
       lab.settle();
       client.config([1, 2]);
@@ -480,7 +480,7 @@ function nodeText(node: NodeSnapshot): string[] {
     `        HB interval:\t\t${node.heartbeatMs}ms`,
     `        Configuration version:\t${node.configVersion}`,
     `        Configured node list:\t${node.configured.map(({ nodeId }) => nodeId).join(", ")}`,
-    `        Ring ID:\t\t${ringText(node.ring)}`,
+    `        Ring ID:\t\t${ringText({ rep: node.ring.nodeId, seq: node.ring.seq })}`,
     `        Membership node list:\t${node.members.join(", ")}`,
     `        Heuristics:\t\t${heuristics(node.heuristics)} ` +
       `(membership: ${heuristics(node.membershipHeuristics)}, regular: ${heuristics(node.regularHeuristics)})`,

@@ -82,7 +82,7 @@ class Pair {
   static async join(port: number): Promise<Pair> {
     const clients = [await LoopbackClient.open(port), await LoopbackClient.open(port)];
     const nodes = [{ nodeId: 1 }, { nodeId: 2 }];
-    const ring = { nodeId: 1, seq: 1 };
+    const ring = { rep: 1, seq: 1 };
     for (const [index, client] of clients.entries()) {
       client.send(preinit("pair"), init(index + 1));
       client.send(
@@ -466,7 +466,7 @@ describe("names", () => {
     for (let i = 0; i < emptyClustersMax + 50; i += 1) {
       const client = new TestClient(world, 1, { cluster: `empty ${i}`, algorithm: "test" });
       client.join();
-      client.membership({ nodeId: 1, seq: 1 }, [1]);
+      client.membership({ rep: 1, seq: 1 }, [1]);
       world.settle();
       world.end(client.connection, false);
       world.settle();

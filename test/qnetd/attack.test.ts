@@ -61,7 +61,7 @@ class Node {
       kind: "nodeList",
       seq: 5,
       nodeListType: "membership",
-      ring: { nodeId: members[0] ?? 0, seq },
+      ring: { rep: members[0] ?? 0, seq },
       nodes: members.map((nodeId) => ({ nodeId })),
     });
   }
@@ -210,7 +210,7 @@ test("a cluster with certificates under attack", async () => {
   // A.1: nodes of the cluster, without TLS.
   strangers.send(addresses(1, 4), 4, (socket, at) => {
     const list = { kind: "nodeList", seq: 4, nodeListType: "membership" } as const;
-    const ring = { nodeId: 1, seq: 90 };
+    const ring = { rep: 1, seq: 90 };
     const claim = { ...list, ring, nodes: [{ nodeId: 1 }] };
     socket.write(bytesOf(preinit(), init(1 + (at % 2)), claim));
   });

@@ -51,8 +51,8 @@ function split(): Lab {
   const lab = new Lab();
   const clients = [1, 2].map((id) => new TestClient(lab, id, { cluster: "lab" }));
   bringUp(clients);
-  clients[0]!.membership({ nodeId: 1, seq: 11 }, [1]);
-  clients[1]!.membership({ nodeId: 2, seq: 12 }, [2]);
+  clients[0]!.membership({ rep: 1, seq: 11 }, [1]);
+  clients[1]!.membership({ rep: 2, seq: 12 }, [2]);
   lab.settle();
   return lab;
 }

@@ -159,7 +159,7 @@ async function connect(): Promise<LoopbackClient> {
 
 /** A cluster of this node alone, which a server that has just started need not wait for; answers the first vote. */
 async function voteOf(client: LoopbackClient): Promise<string | undefined> {
-  const ring = { nodeId: 1, seq: 1 };
+  const ring = { rep: 1, seq: 1 };
   const nodes = [{ nodeId: 1 }];
   client.send(
     init(1),

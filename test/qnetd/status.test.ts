@@ -48,7 +48,7 @@ function partition({ lab }: Scene, ...groups: readonly (readonly TestClient[])[]
   const seq = 20 + Math.max(...groups.flat().map(({ ring }) => ring.seq));
   for (const [at, group] of groups.entries()) {
     const ids = group.map(({ nodeId }) => nodeId);
-    for (const node of group) node.membership({ nodeId: ids[0] ?? 0, seq: seq + at }, ids);
+    for (const node of group) node.membership({ rep: ids[0] ?? 0, seq: seq + at }, ids);
   }
   lab.settle();
 }
@@ -107,7 +107,7 @@ describe("ffsplit says", () => {
   test("unstable: who is behind", () => {
     const one = scene("ffsplit", 2);
     const [a] = one.nodes as [TestClient];
-    a.membership({ nodeId: 1, seq: 50 }, [1, 2]);
+    a.membership({ rep: 1, seq: 50 }, [1, 2]);
     one.lab.settle();
     expect(one.why().split("\n")[0]).toBe(
       "waiting: Node 1 is waiting for its vote: node 2 still reports ring 1.a, while node 1 is on ring 1.32.",
@@ -138,9 +138,9 @@ describe("ffsplit says", () => {
     a.close();
     kept.lab.settle();
     partition(kept, [b]);
-    a.join({ nodeId: 1, seq: 60 });
+    a.join({ rep: 1, seq: 60 });
     a.config([1, 2]);
-    a.membership({ nodeId: 1, seq: 60 }, [1]);
+    a.membership({ rep: 1, seq: 60 }, [1]);
     kept.lab.settle();
     const had = "of the halves of 2 configured nodes partition {2} had the vote before";
     expect(kept.why()).toBe(
@@ -191,12 +191,12 @@ describe("lms says", () => {
     for (const node of one.nodes) node.quorum(true, [1, 2, 3]);
     one.lab.settle();
     expect(one.why()).toContain("yes: Node 3 has the vote: all connected nodes are on one ring.");
-    a.membership({ nodeId: 1, seq: 31 }, [1]);
+    a.membership({ rep: 1, seq: 31 }, [1]);
     one.lab.settle();
     expect(one.why()).toStartWith(
       "waiting: Node 1 is waiting for its vote: node 2 still reports ring 1.a",
     );
-    for (const node of [b, c]) node.membership({ nodeId: 2, seq: 32 }, [2, 3]);
+    for (const node of [b, c]) node.membership({ rep: 2, seq: 32 }, [2, 3]);
     one.lab.settle();
     one.lab.sleep(6000);
     const best =
@@ -209,8 +209,8 @@ describe("lms says", () => {
   test("equal partitions: the tie-breaker", () => {
     const one = scene("lms", 2, { tieBreaker: { mode: "highest" } });
     const [a, b] = one.nodes as [TestClient, TestClient];
-    a.membership({ nodeId: 1, seq: 31 }, [1]);
-    b.membership({ nodeId: 2, seq: 32 }, [2]);
+    a.membership({ rep: 1, seq: 31 }, [1]);
+    b.membership({ rep: 2, seq: 32 }, [2]);
     one.lab.settle();
     one.lab.sleep(6000);
     const reason =
@@ -225,7 +225,7 @@ describe("lms says", () => {
     const [a, b, c] = one.nodes as [TestClient, TestClient, TestClient];
     for (const gone of [a, b]) gone.close();
     one.lab.settle();
-    c.membership({ nodeId: 3, seq: 40 }, [3]);
+    c.membership({ rep: 3, seq: 40 }, [3]);
     one.lab.settle();
     expect(one.why()).toBe("yes: Node 3 has the vote: all connected nodes are on one ring.");
   });
@@ -236,16 +236,16 @@ describe("the others say", () => {
     const one = scene("2nodelms", 2);
     const [a, b] = one.nodes as [TestClient, TestClient];
     expect(one.why()).toContain("yes: Node 1 has the vote: both nodes are in its membership.");
-    b.membership({ nodeId: 2, seq: 32 }, [2]);
-    a.membership({ nodeId: 1, seq: 31 }, [1]);
+    b.membership({ rep: 2, seq: 32 }, [2]);
+    a.membership({ rep: 1, seq: 31 }, [1]);
     one.lab.settle();
     expect(one.why()).toBe(
       "yes: Node 1 has the vote: the tie-breaker is the lowest node id.\nno: Node 2 does not have the vote: the tie-breaker is the lowest node id.",
     );
     const tried = scene("2nodelms", 2);
     const [c, d] = tried.nodes as [TestClient, TestClient];
-    c.membership({ nodeId: 1, seq: 31 }, [1], "fail");
-    d.membership({ nodeId: 2, seq: 32 }, [2], "pass");
+    c.membership({ rep: 1, seq: 31 }, [1], "fail");
+    d.membership({ rep: 2, seq: 32 }, [2], "pass");
     tried.lab.settle();
     expect(tried.why()).toBe(
       "no: Node 1 does not have the vote: its heuristics are worse than those of node 2.\nyes: Node 2 has the vote: its heuristics are better than those of node 1.",

@@ -78,7 +78,7 @@ async function vote(
   seq: number,
   members: readonly number[],
 ): Promise<Vote | undefined> {
-  const ring = { nodeId: members[0] ?? 0, seq };
+  const ring = { rep: members[0] ?? 0, seq };
   client.send({
     kind: "nodeList",
     seq,

@@ -164,10 +164,10 @@ class VoteWorld {
 
   #said(host: string, { vote, ring, kind }: Message): void {
     if (vote === undefined || ring === undefined) return;
-    this.#note("server", `says ${vote} to ${host} for ring ${ring.nodeId}.${ring.seq} (${kind})`);
+    this.#note("server", `says ${vote} to ${host} for ring ${ring.rep}.${ring.seq} (${kind})`);
     if (vote !== "ack") return;
     this.#votes += 1;
-    this.#checker.given(host, ring.nodeId, ring.seq);
+    this.#checker.given(host, ring.rep, ring.seq);
   }
 
   /** What can only be seen from time to time: Q4, and how much of the time there is a quorate partition. */

@@ -16,7 +16,7 @@ const ack = (seq: number, of = ring, vote: Message["vote"] = "ack"): Message => 
   kind: "voteInfo",
   seq,
   ...(vote === undefined ? {} : { vote }),
-  ring: { nodeId: of.rep, seq: of.seq },
+  ring: of,
 });
 
 function begun(options: Parameters<typeof settingsOf>[0] = two, pauseMs?: number): TestDevice {
@@ -79,7 +79,7 @@ describe("voting", () => {
   test("wait for reply stops the polls, no change does not", () => {
     const device = servedDevice(two);
     device.hear(ack(1));
-    const reply = { kind: "nodeListReply", seq: 6, ring: { nodeId: 1, seq: 9 } } as const;
+    const reply = { kind: "nodeListReply", seq: 6, ring: { rep: 1, seq: 9 } } as const;
     device.hear({ ...reply, vote: "noChange" });
     expect(device.timers.has("castVote")).toBe(true);
     device.hear({ ...reply, vote: "waitForReply" });
@@ -332,7 +332,7 @@ describe("heuristics", () => {
       "membership",
       "quorum",
     ]);
-    expect(lists[2]).toMatchObject({ ring: { nodeId: 1, seq: 13 }, heuristics: "pass" });
+    expect(lists[2]).toMatchObject({ ring: { rep: 1, seq: 13 }, heuristics: "pass" });
   });
 
   test("regular results are told when they are news", () => {
@@ -379,7 +379,7 @@ describe("a hostile server", () => {
       ),
       seq: fc.nat(20),
       vote: fc.constantFrom("ack", "nack", "waitForReply", "noChange", "askLater"),
-      ring: fc.record({ nodeId: fc.integer({ min: 1, max: 2 }), seq: fc.constantFrom(9, 13, 17) }),
+      ring: fc.record({ rep: fc.integer({ min: 1, max: 2 }), seq: fc.constantFrom(9, 13, 17) }),
     });
     const act = fc.oneof(message, fc.constantFrom("ring 13", "ring 17", "tick"));
     fc.assert(
@@ -396,7 +396,7 @@ describe("a hostile server", () => {
           } else if (device.isConnecting) {
             device.hearBytes(encodeMessage(each));
             const isForUs =
-              each.ring.nodeId === 1 && each.ring.seq === current.seq && each.vote === "ack";
+              each.ring.rep === 1 && each.ring.seq === current.seq && each.vote === "ack";
             const cast = device.polls.slice(before).filter((poll) => poll.castsVote);
             if (!isForUs) expect(cast).toEqual([]);
           }

@@ -1,16 +1,14 @@
 // One connection to a vote server from TCP to its end (qnetd.md §1.4, §3.3): what is said in which order, and what may be heard
 // when. It records a fault instead of acting on it; its owner closes the connection. It must never start a vote of its own.
-import type { RingId } from "../../world.ts";
+import { type RingId, sameRing } from "../../world.ts";
 import {
   algorithms,
   encodeMessage,
   supportedMessages,
-  sameRing,
   supportedOptions,
   type Heuristics,
   type Message,
   type NodeInfo,
-  type RingId as WireRing,
   type Vote,
 } from "../../qnetd/session/message.ts";
 import type { VoterView } from "../quorum/voter.ts";
@@ -70,7 +68,7 @@ export class Session {
   #fault: Fault | undefined;
   #terms: ServerTerms | undefined;
   /** In the last init or membership list. */
-  #sentRing: WireRing | undefined;
+  #sentRing: RingId | undefined;
   /** Of the request whose reply must carry it. */
   #seq = 0;
   #echoSeq = 0;
@@ -188,7 +186,7 @@ export class Session {
       this.#send({ kind: "startTls", seq: this.#counter.next() }, out);
       out.push({ kind: "startTls", id: this.id });
     }
-    const ring = wireRing(this.#owner.facts().membership?.ring ?? { rep: nodeid, seq: 0 });
+    const ring = this.#owner.facts().membership?.ring ?? { rep: nodeid, seq: 0 };
     this.#stage = "init";
     this.#sentRing = ring;
     this.#seq = this.#counter.next();
@@ -239,7 +237,7 @@ export class Session {
     const { vote, ring } = message;
     if (vote === undefined || ring === undefined) return incomplete(message.kind);
     if (this.#sentRing !== undefined && sameRing(this.#sentRing, ring)) {
-      this.#owner.voted(vote, { rep: ring.nodeId, seq: ring.seq }, now, out);
+      this.#owner.voted(vote, ring, now, out);
     }
     return undefined;
   }
@@ -275,7 +273,7 @@ export class Session {
   sendMembership(out: DeviceAction[]): void {
     const { membership, heuristics } = this.#owner.facts();
     if (membership === undefined) return;
-    const ring = wireRing(membership.ring);
+    const { ring } = membership;
     this.#sentRing = ring;
     const message: Message = {
       kind: "nodeList",
@@ -326,8 +324,4 @@ export class Session {
 
 function unexpected(kind: string): Fault {
   return { reason: `the vote server sent an unexpected ${kind}`, mayRetrySoon: false };
-}
-
-function wireRing(ring: RingId): WireRing {
-  return { nodeId: ring.rep, seq: ring.seq };
 }

@@ -46,7 +46,7 @@ describe("voting", () => {
     const device = servedDevice({ nodeid: 1, nodes: 2 });
     device.nodeList(next, [1, 2]);
     const say = (vote: "ack" | "nack" | "waitForReply", ring: typeof old): void =>
-      device.hear({ kind: "voteInfo", seq: 1, vote, ring: { nodeId: ring.rep, seq: ring.seq } });
+      device.hear({ kind: "voteInfo", seq: 1, vote, ring });
     say("ack", next);
     say("nack", old);
     say("waitForReply", old);

@@ -29,7 +29,7 @@ class SecureClient extends TestClient {
   override join(): void {
     this.open();
     this.receipts = [];
-    this.init({ nodeId: 1, seq: 10 });
+    this.init({ rep: 1, seq: 10 });
     this.lab.settle();
   }
 }
@@ -47,7 +47,7 @@ function plain(lab: Lab, nodeId: number, cluster = "sim"): TestClient {
   lab.settle();
   expect(client.receipts).toMatchObject([{ kind: "preinitReply", tlsSupport: "supported" }]);
   client.receipts = [];
-  client.init({ nodeId: 1, seq: 10 });
+  client.init({ rep: 1, seq: 10 });
   lab.settle();
   return client;
 }
@@ -97,12 +97,12 @@ describe("a seat", () => {
     bringUp([one, two]);
     one.close();
     lab.settle();
-    two.membership({ nodeId: 2, seq: 14 }, [2]);
+    two.membership({ rep: 2, seq: 14 }, [2]);
     lab.settle();
     expect(two.vote).toBe("ack");
     const stranger = plain(lab, 1);
     stranger.config([1, 2]);
-    stranger.membership({ nodeId: 1, seq: 14 }, [1]);
+    stranger.membership({ rep: 1, seq: 14 }, [1]);
     lab.settle();
     expect([stranger.vote, two.vote]).toEqual(["none", "ack"]);
     one.join();

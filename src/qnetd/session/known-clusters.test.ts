@@ -31,7 +31,7 @@ describe("the log", () => {
       `Node 1 has the vote: ${both}.`,
       `Node 2 has the vote: ${both}.`,
     ]);
-    for (const node of [a, b]) node.membership({ nodeId: 1, seq: 50 }, [1, 2]);
+    for (const node of [a, b]) node.membership({ rep: 1, seq: 50 }, [1, 2]);
     lab.settle();
     expect(linesOf(lab)).toEqual([]);
     expect(lab.server.snapshot(lab.now).clusters[0]).toMatchObject({ absent: [], concerns: [] });
@@ -41,8 +41,8 @@ describe("the log", () => {
     const lab = new Lab();
     const [a, b] = pair(lab);
     linesOf(lab);
-    a.membership({ nodeId: 1, seq: 50 }, [1]);
-    b.membership({ nodeId: 2, seq: 50 }, [2]);
+    a.membership({ rep: 1, seq: 50 }, [1]);
+    b.membership({ rep: 2, seq: 50 }, [2]);
     lab.settle();
     const reason =
       "of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id";
@@ -54,7 +54,7 @@ describe("the log", () => {
     expect(lab.server.snapshot(lab.now).clusters[0]?.concerns).toEqual([
       { kind: "split", text: "split into {1} and {2}" },
     ]);
-    for (const node of [a, b]) node.membership({ nodeId: 1, seq: 70 }, [1, 2]);
+    for (const node of [a, b]) node.membership({ rep: 1, seq: 70 }, [1, 2]);
     lab.settle();
     expect(linesOf(lab)).toEqual([
       "is not split any more",
@@ -74,7 +74,7 @@ describe("the log", () => {
     const [cluster] = lab.server.snapshot(lab.now).clusters;
     expect(cluster?.absent).toEqual([{ nodeId: 2, absentMs: 35_000, address: "::ffff:127.0.0.1" }]);
     expect(cluster?.concerns).toEqual([{ kind: "absent", text: "node 2 not connected" }]);
-    b.join({ nodeId: 1, seq: 10 });
+    b.join({ rep: 1, seq: 10 });
     expect(linesOf(lab)).toEqual(["node 2 is connected again after 35 s"]);
     // Taken out of the configuration: nobody misses it.
     b.close();
@@ -195,7 +195,7 @@ describe("what is remembered is bounded", () => {
         tieBreaker: { mode: "lowest" },
         heartbeatMs: 8000,
         keepActivePartition: false,
-        ring: { nodeId: 1, seq: 4 },
+        ring: { rep: 1, seq: 4 },
         now,
       });
       cluster.join(client, call);

@@ -1,3 +1,4 @@
+import { ringText } from "../../world.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
@@ -8,7 +9,6 @@ import {
   messageKinds,
   messageNames,
   nodesMax,
-  ringText,
   type Message,
   type MessageKind,
   type NodeInfo,
@@ -17,7 +17,7 @@ import {
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const u53 = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const u16s = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 30 });
-const ring = fc.record({ nodeId: u32, seq: u53 });
+const ring = fc.record({ rep: u32, seq: u53 });
 const node: fc.Arbitrary<NodeInfo> = fc.record(
   {
     nodeId: fc.integer({ min: 1, max: 0xffff_ffff }),
@@ -207,5 +207,5 @@ test("names and numbers of the protocol", () => {
   expect(messageNames.length).toBe(18);
   expect(algorithms.indexOf("lms")).toBe(3);
   expect(errorCodes.invalidMembershipList).toBe(19);
-  expect(ringText({ nodeId: 1, seq: 47 })).toBe("1.2f");
+  expect(ringText({ rep: 1, seq: 47 })).toBe("1.2f");
 });

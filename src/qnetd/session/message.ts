@@ -1,6 +1,7 @@
 // The QDevice net protocol on the wire (qnetd.md §1.1–1.5): every message and option, both ways, big-endian throughout.
 // Shared by the vote server and the node's device client. A decoder must never throw on outside bytes.
 import { byteString, bytesOf, Reader, Writer } from "../../bytes.ts";
+import { ringText, type RingId } from "../../world.ts";
 
 /** In wire order: the index is the message type. */
 export const messageKinds = [
@@ -86,12 +87,6 @@ export type Vote = Exclude<(typeof votes)[number], "">;
 /** Undefined everywhere means "no result": the option is left out. */
 export type Heuristics = Exclude<(typeof heuristicsResults)[number], "">;
 export type NodeState = Exclude<(typeof nodeStates)[number], "">;
-
-export interface RingId {
-  readonly nodeId: number;
-  /** Below 2^53. */
-  readonly seq: number;
-}
 
 export type TieBreaker =
   | { readonly mode: "lowest" }
@@ -260,8 +255,8 @@ const optionCodecs = {
   heartbeatMs: option(12, "heartbeatMs", u32),
   ring: option(13, "ring", {
     size: 12,
-    write: (ring, out) => out.u32be(ring.nodeId).u64be(ring.seq),
-    read: (value) => ({ nodeId: value.u32be(), seq: value.u64be() }),
+    write: (ring, out) => out.u32be(ring.rep).u64be(ring.seq),
+    read: (value) => ({ rep: value.u32be(), seq: value.u64be() }),
   }),
   configVersion: option(14, "configVersion", {
     size: 8,
@@ -444,15 +439,6 @@ function readNode(bytes: Uint8Array, nodes: NodeInfo[]): string | undefined {
   if (info.nodeId === 0) return "node information without a node id";
   nodes.push(info);
   return undefined;
-}
-
-export function sameRing(a: RingId, b: RingId): boolean {
-  return a.nodeId === b.nodeId && a.seq === b.seq;
-}
-
-/** As the tools print a ring id: both halves in hexadecimal. */
-export function ringText(ring: RingId): string {
-  return `${ring.nodeId.toString(16)}.${ring.seq.toString(16)}`;
 }
 
 /** Which of two nodes is behind the other, for people. */

@@ -44,7 +44,7 @@ describe("dead peers", () => {
     const clients = [1, 2].map((id) => new TestClient(lab, id));
     bringUp(clients);
     lab.sleep(3000);
-    clients[0]!.membership({ nodeId: 1, seq: 11 }, [1]);
+    clients[0]!.membership({ rep: 1, seq: 11 }, [1]);
     lab.settle();
     expect(votesOf(clients)).toBe("waitForReply ack");
     lab.sleep(9000);
@@ -100,7 +100,7 @@ test("a cluster of more nodes than corosync can have is decided on without delay
   const lab = new Lab();
   const ids = Array.from({ length: 400 }, (_, i) => i + 1);
   const clients = ids.map((id) => new TestClient(lab, id));
-  const ring = { nodeId: 1, seq: 10 };
+  const ring = { rep: 1, seq: 10 };
   for (const client of clients) client.join(ring);
   for (const client of clients) client.config(ids);
   for (const client of clients) client.membership(ring, ids);
@@ -118,8 +118,8 @@ test("clusters do not see each other, and end with their last client", () => {
   const [a, b] = [of("a"), of("b")];
   bringUp(a);
   bringUp(b);
-  a[0]!.membership({ nodeId: 1, seq: 11 }, [1]);
-  a[1]!.membership({ nodeId: 2, seq: 11 }, [2]);
+  a[0]!.membership({ rep: 1, seq: 11 }, [1]);
+  a[1]!.membership({ rep: 2, seq: 11 }, [2]);
   lab.settle();
   expect([votesOf(a), votesOf(b)]).toEqual(["ack nack", "ack ack"]);
   for (const client of a) client.close();
@@ -159,7 +159,7 @@ test("the snapshot says who was heard when", () => {
 
 describe("anything as input", () => {
   const number = fc.integer({ min: 1, max: 4 });
-  const ring = fc.record({ nodeId: number, seq: fc.nat(3) });
+  const ring = fc.record({ rep: number, seq: fc.nat(3) });
   const nodes = fc.array(fc.record({ nodeId: number }), { maxLength: 4 });
   const listType = fc.constantFrom("initialConfig", "changedConfig", "membership", "quorum");
   const message = fc.oneof(

@@ -129,7 +129,7 @@ describe("init", () => {
     algorithm: 1,
     heartbeatMs: 8000,
     tieBreaker: { mode: "lowest" },
-    ring: { nodeId: 1, seq: 1 },
+    ring: { rep: 1, seq: 1 },
   };
   const without = (key: keyof Message): Message => {
     const { [key]: _, ...rest } = init;

@@ -3,7 +3,7 @@
 import { textOfByteString } from "../../bytes.ts";
 import type { Client } from "../vote/algorithm.ts";
 import type { Cluster } from "../vote/cluster.ts";
-import type { AlgorithmName, Heuristics, NodeInfo, RingId, TieBreaker, Vote } from "./message.ts";
+import type { AlgorithmName, Heuristics, NodeInfo, TieBreaker, Vote } from "./message.ts";
 import type { AbsentCluster, AbsentNode, Concern, KnownClusters } from "./known-clusters.ts";
 import type { Session } from "./session.ts";
 import { sentence, type Standing, standingOf, summaryOf } from "./standing.ts";
@@ -49,7 +49,8 @@ export interface NodeSnapshot {
   readonly configVersion: number | undefined;
   /** In the order in which the client sent them, as all lists here. */
   readonly configured: readonly NodeInfo[];
-  readonly ring: RingId;
+  /** `--json` has always had it so. */
+  readonly ring: { readonly nodeId: number; readonly seq: number };
   readonly members: readonly number[];
   readonly isQuorate: boolean | undefined;
   readonly heuristics: Heuristics | undefined;
@@ -154,7 +155,7 @@ function nodeSnapshot(client: Client, session: Session, now: number): NodeSnapsh
     heartbeatMs: client.heartbeatMs,
     configVersion: client.configVersion,
     configured: client.configNodes,
-    ring: client.ring,
+    ring: { nodeId: client.ring.rep, seq: client.ring.seq },
     members: client.members.ids,
     isQuorate: client.isQuorate,
     heuristics: client.heuristics,

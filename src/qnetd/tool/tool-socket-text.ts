@@ -1,11 +1,6 @@
 // What `corosync-qnetd-tool` prints (qnetd.md §5.2), byte for byte: scripts read it. Built from the server's snapshot.
-import {
-  type Heuristics,
-  type NodeInfo,
-  ringText,
-  type TieBreaker,
-  type Vote,
-} from "../session/message.ts";
+import { ringText } from "../../world.ts";
+import { type Heuristics, type NodeInfo, type TieBreaker, type Vote } from "../session/message.ts";
 import type { ClusterSnapshot, NodeSnapshot, ServerSnapshot } from "../session/snapshot.ts";
 
 /** What the text says of the server itself. */
@@ -88,7 +83,7 @@ function nodeLines(node: NodeSnapshot, isVerbose: boolean): string[] {
   if (node.configured.length > 0) {
     add("Configured node list:\t", node.configured.map(nodeText).join(", "));
   }
-  if (isVerbose) add("Ring ID:\t\t", ringText(node.ring));
+  if (isVerbose) add("Ring ID:\t\t", ringText({ rep: node.ring.nodeId, seq: node.ring.seq }));
   if (node.members.length > 0) add("Membership node list:\t", node.members.join(", "));
   if (node.heuristics !== undefined || isVerbose) {
     add("Heuristics:\t\t", heuristicsText(node, isVerbose));

@@ -1,11 +1,11 @@
 // What the decision algorithms share (qnetd.md §2.1): a client as the server knows it, the questions a message asks, and what an
 // algorithm may do while it answers. An algorithm sees the values before a message in the client, the new ones in the question.
+import type { RingId } from "../../world.ts";
 import type {
   AlgorithmName,
   ErrorName,
   Heuristics,
   NodeInfo,
-  RingId,
   TieBreaker,
   Vote,
 } from "../session/message.ts";

@@ -1,7 +1,7 @@
 // One cluster as the vote server knows it (qnetd.md §2.1): its clients in node id order, what they reported, what they were told.
 // It lives from the first init to the last disconnect; the algorithm decides, this file stores the reports and the votes sent.
 import { present } from "../../assert.ts";
-import type { TimerAction } from "../../world.ts";
+import { type TimerAction, type RingId, sameRing } from "../../world.ts";
 import type {
   Algorithm,
   AlgorithmCall,
@@ -15,13 +15,11 @@ import { FfSplit } from "./ffsplit.ts";
 import { outstandingUntil, OutstandingVotes } from "./outstanding-votes.ts";
 import { Lms } from "./lms.ts";
 import {
-  sameRing,
   type AlgorithmName,
   type ErrorName,
   type Heuristics,
   type Message,
   type NodeInfo,
-  type RingId,
   type Vote,
 } from "../session/message.ts";
 import { NodeSet } from "./node-set.ts";

@@ -13,8 +13,8 @@ function cluster(count: number, options: ClientOptions = {}, lab = new Lab()): T
   return Array.from({ length: count }, (_, i) => new TestClient(lab, i + 1, options));
 }
 
-function ring(nodeId: number, seq: number): { nodeId: number; seq: number } {
-  return { nodeId, seq };
+function ring(nodeId: number, seq: number): { rep: number; seq: number } {
+  return { rep: nodeId, seq };
 }
 
 /** Each group reports its own ring; undefined heuristics unless told. */

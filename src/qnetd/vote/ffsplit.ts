@@ -1,5 +1,6 @@
 // Fifty-fifty split (qnetd.md §2.2): at most one partition has the vote. Votes change in two phases: no ACK leaves before every
 // client outside has confirmed its NACK of this round or is gone. A reply to an older vote info never counts for a newer one.
+import { type RingId, sameRing } from "../../world.ts";
 import {
   hasUnknownNodes,
   tieBreakerText,
@@ -9,7 +10,7 @@ import {
   type Client,
   type Question,
 } from "./algorithm.ts";
-import { ringsText, sameRing, type Heuristics, type RingId } from "../session/message.ts";
+import { ringsText, type Heuristics } from "../session/message.ts";
 import { NodeSet, nodesText } from "./node-set.ts";
 
 /** A client with the values to decide by: the new ones of the message for its sender, the stored ones for all others. */

@@ -19,8 +19,8 @@ function cluster(count: number, options: ClientOptions = {}): TestClient[] {
   );
 }
 
-function ring(nodeId: number, seq: number): { nodeId: number; seq: number } {
-  return { nodeId, seq };
+function ring(nodeId: number, seq: number): { rep: number; seq: number } {
+  return { rep: nodeId, seq };
 }
 
 function split(

@@ -2,6 +2,7 @@
 // second vote while a partition without any of these nodes may count on the first, and who was refused the vote is thought of
 // again: in the original nobody is when the partition with the vote dies. The asking node counts with its new values everywhere,
 // where the original still counts it in its old ring and may refuse it the vote for a moment: with wait_for_all that is for good.
+import { type RingId, sameRing } from "../../world.ts";
 import {
   hasUnknownNodes,
   holderApart,
@@ -14,13 +15,7 @@ import {
   type Client,
   type Question,
 } from "./algorithm.ts";
-import {
-  ringsText,
-  sameRing,
-  type Heuristics,
-  type RingId,
-  type TieBreaker,
-} from "../session/message.ts";
+import { ringsText, type Heuristics, type TieBreaker } from "../session/message.ts";
 import { NodeSet, nodesText } from "./node-set.ts";
 
 type Result = "ack" | "nack" | "wait";

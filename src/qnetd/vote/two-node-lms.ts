@@ -1,6 +1,7 @@
 // Last man standing for two nodes (qnetd.md §2.4), a developers' algorithm: whoever asks first in a split may get the vote. Unlike
 // the original it never gives a second vote while the other node, on its own, may count on the first, and asks itself again for a
 // node that was refused.
+import { type RingId, sameRing } from "../../world.ts";
 import {
   hasUnknownNodes,
   holderApart,
@@ -13,7 +14,7 @@ import {
   type Client,
   type Question,
 } from "./algorithm.ts";
-import { sameRing, type Heuristics, type RingId } from "../session/message.ts";
+import { type Heuristics } from "../session/message.ts";
 import type { NodeSet } from "./node-set.ts";
 
 interface Decision<Vote = "ack" | "nack" | "wait"> {
