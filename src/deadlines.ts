@@ -1,4 +1,4 @@
-// The host's side of named timers: a core arms and disarms names, this keeps their deadlines and wakes once for the earliest.
+// The host's side of named timers: a core arms and disarms names, this keeps their deadlines and sets one timer for the earliest.
 // A name that was re-armed or disarmed never fires its old deadline (src/world.ts, TimerAction).
 import type { Clock } from "./world.ts";
 

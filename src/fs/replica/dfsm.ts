@@ -1,6 +1,6 @@
 // One replicated store in one process group: the state machine that both groups share. Spec: pmxcfs.md §4.4–4.9, §4.11, §4.12.
 // A configuration change starts a state exchange; its leader fills the others up; until a member is synced, operations wait
-// in queues that are the same on all members. There is no timeout: a mute member blocks the group until it leaves.
+// in queues that are the same on all members. There is no timeout: a silent member blocks the group until it leaves.
 // Never executes an operation out of the group's order, and never one twice.
 import type { GroupEvent, GroupMember, Level } from "../../world.ts";
 import {

@@ -1,9 +1,9 @@
-// The host of a replicated store: requests in order with patience, timers by name, no re-entrance.
+// The host of a replicated store: requests in order and for a bounded time, timers by name, no re-entrance.
 import { expect, test } from "bun:test";
 import { HandClock } from "../../../test/double/hand-clock.ts";
 import type { GroupPort, GroupRequest } from "../../world.ts";
 import type { DfsmAction, DfsmEvent, RequestRank } from "./dfsm-events.ts";
-import { GroupHost, patienceMs, requestsWaitingMax } from "./group-host.ts";
+import { GroupHost, requestMsMax, requestsWaitingMax } from "./group-host.ts";
 
 /** A core that plays back what the test scripts for each kind of event. */
 function scripted(script: Partial<Record<DfsmEvent["kind"], DfsmAction[]>>) {
@@ -116,18 +116,18 @@ test("requests go in order; one that is refused holds the others back until ther
   expect(host.waiting).toBe(0);
 });
 
-test("after pmxcfs's patience a request is given up; the next one has its own", () => {
+test("a request is given up after the time that pmxcfs retries it; the next one has its own", () => {
   const { host, seen, taken, state, clock, makeRoom } = scripted({ started: [send(1), send(2)] });
   state.isFull = true;
   host.step({ kind: "started" });
-  clock.advance(patienceMs - 1);
+  clock.advance(requestMsMax - 1);
   expect(seen).toEqual(["started @77"]);
   clock.advance(1);
   expect(seen).toEqual(["started @77", "sendGivenUp 1 @77"]);
-  clock.advance(patienceMs - 1);
+  clock.advance(requestMsMax - 1);
   makeRoom();
   expect(taken).toHaveLength(1);
-  clock.advance(patienceMs);
+  clock.advance(requestMsMax);
   expect(seen).toHaveLength(2);
 });
 

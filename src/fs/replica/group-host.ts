@@ -1,4 +1,4 @@
-// Runs one `Dfsm` in the real world: its timers, its requests to the group in order with pmxcfs's patience, its clock.
+// Runs one `Dfsm` in the real world: its timers, its requests to the group in order and for as long as pmxcfs retries them, its clock.
 // Spec: pmxcfs.md §4, §9.2 (flow control). What the store itself asks for goes to `perform`.
 import { Deadlines } from "../../deadlines.ts";
 import { Turns } from "../../turns.ts";
@@ -6,7 +6,7 @@ import type { Clock, GroupEvent, GroupPort, LogAction } from "../../world.ts";
 import type { DfsmAction, DfsmEvent, DfsmTimer } from "./dfsm-events.ts";
 
 /** A request that the group has not taken for so long is given up: pmxcfs tries 100 times, 0.1 s apart. */
-export const patienceMs = 10_000;
+export const requestMsMax = 10_000;
 /** Bounds the requests of callers that the group does not take yet, which wait for `whenRoom`; a caller beyond gets EBUSY. */
 export const requestsWaitingMax = 10_000;
 
@@ -40,7 +40,7 @@ type RequestAction = Extract<DfsmAction, { kind: "request" }>;
 export class GroupHost<Action extends { readonly kind: string }> {
   readonly #options: GroupHostOptions<Action>;
   readonly #turns: Turns<DfsmEvent>;
-  readonly #deadlines: Deadlines<DfsmTimer | "patience">;
+  readonly #deadlines: Deadlines<DfsmTimer | "request">;
   readonly #actions: (DfsmAction | Action)[] = [];
   #waiting: RequestAction[] = [];
   /** Of those that wait. */
@@ -54,7 +54,7 @@ export class GroupHost<Action extends { readonly kind: string }> {
     this.#deadlines = new Deadlines({
       clock: options.clock,
       fire: (timer) => {
-        if (timer === "patience") this.#giveUpFirst();
+        if (timer === "request") this.#giveUpFirst();
         else this.step({ kind: "timedOut", timer });
       },
     });
@@ -140,8 +140,8 @@ export class GroupHost<Action extends { readonly kind: string }> {
       if (rank === "update") this.#updatesWaiting -= 1;
     }
     this.#waiting.splice(0, taken);
-    if (this.#waiting.length === 0) return this.#deadlines.disarm("patience");
-    if (taken > 0 || !this.#isAwaitingRoom) this.#armPatience();
+    if (this.#waiting.length === 0) return this.#deadlines.disarm("request");
+    if (taken > 0 || !this.#isAwaitingRoom) this.#armRequest();
     if (this.#isAwaitingRoom) return;
     this.#isAwaitingRoom = true;
     this.#options.groups.whenRoom(() => {
@@ -150,14 +150,14 @@ export class GroupHost<Action extends { readonly kind: string }> {
     });
   }
 
-  #armPatience(): void {
-    this.#deadlines.arm("patience", this.#options.clock.now() + patienceMs);
+  #armRequest(): void {
+    this.#deadlines.arm("request", this.#options.clock.now() + requestMsMax);
   }
 
   #giveUpFirst(): void {
     const first = this.#waiting.shift();
     if (first?.rank === "update") this.#updatesWaiting -= 1;
-    if (this.#waiting.length > 0) this.#armPatience();
+    if (this.#waiting.length > 0) this.#armRequest();
     if (first !== undefined) this.step({ kind: "sendGivenUp", token: first.token });
   }
 }

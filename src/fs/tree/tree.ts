@@ -427,9 +427,9 @@ export class Tree {
       if (parent.children === undefined) {
         return `parent is not a directory (inode = ${inode}, parent = ${entry.parent}, name = '${textOfByteString(name)}')`;
       }
-      const twin = parent.children.get(name)?.entry;
-      if (twin !== undefined) {
-        return `found entry with duplicate name '${textOfByteString(name)}' - A:(${identityOf(twin)}) vs. B:(${identityOf(entry)})`;
+      const other = parent.children.get(name)?.entry;
+      if (other !== undefined) {
+        return `found entry with duplicate name '${textOfByteString(name)}' - A:(${identityOf(other)}) vs. B:(${identityOf(entry)})`;
       }
       const node = this.#nodes.get(inode);
       if (node !== undefined) parent.children.set(name, node);

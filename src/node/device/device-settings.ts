@@ -28,7 +28,7 @@ export interface DeviceSettings {
   readonly connectMs: number;
   readonly heartbeatMs: number;
   readonly castVoteMs: number;
-  /** quorum.device.timeout and sync_timeout: votequorum's patience. */
+  /** quorum.device.timeout and sync_timeout: how long votequorum waits for its client. */
   readonly timeoutMs: number;
   readonly syncTimeoutMs: number;
   readonly waitForAll: boolean;

@@ -1,4 +1,4 @@
-// The alphabet of the quorum device client (qnetd.md §3): what the cluster, the vote server and the clock can tell it, and what
+// Events and actions of the quorum device client (qnetd.md §3): what the cluster, the vote server and the clock can tell it, and what
 // it asks of them. The client knows no socket and no votequorum: its host carries everything between them.
 import type { LogAction, TimerAction, RingId } from "../../world.ts";
 import type { VoterView } from "../quorum/voter.ts";
@@ -126,7 +126,7 @@ export interface DeviceSnapshot {
   readonly heartbeatMs: number;
   readonly connectMs: number;
   readonly castVoteMs: number;
-  /** votequorum's patience with a silent client, in peace and while services are synchronised. */
+  /** How long votequorum waits for a silent client, at other times and while services are synchronised. */
   readonly timeoutMs: number;
   readonly syncTimeoutMs: number;
   /** What speaks against this device in this cluster; absent: nothing. */

@@ -20,7 +20,7 @@ const optionNumbers = { heuristics: 22, keepActivePartition: 23 } as const;
 
 const lasting = (reason: string): Fault => ({ reason, mayRetrySoon: false });
 
-/** Plain or TLS, by both sides' words (§1.6). */
+/** Plain or TLS, by what both sides support (§1.6). */
 export function tlsDecision(
   server: TlsSupport,
   client: DeviceSettings["tls"],

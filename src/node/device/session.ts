@@ -52,7 +52,7 @@ export interface SessionOwner {
   facts(): Facts;
   /** The server took us; `sendAll` is due as soon as heuristics have a result. */
   accepted(now: number, out: DeviceAction[]): void;
-  /** The server's word on the ring that it was told last. */
+  /** The server's vote for the ring that was reported to it last. */
   voted(vote: Vote, ring: RingId, now: number, out: DeviceAction[]): void;
 }
 
@@ -232,7 +232,7 @@ export class Session {
     return undefined;
   }
 
-  /** A vote counts for the ring that we told the server last; any other was given to an earlier question. */
+  /** A vote counts for the ring that we reported to the server last; any other answers an earlier question. */
   #vote(message: Message, now: number, out: DeviceAction[]): Fault | undefined {
     const { vote, ring } = message;
     if (vote === undefined || ring === undefined) return incomplete(message.kind);

@@ -1,5 +1,5 @@
 // Cuts the vote server's byte stream into messages (qnetd.md §1.1): split at any byte, several at once. A client gives up on
-// what it cannot read, so there is nothing to skip; it must never hold more than one message of the allowed length.
+// what it cannot read, so there is nothing to skip; it must never buffer more than one message of the allowed length.
 import {
   decodeMessage,
   headerBytes,
@@ -20,7 +20,7 @@ export type StreamResult =
 const more: StreamResult = { kind: "more" };
 
 export class MessageStream {
-  /** Longest message, header included; may grow with the server's word after the init reply. */
+  /** Longest message, header included; may grow after the init reply. */
   bytesMax: number;
   #buffer: Uint8Array = new Uint8Array(0);
 

@@ -1,4 +1,4 @@
-// Closed process groups (services.md §3): who is in which group, told to local processes at the same place in the one order of
+// Closed process groups (services.md §3): who is in which group, delivered to local processes at the same place in the one order of
 // messages on every node. It must never act on a request before the ring has delivered it back, nor report a change of the
 // ring that does not change a group.
 import { ownBytes } from "../../bytes.ts";
@@ -45,7 +45,7 @@ export class Groups implements SyncService {
   readonly #processes = new Processes();
   readonly #assemblies = new Assemblies();
   readonly #locals = new Map<string, Local>();
-  /** Local processes are gone: nothing is told any more. */
+  /** Local processes are gone: nothing is delivered any more. */
   #isClosed = false;
   /** Members of the last finished synchronisation. */
   #oldMembers: readonly number[] = [];
@@ -92,7 +92,7 @@ export class Groups implements SyncService {
   }
 
   /**
-   * The node stops: its processes hear nothing more. Returns the words that say they are gone, as if they had died
+   * The node stops: nothing more is delivered to its processes. Returns the messages that report them as left, as if they had died
    * (services.md §3.3).
    */
   close(): Uint8Array[] {
@@ -138,7 +138,7 @@ export class Groups implements SyncService {
     const local = nodeid === this.#nodeid ? this.#locals.get(localKey(pid, group)) : undefined;
     if (local !== undefined) {
       local.joinsOnWay = Math.max(0, local.joinsOnWay - 1);
-      local.isIn = true; // Before the others are told: the joiner hears of its own join first.
+      local.isIn = true; // Before the others: the joiner gets its own join first.
     }
     if (!this.#processes.add({ nodeid, pid, group })) return;
     this.#inform(group, [], [{ nodeid, pid, reason: 1 }], out);

@@ -1,5 +1,5 @@
-// The alphabet of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
-// Packets here are clear: the host (src/node/thread/thread.ts) seals and opens them.
+// Events and actions of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
+// Packets here are clear: the ring host (src/node/thread/thread.ts) seals and opens them.
 import type { LogAction, TimerAction } from "../../world.ts";
 import type { LinksConfiguration } from "./configuration.ts";
 
@@ -14,7 +14,7 @@ export type LinksEvent =
       readonly address: string;
       readonly packet: Uint8Array;
     }
-  /** A totem message to send: `nodeid` 0 is a multicast (to every reachable host, and looped back to ourselves). */
+  /** A totem message to send: `nodeid` 0 is a multicast (to every reachable peer, and looped back to ourselves). */
   | { readonly kind: "sent"; readonly nodeid: number; readonly message: Uint8Array }
   | { readonly kind: "timedOut"; readonly timer: LinksTimer }
   /** New nodes, addresses, timers or modes. Links whose two addresses and port stay the same keep their state. */
@@ -23,7 +23,7 @@ export type LinksEvent =
   | { readonly kind: "keyChanged" }
   /**
    * The kernel refused a packet as too large (`bytes`: its UDP payload; absent when a router said so), or reported a port
-   * closed. A socket does not learn whose port: the host then names every node that it talks to on that link.
+   * closed. A socket does not learn whose port: the ring host then names every node that it talks to on that link.
    */
   | {
       readonly kind: "refused";

@@ -120,9 +120,9 @@ export class Heartbeat {
     if (this.#pongAt === undefined) return undefined;
     if (this.#suspectedAt !== undefined) {
       const answered = this.#pongAt > this.#suspectedAt;
-      const patienceMs = Math.max(graceMs, (4 * this.#latencyUs) / US_PER_MS);
+      const answerMsMax = Math.max(graceMs, (4 * this.#latencyUs) / US_PER_MS);
       if (answered) this.#suspectedAt = undefined;
-      else if (now - this.#suspectedAt >= patienceMs) return "refused";
+      else if (now - this.#suspectedAt >= answerMsMax) return "refused";
     }
     return now - this.#pongAt > this.#timeoutMs ? "silent" : undefined;
   }

@@ -1,6 +1,6 @@
-// The link core: every remote host over up to eight links, in the form of engineering.md §3. Spec: knet.md §1.5–§2.6, §4, §6.
-// How this folder works: packet.ts is the wire, window.ts what a host sent already, latency.ts up and down, pmtud.ts the path
-// MTU, peer.ts one host; seal.ts and socket.ts belong to the host. One timer, "tick", every 200 ms, drives all of it.
+// The link core: every peer over up to eight links, in the form of engineering.md §3. Spec: knet.md §1.5–§2.6, §4, §6.
+// How this folder works: packet.ts is the wire, window.ts what a peer has sent already, latency.ts up and down, pmtud.ts the path
+// MTU, peer.ts one peer; seal.ts and socket.ts belong to the ring host. One timer, "tick", every 200 ms, drives all of it.
 // Packets here are clear. It never answers a source address, only configured ones (§6).
 import type { Core } from "../../world.ts";
 import { type Inflate, type LinksConfiguration, linksTo } from "./configuration.ts";
@@ -309,7 +309,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
     if (event.bytes !== undefined && event.bytes === path.probeDatagramBytes) {
       return this.#searched(peer, link, path.refused(now, heartbeat.answerMs), out);
     }
-    // A router's word may be about a probe of ours; it is worth one run in a while.
+    // A router's ICMP message may be about a probe of ours; it is worth one search in a while.
     const isFresh = path.startedAt !== undefined && now - path.startedAt < REPROBE_MIN_MS;
     if (event.bytes === undefined && (path.isSearching || isFresh)) return;
     path.force();
@@ -458,7 +458,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
         channel: 0,
         data: message.subarray(i * this.#dataMtu, (i + 1) * this.#dataMtu),
       });
-      // One packet for all: the host may seal it once.
+      // One packet for all: the ring host may seal it once.
       for (const { peer, links } of routes) {
         for (const link of links) this.#transmit(peer, link, packet, out);
       }

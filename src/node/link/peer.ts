@@ -1,4 +1,4 @@
-// One remote host and its links as we see them: which links are usable and which of them carry the next message.
+// One peer and its links as we see them: which links are usable and which of them carry the next message.
 // Spec: knet.md §2.5 (reachable), §2.6 (link_mode). Pure state; links.ts drives it.
 import type { LinkSettings } from "../settings/settings.ts";
 import type { LinkMode, LinkOptions } from "./configuration.ts";
@@ -127,9 +127,9 @@ export class Peer {
     return this.#links.find((link) => link.comesFrom(address));
   }
 
-  /** What a ping of this host says about its data (§1.7). */
+  /** What a ping of this peer says about its data (§1.7). */
   pinged(link: PeerLink, ping: PingPacket, now: number): void {
-    // A host that is started again is silent for longer; a lost ping is not.
+    // A peer that is started again is silent for longer; a lost ping is not.
     const silenceMs = 2 * link.settings.pingTimeoutMs;
     this.window.pinged({ seq: ping.seq, clock: decodeTime(ping.time), now, silenceMs });
   }
@@ -147,7 +147,7 @@ export class Peer {
     return this.#best[0];
   }
 
-  /** The links for all fragments of the next message; empty when the host is not reachable. */
+  /** The links for all fragments of the next message; empty when the peer is not reachable. */
   choose(mode: LinkMode): readonly PeerLink[] {
     switch (mode) {
       case "passive":

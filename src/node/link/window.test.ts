@@ -13,7 +13,7 @@ function take(window: Window, seq: number): boolean {
   return isNew;
 }
 
-/** A ping that takes no time: `at` is our clock, the host's is `ahead` ms ahead of it. */
+/** A ping that takes no time: `at` is our clock, the peer's is `ahead` ms ahead of it. */
 function ping(window: Window, seq: number, at: number, ahead = 5000): void {
   window.pinged({ seq, clock: at + ahead, now: at, silenceMs });
 }

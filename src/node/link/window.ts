@@ -1,7 +1,7 @@
-// What one remote host has sent us already: duplicates, fragments put together, and where its counter stands. Spec: knet.md §1.6,
+// What one peer has sent us already: duplicates, fragments put together, and where its counter stands. Spec: knet.md §1.6,
 // §1.7. Unlike knet's, this window does not follow the data: a recorded packet that is sent again authenticates (§3.3), and must
-// not push the window to where the sender is not. It follows the host's pings, whose clock tells old ones from new.
-// Memory is bounded: 32 KiB of marks and 64 messages of 64 KiB a host.
+// not push the window to where the sender is not. It follows the peer's pings, whose clock separates old ones from new.
+// Memory is bounded: 32 KiB of marks and 64 messages of 64 KiB a peer.
 import { equalBytes } from "../../bytes.ts";
 import { type DataPacket, MESSAGE_BYTES_MAX, PING_EVERY_SEQ } from "./packet.ts";
 
@@ -20,16 +20,16 @@ const BEGUN = 2;
 const OVERTAKING_MS = 200;
 
 export interface HeardPing {
-  /** The last data number that the host has used. */
+  /** The last data number that the peer has used. */
   readonly seq: number;
-  /** The host's monotonic clock, ms; undefined when it cannot be read. */
+  /** The peer's monotonic clock, ms; undefined when it cannot be read. */
   readonly clock: number | undefined;
   readonly now: number;
-  /** After so long without a ping whose clock goes on, any clock is believed: the host was started again. */
+  /** After so long without a ping whose clock goes on, any clock is believed: the peer was started again. */
   readonly silenceMs: number;
 }
 
-/** What a data number means: not delivered yet, delivered, or none that the host can have used just now. */
+/** What a data number means: not delivered yet, delivered, or none that the peer can have used just now. */
 export type Freshness = "new" | "duplicate" | "stale";
 
 /** What became of a fragment: it completed a message, is kept, or was dropped. */
@@ -51,7 +51,7 @@ interface Assembly {
 }
 
 export class Window {
-  /** The host's counter as last told by a ping; without any, the highest number that came. */
+  /** The peer's counter as its last ping gave it; without any, the highest number that came. */
   #base: number | undefined;
   /** The number furthest ahead of `#base` that came. */
   #highest = 0;
@@ -73,7 +73,7 @@ export class Window {
     this.#clock = undefined;
   }
 
-  /** Checks data number `seq`; until the host's clock is known the window follows its data, as knet's does. */
+  /** Checks data number `seq`; until the peer's clock is known the window follows its data, as knet's does. */
   check(seq: number): Freshness {
     this.#base ??= this.#highest = seq;
     const ahead = distance(this.#base, seq);
@@ -93,8 +93,8 @@ export class Window {
   }
 
   /**
-   * A ping of this host. One that was sent after all that were heard before tells where its counter stands: 0 is a restart, and
-   * what came from further ahead well before the ping was sent cannot have been the host's own words of now.
+   * A ping of this peer. One that was sent after all that were received before shows where its counter stands: 0 is a restart, and
+   * what came from further ahead well before the ping was sent cannot be what the peer sends now.
    */
   pinged(ping: HeardPing): void {
     const { seq, clock } = ping;
@@ -120,7 +120,7 @@ export class Window {
     const last = this.#clock;
     if (last !== undefined && now - last.at < silenceMs) {
       const passed = clock - last.clock;
-      // A clock that leaps belongs to another life of the host.
+      // A clock that leaps belongs to an earlier start of the peer.
       if (passed <= 0 || passed > now - last.at + silenceMs) return false;
     }
     this.#clock = { clock, at: now };
@@ -198,7 +198,7 @@ export class Window {
     this.#marks[slot] = (this.#marks[slot] ?? 0) | mark;
   }
 
-  /** The host's counter is at `seq` now: the numbers that come near by that have no marks yet. */
+  /** The peer's counter is at `seq` now: the numbers that come near by that have no marks yet. */
   #advance(seq: number): void {
     const base = this.#base ?? seq;
     this.#clear(base + AHEAD_MAX, distance(base, seq));

@@ -1,4 +1,4 @@
-// The alphabet of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
+// Events and actions of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
 // any transport. The ring thread and the simulator are its two hosts.
 import type { GroupRequest, LogAction, PortEvent, TimerAction, RingId } from "../../world.ts";
 import type { DeviceRequest, DeviceStatus } from "../device/events.ts";

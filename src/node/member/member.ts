@@ -1,6 +1,6 @@
 // One member of the cluster: the ring and the services above it, as one core without any transport. It hands what the ring
 // delivers to the services in exactly that order, and what they send back to the ring; it decides nothing about either.
-// Stopping gracefully follows services.md §8.1 and totem.md §3.10: our words first, then the LEAVE, then silence.
+// Stopping gracefully follows services.md §8.1 and totem.md §3.10: the services leave first, then the ring, then nothing is sent.
 import { equalBytes } from "../../bytes.ts";
 import type { Core, Random, RingId } from "../../world.ts";
 import type {
@@ -17,7 +17,7 @@ import { Services, type Question } from "./services.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 import { Stability } from "./stability.ts";
 
-/** Longest wait for our last words to come back before the ring is left anyway. */
+/** Longest wait for the last leave message to be delivered before the ring is left anyway. */
 export const leavingMsMax = 2_000;
 
 export interface MemberOptions {

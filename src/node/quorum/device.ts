@@ -40,7 +40,7 @@ export class Device {
   get name(): string {
     return this.#name;
   }
-  /** The synchronisation must wait for our client's word on the new ring. */
+  /** The synchronisation must wait for our client's poll for the new ring. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
@@ -82,7 +82,7 @@ export class Device {
     if (this.#name !== "" && this.#name === oldName) this.#name = newName;
   }
 
-  /** A ring began: an alive client must speak for it before the cluster goes on. */
+  /** A ring began: a client that is alive must poll for it before the cluster goes on. */
   syncInit(call: DeviceCall): void {
     const { ledger, now, out } = call;
     const isUsed =

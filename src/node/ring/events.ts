@@ -1,4 +1,4 @@
-// The alphabet of the ring core (Totem single ring with totempg packing): everything that can happen to it and everything it
+// Events and actions of the ring core (Totem single ring with totempg packing): everything that can happen to it and everything it
 // can ask for. Spec: totem.md. The ring knows nothing of links, crypto or services.
 import type { LogAction, RingId, TimerAction } from "../../world.ts";
 

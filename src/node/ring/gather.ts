@@ -199,7 +199,7 @@ function considerJoin(
     join.proc.every((nodeid) => state.proc.has(nodeid)) &&
     join.failed.every((nodeid) => state.failed.has(nodeid));
   if (isKnown || state.failed.has(join.from)) return false;
-  // Our own words of another time, or of another life before a restart, teach us nothing.
+  // A join of our own from before, or from before a restart, says nothing new.
   if (join.from === state.nodeid) return undefined;
   const proc = new Set(state.proc);
   for (const nodeid of join.proc) proc.add(nodeid);

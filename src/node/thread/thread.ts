@@ -14,7 +14,7 @@ declare const self: Worker;
 
 /**
  * Milliseconds since the machine started, as in the original's pings: a node that is started again goes on with the clock of its
- * former life, and its peers tell new pings from recorded ones by it (link/window.ts).
+ * former start, and its peers separate new pings from recorded ones by it (link/window.ts).
  */
 function bootClock(): () => number {
   const sinceBootMs = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;

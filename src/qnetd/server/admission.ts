@@ -14,7 +14,7 @@ const reservedLeast = 8;
 /** Addresses that are remembered for the verified clients that came from them, and newcomers of one that are spared for it. */
 const knownMax = 4096;
 const sparedMax = 8;
-/** Groups of an IPv6 address that name its network: within it one host may choose any address. */
+/** Groups of an IPv6 address that name its network: within it one machine may choose any address. */
 const ipv6Groups = 4;
 
 export interface AdmissionLimits {
@@ -247,7 +247,7 @@ function oldest(origin: Origin | undefined): number | undefined {
   return undefined;
 }
 
-/** An IPv4 address, or the first 64 bits of an IPv6 one: a single host may use all the rest. */
+/** An IPv4 address, or the first 64 bits of an IPv6 one: a single machine may use all the rest. */
 export function originOf(address: string): string {
   const [plain = ""] = address.split("%", 1);
   if (!plain.includes(":")) return plain;

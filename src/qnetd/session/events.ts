@@ -1,4 +1,4 @@
-// The alphabet of the vote server's core: everything that can happen to it and everything it can ask of its host (qnetd.md §1).
+// Events and actions of the vote server's core: everything that can happen to it and everything it can ask of its host (qnetd.md §1).
 // Connections are numbers that the host gives and never uses twice.
 import type { LogAction, TimerAction } from "../../world.ts";
 import type { CertificateNames } from "../pki/certificate-name.ts";

@@ -1,5 +1,5 @@
 // Cuts a byte stream into QDevice net messages (qnetd.md §1.1): messages may be split at any byte or come many at once. Unknown
-// and too long messages are thrown away as they arrive; it must never hold more than one message of the allowed length.
+// and too long messages are thrown away as they arrive; it must never buffer more than one message of the allowed length.
 import { headerBytes, messageKinds } from "./message.ts";
 
 export type Frame =

@@ -123,7 +123,7 @@ export class KnownClusters {
     return text;
   }
 
-  /** Who is missing of a cluster that is connected, and what there is to worry about. */
+  /** Who is missing of a cluster that is connected, and what its operator should look at. */
   missing(
     cluster: Cluster,
     now: number,
@@ -132,18 +132,18 @@ export class KnownClusters {
     if (known === undefined) return { absent: [], concerns: [] };
     const absent = absentOf(known, configuredOf(cluster), now);
     const concerns: Concern[] = [];
-    const worry = (kind: Concern["kind"], text: string): void => void concerns.push({ kind, text });
+    const add = (kind: Concern["kind"], text: string): void => void concerns.push({ kind, text });
     const { split, mixed, namesake } = known;
     if (absent.length > 0) {
-      worry("absent", `${nodesText(absent.map(({ nodeId }) => nodeId))} not connected`);
+      add("absent", `${nodesText(absent.map(({ nodeId }) => nodeId))} not connected`);
     }
-    if (split !== "") worry("split", `split into ${split}`);
-    if (mixed !== "") worry("mixed", mixed);
+    if (split !== "") add("split", `split into ${split}`);
+    if (mixed !== "") add("mixed", mixed);
     if (namesake !== undefined && now - namesake.at < namesakeMsMax) {
-      worry("namesake", namesake.text);
+      add("namesake", namesake.text);
     }
     const hasNone = cluster.clients.every((client) => standingOf(client) === "no");
-    if (hasNone) worry("noVote", "no node has the vote");
+    if (hasNone) add("noVote", "no node has the vote");
     return { absent, concerns };
   }
 

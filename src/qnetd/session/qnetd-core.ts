@@ -11,7 +11,7 @@
 // partition of a tie-breaker node id wins, also when that node itself is not connected, and any node id can be the lowest; (5) a
 // second preinit or init changes nothing; (6) the certificate is compared again when the cluster name changes; (7) a name with NUL, a
 // list of more than 1024 nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message; (9)
-// lms, 2nodelms: a node that was refused is thought of again by itself; (10) ffsplit: no vote for a client without lists; (11) lms:
+// lms, 2nodelms: a refused node is decided on again by itself; (10) ffsplit: no vote for a client without lists; (11) lms:
 // the asking node counts with what it reports now, not by its old ring, so that it waits where the original refuses for a moment;
 // (12) a cluster that has a certificate is refused without TLS; a verified client takes its node's seat from one that is not, and
 // from its own former connection when that is silent.

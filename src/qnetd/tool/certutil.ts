@@ -1,5 +1,5 @@
 // `corosync-qnetd-certutil` (qnetd.md §4.3): options, texts and exit codes of the original, certificates without NSS. What
-// `pvecm qdevice setup` runs over ssh on the vote server's host.
+// `pvecm qdevice setup` runs over ssh on the vote server's machine.
 import { readFileSync } from "node:fs";
 import { authorityName } from "../pki/pki.ts";
 import { CertificateStore } from "../pki/store.ts";

@@ -101,7 +101,7 @@ export interface AlgorithmCall {
   readonly clients: readonly Client[];
   /** Sends a vote info and returns its sequence number. */
   tell(client: Client, vote: "ack" | "nack", ring: RingId, why: string): number;
-  /** The client is thought of again: `soon` after a quarter of its heartbeat, else after a whole one. */
+  /** The algorithm decides again for the client: `soon` after a quarter of its heartbeat, else after a whole one. */
   armRetry(client: Client, isSoon: boolean): void;
   disarmRetry(client: Client): void;
   /**
@@ -149,13 +149,13 @@ export function hasUnknownNodes(
   );
 }
 
-/** The last word on the vote was a NACK. */
+/** The last vote sent was a NACK. */
 export function isRefused(client: Client): boolean {
   const { lastVote, lastAckNack } = client;
   return lastAckNack === "nack" && (lastVote === "nack" || lastVote === "noChange");
 }
 
-/** For a client whose ACK has to wait: a node that may count on an ACK, or has a NACK already, is not left without a word. */
+/** For a client whose ACK has to wait: a node that may count on an ACK, or has a NACK already, gets an answer at once. */
 export function waitOrNack(client: Client): "wait" | "nack" {
   return client.mayHoldAck || isRefused(client) ? "nack" : "wait";
 }

@@ -1,6 +1,6 @@
 // Last man standing (qnetd.md §2.3): the best partition has the vote, down to a single node. Unlike the original it never gives a
-// second vote while a partition without any of these nodes may count on the first, and who was refused the vote is thought of
-// again: in the original nobody is when the partition with the vote dies. The asking node counts with its new values everywhere,
+// second vote while a partition without any of these nodes may count on the first, and a client that was refused the vote is decided
+// on again: in the original none is when the partition with the vote dies. The asking node counts with its new values everywhere,
 // where the original still counts it in its old ring and may refuse it the vote for a moment: with wait_for_all that is for good.
 import { type RingId, sameRing } from "../../world.ts";
 import {
@@ -97,7 +97,7 @@ export class Lms implements Algorithm {
     const unknown = hasUnknownNodes(client.config, partition, call.clients);
     const outstanding = call.outstandingVote(partition, unknown);
     if (outstanding === undefined) return undefined;
-    // That is over at a known time. A NACK would end the node's patience, and with wait_for_all its quorum for good.
+    // That is over at a known time. A NACK would end the node's wait, and with wait_for_all its quorum for good.
     return this.#note(client, waitOrNack(client), outstanding.why);
   }
 

@@ -1,4 +1,4 @@
-// The Unix socket of the local API: made for its owner only, taken over when its last owner is gone, never from a living one.
+// The Unix socket of the local API: made for its owner only, taken over when its last owner is gone, never from one that runs.
 import { rmSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, dirname } from "node:path";

@@ -1,5 +1,5 @@
 // `quorate qnetd invite CLUSTER`: a token with which one node of that cluster gets the cluster's certificate, once, without a login on
-// this host. The command writes an invitation beside the certificates; the running server reads it there when a node comes.
+// this machine. The command writes an invitation beside the certificates; the running server reads it there when a node comes.
 import { closeSync, fchmodSync, fchownSync, statSync } from "node:fs";
 import { randomBytes, createHash } from "node:crypto";
 import { networkInterfaces } from "node:os";
@@ -46,7 +46,7 @@ export interface QnetdInviteOptions {
     | { readonly kind: "invite"; readonly cluster: string }
     | { readonly kind: "list" }
     | { readonly kind: "revoke"; readonly cluster: string };
-  /** Where nodes reach this host; none: the addresses of its interfaces. */
+  /** Where nodes reach this machine; none: the addresses of its interfaces. */
   readonly addresses: readonly string[];
   /** Undefined: the running server's, or 5403. */
   readonly port: number | undefined;

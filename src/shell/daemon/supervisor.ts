@@ -1,5 +1,5 @@
 // OpenRC's supervise-daemon starts a service again whatever it ended with; systemd and our own script know the codes that no other
-// start would change. SIGTERM is its word for giving up, and it takes it from its child.
+// start would change. It gives up at a SIGTERM, also at one that its child sends.
 import { readFileSync } from "node:fs";
 import { exitConfiguration, exitUsage } from "../exit.ts";
 

@@ -1,5 +1,5 @@
 // Is there a vote server at this address, and is it the one of our authority? Asked before anything of the cluster is changed: the first
-// two messages of the protocol (qnetd.md §1.4, §1.6), TLS as a node does it, and good-bye. No vote is asked for.
+// two messages of the protocol (qnetd.md §1.4, §1.6), TLS as a node does it, and the end of the connection. No vote is asked for.
 import { X509Certificate } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";

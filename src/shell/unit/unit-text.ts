@@ -126,7 +126,7 @@ function nodeUnit(options: UnitOptions): string {
     "LimitRTPRIO=99",
     "LimitNOFILE=65536",
     "OOMScoreAdjust=-900",
-    // The mount must reach the host: no mount namespace, so none of the Protect and Private settings that make one.
+    // The mount must be visible to the whole machine: no mount namespace, so none of the Protect and Private settings that make one.
     "NoNewPrivileges=yes",
     "LockPersonality=yes",
     "RestrictSUIDSGID=yes",

@@ -1,4 +1,4 @@
-// The words of an upgrade (engineering.md §14): what is remembered on disk, what the core hears and what it orders. Orders are carried
+// Events and actions of an upgrade (engineering.md §14), and what is stored of it on disk. Actions are carried
 // out one after another, each durable before the next begins.
 
 export const roles = ["node", "qnetd"] as const;

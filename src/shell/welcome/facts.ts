@@ -157,8 +157,8 @@ async function serverFacts({ root, patienceMs }: Machine): Promise<MachineFacts[
 }
 
 /**
- * The original daemons among the processes of this machine: not those of its containers, whose processes a host sees too, and not
- * quorate itself under a link's name.
+ * The original daemons among the processes of this machine: not those of its containers, which are in its process table
+ * too, and not quorate itself under a link's name.
  */
 export function originalsIn(proc: string): readonly string[] {
   const found = new Set<string>();

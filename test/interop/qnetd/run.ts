@@ -13,7 +13,7 @@ import {
   sourceProgram,
 } from "./server-program.ts";
 import { takeover } from "./takeover.ts";
-import { OriginalFailure, runTwins, type StepTimes } from "./twins.ts";
+import { OriginalFailure, runOnBoth, type StepTimes } from "./both-servers.ts";
 
 const needed = [
   "corosync",
@@ -89,7 +89,7 @@ async function run(scenario: Scenario, program: ServerProgram): Promise<boolean>
   };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const bytes = await runTwins(scenario, program, report);
+      const bytes = await runOnBoth(scenario, program, report);
       const { ours, original } = bytes;
       console.log(`      resident: ${megabytes(ours)}, original ${megabytes(original)}`);
       return true;

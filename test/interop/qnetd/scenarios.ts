@@ -1,5 +1,5 @@
 // What happens to a laboratory, step by step, and which total of votes every node must show after each step (qnetd.md §2.6, 2.7).
-// The same steps are done to a laboratory with the original server at the same time; see twins.ts.
+// The same steps are done to a laboratory with the original server at the same time; see both-servers.ts.
 import { heuristicsIntervalMs } from "./vote-lab.ts";
 import type { ClusterPlan, TlsMode, VoteLab, VoteNode } from "./vote-lab.ts";
 

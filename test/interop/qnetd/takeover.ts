@@ -4,7 +4,7 @@ import { reasonOf } from "../../../src/result.ts";
 import { pending, ready, until } from "../wait.ts";
 import { difference, textsOf } from "./records.ts";
 import { originalProgram, type ServerProgram } from "./server-program.ts";
-import { untilVotes } from "./twins.ts";
+import { untilVotes } from "./both-servers.ts";
 import { VoteLab } from "./vote-lab.ts";
 
 const textsMsMax = 20_000;

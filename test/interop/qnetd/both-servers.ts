@@ -23,7 +23,7 @@ export type Report = (step: string, times: StepTimes) => void;
 export class OriginalFailure extends Error {}
 
 /** Runs one scenario with both servers; answers the resident memory of both in bytes. Throws at the first difference. */
-export async function runTwins(
+export async function runOnBoth(
   scenario: Scenario,
   program: ServerProgram,
   report: Report,
