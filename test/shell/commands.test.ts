@@ -61,10 +61,11 @@ describe.each(table.commands.map((command) => [command.name, command] as const))
       expect(output).not.toContain("\u001b");
     });
 
-    test("`help` before it, and -h behind it, are the same", async () => {
+    test("`help` before it, and -h behind it, even twice, are the same", async () => {
       const { output } = await line(name, "--help");
       expect((await line("help", name)).output).toBe(output);
       expect((await line(name, "-h")).output).toBe(output);
+      expect((await line(name, "-h", "--help")).output).toBe(output);
     });
 
     test("each example is a line that it takes", async () => {
