@@ -24,6 +24,7 @@ import {
 } from "../../src/qnetd/server/configuration.ts";
 import {
   encodeMessage,
+  errorCodes,
   headerBytes,
   type Message,
   nodesMax,
@@ -461,18 +462,41 @@ describe("names", () => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(150_000_000);
   });
 
-  test("clusters that are remembered for their votes are bounded", () => {
+  /** A stranger of this name that gets a vote of its own and goes silent. */
+  function loseInSilence(world: Lab, cluster: string, nodeId = 1): TestClient {
+    const client = new TestClient(world, nodeId, { cluster, algorithm: "test" });
+    client.join();
+    client.membership({ rep: nodeId, seq: 1 }, [nodeId]);
+    world.settle();
+    world.end(client.connection, false);
+    world.settle();
+    return client;
+  }
+
+  test("clusters that are remembered for their votes are bounded, and none is forgotten before its time", () => {
     const world = new Lab();
-    for (let i = 0; i < emptyClustersMax + 50; i += 1) {
-      const client = new TestClient(world, 1, { cluster: `empty ${i}`, algorithm: "test" });
-      client.join();
-      client.membership({ rep: 1, seq: 1 }, [1]);
-      world.settle();
-      world.end(client.connection, false);
-      world.settle();
-    }
+    for (let i = 0; i < emptyClustersMax + 50; i += 1) loseInSilence(world, `empty ${i}`);
+    expect(world.server.clusters).toBe(emptyClustersMax);
     const armed = [...world.timers.keys()].filter((timer) => timer.startsWith("outstanding:"));
     expect(armed.length).toBe(emptyClustersMax);
+    expect(world.log.join("\n")).toContain("finds no room: the votes of 1024 clusters");
+    // Those that were there find their place, new ones when votes are over.
+    expect(loseInSilence(world, "empty 0").receipts).toContainEqual(
+      expect.objectContaining({ kind: "initReply", errorCode: 0 }),
+    );
+    world.sleep(heartbeatMs * 2.2);
+    expect([world.server.clusters, world.timers.size]).toEqual([0, 0]);
+    loseInSilence(world, "late");
+    expect(world.server.clusters).toBe(1);
+  });
+
+  test("nodes of one cluster that are remembered for their votes are bounded", () => {
+    const world = new Lab();
+    for (let nodeId = 1; nodeId <= clientsMax; nodeId += 1) loseInSilence(world, "one", nodeId);
+    const further = loseInSilence(world, "one", clientsMax + 1);
+    const isFull = expect.objectContaining({ kind: "initReply", errorCode: errorCodes.internal });
+    expect(further.receipts).toContainEqual(isFull);
+    expect(loseInSilence(world, "one", 1).receipts).not.toContainEqual(isFull);
   });
 });
 

@@ -173,3 +173,34 @@ test("wildcards and alternative names count as in the comparison with a certific
   const asked = ["one.lab.example", "lab.example", "ignored", "other", "THIRD", ""];
   expect(asked.map((name) => names.has(name))).toEqual([true, false, false, true, true, false]);
 });
+
+test("strangers without a certificate make the server forget no vote of a cluster that has one", () => {
+  const lab = labOf();
+  const [one, two] = [new SecureClient(lab, 1), new SecureClient(lab, 2)];
+  bringUp([one, two]);
+  two.close();
+  lab.settle();
+  one.membership({ rep: 1, seq: 14 }, [1]);
+  lab.settle();
+  expect(one.vote).toBe("ack");
+  lab.end(one.connection, false);
+  lab.settle();
+  for (let i = 0; i < 1200; i += 1) {
+    const stranger = new TestClient(lab, 1, { cluster: `stranger ${i}`, algorithm: "test" });
+    stranger.join();
+    stranger.membership({ rep: 1, seq: 1 }, [1]);
+    lab.settle();
+    lab.end(stranger.connection, false);
+    lab.settle();
+  }
+  // Node 1 may count on its vote for two heartbeats.
+  lab.sleep(1.9 * heartbeatMs);
+  two.join();
+  two.config([1, 2]);
+  two.membership({ rep: 2, seq: 14 }, [2]);
+  lab.settle();
+  expect(two.receipts).toContainEqual(expect.objectContaining(isIn));
+  expect(two.vote).not.toBe("ack");
+  lab.sleep(heartbeatMs);
+  expect(two.vote).toBe("ack");
+});

@@ -33,7 +33,11 @@ import { Session, type SessionCall } from "./session.ts";
 import { serverSnapshot, type ServerSnapshot } from "./snapshot.ts";
 import { newCounters, type ServerCounters } from "./counters.ts";
 
-/** Clusters without clients that are kept because votes of theirs may still be in use; of more the oldest is forgotten. */
+/**
+ * Clusters without clients that are kept because votes of theirs may still be in use, and that no client with a certificate has
+ * joined. A vote that may be in use is never forgotten: at the limit such clusters are refused that are not here yet. The others
+ * are as many as the authority issues certificates for.
+ */
 export const emptyClustersMax = 1024;
 
 export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
@@ -41,7 +45,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   readonly #startedAt: number;
   readonly #sessions = new Map<number, Session>();
   readonly #clusters = new Map<string, Cluster>();
-  /** Those without clients, the oldest first. */
+  /** Of those without clients: without a certificate. */
   readonly #emptyClusters = new Set<Cluster>();
   readonly #admission: Admission;
   readonly #certified = new CertifiedNames();
@@ -101,7 +105,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       default:
         event satisfies never;
     }
-    this.#sweep(event, out);
+    this.#sweep(event);
     for (const cluster of this.#touched) {
       this.#known.observe(cluster, {
         now,
@@ -167,7 +171,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   #evict(connection: number, why: string, call: SessionCall): void {
     this.#counters.evicted += 1;
     this.#sessions.get(connection)?.close(why, call);
-    this.#forget(connection, call.out);
+    this.#forget(connection);
   }
 
   #closed(connection: number, isPeerAware: boolean, call: SessionCall): void {
@@ -218,7 +222,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
   }
 
   /** Forgets what the step has closed: only the event's own connection, for one that was evicted is forgotten at once. */
-  #sweep(event: VoteServerEvent, out: VoteServerAction[]): void {
+  #sweep(event: VoteServerEvent): void {
     if (event.kind === "stopped" || event.kind === "certified") return;
     const connection =
       event.kind === "timedOut"
@@ -230,22 +234,17 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       this.#emptyClusters.delete(session.cluster);
       this.#touched.add(session.cluster);
     }
-    if (session.isClosed) this.#forget(connection, out);
+    if (session.isClosed) this.#forget(connection);
   }
 
-  #forget(connection: number, out: VoteServerAction[]): void {
+  #forget(connection: number): void {
     const cluster = this.#sessions.get(connection)?.cluster;
     this.#sessions.delete(connection);
     this.#admission.left(connection);
     if (cluster !== undefined) this.#touched.add(cluster);
     if (cluster === undefined || cluster.clients.length > 0) return;
     if (cluster.isOver) return this.#drop(cluster);
-    this.#emptyClusters.add(cluster);
-    const [oldest] = this.#emptyClusters;
-    if (this.#emptyClusters.size > emptyClustersMax && oldest !== undefined) {
-      this.#drop(oldest);
-      out.push({ kind: "disarm", timer: `outstanding:${oldest.id}` });
-    }
+    if (!cluster.isVerified) this.#emptyClusters.add(cluster);
   }
 
   #drop(cluster: Cluster): void {
@@ -270,7 +269,10 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
       cluster: (name) => this.#cluster(name),
       find: (name) => this.#clusters.get(name),
       certified: this.#certified,
-      settle: (connection, isVerified) => {
+      settle: (connection, { isVerified, isNewCluster }) => {
+        if (isNewCluster && !isVerified && this.#emptyClusters.size >= emptyClustersMax) {
+          return `the votes of ${emptyClustersMax} clusters that were lost in silence may still be in use, the allowed maximum`;
+        }
         const settled = this.#admission.introduced(connection, isVerified);
         if (settled.kind === "refused") return settled.why;
         if (settled.evicted !== undefined) {

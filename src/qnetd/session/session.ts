@@ -40,8 +40,11 @@ export interface SessionCall extends ClusterCall {
   find(name: string): Cluster | undefined;
   /** The names whose clients must show a certificate. */
   readonly certified: CertifiedNames;
-  /** Room for a client after its init, or why there is none. */
-  settle(connection: number, isVerified: boolean): string | undefined;
+  /** Room for a client after its init, or why there is none. `isNewCluster`: the first of its cluster. */
+  settle(
+    connection: number,
+    client: { readonly isVerified: boolean; readonly isNewCluster: boolean },
+  ): string | undefined;
   /** Closes the connection of another client. */
   evict(connection: number, why: string): void;
   /** Why a client was refused its seat, for the operator; "": nothing more is known. */
@@ -373,7 +376,8 @@ export class Session {
       const why = other.isVerified ? "is silent and its node has come back" : "has no certificate";
       call.evict(other.connection, `${why}: it makes room for ${this.address}:${this.port}`);
     }
-    const full = call.settle(this.connection, client.isVerified);
+    const { isVerified } = client;
+    const full = call.settle(this.connection, { isVerified, isNewCluster: there === undefined });
     if (full !== undefined) {
       this.close(`finds no room: ${full}`, call);
       return undefined;

@@ -26,7 +26,7 @@ import { NodeSet } from "./node-set.ts";
 import { TestAlgorithm } from "./test-algorithm.ts";
 import { TwoNodeLms } from "./two-node-lms.ts";
 
-/** Clients of one cluster; a further one gets an internal error. corosync stops at 384 nodes. */
+/** Clients of one cluster and lost ones whose votes may be in use; a further one gets an internal error. corosync stops at 384 nodes. */
 export const clientsMax = 1024;
 /** lms asks itself again after this part of a heartbeat while it waits. */
 const retriesPerHeartbeat = 4;
@@ -68,6 +68,7 @@ export class Cluster {
   /** Grows with everything that may change who is connected or what a vote is. */
   #revision = 0;
   #clients: readonly Client[] = [];
+  #isVerified = false;
   #algorithm: Algorithm | undefined;
   /** When a decision that waits for votes of before our start can be made. */
   #coldAt: number | undefined;
@@ -93,6 +94,10 @@ export class Cluster {
   get revision(): number {
     return this.#revision;
   }
+  /** A client with a certificate has joined. */
+  get isVerified(): boolean {
+    return this.#isVerified;
+  }
   /** True when nothing is left to remember. */
   get isOver(): boolean {
     return this.#clients.length === 0 && this.#outstandingVotes.isEmpty;
@@ -101,6 +106,7 @@ export class Cluster {
   /** Takes in a client that `checkJoin` accepted, after those it names have left. */
   join(client: Client, call: ClusterCall): void {
     this.#revision += 1;
+    this.#isVerified ||= client.isVerified;
     if (this.#clients.length === 0) this.#algorithm = algorithmOf(client.algorithm);
     this.#clients = [...this.#clients, client].toSorted((a, b) => a.nodeId - b.nodeId);
     if (this.#outstandingVotes.remove(client.nodeId)) this.released(call);
@@ -132,7 +138,9 @@ export class Cluster {
       if (other.algorithm !== client.algorithm) return "algorithmDiffers";
       if (isSameNode) return "duplicateNodeId";
     }
-    return this.#clients.length - yielding.length >= clientsMax ? "internal" : yielding;
+    const others = this.#clients.length - yielding.length;
+    const lost = this.#outstandingVotes.besides(client.nodeId);
+    return others + lost >= clientsMax ? "internal" : yielding;
   }
 
   /** Decides with the new values, then stores them (§2.1). On an error nothing is stored. */

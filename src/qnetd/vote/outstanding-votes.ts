@@ -37,6 +37,10 @@ export class OutstandingVotes {
   remove(nodeId: number): boolean {
     return this.#byNode.delete(nodeId);
   }
+  /** How many there are of other nodes. */
+  besides(nodeId: number): number {
+    return this.#byNode.size - (this.#byNode.has(nodeId) ? 1 : 0);
+  }
   expire(now: number): void {
     for (const [nodeId, { until }] of this.#byNode) if (until <= now) this.#byNode.delete(nodeId);
   }
