@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import type { GroupEvent } from "../../world.ts";
-import { withPrefix } from "../member/service.ts";
 import { busSettings, OrderedBus } from "../../../test/double/service-bus.ts";
 import { encodeGroupMessage, fragmentBytesMax, type GroupMessage } from "./message.ts";
 
@@ -35,7 +34,7 @@ function send(bus: OrderedBus, nodeid: number, pid: number, words: string): void
 
 /** Puts a message of a node into the order by hand. */
 function hear(bus: OrderedBus, nodeid: number, message: GroupMessage): void {
-  const raw = withPrefix("a", encodeGroupMessage(message));
+  const raw = encodeGroupMessage(message, "a");
   for (const { nodeid: to } of bus.nodes.values()) {
     bus.device(to, (node, out) => node.services.delivered(nodeid, raw, bus.now, out));
   }
@@ -76,7 +75,7 @@ describe("closed process groups", () => {
     const bus = joined(1);
     const payload = bytes("small");
     const sent = { kind: "mcast", group, pid: 100, nodeid: 1, payload } as const;
-    const raw = withPrefix("a", encodeGroupMessage(sent));
+    const raw = encodeGroupMessage(sent, "a");
     const packet = Buffer.alloc(65_536);
     packet.set(raw, 1000);
     bus.device(1, (node, out) => {
@@ -231,7 +230,7 @@ describe("closed process groups", () => {
   test("zombies: a process that left while we were apart is gone after the merge", () => {
     const bus = joined(2);
     // Node 1 believes in a process of node 2 that node 2 does not have any more.
-    const ghost = withPrefix("a", encodeGroupMessage({ kind: "join", group, pid: 7 }));
+    const ghost = encodeGroupMessage({ kind: "join", group, pid: 7 }, "a");
     bus.device(1, (node, out) => node.services.delivered(2, ghost, bus.now, out));
     bus.join([1, 2]);
     expect(told(bus, 1)).toEqual(["+2/7r1 [1/100 2/7 2/200]", "-2/7r5 [1/100 2/200]"]);

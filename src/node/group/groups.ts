@@ -6,7 +6,6 @@ import type { GroupChange, GroupReason, GroupRequest } from "../../world.ts";
 import {
   log,
   serviceIds,
-  withPrefix,
   type ServiceAction,
   type SyncService,
   type SyncView,
@@ -99,7 +98,7 @@ export class Groups implements SyncService {
     this.#isClosed = true;
     return [...this.#locals.values()]
       .filter(wantsIn)
-      .map(({ pid, group }) => encodeGroupMessage({ kind: "leave", group, pid, reason: 5 }));
+      .map(({ pid, group }) => encodeGroupMessage({ kind: "leave", group, pid, reason: 5 }, "a"));
   }
 
   received(nodeid: number, bytes: Uint8Array, out: ServiceAction[]): void {
@@ -289,12 +288,11 @@ export class Groups implements SyncService {
   }
 
   #queue(message: GroupMessage): void {
-    this.#outbox.queue(withPrefix("a", encodeGroupMessage(message)));
+    this.#outbox.queue(encodeGroupMessage(message, "a"));
   }
 
   #sendNow(message: GroupMessage, out: ServiceAction[]): void {
-    const bytes = withPrefix("a", encodeGroupMessage(message));
-    out.push({ kind: "submit", queue: "sync", message: bytes });
+    out.push({ kind: "submit", queue: "sync", message: encodeGroupMessage(message, "a") });
   }
 }
 

@@ -11,7 +11,7 @@ import {
   type Writer,
 } from "../../bytes.ts";
 import type { GroupReason } from "../../world.ts";
-import { openMessage, readHeader, serviceIds } from "../member/service.ts";
+import { openMessage, readHeader, serviceIds, type TotemGroup } from "../member/service.ts";
 
 export const groupNameBytesMax = 128;
 /** Largest piece of a message in one totempg message: 1 MiB less 1024, as libcpg has it (services.md §3.6). */
@@ -76,8 +76,6 @@ export type GroupMessage =
       readonly payload: Uint8Array;
     };
 
-const open = (fn: number, size: number): Writer => openMessage(serviceIds.groups, fn, size);
-
 function putName(writer: Writer, group: string): Writer {
   return writer
     .u32(group.length)
@@ -86,8 +84,13 @@ function putName(writer: Writer, group: string): Writer {
     .zeros(groupNameBytesMax - group.length);
 }
 
-/** `message.group` must not be longer than groupNameBytesMax. */
-export function encodeGroupMessage(message: GroupMessage): Uint8Array {
+/**
+ * `message.group` must not be longer than groupNameBytesMax. With `prefix` it is a whole totempg message (services.md §1.1): a large
+ * payload is then copied once for both.
+ */
+export function encodeGroupMessage(message: GroupMessage, prefix?: TotemGroup): Uint8Array {
+  const open = (fn: number, size: number): Writer =>
+    openMessage(serviceIds.groups, fn, size, prefix);
   switch (message.kind) {
     case "join":
       return putName(open(functions.join, procBytes), message.group)

@@ -2,7 +2,6 @@
 // out fragment by fragment, each after the one before came back, and starts again when its group changes meanwhile: so a
 // process that joined in between receives all of it (libcpg lets the sender fail instead, services.md §3.6). Without a limit of its
 // own: the member takes a request only while nothing waits here.
-import { withPrefix } from "../member/service.ts";
 import { fragmentAt } from "./fragments.ts";
 import { encodeGroupMessage, fragmentBytesMax } from "./message.ts";
 
@@ -46,8 +45,7 @@ export class Outbox {
   queuePayload(group: string, pid: number, payload: Uint8Array): void {
     if (payload.length <= fragmentBytesMax) {
       const nodeid = this.#nodeid;
-      const bytes = encodeGroupMessage({ kind: "mcast", group, pid, nodeid, payload });
-      return this.queue(withPrefix("a", bytes));
+      return this.queue(encodeGroupMessage({ kind: "mcast", group, pid, nodeid, payload }, "a"));
     }
     this.#waiting.push({
       kind: "large",
@@ -73,18 +71,8 @@ export class Outbox {
     const { group, pid } = head;
     const { type, payload } = fragmentAt(head.payload, head.offset);
     const total = head.payload.length;
-    return withPrefix(
-      "a",
-      encodeGroupMessage({
-        kind: "partial",
-        group,
-        pid,
-        nodeid: this.#nodeid,
-        total,
-        type,
-        payload,
-      }),
-    );
+    const nodeid = this.#nodeid;
+    return encodeGroupMessage({ kind: "partial", group, pid, nodeid, total, type, payload }, "a");
   }
 
   /** A fragment of ours was delivered. */

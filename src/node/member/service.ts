@@ -26,6 +26,8 @@ const prefixes: Readonly<Record<TotemGroup, Uint8Array>> = {
   sync: encodePrefix("sync"),
 };
 
+const noPrefix = new Uint8Array(0);
+
 function encodePrefix(group: TotemGroup): Uint8Array {
   const writer = new Writer(4 + group.length).u16(1).u16(group.length);
   for (let i = 0; i < group.length; i += 1) writer.u8(group.charCodeAt(i));
@@ -84,9 +86,11 @@ export function readHeader(reader: Reader): Decoded<RequestHeader> {
   return decoded({ service: id >>> 16, fn: id & 0xffff });
 }
 
-/** A writer with the request header of a message of `size` bytes in all. */
-export function openMessage(service: number, fn: number, size: number): Writer {
-  return new Writer(Math.max(size, requestHeaderBytes))
+/** A writer with the request header of a message of `size` bytes in all, behind the prefix of `group` if one is given. */
+export function openMessage(service: number, fn: number, size: number, group?: TotemGroup): Writer {
+  const prefix = group === undefined ? noPrefix : prefixes[group];
+  return new Writer(prefix.length + Math.max(size, requestHeaderBytes))
+    .put(prefix)
     .u32(service * 0x1_0000 + fn)
     .u32(0)
     .u32(size)

@@ -16,7 +16,6 @@ import {
   decodePrefix,
   log,
   serviceIds,
-  withPrefix,
   type ServiceAction,
   type ServiceTimer,
   type SyncService,
@@ -186,7 +185,7 @@ export class Services {
    */
   close(): Uint8Array {
     let last = shutdownAnnouncement();
-    const messages = [last, ...this.#groups.close().map((leave) => withPrefix("a", leave))];
+    const messages = [last, ...this.#groups.close()];
     const leaveMessage = this.#votes?.leaveMessage();
     if (leaveMessage !== undefined) messages.push(leaveMessage);
     for (const message of messages) {
