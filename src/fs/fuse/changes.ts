@@ -55,7 +55,7 @@ export class Changes {
     this.#onRoom.push(callback);
   }
 
-  /** Answers `unique` when `work` is done. `bytes` is what the request holds in memory. A rejection is a bug and ends us. */
+  /** Answers `unique` when `work` is done. `bytes` is what the request keeps in memory. A rejection is a bug and ends us. */
   add(unique: Unique, bytes: number, work: Promise<Reply>): void {
     const key = keyOf(unique);
     const waiting: Waiting = { isAnswered: false, timer: undefined };

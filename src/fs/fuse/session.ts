@@ -75,8 +75,8 @@ export class Session {
     const answer = this.#answer(nodeid, body.value);
     if (answer === undefined) return;
     if (!(answer instanceof Promise)) return this.#send(unique, answer);
-    const held = body.value.kind === "write" ? body.value.data.length : 0;
-    this.changes.add(unique, held, answer);
+    const bytesKept = body.value.kind === "write" ? body.value.data.length : 0;
+    this.changes.add(unique, bytesKept, answer);
   }
 
   /** The message that makes the kernel ask anew for the attributes of `path`; undefined when it knows none. */

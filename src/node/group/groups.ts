@@ -152,7 +152,7 @@ export class Groups implements SyncService {
   ): void {
     this.#processes.remove(nodeid, pid, group);
     this.#assemblies.drop(nodeid, pid, group);
-    this.#inform(group, [{ nodeid, pid, reason }], [], out); // The leaver hears of it, too.
+    this.#inform(group, [{ nodeid, pid, reason }], [], out); // The leaving process gets it, too.
     const key = localKey(pid, group);
     const local = nodeid === this.#nodeid ? this.#locals.get(key) : undefined;
     if (local === undefined) return;

@@ -180,7 +180,7 @@ export class Services {
   }
 
   /**
-   * A clean stop: queues what the others should know before we go and silences the local processes (services.md §8.1).
+   * A clean stop: queues the leave messages, and delivers nothing more to local processes (services.md §8.1).
    * Returns the last of these messages: once it was delivered, all were.
    */
   close(): Uint8Array {

@@ -47,7 +47,7 @@ export function configVersionItem(version: number | undefined): MapItem {
   };
 }
 
-/** The sender's config_version; 0 when it has none. Undefined when the message does not speak of it. */
+/** The sender's config_version; 0 when it has none. Undefined when the message does not contain it. */
 export function configVersionOf(message: MapMessage): number | undefined {
   const item = message.items.find((candidate) => candidate.key === configVersionKey);
   if (item === undefined) return undefined;

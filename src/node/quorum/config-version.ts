@@ -1,4 +1,4 @@
-// The configuration map's part in synchronisation (services.md §2.3, §2.4): members tell each other the version of their
+// The configuration map's part in synchronisation (services.md §2.3, §2.4): members send each other the version of their
 // corosync.conf, and a node that joins with an older file than somebody else's leaves again. It never affects the others.
 import {
   configVersionItem,
@@ -41,7 +41,7 @@ export class ConfigVersion implements SyncService {
     });
   }
 
-  /** Our file changed at run time: the others are told, nobody acts on it. */
+  /** Our file changed at run time: the others get the new version, and do nothing with it. */
   changed(version: number, isSynchronising: boolean, out: ServiceAction[]): void {
     if (version === this.#own) return;
     this.#own = version;
@@ -89,7 +89,7 @@ export class ConfigVersion implements SyncService {
   }
 
   syncAbort(): void {
-    // Versions heard in a void round stay true: they carry no ring id (services.md §2.5).
+    // Versions received in a void round stay true: they carry no ring id (services.md §2.5).
   }
 
   #send(reason: MapReason, queue: "application" | "sync", out: ServiceAction[]): void {

@@ -45,7 +45,7 @@ export class Device {
     return this.#isWaiting;
   }
 
-  /** A registration heard in the ring, our own included. */
+  /** A registration that was delivered, our own included. */
   heardRegister(nodeid: number, isRegistered: boolean, name: string, call: DeviceCall): void {
     const { ledger, out } = call;
     if (!isRegistered) {

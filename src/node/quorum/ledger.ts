@@ -1,5 +1,5 @@
 // The votes a node knows of and what follows from them (services.md §4.1, §4.2): how many make a quorum, and whether we have it.
-// Every node that hears the same messages must come to the same numbers: no rounding, order or clock of our own.
+// Every node with the same deliveries must come to the same numbers: no rounding, order or clock of our own.
 import { voterFlags } from "./message.ts";
 import type { Rules } from "./rules.ts";
 

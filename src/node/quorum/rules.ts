@@ -106,7 +106,7 @@ export function evaluate(settings: NodeSettings, running: RunningState | undefin
       expectedVotesTracking: start?.expectedVotesTracking ?? tracksExpected(settings),
       allowDownscale: start?.allowDownscale ?? quorum.allowDownscale,
       votes: own?.votes ?? quorum.votes ?? 1,
-      // Never 0: the first nodeinfo must not teach the others an empty cluster (services.md §8.3, 13).
+      // Never 0: the first nodeinfo must not give the others an empty cluster (services.md §8.3, 13).
       expectedVotes: Math.max(1, quorum.expectedVotes ?? listed),
       expectedVotesMax: Math.max(
         quorum.expectedVotes ?? 0,

@@ -1,6 +1,6 @@
 // The synchronisation engine (services.md §2): after every new ring each service exchanges its state, one service at a time,
 // with a barrier behind each that all members must have sent. Application messages flow again only when the last one fell.
-// It must never send a barrier before the data it stands for, nor believe a message of another ring.
+// It must never send a barrier before the data it stands for, nor use a message of another ring.
 import { ringText, sameRing, type RingId } from "../../world.ts";
 import { present } from "../../assert.ts";
 import { decodeSyncMessage, encodeSyncMessage, serviceEntriesMax } from "./sync-message.ts";
@@ -16,7 +16,7 @@ type Phase = "idle" | "build" | "process" | "barrier";
 
 interface Step {
   readonly id: number;
-  /** Undefined: a service of another node that we do not know; its barriers count all the same. */
+  /** Undefined: a service of another node that we do not have; its barriers count all the same. */
   readonly service: SyncService | undefined;
 }
 
@@ -37,8 +37,8 @@ export class Sync {
   #transitional: readonly number[] = [];
   #steps: Step[] = [];
   #current = 0;
-  /** Members heard in this step. */
-  readonly #heard = new Set<number>();
+  /** Members whose message of this step came. */
+  readonly #arrived = new Set<number>();
 
   constructor(services: readonly SyncService[]) {
     this.#own = services.map((service) => ({ id: service.id, service })).sort(byId);
@@ -61,7 +61,7 @@ export class Sync {
     this.#view = { ring: configuration.ring, members, transitional };
     this.#transitional = transitional;
     this.#phase = "build";
-    this.#heard.clear();
+    this.#arrived.clear();
     this.#current = 0;
     this.#steps = [...this.#own];
     const services = this.#own.map((step) => step.id);
@@ -83,14 +83,14 @@ export class Sync {
       case "serviceBuild":
         if (this.#phase !== "build") return; // A repeated list must not pass for a barrier.
         this.#addUnknown(message.services);
-        this.#heard.add(nodeid);
-        if (this.#heard.size === view.members.length) this.#enterProcess(view, now, out);
+        this.#arrived.add(nodeid);
+        if (this.#arrived.size === view.members.length) this.#enterProcess(view, now, out);
         return;
       case "barrier":
         // Counted also while our own service still works: a faster node does not wait for us (services.md §8.3, 7).
         if (this.#phase === "build") return;
-        this.#heard.add(nodeid);
-        if (this.#heard.size === view.members.length) this.#enterActivate(view, now, out);
+        this.#arrived.add(nodeid);
+        if (this.#arrived.size === view.members.length) this.#enterActivate(view, now, out);
         return;
     }
     message satisfies never;
@@ -114,7 +114,7 @@ export class Sync {
   }
 
   #enterProcess(view: SyncView, now: number, out: ServiceAction[]): void {
-    this.#heard.clear();
+    this.#arrived.clear();
     if (this.#current >= this.#steps.length) return this.#complete(view, out);
     this.#phase = "process";
     this.advance(now, out);

@@ -5,6 +5,6 @@ export interface VoterView {
   readonly votes: number;
   readonly expectedVotes: number;
   readonly state: "member" | "dead" | "leaving";
-  /** votequorum's flag bits as last heard (services.md §1.6). */
+  /** votequorum's flag bits as last received (services.md §1.6). */
   readonly flags: number;
 }

@@ -291,7 +291,7 @@ export class Votes implements SyncService {
   }
 
   syncAbort(): void {
-    // What was heard stays applied (services.md §2.5); the next syncInit starts over.
+    // What was delivered stays applied (services.md §2.5); the next syncInit starts over.
   }
 
   timedOut(timer: ServiceTimer, now: number, out: ServiceAction[]): void {

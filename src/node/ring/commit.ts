@@ -1,5 +1,5 @@
 // COMMIT: the commit token goes round twice (totem.md §3.6). On the first pass every member writes where it stands on its old ring,
-// the second tells all of them that all have written. The new ring's number is on disk before the token is passed on.
+// the second shows all of them that all have written. The new ring's number is on disk before the token is passed on.
 import { sameRing } from "../../world.ts";
 import { serialBefore, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";

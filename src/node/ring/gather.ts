@@ -186,7 +186,7 @@ export function joinArrived(state: RingState, join: Join, now: number, out: Ring
 }
 
 /**
- * Takes what a join tells into our sets (totem.md §3.5, 2–5). True: it told something new; false: nothing new; undefined: it was
+ * Adds what a join says to our sets (totem.md §3.5, 2–5). True: something was new; false: nothing was; undefined: it was
  * refused or not worth a thought.
  */
 function considerJoin(
@@ -220,7 +220,7 @@ function considerJoin(
     );
     return undefined;
   }
-  // The original enters GATHER again even so. Two nodes that must not believe each other's failed set would answer one another
+  // The original enters GATHER again even so. Two nodes that must not take over each other's failed set would answer one another
   // for ever, each putting off its consensus timeout.
   if (proc.size === state.proc.size && failed.size === state.failed.size) return false;
   state.proc = proc;
@@ -260,7 +260,7 @@ function isSameSet(list: readonly number[], set: ReadonlySet<number>): boolean {
   return new Set(list).size === set.size && list.every((nodeid) => set.has(nodeid));
 }
 
-/** A node of another ring was heard: it may belong to us (totem.md §3.3). */
+/** A message of another ring came: its sender may belong to us (totem.md §3.3). */
 export function foreignerHeard(
   state: RingState,
   nodeid: number,

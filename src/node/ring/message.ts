@@ -1,5 +1,5 @@
 // The six totem messages as corosync 3.1 puts them on the wire (totem.md §1), in wire order, little-endian only: the byte
-// order of a foreign machine is refused. It must never let through what a receiver would have to trip over later: list
+// order of a foreign machine is refused. It must never let through what a receiver would fail on later: list
 // lengths, the member index of a commit token and ring sequence numbers are checked here.
 import type { RingId } from "../../world.ts";
 import { decoded, malformed, Reader, Writer, type Decoded } from "../../bytes.ts";
@@ -467,7 +467,7 @@ export function writeMcastHeader(bytes: Uint8Array, mcast: Omit<Mcast, "kind" | 
   view.setUint32(41, mcast.guarantee, true);
 }
 
-/** For the operator of node `from`; also true when somebody else speaks in its name. */
+/** For the operator of node `from`; also true when somebody else sends in its name. */
 export function ringSeqReason(type: string, from: number, seq: number): string {
   return (
     `Received ${type} message of node ${from} names ring sequence 0x${seq.toString(16)}, which no ring can have reached...  ignoring. ` +

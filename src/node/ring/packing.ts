@@ -148,9 +148,9 @@ export class Packer {
   }
 
   /**
-   * To be called when a new ring begins. A node that joins has not heard the beginning of a half-sent message: the original
+   * To be called when a new ring begins. A node that joins has not received the beginning of a half-sent message: the original
    * sends only the rest, so old members deliver it and new ones do not. We send it again from its beginning, behind a packet
-   * whose continuation fits nobody, which makes every receiver forget what it holds of us (totem.md §2.5, 3 and 5).
+   * whose continuation fits no receiver, so that each drops what it has of our message (totem.md §2.5, 3 and 5).
    */
   ringChanged(): void {
     if (this.#sent === 0) return;

@@ -33,7 +33,7 @@ export interface RingState {
   ring: RingId;
   /** my_old_ring_id. */
   installed: RingId;
-  /** Highest ring sequence number heard of. */
+  /** Highest ring sequence number received. */
   ringSeqHighest: number;
 
   // Membership. Sets keep the order in which nodes were learnt: the order of a join's lists.
@@ -112,7 +112,7 @@ export interface RingState {
 
 export interface RingOptions {
   readonly nodeid: number;
-  /** Every node of the node list, ourselves included. Totem itself never asks: who is heard and authentic may join. */
+  /** Every node of the node list, ourselves included. Totem itself does not check: any node whose messages are authentic may join. */
   readonly configured: readonly number[];
   /** As read from the ring id file; 0 when there is none. */
   readonly storedRingSeq: number;

@@ -9,7 +9,7 @@ export interface VoteServerConfiguration {
   readonly isClientCertificateRequired: boolean;
   /**
    * With TLS on: clusters that have a certificate may come without it, as the original lets them. Whoever reaches the port can then
-   * take the seat of a node that is not connected.
+   * take the place of a node that is not connected.
    */
   readonly isPlaintextAllowed: boolean;
   /** Connections at one time, in all and from one address; 0: no limit. Further ones are closed at once. */

@@ -8,7 +8,7 @@ export class CertifiedNames {
   /** Grows by the certificates of the authority only, which the operator counts. */
   readonly #shown = new Patterns();
 
-  /** All that are issued now; replaces those told before. Names of certificates are text. */
+  /** All that are issued now; replaces those given before. Names of certificates are text. */
   issued(certificates: readonly CertificateNames[]): void {
     const patterns = new Patterns();
     for (const names of certificates) patterns.add(names);

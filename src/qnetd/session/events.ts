@@ -30,7 +30,7 @@ export type VoteServerEvent =
     }
   /** The names in all certificates that the authority has issued to clusters: at the start, and when there may be others. */
   | { readonly kind: "certified"; readonly names: readonly CertificateNames[] }
-  /** So many messages wait unsent because the client does not read. To be told whenever the kernel takes no more. */
+  /** So many messages wait unsent because the client does not read. To be given whenever the kernel takes no more. */
   | { readonly kind: "congested"; readonly connection: number; readonly queued: number }
   /**
    * The connection is gone. `isPeerAware`: the client itself ended it (FIN, RST), so that it no longer counts on its vote;

@@ -242,7 +242,7 @@ export class KnownClusters {
     if (node === undefined || standing === "waiting") return;
     const { told } = node;
     const text = sentence(client);
-    // A vote that is kept for another reason, when a partition has become the only one, is told too.
+    // A vote that is kept for another reason, when a partition has become the only one, is logged too.
     const isTold = standing === "yes" ? told?.text === text : told?.standing === "no";
     if (isTold) return;
     node.told = { standing, text };

@@ -1,7 +1,7 @@
 // The vote server as one pure core: connections and clusters by number and name, one event in, actions out (qnetd.md §0–§2).
 //
 // How this folder works. `message.ts` is the codec and `frames.ts` cuts the stream; `session.ts` is one connection from preinit to
-// disconnect; `cluster.ts` keeps what a cluster's nodes reported and were told and asks one of the algorithms (`ffsplit.ts`,
+// disconnect; `cluster.ts` keeps what a cluster's nodes reported and the votes they got and asks one of the algorithms (`ffsplit.ts`,
 // `lms.ts`, `two-node-lms.ts`, `test-algorithm.ts`) for votes; `outstanding-votes.ts` has votes that may outlive their connection.
 // Nothing is stored: after a restart the clients report everything again.
 //
@@ -13,7 +13,7 @@
 // list of more than 1024 nodes and a number above 2^53 are undecodable; (8) StartTLS twice or after init is an unexpected message; (9)
 // lms, 2nodelms: a refused node is decided on again by itself; (10) ffsplit: no vote for a client without lists; (11) lms:
 // the asking node counts with what it reports now, not by its old ring, so that it waits where the original refuses for a moment;
-// (12) a cluster that has a certificate is refused without TLS; a verified client takes its node's seat from one that is not, and
+// (12) a cluster that has a certificate is refused without TLS; a verified client takes its node's place from one that is not, and
 // from its own former connection when that is silent.
 import type { Core, TimerAction } from "../../world.ts";
 import { Admission, listedMax, newcomersMax } from "../server/admission.ts";

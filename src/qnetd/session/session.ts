@@ -47,7 +47,7 @@ export interface SessionCall extends ClusterCall {
   ): string | undefined;
   /** Closes the connection of another client. */
   evict(connection: number, why: string): void;
-  /** Why a client was refused its seat, for the operator; "": nothing more is known. */
+  /** Why a client was refused its place, for the operator; "": nothing more is known. */
   duplicateNode(cluster: Cluster, nodeId: number, address: string): string;
 }
 
@@ -238,9 +238,9 @@ export class Session {
   #serve(
     message: Message,
     bytes: Uint8Array,
-    seat: { readonly client: Client; readonly cluster: Cluster; readonly call: SessionCall },
+    served: { readonly client: Client; readonly cluster: Cluster; readonly call: SessionCall },
   ): void {
-    const { client, cluster, call } = seat;
+    const { client, cluster, call } = served;
     if (message.kind === "setOption") return this.#setOption(message, client, call);
     if (message.kind === "echoRequest") {
       if (bytes.length > this.#configuration.sendBytesMax) {

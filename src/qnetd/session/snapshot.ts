@@ -68,12 +68,12 @@ export interface NodeSnapshot {
   readonly why: string;
 }
 
-/** A snapshot of which so many clusters are not told. */
+/** A snapshot that leaves out so many clusters. */
 export interface LimitedSnapshot extends ServerSnapshot {
   readonly clustersLeftOut: number;
 }
 
-/** What is told of a large server: so many nodes, entries of their lists, and characters of a name. */
+/** What a snapshot has of a large server: so many nodes, entries of their lists, and characters of a name. */
 export const toldMax = { nodes: 4000, listed: 100_000, nameCharacters: 256 } as const;
 
 /**

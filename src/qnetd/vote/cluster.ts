@@ -1,4 +1,4 @@
-// One cluster as the vote server knows it (qnetd.md §2.1): its clients in node id order, what they reported, what they were told.
+// One cluster as the vote server knows it (qnetd.md §2.1): its clients in node id order, what they reported, which votes they got.
 // It lives from the first init to the last disconnect; the algorithm decides, this file stores the reports and the votes sent.
 import { present } from "../../assert.ts";
 import { type TimerAction, type RingId, sameRing } from "../../world.ts";
@@ -28,9 +28,9 @@ import { TwoNodeLms } from "./two-node-lms.ts";
 
 /** Clients of one cluster and lost ones whose votes may be in use; a further one gets an internal error. corosync stops at 384 nodes. */
 export const clientsMax = 1024;
-/** lms asks itself again after this part of a heartbeat while it waits. */
+/** lms decides again after this part of a heartbeat while it waits. */
 const retriesPerHeartbeat = 4;
-/** A client speaks once a heartbeat; one that is silent for so many of them is dead to a new connection of its own node. */
+/** A client sends once a heartbeat; one that is silent for so many of them is dead to a new connection of its own node. */
 const overdueHeartbeats = 1.2;
 
 /** What a cluster may do during one step. */
@@ -155,7 +155,7 @@ export class Cluster {
     const answer = this.#decider().answer(question(client, report), algorithmCall);
     if ("error" in answer) return answer;
     if (answer.vote === "nack" && client.mayHoldAck && client.nackSeq === undefined) {
-      // The node may vote with its ACK until this NACK reaches it. A reply tells us nothing, a vote info is confirmed.
+      // The node may vote with its ACK until this NACK reaches it. A reply is not confirmed, a vote info is.
       algorithmCall.tell(client, "nack", client.ring, answer.why ?? client.why);
     }
     store(client, report);

@@ -167,7 +167,7 @@ function viewOf(client: Client): View {
 /** The stability test: why no decision is possible yet, or undefined. Configured nodes must agree, then rings and members. */
 function instability(views: readonly View[]): string | undefined {
   const first = views[0];
-  // Alone it would get a NACK from the original, before it is ready to hear of any vote.
+  // Alone it would get a NACK from the original, before it can take any vote.
   const silent = views.find(({ config }) => config.size === 0);
   if (silent !== undefined) {
     return `node ${silent.client.nodeId} has not sent its configured nodes yet`;

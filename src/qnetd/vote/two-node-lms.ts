@@ -1,5 +1,5 @@
 // Last man standing for two nodes (qnetd.md §2.4), a developers' algorithm: whoever asks first in a split may get the vote. Unlike
-// the original it never gives a second vote while the other node, on its own, may count on the first, and asks itself again for a
+// the original it never gives a second vote while the other node, on its own, may count on the first, and decides again for a
 // node that was refused.
 import { type RingId, sameRing } from "../../world.ts";
 import {

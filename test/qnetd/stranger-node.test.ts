@@ -21,7 +21,7 @@ const clients: LoopbackClient[] = [];
 const nodes = [{ nodeId: 1 }, { nodeId: 2 }];
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), "quorate-seat-"));
+  dir = mkdtempSync(join(tmpdir(), "quorate-place-"));
   mkdirSync(join(dir, "qnetd"));
   store = new CertificateStore(join(dir, "qnetd/nssdb"));
   store.prepare({ isGroupWritable: true });

@@ -1,5 +1,5 @@
 // Who has shown a certificate once must always show it (issue 8, A.1): names with a certificate are refused in plain text, and a
-// verified node's seat goes to a verified one only.
+// verified node's place goes to a verified one only.
 import { describe, expect, test } from "bun:test";
 import type { CertificateNames } from "../pki/certificate-name.ts";
 import { CertifiedNames } from "./certified-names.ts";
@@ -90,7 +90,7 @@ describe("plain text", () => {
   });
 });
 
-describe("a seat", () => {
+describe("a place", () => {
   test("of a node that is down is no stranger's: the other keeps the vote, and the node comes back", () => {
     const lab = labOf();
     const [one, two] = [new SecureClient(lab, 1), new SecureClient(lab, 2)];
