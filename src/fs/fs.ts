@@ -10,6 +10,7 @@ import { compareCorosyncConf } from "./disk/corosync-conf.ts";
 import { directoryType, fileType } from "./tree/entry.ts";
 import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./tree/files.ts";
 import type { Journal } from "./disk/journal.ts";
+import { replaceAdvice } from "./disk/journal-fault.ts";
 import { clusterLogText } from "./plugin/clusterlog.ts";
 import { debugOfWrite, debugText } from "./plugin/debug.ts";
 import { linkTargets } from "./plugin/links.ts";
@@ -446,9 +447,7 @@ function treeOf(
   if (loaded.ok) {
     return success({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
   }
-  return failure(
-    `DB load failed: ${loaded.reason}; restore ${path} from a backup, or move it away so that the other nodes send their tree`,
-  );
+  return failure(`DB load failed: ${path}: ${loaded.reason}; ${replaceAdvice}`);
 }
 
 /** Stores the version record that is missing; a new database gets the ring's corosync.conf if there is one (§1.5). */

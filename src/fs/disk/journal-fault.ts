@@ -1,6 +1,10 @@
 // What went wrong with the database, as one sentence that says what to do. Spec: pmxcfs.md §1.4; engineering.md §7.
 // Only reads error codes; never touches the file, so that whatever is in it stays there.
 
+/** A log that stays behind would be written into a backup, or be taken for one of a new file. */
+export const replaceAdvice =
+  "move it away together with its -wal, -shm and -journal, then restore a backup, or start without one so that the other nodes send their tree";
+
 /** SQLite's result code ("SQLITE_FULL", …) of anything thrown by the driver; ENOSPC of a copy; "" when there is none. */
 export function sqliteCodeOf(error: unknown): string {
   let cause: unknown = error;
@@ -27,9 +31,9 @@ function innermostMessage(error: unknown): string {
 export function journalFault(path: string, error: unknown): string {
   switch (sqliteCodeOf(error)) {
     case "SQLITE_NOTADB":
-      return `${path} is not an SQLite database: unable to set WAL mode: file is not a database; restore it from a backup or move it away to start empty`;
+      return `${path} is not an SQLite database: unable to set WAL mode: file is not a database; ${replaceAdvice}`;
     case "SQLITE_CORRUPT":
-      return `${path} is damaged (database disk image is malformed): restore it from a backup, or move it away so that the other nodes send their tree`;
+      return `${path} is damaged (database disk image is malformed): ${replaceAdvice}`;
     case "SQLITE_FULL":
     case "ENOSPC":
       return `no space left on the disk of ${path}: free some space, then start the node again`;

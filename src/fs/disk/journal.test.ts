@@ -9,8 +9,10 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -93,6 +95,7 @@ function leaveLog(statements: readonly string[]): void {
   db.close();
   for (const end of ["", "-wal", "-shm"]) rmSync(`${at}${end}`, { force: true });
 }
+const makeFifo = (path: string) => Bun.spawnSync(["mkfifo", path]).exitCode;
 /** Name, mode and bytes of everything in the directory but the lock. */
 function contents(): readonly string[] {
   return readdirSync(directory)
@@ -281,7 +284,7 @@ describe("a file that is not ours is refused and not touched", () => {
     [
       "not a database",
       () => writeFileSync(database, "no database at all ".repeat(500)),
-      /file is not a database; restore it/,
+      /file is not a database; move it away together/,
     ],
     [
       "another program's database",
@@ -293,16 +296,25 @@ describe("a file that is not ours is refused and not touched", () => {
       () => sqlite((db) => db.run("CREATE TABLE tree (inode INTEGER PRIMARY KEY, color TEXT)")),
       /not pmxcfs's \(missing columns: parent, .*; unknown columns: color\)/,
     ],
-    ["a directory", () => mkdirSync(database), /cannot be opened|cannot be used/],
+    ["a directory", () => mkdirSync(database), /is a directory, not a file: move it away/],
+    ["a FIFO", () => expect(makeFifo(database)).toBe(0), /is a FIFO, not a file: move it away/],
+    [
+      "a link to nothing",
+      () => symlinkSync(join(directory, "none"), database),
+      /is a link to a file that does not exist \(.*none\): bring that file back/,
+    ],
   ];
   for (const [name, make, expected] of cases) {
     test(name, async () => {
       make();
-      const before = statSync(database).isFile() ? readFileSync(database) : undefined;
+      const isFile = statSync(database, { throwIfNoEntry: false })?.isFile() === true;
+      const before = isFile ? readFileSync(database) : undefined;
+      const names = readdirSync(directory);
       const reason = await refusal();
       expect(reason).toMatch(expected);
       expect(reason).toContain(database);
       if (before !== undefined) expect(readFileSync(database).equals(before)).toBe(true);
+      expect(readdirSync(directory).filter((left) => left !== ".pmxcfs.lockfile")).toEqual(names);
       // The directory is free again.
       rmSync(database, { recursive: true });
       await opened();
@@ -328,7 +340,7 @@ describe("a file that is not ours is refused and not touched", () => {
       db.run("INSERT INTO tree VALUES (2,0,9223372036854775807,1,1,8,'f',NULL)");
     });
     expect(await refusal()).toMatch(
-      /holds a number that no tree reaches \(inode = 2, version = 9223372036854775807;.*restore it/,
+      /holds a number that no tree reaches \(inode = 2, version = 9223372036854775807;.*restore a backup/,
     );
   });
 
@@ -343,6 +355,75 @@ describe("a file that is not ours is refused and not touched", () => {
     truncateSync(database, 2 ** 33); // sparse
     const huge = readDatabase(database);
     expect(huge.ok ? "" : huge.reason).toMatch(/has 8589934592 bytes, more than a tree can have/);
+  });
+});
+
+describe("a log without its table", () => {
+  const rows = ["INSERT INTO tree VALUES (2,0,2,1,1,8,'a',zeroblob(20000))"];
+  const damageFrames = () => {
+    const log = readFileSync(`${database}-wal`);
+    log.fill(0x5a, 32 + 100, 32 + 4000);
+    writeFileSync(`${database}-wal`, log);
+  };
+  const cases: readonly [string, () => void][] = [
+    ["whose first frames are damaged", damageFrames],
+    [
+      "whose head is damaged",
+      () => writeFileSync(`${database}-wal`, readFileSync(`${database}-wal`).fill(0, 0, 32)),
+    ],
+    ["beside an empty file", () => truncateSync(database, 0)],
+    ["beside no file", () => rmSync(database)],
+    [
+      "that is a rollback journal beside an empty file",
+      () => {
+        truncateSync(database, 0);
+        renameSync(`${database}-wal`, `${database}-journal`);
+      },
+    ],
+    [
+      "that is no rollback journal beside a file without table",
+      () => renameSync(`${database}-wal`, `${database}-journal`),
+    ],
+  ];
+  for (const [name, damage] of cases) {
+    test(`${name} is refused and kept`, async () => {
+      leaveLog(rows);
+      damage();
+      const before = contents();
+      expect(await refusal()).toMatch(
+        /has no tree, but .*(-wal|-journal) has \d+ bytes .*: move it away together with its -wal, -shm and -journal/,
+      );
+      expect(contents()).toEqual(before);
+      for (const end of ["", "-wal", "-journal"]) rmSync(`${database}${end}`, { force: true });
+      await opened();
+    });
+  }
+
+  test("is new when it can only be of a first start that was cut off", async () => {
+    leaveLog([]);
+    damageFrames();
+    expect(await refusal()).toBe("no fault");
+    rmSync(database);
+    writeFileSync(`${database}-journal`, new Uint8Array(512));
+    expect(await refusal()).toBe("no fault");
+  });
+
+  test("is no fault when all of it is in the file and the next log has only begun", async () => {
+    sqlite((db) => {
+      for (const statement of ["PRAGMA journal_mode=WAL", goldenSchema, ...rows]) db.run(statement);
+      db.run("PRAGMA wal_checkpoint(RESTART)");
+      const old = readFileSync(`${database}-wal`);
+      db.run("INSERT INTO tree VALUES (3,0,3,1,1,8,'b',NULL)");
+      const log = readFileSync(`${database}-wal`);
+      // The new head is on disk, the new frames are not.
+      log.set(old.subarray(32), 32);
+      const at = join(directory, "reset");
+      mkdirSync(at);
+      cpSync(database, join(at, "config.db"));
+      writeFileSync(join(at, "config.db-wal"), log);
+    });
+    const journal = await opened(join(directory, "reset"));
+    expect(rowsOf(journal).map(({ inode }) => inode)).toEqual([2]);
   });
 });
 

@@ -4,10 +4,14 @@
 import { constants, Database } from "bun:sqlite";
 import {
   copyFileSync,
+  existsSync,
   constants as fileConstants,
+  lstatSync,
   mkdirSync,
+  readlinkSync,
   realpathSync,
   rmSync,
+  type Stats,
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,7 +19,7 @@ import { pathToFileURL } from "node:url";
 import { byteString } from "../../bytes.ts";
 import { type Result, success, failure } from "../../result.ts";
 import { updateBytesMax, updatesMax } from "../replica/dcdb.ts";
-import { journalFault } from "./journal-fault.ts";
+import { journalFault, replaceAdvice } from "./journal-fault.ts";
 import type { TreeRow } from "./row.ts";
 
 /** Columns of pmxcfs's table `tree`. */
@@ -26,34 +30,53 @@ const numberColumns = [...countedColumns, "writer", "mtime", "type"];
 /** Room for what SQLite adds and for free pages; beyond that nothing is copied or searched. */
 const databaseBytesMax = 4 * updateBytesMax;
 
-const backup = "restore it from a backup, or move it away so that the other nodes send their tree";
+/**
+ * What a start that made no table yet may leave beside the file, in bytes: the log's head and the two frames of CREATE TABLE, or a
+ * rollback journal of one page. More than that held objects. Before the file has its first page there are heads only.
+ */
+const logs = [
+  { end: "-wal", emptyMax: 32, newMax: 32 + 2 * (24 + 4096) },
+  { end: "-journal", emptyMax: 4096, newMax: 4096 + 4 + 4096 + 4 },
+] as const;
 
 /**
- * All rows in rowid order, none for a missing or empty file. Refused with a sentence: what is no database, damaged, another
- * program's, too large for a tree, or holds numbers above 2^53 − 1. Neither the file nor what lies beside it is changed.
+ * All rows in rowid order, none for a missing or empty file. Refused with a sentence: what is no database, damaged, without
+ * the table that its log must have made, another program's, too large for a tree, or holds numbers above 2^53 − 1. Neither
+ * the file nor what lies beside it is changed.
  */
 export function readDatabase(
   path: string,
   bytesMax: number = updateBytesMax,
 ): Result<readonly TreeRow[]> {
   try {
+    const odd = kindFault(path);
+    if (odd !== undefined) return failure(odd);
     const size = sizeOf(path);
-    if (size === 0) return success([]);
-    if (size > databaseBytesMax) {
-      return failure(`${path} has ${size} bytes, more than a tree can have: ${backup}`);
+    const file = existsSync(path) ? realpathSync(path) : path; // SQLite looks for the log beside the real file.
+    const found = logs.map((log) => ({ ...log, path: `${file}${log.end}` }));
+    for (const log of found) {
+      const oddLog = kindFault(log.path);
+      if (oddLog !== undefined) return failure(oddLog);
     }
-    const file = realpathSync(path); // SQLite looks for the log beside the real file.
-    const logs = ["-wal", "-journal"].filter((end) => sizeOf(`${file}${end}`) > 0);
-    if (logs.length === 0) return readFile(path, file, { isCopy: false, bytesMax });
+    if (size === 0) {
+      const left = found.find((log) => sizeOf(log.path) > log.emptyMax);
+      return left === undefined ? success([]) : failure(lostTable(path, left.path));
+    }
+    if (size > databaseBytesMax) {
+      return failure(`${path} has ${size} bytes, more than a tree can have: ${replaceAdvice}`);
+    }
+    const present = found.filter((log) => sizeOf(log.path) > 0);
+    if (present.length === 0) return readFile(path, file, { bytesMax });
+    const heavy = present.find((log) => sizeOf(log.path) > log.newMax)?.path;
     const directory = join(dirname(path), ".quorate-judge");
     rmSync(directory, { recursive: true, force: true }); // Of a process that was killed here.
     mkdirSync(directory, { mode: 0o700 });
     try {
       const copy = join(directory, "config.db");
-      for (const end of ["", ...logs]) {
+      for (const end of ["", ...present.map((log) => log.end)]) {
         copyFileSync(`${file}${end}`, `${copy}${end}`, fileConstants.COPYFILE_FICLONE);
       }
-      return readFile(path, copy, { isCopy: true, bytesMax });
+      return readFile(path, copy, { isCopy: true, bytesMax, heavyLog: heavy });
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }
@@ -62,15 +85,44 @@ export function readDatabase(
   }
 }
 
+/** What stands where a file belongs, or undefined. SQLite would wait for a FIFO, and make a file where a link points. */
+function kindFault(path: string): string | undefined {
+  const own = lstatSync(path, { throwIfNoEntry: false });
+  if (own === undefined) return undefined;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) {
+    return `${path} is a link to a file that does not exist (${readlinkSync(path)}): bring that file back or remove the link`;
+  }
+  return stat.isFile() ? undefined : `${path} is ${kindOf(stat)}, not a file: move it away`;
+}
+
+function kindOf(stat: Stats): string {
+  if (stat.isDirectory()) return "a directory";
+  if (stat.isFIFO()) return "a FIFO";
+  return stat.isSocket() ? "a socket" : "a device";
+}
+
+function lostTable(path: string, log: string): string {
+  return `${path} has no tree, but ${log} has ${sizeOf(log)} bytes of changes to one: one of the two is damaged or of another database: ${replaceAdvice}`;
+}
+
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** `path`: the name for messages; `file`: what is opened. */
+/** `path`: the name for messages; `file`: what is opened; `heavyLog`: a log that can only be of a file with a table. */
 function readFile(
   path: string,
   file: string,
-  { isCopy, bytesMax }: { readonly isCopy: boolean; readonly bytesMax: number },
+  {
+    isCopy = false,
+    bytesMax,
+    heavyLog,
+  }: {
+    readonly isCopy?: boolean;
+    readonly bytesMax: number;
+    readonly heavyLog?: string | undefined;
+  },
 ): Result<readonly TreeRow[]> {
   const access = isCopy ? constants.SQLITE_OPEN_READWRITE : constants.SQLITE_OPEN_READONLY;
   const url = `${pathToFileURL(file).href}${isCopy ? "" : "?immutable=1"}`;
@@ -81,13 +133,14 @@ function readFile(
       return failure(`${path} ${foreign}; move it away or choose another directory`);
     }
     const isEmpty = one(database, "SELECT count(*) FROM sqlite_master WHERE name='tree'")[0] === 0;
+    if (isEmpty && heavyLog !== undefined) return failure(lostTable(path, heavyLog));
     const large = isEmpty ? undefined : sizeFault(database, bytesMax);
-    if (large !== undefined) return failure(`${path} ${large}: ${backup}`);
+    if (large !== undefined) return failure(`${path} ${large}: ${replaceAdvice}`);
     const state = one(database, "PRAGMA quick_check(1)")[0];
-    if (state !== "ok") return failure(`${path} is damaged (${String(state)}): ${backup}`);
+    if (state !== "ok") return failure(`${path} is damaged (${String(state)}): ${replaceAdvice}`);
     if (isEmpty) return success([]);
     const fault = numberFault(database);
-    if (fault !== undefined) return failure(`${path} ${fault}: ${backup}`);
+    if (fault !== undefined) return failure(`${path} ${fault}: ${replaceAdvice}`);
     return success(rowsOf(database));
   } finally {
     database.close();
