@@ -42,7 +42,7 @@ export class CommitQueue {
 
   /**
    * `settled` is called once the change, and all before it, are durable. Without a change it waits for those before it: an
-   * answer must not tell of something that a crash could take back.
+   * answer must not show something that a crash could take back.
    */
   add(change: JournalChange | undefined, settled?: () => void): void {
     if (this.#failed) return;

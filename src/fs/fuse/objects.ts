@@ -70,7 +70,7 @@ export class Objects {
     return { errno: 0, body: encodeEntry(entry), undelivered };
   }
 
-  /** A change that the tree refused. What an operator should hear of is logged, once in ten seconds at most. */
+  /** A change that the tree refused. What an operator should know is logged, once in ten seconds at most. */
   refused(outcome: Extract<Outcome<unknown>, { ok: false }>): Reply {
     const { errno, reason } = outcome;
     if (errno === "EACCES" || errno === "EBUSY" || errno === "EIO") {

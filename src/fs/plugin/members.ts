@@ -17,7 +17,7 @@ export interface ClusterView {
     readonly name: string;
     readonly nodeid: number;
     readonly online: boolean;
-    /** Last address the node told of itself; undefined before that. */
+    /** Last address the node sent of itself; undefined before that. */
     readonly address: string | undefined;
   }[];
 }

@@ -1,4 +1,4 @@
-// The cluster log: what this node wrote and what the others told, as the ring of 131,072 bytes that members exchange.
+// The cluster log: the lines of this node and of the others, as the ring of 131,072 bytes that members exchange.
 // Spec: pmxcfs.md §3.6, §4.10. In memory it is a list; positions are kept only to forget exactly what a ring forgets.
 import { type Decoded, decoded, malformed, Reader, Writer } from "../../bytes.ts";
 import {

@@ -14,7 +14,7 @@ export interface StatusHostOptions {
   readonly pid: number;
   /** Byte string. */
   readonly nodeName: string;
-  /** Own address as text, told to the others; undefined: none is told. */
+  /** Own address as text, sent to the others; undefined: none is sent. */
   readonly address: string | undefined;
   /** Undefined: local mode. */
   readonly groups: GroupPort | undefined;

@@ -53,7 +53,7 @@ export interface Files {
   readlink(path: string): Outcome<string>;
   statfs(): FileSystemStat;
 
-  /** Resolves once what follows sees all changes that this node has received so far: those that a writer elsewhere was told of. */
+  /** Resolves once what follows sees all changes that this node has received so far: those that a writer elsewhere got an answer for. */
   caughtUp(): Promise<void>;
 
   mkdir(path: string): Promise<Outcome<undefined>>;
@@ -70,7 +70,7 @@ export interface Files {
   chown(path: string, uid: number | undefined, gid: number | undefined): Outcome<undefined>;
 }
 
-/** What the node tells its operator about the tree. */
+/** What the node shows its operator of the tree. */
 export interface TreeStatus {
   readonly mode: "local" | "starting" | "synchronising" | "synced" | "updating" | "left" | "error";
   readonly writable: boolean;

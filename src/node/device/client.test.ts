@@ -27,7 +27,7 @@ function begun(options: Parameters<typeof settingsOf>[0] = two, pauseMs?: number
 }
 
 describe("voting", () => {
-  test("registers first, polls nothing before the server's word", () => {
+  test("registers first, polls nothing before the server's vote", () => {
     const device = servedDevice(two);
     expect(device.asked).toEqual(["register"]);
     expect(device.timers.has("castVote")).toBe(false);

@@ -1,4 +1,4 @@
-// The quorum device client, model net (qnetd.md §3): tells a vote server what our node sees and hands its votes to votequorum.
+// The quorum device client, model net (qnetd.md §3): reports to a vote server what our node sees and hands its votes to votequorum.
 // Pure. It must never let a vote stand that the server gave for another ring, nor wait in silence where a NACK can be polled.
 import { ringText, type Core, type Level, type Random, type RingId } from "../../world.ts";
 import type { Vote } from "../../qnetd/session/message.ts";
@@ -130,7 +130,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     else this.#unserved(now, out);
   }
 
-  /** What the server gave its ACK for has changed and it cannot be told. */
+  /** What the server gave its ACK for has changed and cannot be reported. */
   #unserved(now: number, out: DeviceAction[]): void {
     if (this.#session?.stage === "lists") return; // It will be, in a moment.
     if (this.#voting.vote === "ack") this.#voting.refuse(now, out);
@@ -405,7 +405,7 @@ function log(out: DeviceAction[], level: Level, text: string): void {
   out.push({ kind: "log", level, subsystem: "QDEVICE", text });
 }
 
-/** Two quorum callbacks with the same key tell the server the same. */
+/** Two quorum callbacks with the same key report the same to the server. */
 function quorumKey({ ring, quorate, voters }: EventOf<"quorumChanged">): string {
   const states = voters.map((voter) => `${voter.nodeid}=${voter.state}`);
   return `${ring.rep}.${ring.seq} ${quorate} ${states.join(" ")}`;

@@ -121,7 +121,7 @@ export class DeviceHost {
     this.#connection?.close();
   }
 
-  /** What speaks against the settings, as far as it is news. */
+  /** What is wrong with the settings, as far as it is new. */
   #remark(settings: NodeSettings): void {
     const read = deviceSettings(settings);
     if (read?.ok !== true) return;

@@ -213,7 +213,7 @@ function clamp(ms: number, min: number, max: number): number {
   return Math.min(Math.max(ms, min), max);
 }
 
-/** Reads options and remembers what is wrong with them; the first fault is told. */
+/** Reads options and remembers what is wrong with them; the first fault is reported. */
 class Options {
   readonly faults: Fault[] = [];
   readonly remarks: string[] = [];

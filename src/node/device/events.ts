@@ -1,4 +1,4 @@
-// Events and actions of the quorum device client (qnetd.md §3): what the cluster, the vote server and the clock can tell it, and what
+// Events and actions of the quorum device client (qnetd.md §3): what comes from the cluster, the vote server and the clock, and what
 // it asks of them. The client knows no socket and no votequorum: its host carries everything between them.
 import type { LogAction, TimerAction, RingId } from "../../world.ts";
 import type { VoterView } from "../quorum/voter.ts";
@@ -129,9 +129,9 @@ export interface DeviceSnapshot {
   /** How long votequorum waits for a silent client, at other times and while services are synchronised. */
   readonly timeoutMs: number;
   readonly syncTimeoutMs: number;
-  /** What speaks against this device in this cluster; absent: nothing. */
+  /** What is wrong with this device in this cluster; absent: nothing. */
   readonly warning?: string;
-  /** What this client tells the vote server of its cluster; undefined before the first callback of votequorum. */
+  /** What this client reports to the vote server of its cluster; undefined before the first callback of votequorum. */
   readonly cluster: {
     readonly name: string;
     readonly nodeid: number;

@@ -77,7 +77,7 @@ export class HeuristicsRuns {
     return { purpose, isNews };
   }
 
-  /** Nobody to tell: no more runs until the next start. */
+  /** No server to report to: no more runs until the next start. */
   end(out: DeviceAction[]): void {
     if (this.#settings.mode === "off") return;
     if (this.#purpose !== undefined) out.push({ kind: "endHeuristics" });

@@ -1,4 +1,4 @@
-// One connection to a vote server from TCP to its end (qnetd.md §1.4, §3.3): what is said in which order, and what may be heard
+// One connection to a vote server from TCP to its end (qnetd.md §1.4, §3.3): what is sent in which order, and what may be received
 // when. It records a fault instead of acting on it; its owner closes the connection. It must never start a vote of its own.
 import { type RingId, sameRing } from "../../world.ts";
 import {

@@ -42,7 +42,7 @@ describe("voting", () => {
     expect(polls(out)).toEqual([false]);
   });
 
-  test("the server's word on an earlier ring changes nothing", () => {
+  test("the server's vote for an earlier ring changes nothing", () => {
     const device = servedDevice({ nodeid: 1, nodes: 2 });
     device.nodeList(next, [1, 2]);
     const say = (vote: "ack" | "nack" | "waitForReply", ring: typeof old): void =>

@@ -1,5 +1,5 @@
 // Turns the vote server's vote into votequorum polls (qnetd.md §3.6). An ACK belongs to the ring it was given for and is never
-// polled for another one; from a node list callback until the server has heard of it nothing is polled at all.
+// polled for another one; from a node list callback until the server has its ring nothing is polled at all.
 import { sameRing, type RingId } from "../../world.ts";
 import type { DeviceAction } from "./events.ts";
 

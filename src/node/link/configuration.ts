@@ -1,4 +1,4 @@
-// What the link core is told of corosync.conf, and which links follow from it. Spec: knet.md §2.1. Pure.
+// What the link core gets from corosync.conf, and which links follow from it. Spec: knet.md §2.1. Pure.
 import type { LinkSettings, NodeEntry, NodeSettings } from "../settings/settings.ts";
 import { LINKS_MAX } from "./packet.ts";
 import type { Overhead } from "./pmtud.ts";

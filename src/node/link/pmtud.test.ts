@@ -133,7 +133,7 @@ test("an interface that shrinks: the kernel's refusal starts a new search, the n
   expect(bed.node(1).links.dataMtu).toBe(1146);
 });
 
-test("a router's word about size starts a search at most every five seconds", () => {
+test("a router's ICMP message about size starts a search at most every five seconds", () => {
   const bed = new Testbed();
   bed.run(12_000);
   bed.node(1).carried = [];

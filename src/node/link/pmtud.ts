@@ -1,5 +1,5 @@
 // How large a packet one link carries: the arithmetic of data_mtu and the search by probes. Spec: knet.md §4.
-// Pure: it says which probe to send next and is told what became of it. Probes that are larger than our own interface are
+// Pure: it says which probe to send next and gets its result. Probes that are larger than our own interface are
 // refused by our kernel and never reach the wire.
 import { FRAGMENTS_MAX, MESSAGE_BYTES_MAX, PING_BYTES, PROBE_BYTES_MIN } from "./packet.ts";
 

@@ -7,7 +7,7 @@ import { type DataPacket, MESSAGE_BYTES_MAX, PING_EVERY_SEQ } from "./packet.ts"
 
 /** Numbers that lie further behind the sender's counter are too old. */
 export const BEHIND_MAX = 4096;
-/** None is further ahead of it: every 8191 messages a ping tells the counter, and one such ping may be lost. */
+/** None is further ahead of it: every 8191 messages a ping has the counter, and one such ping may be lost. */
 export const AHEAD_MAX = 2 * PING_EVERY_SEQ;
 /** Twice knet's: under loss many messages wait for their repetition at a time. */
 export const ASSEMBLIES_MAX = 64;
@@ -59,7 +59,7 @@ export class Window {
   readonly #assemblies = new Map<number, Assembly>();
   #touches = 0;
   #clock: { readonly clock: number; readonly at: number } | undefined;
-  /** What had come when the ping with this clock was heard. */
+  /** What had come when the ping with this clock came. */
   #noted: { readonly clock: number; readonly highest: number } | undefined;
 
   /** Messages being put together. */

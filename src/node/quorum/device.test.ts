@@ -109,7 +109,7 @@ describe("quorum device as votequorum sees it", () => {
     expect(use(lms, 1, (it, call) => it.register("X", call))).toBe("notAllowed");
   });
 
-  test("master wins: the node with the device's word stays quorate alone", () => {
+  test("master wins: the node with the device's vote stays quorate alone", () => {
     const bus = withDevice();
     expect(use(bus, 1, (it, call) => it.setMasterWins("SvDev", true, call))).toBe("ok");
     kill(bus, [2, 3, 4], [1]);

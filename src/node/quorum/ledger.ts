@@ -34,7 +34,7 @@ export interface Ledger {
   current: readonly number[];
   /** wait_for_all has not seen everybody yet. */
   isWaiting: boolean;
-  /** The local device client lets the node that has the device's word win. */
+  /** The local device client lets the node that has the device's vote win. */
   masterWins: boolean;
 }
 

@@ -89,7 +89,7 @@ export function checkReload(running: NodeSettings, next: NodeSettings): ReloadCh
   return { ok: true, settings, changes: changesOf(running, settings), needsRestart };
 }
 
-/** corosync announces another port and stays on the old one: two sides on two ports would not hear each other. */
+/** corosync announces another port and stays on the old one: two sides on two ports would not reach each other. */
 function linksInForce(
   running: readonly LinkSettings[],
   next: readonly LinkSettings[],

@@ -1,4 +1,4 @@
-// The ring thread seen from the main thread: starts the Worker, speaks the bridge's messages, ends when it ends.
+// The ring thread seen from the main thread: starts the Worker, exchanges the bridge's messages, ends when it ends.
 // A Worker that dies is never restarted in place: the process ends and the service manager starts a clean one.
 import { systemClock } from "../../deadlines.ts";
 import type {

@@ -21,7 +21,7 @@ export interface WatchedPeer {
 export interface FailureFacts {
   /** What the packet shows, as part of a sentence (link/mismatch.ts). */
   readonly why: () => string;
-  /** Whether the node is heard well at the same time. */
+  /** Whether other packets of the node are good at the same time. */
   readonly isReachable: (nodeid: number) => boolean;
 }
 

@@ -174,7 +174,7 @@ export class RingHost {
       this.#drop("not authenticated");
       return this.#notOpened(address, datagram);
     }
-    // What is no packet is dropped and counted by the links; here it is told whose.
+    // What is no packet is dropped and counted by the links; here it is logged whose.
     if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(address, datagram);
     // Nobody sends with the new key before all have it; who waits longer may find the old one forgotten by then.
     if (this.#keyChange.isLoaded && this.#showsNewKey(address, packet)) this.#switchKey();
@@ -240,7 +240,7 @@ export class RingHost {
     this.#log("notice", "the new key and crypto settings are in use, the old ones are forgotten");
   }
 
-  /** A device that begins in a running cluster hears first what it has missed. */
+  /** A device that begins in a running cluster gets first what it has missed. */
   #startDevice(): void {
     const device = this.#createDevice();
     this.#device = device;
@@ -441,7 +441,7 @@ export class RingHost {
     this.#port.taken(request);
   }
 
-  /** Junk with a peer's address must not harm: it is told of, in the log and in the status. */
+  /** Junk with a peer's address must not harm: it is reported, in the log and in the status. */
   #notOpened(address: string, datagram: Uint8Array): void {
     const line = this.#keyWatch.failed(
       canonicalAddress(address) ?? address,

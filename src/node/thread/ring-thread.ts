@@ -121,7 +121,7 @@ export class RingThread {
         this.#schedule();
       },
       quorum: (quorum) => {
-        // In order with the events: whoever hears of quorum has heard everything before it.
+        // In order with the events: who gets a quorum change has got everything before it.
         this.#flush();
         this.#post({ kind: "quorum", quorum });
       },

@@ -120,7 +120,7 @@ export class Seal {
     const other = this.#other;
     this.#openedByOther = false;
     if (other === undefined) return this.#sending.open(datagram);
-    // A clear slot takes anything, so a slot that can tell goes first.
+    // A clear slot takes anything, so a slot with a key is tried first.
     const [first, second] = this.#sending.isClear ? [other, this.#sending] : [this.#sending, other];
     const packet = first.open(datagram);
     this.#openedByOther = (packet === undefined ? second : first) === other;

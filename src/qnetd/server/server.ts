@@ -1,5 +1,5 @@
 // The host of the vote server's core (qnetd.md §1.6–1.8): listener, connections, TLS upgrade, timers. It carries out the core's
-// actions in order and tells it what happens; it decides nothing about votes and never holds more than the limits allow.
+// actions in order and gives it events; it decides nothing about votes and never keeps more than the limits allow.
 import { createServer, type Server, type Socket } from "node:net";
 import { type Result, success, failure } from "../../result.ts";
 import { pauseServerWhenScarce } from "../../listening.ts";

@@ -132,7 +132,7 @@ export class Session {
     for (;;) {
       const frame = this.#frames.next();
       if (frame === undefined) break;
-      // Skipped messages do not count as a sign of life.
+      // Skipped messages do not count for dead peer detection.
       if (frame.kind === "message") {
         isWhole = true;
         this.#hear(call.now);

@@ -1,5 +1,5 @@
 // `quorate doctor --self`: does this executable work on this machine? Asked of a new file before it is installed (U2), by the builder of
-// every file it makes, and by whoever wonders.
+// every file it makes, and by anybody who wants to know.
 import { exitFailed, exitOk } from "../exit.ts";
 import { runCheck, selfChecks } from "../self-test/checks.ts";
 

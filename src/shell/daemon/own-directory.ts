@@ -3,7 +3,7 @@
 export interface OwnDirectory {
   /** Below `nodes/` of the tree. */
   readonly name: string;
-  /** For the log where nodelist and host name differ, so that somebody may wonder; "" otherwise. */
+  /** For the log where nodelist and host name differ, for somebody who looks for the reason; "" otherwise. */
   readonly remark: string;
 }
 

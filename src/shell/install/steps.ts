@@ -1,4 +1,4 @@
-// The steps of an installation and its removal, each done or, with --dry-run, only told. What is made is written down before (record.ts);
+// The steps of an installation and its removal, each done or, with --dry-run, only printed. What is made is written down before (record.ts);
 // what exists already as it should be is no step. Failures end in CommandFailure with one sentence.
 import {
   existsSync,

@@ -66,7 +66,7 @@ function processFacts(): ProcessFacts {
 export function buildQnetdPage(source: PageSource, ownName: string): Hono {
   const app = new Hono();
   let status: { readonly value: QnetdStatus; readonly at: number } | undefined;
-  // Whoever asks a thousand times a second is told the same.
+  // Whoever asks a thousand times a second gets the same.
   const current = (): QnetdStatus => {
     const now = source.now();
     if (status === undefined || now - status.at >= statusMs)

@@ -4,7 +4,7 @@
 export const roles = ["node", "qnetd"] as const;
 export type Role = (typeof roles)[number];
 
-/** A node as its status tells it. */
+/** A node as its status shows it. */
 export interface NodeFacts {
   readonly role: "node";
   readonly version: string;
@@ -19,7 +19,7 @@ export interface NodeFacts {
   readonly isTreeDifferent: boolean;
 }
 
-/** A vote server as its status tells it. */
+/** A vote server as its status shows it. */
 export interface ServerFacts {
   readonly role: "qnetd";
   readonly version: string;

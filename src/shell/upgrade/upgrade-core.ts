@@ -204,7 +204,7 @@ const words: Readonly<Record<Outcome, UpgradeEvent>> = {
   failed: "failed",
 };
 
-/** Told before it is forgotten: who is killed between the two tells it again. */
+/** Reported before the record is removed: one killed between the two reports it again. */
 function finish(outcome: Outcome, reason: string, out: Action[], isForgotten = true): void {
   tell(words[outcome], reason, out);
   if (isForgotten) out.push({ kind: "forget" });
