@@ -1,6 +1,7 @@
 // A network of rings for tests: virtual clock, seeded randomness, loss and partitions by rule, and the smallest service that can
 // synchronise (every member sends a barrier). Same seed, same run. It must never be imported by anything but tests.
 import { assert, present } from "../../src/assert.ts";
+import { Writer } from "../../src/bytes.ts";
 import type { Random, RingId } from "../../src/world.ts";
 import type { TotemTuning } from "../../src/node/settings/settings.ts";
 import type { RingAction, RingEvent, RingTimer } from "../../src/node/ring/events.ts";
@@ -67,6 +68,10 @@ export function testMessage(name: string, size: number): Uint8Array {
   for (let i = 0; i < name.length; i += 1) bytes[i + 2] = name.charCodeAt(i);
   for (let i = name.length + 2; i < bytes.length; i += 1) bytes[i] = (i * 7 + bytes.length) & 0xff;
   return bytes;
+}
+
+function barrierOf(ring: RingId): Uint8Array {
+  return new Writer(13).u8(barrierMark).u32(ring.rep).u64(ring.seq).finish();
 }
 
 function readTestMessage(bytes: Uint8Array): { readonly name: string; readonly ok: boolean } {
@@ -203,8 +208,7 @@ export class TestNode {
   }
 
   #sendBarrier(ring: RingId): void {
-    const message = Uint8Array.of(barrierMark, ring.rep, ring.seq & 0xff, ring.seq >>> 8);
-    this.step({ kind: "submitted", queue: "sync", message });
+    this.step({ kind: "submitted", queue: "sync", message: barrierOf(ring) });
   }
 
   #delivered(from: number, message: Uint8Array): void {
@@ -217,9 +221,7 @@ export class TestNode {
     this.#unstable.push(undefined);
     const configuration = present(this.#configuration, "a barrier follows a configuration");
     const { ring, members } = configuration;
-    const isOfThisRing =
-      message[1] === ring.rep && message[2] === (ring.seq & 0xff) && message[3] === ring.seq >>> 8;
-    if (!isOfThisRing) return;
+    if (Buffer.compare(message, barrierOf(ring)) !== 0) return;
     this.#barriers.add(from);
     if (!members.every((nodeid) => this.#barriers.has(nodeid))) return;
     this.synchronisedRing = ring;

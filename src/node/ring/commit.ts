@@ -3,8 +3,9 @@
 import { sameRing } from "../../world.ts";
 import { serialBefore, serialPlus } from "./serial.ts";
 import type { RingAction } from "./events.ts";
-import { encodeMessage, ringSeqMax, type CommitEntry, type CommitToken } from "./message.ts";
+import { encodeMessage, type CommitEntry, type CommitToken } from "./message.ts";
 import { enterRecovery, sendInitialToken } from "./recovery.ts";
+import { ringSeqStep } from "./sequence.ts";
 import {
   armToken,
   armTokenRetransmit,
@@ -16,9 +17,6 @@ import {
 } from "./state.ts";
 import { becomeCommit } from "./transitions.ts";
 
-/** Ring sequence numbers grow by this much a ring. */
-const ringSeqStep = 4;
-
 /** `members`: proc - failed, ascending; we are the first. */
 export function createCommitToken(state: RingState, members: readonly number[]): CommitToken {
   const blank: CommitEntry = { ring: { rep: 0, seq: 0 }, aru: 0, highDelivered: 0, received: 0 };
@@ -27,7 +25,7 @@ export function createCommitToken(state: RingState, members: readonly number[]):
     nodeid: state.nodeid,
     target: 0,
     tokenSeq: 0,
-    ring: { rep: state.nodeid, seq: Math.min(state.ringSeqHighest + ringSeqStep, ringSeqMax) },
+    ring: { rep: state.nodeid, seq: Math.max(state.ring.seq, state.ringSeqReceived) + ringSeqStep },
     retransFlag: 0,
     index: 0,
     members,

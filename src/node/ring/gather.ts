@@ -3,8 +3,9 @@
 import { createCommitToken, enterCommit } from "./commit.ts";
 import type { RingAction } from "./events.ts";
 import { encodeMessage, nodesMax, type Join } from "./message.ts";
+import { ringSeqFollowedMax } from "./sequence.ts";
 import { arm, ascending, disarm, freshReason, log, refuse, type RingState } from "./state.ts";
-import { becomeGather } from "./transitions.ts";
+import { becomeGather, restartCount } from "./transitions.ts";
 
 /** Why GATHER was entered: corosync's numbers and texts of the debug log. */
 export type GatherReason = 0 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
@@ -41,12 +42,22 @@ export function enterGather(
 ): void {
   log(out, "debug", `entering GATHER state from ${reason}(${reasonTexts[reason]}).`);
   if (reason === 3) countContinuous(state, now, out);
+  if (state.ring.seq > ringSeqFollowedMax) countFromZero(state, out);
   becomeGather(state);
   for (const timer of ["token", "tokenWarning", "tokenRetransmit", "merge", "hold"] as const) {
     disarm(out, timer);
   }
   arm(out, "consensus", now + state.tuning.consensusMs);
   announce(state, now, out);
+}
+
+/** The others refuse what our join would say, and the file will count as 0 as well. */
+function countFromZero(state: RingState, out: RingAction[]): void {
+  const text =
+    `Ring sequence 0x${state.ring.seq.toString(16)} is the last that a ring can have (a forged message was believed): this node begins to count ` +
+    "at 0 again, as a new one. Nothing needs to be done here; whoever sends such messages can reach the cluster network.";
+  log(out, "warning", text);
+  restartCount(state);
 }
 
 function countContinuous(state: RingState, now: number, out: RingAction[]): void {
@@ -149,7 +160,7 @@ function isConsensusComplete(state: RingState): boolean {
 
 export function joinArrived(state: RingState, join: Join, now: number, out: RingAction[]): void {
   if (isPaused(state, now, out)) return;
-  state.ringSeqHighest = Math.max(state.ringSeqHighest, join.ringSeq);
+  state.ringSeqReceived = Math.max(state.ringSeqReceived, join.ringSeq);
   if (join.nodeid === 0) {
     log(out, "debug", `Received LEAVE message from ${join.from}`);
     state.leaving.add(join.from);

@@ -131,7 +131,7 @@ export class Ring implements Core<RingEvent, RingAction> {
     const decoded = decodeMessage(bytes);
     if (!decoded.ok) return refuse(state, decoded.reason, now, out);
     const message = decoded.value;
-    const problem = ringSeqProblem(message, state.ring.seq);
+    const problem = ringSeqProblem(message);
     if (problem !== undefined) return refuse(state, problem, now, out);
     switch (message.kind) {
       case "token":

@@ -1,7 +1,8 @@
 // Ring sequences that no ring can have reached: forged by a stranger in a clear network, or read by a peer from a damaged file.
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { encodeMessage, type TotemMessage } from "./message.ts";
-import { ringSeqPlausibleMax } from "./sequence.ts";
+import { ringSeqFollowedMax } from "./sequence.ts";
 import { freshReason } from "./state.ts";
 import { TestNetwork } from "../../../test/double/ring-network.ts";
 
@@ -48,7 +49,7 @@ describe("no message leads where no ring can follow", () => {
       const network = new TestNetwork({ seed: 3, nodeids: [1, 2, 3] });
       network.startAll();
       const before = network.node(1).ring.snapshot().ring;
-      for (const seq of [2 ** 42 + 2 ** 20 + 1, 2 ** 44, 2 ** 52, 2 ** 53 + 2, 2 ** 63]) {
+      for (const seq of [2 ** 42 + 1, 2 ** 44, 2 ** 52, 2 ** 53 + 2, 2 ** 63]) {
         forge(network, forgery(seq));
         network.run(61_000);
       }
@@ -93,16 +94,90 @@ describe("every legal peer is followed", () => {
     network.start(1);
     network.start(2);
     network.runUntil(() => network.isWhole([1, 2]), 30_000, "two nodes on one ring");
-    const farthest = ringSeqPlausibleMax;
-    for (let led = 1; led <= 3; led += 1) {
-      forge(network, { kind: "join", ...head, ringSeq: farthest, proc: [3], failed: [] });
-      network.runUntil(() => network.isWhole([1, 2]), 60_000, "together again");
-    }
-    const { seq } = network.node(1).ring.snapshot().ring;
-    expect(seq).toBeGreaterThan(ringSeqPlausibleMax);
+    const join = { kind: "join", ...head, ringSeq: ringSeqFollowedMax, failed: [] } as const;
+    forge(network, { ...join, proc: [3] });
+    network.runUntil(() => network.isWhole([1, 2]), 60_000, "together again");
+    expect(network.node(1).ring.snapshot().ring.seq).toBeGreaterThan(ringSeqFollowedMax);
     network.start(3);
     network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "the new node is with them");
+    for (const nodeid of [1, 2]) {
+      const lines = network.node(nodeid).logs.filter((line) => line.includes("count at 0 again"));
+      expect(lines).toHaveLength(1);
+    }
+    expect(network.node(3).ring.snapshot().ring.seq).toBeLessThan(1000);
   });
+});
+
+describe("who was led astray is not lost", () => {
+  /** What ring-file.ts makes of it. */
+  const storedOf = (seq: number) => (seq <= ringSeqFollowedMax ? seq : 0);
+
+  function restart(network: TestNetwork, nodeid: number): void {
+    network.start(nodeid, storedOf(network.node(nodeid).persisted.at(-1) ?? 0));
+    network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, `one ring with ${nodeid} again`);
+  }
+
+  test.each([2 ** 42 + 2 ** 20, 2 ** 42, ringSeqFollowedMax, ringSeqFollowedMax - 1])(
+    "one node of three gets a join of %d",
+    (seq) => {
+      for (const nodeid of [1, 2, 3]) {
+        const network = new TestNetwork({ seed: 10, nodeids: [1, 2, 3] });
+        network.startAll();
+        const from = nodeid === 3 ? 1 : 3;
+        const forged = { ...head, from, ringSeq: seq, proc: [1, 2, 3], failed: [] } as const;
+        const bytes = encodeMessage({ kind: "join", ...forged });
+        network.node(nodeid).step({ kind: "received", bytes });
+        network.run(20_000);
+        network.runUntil(() => network.isWhole([1, 2, 3]), 10_000, "one ring");
+        for (const again of [1, 2, 3]) restart(network, again);
+      }
+    },
+  );
+
+  test("all are led up in steps, and restart one by one", () => {
+    const network = new TestNetwork({ seed: 11, nodeids: [1, 2, 3] });
+    network.startAll();
+    for (const seq of [2 ** 42 - 40, 2 ** 42 + 2 ** 20 - 40, 2 ** 42 + 2 ** 21 - 400]) {
+      forge(network, { kind: "join", ...head, from: 9, ringSeq: seq, proc: [9], failed: [] });
+      network.run(15_000);
+      network.runUntil(() => network.isWhole([1, 2, 3]), 10_000, "one ring");
+    }
+    for (let round = 0; round < 12; round += 1) restart(network, 1 + (round % 3));
+  });
+
+  test("whatever sequences three nodes receive, they form one ring when it is over, also after each restarts", () => {
+    const near = fc.integer({ min: -12, max: 12 }).map((offset) => 2 ** 42 + offset);
+    const sequence = fc.oneof(
+      { weight: 5, arbitrary: near },
+      fc.integer({ min: 0, max: 2 ** 52 }),
+      fc.constantFrom(2 ** 42 + 2 ** 20, 2 ** 42 + 2 ** 21 - 400),
+    );
+    const telling = fc.record({
+      kind: fc.constantFrom(...Object.keys(forgeries)),
+      seq: sequence,
+      to: fc.subarray([1, 2, 3], { minLength: 1 }),
+      afterMs: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 8000 })),
+    });
+    const tellings = fc.array(telling, { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(tellings, fc.integer({ min: 1, max: 1000 }), (told, seed) => {
+        const network = new TestNetwork({ seed, nodeids: [1, 2, 3] });
+        network.startAll();
+        for (const { kind, seq, to, afterMs } of told) {
+          network.run(afterMs);
+          const bytes = encodeMessage(forgeries[kind]!(seq));
+          for (const nodeid of to) network.node(nodeid).step({ kind: "received", bytes });
+        }
+        network.run(10_000);
+        network.runUntil(() => network.isWhole([1, 2, 3]), 30_000, "one ring");
+        for (const node of network.alive) {
+          expect(Math.max(...node.persisted)).toBeLessThanOrEqual(ringSeqFollowedMax + 4);
+        }
+        for (const nodeid of [1, 2, 3]) restart(network, nodeid);
+      }),
+      { numRuns: 60 },
+    );
+  }, 120_000);
 });
 
 test("a node that refuses another ring calls it seldom, and says so less and less often", () => {

@@ -2,26 +2,24 @@
 // only ever grows, so one forged or damaged number must not lead to where no ring can follow.
 import { ringSeqReason, type TotemMessage } from "./message.ts";
 
-/** Four a ring: a thousand rings a second for 35 years. A stored sequence above it is no ring's. */
-export const ringSeqPlausibleMax = 2 ** 42;
+/** Ring sequence numbers grow by this much a ring. */
+export const ringSeqStep = 4;
+/** No ring has a number above it: four a ring, a thousand rings a second for 35 years. */
+const ringSeqBound = 2 ** 42;
 /**
- * How far one message leads a node that is up there already: a quarter of a million rings that others formed without it. So 2^33
- * forged rings, each of which takes milliseconds, lie between the bound and the end of the numbers.
+ * The highest number that a ring may follow. It is the same for every node, whatever ring it is on: a number that one believes
+ * and another refuses would part them for ever. Who is on a ring above it counts from 0 again (`enterGather`).
  */
-const ringSeqLeadMax = 2 ** 20;
-
-/** Whether a node on a ring of sequence `own` may follow a ring of sequence `seq`. */
-function isRingSeqPlausible(seq: number, own: number): boolean {
-  return seq <= Math.max(ringSeqPlausibleMax, own) + ringSeqLeadMax;
-}
+export const ringSeqFollowedMax = ringSeqBound - ringSeqStep;
 
 /**
- * Why a node on a ring of sequence `own` follows nothing that `message` says; undefined when its ring sequence is one to believe,
- * or must be our own ring's anyway.
+ * Why nothing that `message` says is followed; undefined when its ring sequence is one to believe, or must be our own ring's
+ * anyway. A join is followed by a ring with a higher number, the others name a ring that there may be.
  */
-export function ringSeqProblem(message: TotemMessage, own: number): string | undefined {
+export function ringSeqProblem(message: TotemMessage): string | undefined {
   const named = namedRingSeq(message);
-  if (named === undefined || isRingSeqPlausible(named.seq, own)) return undefined;
+  const max = message.kind === "join" ? ringSeqFollowedMax : ringSeqBound;
+  if (named === undefined || named.seq <= max) return undefined;
   return ringSeqReason(named.type, named.from, named.seq);
 }
 

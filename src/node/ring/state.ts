@@ -33,8 +33,8 @@ export interface RingState {
   ring: RingId;
   /** my_old_ring_id. */
   installed: RingId;
-  /** Highest ring sequence number received. */
-  ringSeqHighest: number;
+  /** Highest ring sequence that a join named since `ring` is what it is. */
+  ringSeqReceived: number;
 
   // Membership. Sets keep the order in which nodes were learnt: the order of a join's lists.
   proc: Set<number>;
@@ -130,7 +130,7 @@ export function createState(options: RingOptions): RingState {
     phase: "starting",
     ring,
     installed: ring,
-    ringSeqHighest: ring.seq,
+    ringSeqReceived: 0,
     proc: new Set([options.nodeid]),
     failed: new Set(),
     consensus: new Set(),

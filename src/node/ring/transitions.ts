@@ -12,12 +12,17 @@ export function becomeGather(state: RingState): void {
   state.isMergeArmed = false;
 }
 
+/** No ring can follow ours: we are on one that nobody was on, as a new node is. The installed ring stays what it was. */
+export function restartCount(state: RingState): void {
+  state.ring = { rep: state.nodeid, seq: 1 };
+}
+
 /** The ring that `token` proposes is being formed. */
 export function becomeCommit(state: RingState, token: CommitToken): void {
   state.phase = "commit";
   state.continuousGathers = 0;
   state.ring = token.ring;
-  state.ringSeqHighest = token.ring.seq;
+  state.ringSeqReceived = 0;
   state.newMembers = token.members;
   state.sentLastVisit = 0;
   state.backlogLastVisit = 0;

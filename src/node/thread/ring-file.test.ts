@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { ringSeqProblem } from "../ring/sequence.ts";
 import { readRingSeq, ringFile, writeRingSeq } from "./ring-file.ts";
 
 function inFolder(body: (path: string) => void): void {
@@ -20,8 +21,18 @@ test("eight little-endian bytes; a missing file counts as 0", () => {
     writeRingSeq(path, 0x1_0000_0012);
     expect([...readFileSync(path)]).toEqual([0x12, 0, 0, 0, 1, 0, 0, 0]);
     expect(readRingSeq(path)).toEqual({ value: 0x1_0000_0012, damage: "" });
-    writeRingSeq(path, 2 ** 42);
-    expect(readRingSeq(path)).toEqual({ value: 2 ** 42, damage: "" });
+  });
+});
+
+test("a stored number is believed exactly when a join with it is", () => {
+  inFolder((path) => {
+    const head = { kind: "join", nodeid: 3, target: 0, from: 3, proc: [3], failed: [] } as const;
+    for (let seq = 2 ** 42 - 10; seq <= 2 ** 42 + 10; seq += 1) {
+      writeRingSeq(path, seq);
+      const isFollowed = ringSeqProblem({ ...head, ringSeq: seq }) === undefined;
+      expect(isFollowed).toBe(seq <= 2 ** 42 - 4);
+      expect(readRingSeq(path).value).toBe(isFollowed ? seq : 0);
+    }
   });
 });
 

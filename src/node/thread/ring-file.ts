@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { Reader, Writer } from "../../bytes.ts";
 import { replaceDurably } from "../../durable-file.ts";
-import { ringSeqPlausibleMax } from "../ring/sequence.ts";
+import { ringSeqFollowedMax } from "../ring/sequence.ts";
 
 const fileMode = 0o600;
 
@@ -44,7 +44,7 @@ export function readRingSeq(path: string): StoredNumber {
     const damage = `${path}: the stored ring sequence has ${bytes.length} bytes instead of 8: ${begins}`;
     return { value: 0, damage };
   }
-  if (value !== undefined && value <= ringSeqPlausibleMax) return { value, damage: "" };
+  if (value !== undefined && value <= ringSeqFollowedMax) return { value, damage: "" };
   const hex = Buffer.from(bytes.subarray(0, 8).toReversed()).toString("hex");
   const damage = `${path}: no ring can have reached the stored ring sequence 0x${hex} (a damaged file, or a forged message was believed): ${begins}`;
   return { value: 0, damage };
