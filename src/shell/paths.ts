@@ -1,5 +1,5 @@
 // Where a node keeps its things: corosync's and Proxmox's own paths, all of them below one directory with --root.
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 export interface NodePaths {
   readonly root: string;
@@ -35,4 +35,9 @@ export function nodePaths(root: string): NodePaths {
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,
   };
+}
+
+/** The lock that a node holds from before it has its socket to its end (pmxcfs.md §1.1). `socket`: the local API's. */
+export function treeLockOf(socket: string): string {
+  return join(nodePaths(join(dirname(socket), "..")).treeDir, ".pmxcfs.lockfile");
 }

@@ -1,8 +1,11 @@
 // A typed client of a running node's local API. Every failure is a CommandFailure with one sentence.
+import { existsSync } from "node:fs";
 import * as v from "valibot";
 import type { ClusterLogLine } from "./cluster-log-line.ts";
 import type { DumpEntry } from "./tree-dump.ts";
 import { CommandFailure, exitConfiguration, exitNotRunning } from "../exit.ts";
+import { closeFd, lockFile } from "../../libc.ts";
+import { treeLockOf } from "../paths.ts";
 import type { NodeStatus } from "./status.ts";
 
 const requestMsMax = 60_000;
@@ -196,6 +199,13 @@ export class NodeClient {
           `you may not ask the node at ${this.#socket}: repeat as root or as the user it runs as`,
         );
       }
+      const lock = treeLockOf(this.#socket);
+      if (isHeld(lock)) {
+        throw new CommandFailure(
+          `no node answers at ${this.#socket}, but a process holds ${lock}: a node that is starting, ending or short of file descriptors (see its log), or a pmxcfs; "fuser ${lock}" shows which`,
+          exitNotRunning,
+        );
+      }
       throw new CommandFailure(
         `no node answers at ${this.#socket}: start one with "quorate node", or name its directory with --root`,
         exitNotRunning,
@@ -212,6 +222,14 @@ export class NodeClient {
     if (errno === "ECONFIG") throw new CommandFailure(reason, exitConfiguration);
     throw new NodeRefusal(errno, reason);
   }
+}
+
+/** Takes a free lock for a moment only: who starts meanwhile tries again. */
+export function isHeld(lock: string): boolean {
+  if (!existsSync(lock)) return false;
+  const locked = lockFile(lock);
+  if (locked.ok) closeFd(locked.fd);
+  return !locked.ok && locked.call === "flock";
 }
 
 function isNodeStatus(body: unknown): body is NodeStatus {

@@ -1,7 +1,7 @@
 // `quorate status`: the node, its votes, its ring and its tree on one screen; --json for scripts, --watch to follow.
-import { NodeClient } from "../api/client.ts";
+import { isHeld, NodeClient } from "../api/client.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
-import { nodePaths } from "../paths.ts";
+import { nodePaths, treeLockOf } from "../paths.ts";
 import { serviceHint } from "../install/service-hint.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { table } from "../cli/text-table.ts";
@@ -19,7 +19,9 @@ export function statusCommand(options: StatusOptions): Promise<number> {
   return watched(async () => {
     const status = await client.status().catch(async (error: unknown) => {
       const isAbsent = error instanceof CommandFailure && error.code === exitNotRunning;
-      const hint = isAbsent ? await serviceHint("node", root) : undefined;
+      const hint = isAbsent
+        ? await serviceHint("node", root, isHeld(treeLockOf(socket)))
+        : undefined;
       if (hint === undefined) throw error;
       throw new CommandFailure(`no node answers at ${socket}: ${hint}`, exitNotRunning);
     });

@@ -6,8 +6,15 @@ import type { Role } from "../upgrade/events.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import { detectManager, servicesOf } from "../unit/services.ts";
 
-/** The second half of "… does not answer: …"; undefined where no service of this machine keeps its files below `root`. */
-export async function serviceHint(role: Role, root: string): Promise<string | undefined> {
+/**
+ * The second half of "… does not answer: …"; undefined where no service of this machine keeps its files below `root`, or
+ * where the service is down although a process holds those files (`isHeld`).
+ */
+export async function serviceHint(
+  role: Role,
+  root: string,
+  isHeld = false,
+): Promise<string | undefined> {
   const places = upgradePlaces(root, "");
   const kind = detectManager(places, [role]);
   const manager = managerOf(kind, process.env["HOME"] ?? userInfo().homedir);
@@ -16,7 +23,9 @@ export async function serviceHint(role: Role, root: string): Promise<string | un
     return undefined;
   const name = `its service quorate-${role} of ${manager.name}`;
   const why = `why: ${manager.look(role)}`;
-  switch (await servicesOf(kind, places).state(role)) {
+  const state = await servicesOf(kind, places).state(role);
+  if (isHeld && (state === "failed" || state === "stopped")) return undefined;
+  switch (state) {
     case "failed":
       return `${name} has failed. ${why}; when that is mended, start it: ${manager.startFailed(role)}`;
     case "stopped":
