@@ -156,8 +156,8 @@ export class TestDevice {
     this.step({ kind: "quorumChanged", ring, quorate, voters });
   }
 
-  connected(): void {
-    this.step({ kind: "connected", id: this.#id });
+  connected(hasCertificate = false): void {
+    this.step({ kind: "connected", id: this.#id, hasCertificate });
   }
 
   hear(message: Message): void {

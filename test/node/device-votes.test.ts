@@ -166,7 +166,7 @@ class World {
           address: `10.0.0.${side.nodeid}`,
           port: 1,
         });
-        return this.step(side, { kind: "connected", id: action.id });
+        return this.step(side, { kind: "connected", id: action.id, hasCertificate: false });
       case "send":
         if (side.connection === undefined) return;
         return this.#serve({ kind: "received", connection: side.connection, bytes: action.bytes });

@@ -185,7 +185,7 @@ export class SimProcess {
           if (this.#isRunning) port.event(happened);
         };
         const stream = streams.connect(host, {
-          connected: () => event({ kind: "connected", id }),
+          connected: () => event({ kind: "connected", id, hasCertificate: false }),
           received: (bytes) => event({ kind: "received", id, bytes }),
           closed: (reason) => event({ kind: "closed", id, reason, mayRetrySoon: true }),
         });

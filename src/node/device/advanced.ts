@@ -42,6 +42,8 @@ export interface AdvancedSettings {
   readonly netMinConnectTimeout: number;
   readonly netMaxConnectTimeout: number;
   readonly netTestAlgorithmEnabled: boolean;
+  /** Ours only: plain text with a server that offers no TLS, also on a node with a certificate. */
+  readonly netAllowPlaintext: boolean;
 }
 
 export const defaultAdvanced: AdvancedSettings = {
@@ -73,6 +75,7 @@ export const defaultAdvanced: AdvancedSettings = {
   netMinConnectTimeout: 1000,
   netMaxConnectTimeout: 120_000,
   netTestAlgorithmEnabled: false,
+  netAllowPlaintext: false,
 };
 
 type KeyOf<T> = {
@@ -111,6 +114,7 @@ const wholes: Readonly<Record<string, { readonly key: KeyOf<number>; readonly mi
 const flags: Readonly<Record<string, KeyOf<boolean>>> = {
   heuristics_use_execvp: "heuristicsUseExecvp",
   net_test_algorithm_enabled: "netTestAlgorithmEnabled",
+  net_allow_plaintext: "netAllowPlaintext",
 };
 
 /** Of the original's inner workings, which are others here: why the value changes nothing. */

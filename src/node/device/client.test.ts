@@ -275,6 +275,28 @@ describe("connecting", () => {
     });
   }
 
+  test("TLS: a node with a certificate takes no plain vote server for its own, unless it is told to", () => {
+    const met = (options: Record<string, string>, advanced = ""): TestDevice => {
+      const device = begun({ ...two, options, advanced });
+      device.connected(true);
+      const reply = { tlsSupport: "unsupported", clientCertificateRequired: true } as const;
+      device.hear({ kind: "preinitReply", seq: 1, ...reply });
+      return device;
+    };
+    const refused = met({ "net.tls": "on" });
+    expect([refused.isConnecting, refused.hasTls]).toEqual([false, false]);
+    const { problem } = refused.client.snapshot(0);
+    expect(problem).toMatch(
+      /it offers no TLS, .*start it with TLS, or, .*set "tls: off" in quorum\.device\.net/,
+    );
+    expect(refused.logs.at(-1)).toBe(`error ${problem}`);
+    refused.fire("reconnect");
+    expect(refused.isConnecting).toBe(true);
+    expect(met({}).isConnecting).toBe(false);
+    expect(met({ "net.tls": "off" }).isConnecting).toBe(true);
+    expect(met({}, "net_allow_plaintext=on").isConnecting).toBe(true);
+  });
+
   test("without KAP on the server nothing is set", () => {
     const device = begun();
     device.connected();

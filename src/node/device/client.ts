@@ -261,7 +261,7 @@ export class DeviceClient implements Core<DeviceEvent, DeviceAction> {
     if (session === undefined || event.id !== session.id) return;
     switch (event.kind) {
       case "connected":
-        return session.connected(out);
+        return session.connected(event.hasCertificate, out);
       case "secured":
         return session.secured(event.sentCertificate);
       case "received":

@@ -19,6 +19,8 @@ export interface ConnectionPort {
   readonly event: (event: ConnectionEvent) => void;
   /** Never rejects. */
   readonly credentials: () => Promise<CredentialsResult>;
+  /** There are some, good or not. */
+  readonly hasCredentials: () => boolean;
   readonly warn: (text: string) => void;
   /** The addresses of a host name in the resolver's order; may reject. */
   readonly resolve?: (host: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
@@ -81,7 +83,8 @@ export class Connection {
     this.#stream = tcp;
     tcp.setNoDelay(true);
     this.#watch(tcp);
-    this.#tell({ kind: "connected", id: this.#id });
+    const hasCertificate = this.#port.hasCredentials();
+    this.#tell({ kind: "connected", id: this.#id, hasCertificate });
   }
 
   send(bytes: Uint8Array): void {

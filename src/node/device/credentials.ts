@@ -45,10 +45,8 @@ export class CredentialStore {
    */
   async read(options: Readonly<Record<string, string>>): Promise<CredentialsResult> {
     const named = (key: string): string | undefined => options[key] || undefined;
-    const exported = `${this.#directory}/${exportedFile}`;
-    const found = [`${this.#directory}/${followedFile}`, exported].find((path) => existsSync(path));
     const [cert, key, ca] = [named(keys.cert), named(keys.key), named(keys.ca)];
-    const p12 = named(keys.p12) ?? found;
+    const p12 = named(keys.p12) ?? this.#found();
     try {
       const authorities = ca === undefined ? [] : [await readText(ca)];
       if (cert !== undefined || key !== undefined) {
@@ -64,8 +62,20 @@ export class CredentialStore {
       return refused(reasonOf(error));
     }
     return refused(
-      `no certificate for TLS: name a PKCS#12 file in quorum.device.${keys.p12}, or PEM files in ${keys.cert}, ${keys.key} and ${keys.ca}, or put the file exported by corosync-qdevice-net-certutil at ${exported}`,
+      `no certificate for TLS: name a PKCS#12 file in quorum.device.${keys.p12}, or PEM files in ${keys.cert}, ${keys.key} and ${keys.ca}, or put the file exported by corosync-qdevice-net-certutil at ${this.#directory}/${exportedFile}`,
     );
+  }
+
+  /** A certificate is named or found, whether it can be used or not. */
+  areThere(options: Readonly<Record<string, string>>): boolean {
+    const isNamed = [keys.cert, keys.key, keys.p12].some((key) => Boolean(options[key]));
+    return isNamed || this.#found() !== undefined;
+  }
+
+  /** The first of the usual files. */
+  #found(): string | undefined {
+    const paths = [followedFile, exportedFile].map((name) => `${this.#directory}/${name}`);
+    return paths.find((path) => existsSync(path));
   }
 
   async #unseal(

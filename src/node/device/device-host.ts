@@ -140,6 +140,7 @@ export class DeviceHost {
         this.#connection = this.#port.machine.connect(action, {
           event: (event) => this.event(event),
           credentials: () => this.#credentials.read(this.#options),
+          hasCredentials: () => this.#credentials.areThere(this.#options),
           warn: (text) => this.#log("warning", text),
         });
         return;

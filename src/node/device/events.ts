@@ -40,8 +40,11 @@ export type DeviceEvent =
       readonly request: DeviceRequest["kind"];
       readonly answer: DeviceStatus;
     }
-  /** TCP stands. `id` is that of the `connect` action in this and the next four; other ids are ignored. */
-  | { readonly kind: "connected"; readonly id: number }
+  /**
+   * TCP stands. `id` is that of the `connect` action in this and the next four; other ids are ignored. `hasCertificate`: this node has
+   * one for its vote server.
+   */
+  | { readonly kind: "connected"; readonly id: number; readonly hasCertificate: boolean }
   | { readonly kind: "secured"; readonly id: number; readonly sentCertificate: boolean }
   | { readonly kind: "received"; readonly id: number; readonly bytes: Uint8Array }
   /** Could not connect, or the connection ended; `mayRetrySoon` is false when only an operator can help. */

@@ -20,16 +20,33 @@ const optionNumbers = { heuristics: 22, keepActivePartition: 23 } as const;
 
 const lasting = (reason: string): Fault => ({ reason, mayRetrySoon: false });
 
-/** Plain or TLS, by what both sides support (§1.6). */
+export interface PlaintextTerms {
+  /** This node has a certificate for its vote server. */
+  readonly hasCertificate: boolean;
+  /** As the original: net_allow_plaintext. */
+  readonly isPlaintextAllowed: boolean;
+}
+
+/**
+ * Plain or TLS, by what both sides support (§1.6). Unlike the original, a node that has a certificate for its vote server speaks
+ * plain text only when it is told to: that a server has no TLS is said in plain text, and anybody may say it.
+ */
 export function tlsDecision(
   server: TlsSupport,
   client: DeviceSettings["tls"],
+  { hasCertificate, isPlaintextAllowed }: PlaintextTerms,
 ): "plain" | "tls" | Fault {
   if (server === "unsupported" && client === "required") {
     return lasting("the vote server does not offer TLS, but quorum.device.net.tls is required");
   }
   if (server === "required" && client === "off") {
     return lasting("the vote server demands TLS, but quorum.device.net.tls is off");
+  }
+  if (server === "unsupported" && client === "on" && hasCertificate && !isPlaintextAllowed) {
+    return lasting(
+      "it offers no TLS, though this node has a certificate for it, and without TLS it may be anybody: start it with TLS, or, " +
+        'if plain text is wanted, set "tls: off" in quorum.device.net of corosync.conf',
+    );
   }
   return server === "unsupported" || client === "off" ? "plain" : "tls";
 }

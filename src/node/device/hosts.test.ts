@@ -176,6 +176,10 @@ describe("PKCS#12", () => {
   test("where it is looked for", async () => {
     const store = new CredentialStore(directory);
     expect(await store.read({})).toMatchObject({ ok: false });
+    const areThere = [{}, { "net.tls_ca_file": "/a" }, { "net.tls_p12_file": "/a" }].map(
+      (options) => store.areThere(options),
+    );
+    expect(areThere).toEqual([false, false, true]);
     expect(await store.read({ "net.tls_cert_file": file("client.pem") })).toMatchObject({
       ok: false,
     });
@@ -201,6 +205,7 @@ describe("PKCS#12", () => {
       "pass:",
     );
     expect(await store.read({})).toMatchObject({ ok: true });
+    expect(store.areThere({})).toBe(true);
   });
 });
 
@@ -272,6 +277,7 @@ class Meeting {
       },
       // The hello must not come in one piece with the word before it: this server could not take them apart.
       credentials: () => this.#heardPlain.promise.then(credentials),
+      hasCredentials: () => true,
       warn: (text) => void this.warnings.push(text),
     });
   }
@@ -322,6 +328,7 @@ describe("the connection", () => {
   test("plain, then TLS with our certificate; nothing goes out before", async () => {
     const { meeting, end } = await secured("server");
     expect(end).toMatchObject({ kind: "received", id: 3 });
+    expect(meeting.events[0]).toMatchObject({ kind: "connected", hasCertificate: true });
     expect(meeting.heard).toEqual(["plain tls", "tls secret"]);
     expect(meeting.events.map((event) => event.kind)).toEqual(["connected", "secured", "received"]);
   });
@@ -372,6 +379,7 @@ describe("the connection", () => {
     const connection = new Connection(order, {
       event: refused.resolve,
       credentials: pem,
+      hasCredentials: () => true,
       warn: () => undefined,
     });
     expect(await refused.promise).toMatchObject({ kind: "closed", id: 4, mayRetrySoon: true });
@@ -391,6 +399,7 @@ describe("the connection", () => {
     const connection = new Connection(order, {
       event: first.resolve,
       credentials: pem,
+      hasCredentials: () => true,
       warn: () => undefined,
       resolve: async (host, family) => {
         asked.push(`${host} ${family}`);

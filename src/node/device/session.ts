@@ -75,6 +75,7 @@ export class Session {
   #echoHeard = 0;
   #echoAt: number | undefined;
   #since = 0;
+  #hasCertificate = false;
   #tls = { active: false, sentCertificate: false };
 
   constructor(id: number, owner: SessionOwner, counter: SequenceCounter) {
@@ -109,7 +110,9 @@ export class Session {
     return { since: this.#since, echoAt: this.#echoAt };
   }
 
-  connected(out: DeviceAction[]): void {
+  /** `hasCertificate`: this node has one for its vote server. */
+  connected(hasCertificate: boolean, out: DeviceAction[]): void {
+    this.#hasCertificate = hasCertificate;
     this.#stage = "preinit";
     this.#seq = this.#counter.current;
     const { clusterName } = this.#owner.settings;
@@ -179,8 +182,11 @@ export class Session {
       return incomplete("preinit reply");
     }
     if (message.seq !== this.#seq) return unexpected("preinit reply");
-    const { nodeid, algorithm, heartbeatMs, tieBreaker, tls } = this.#owner.settings;
-    const decision = tlsDecision(message.tlsSupport, tls);
+    const { nodeid, algorithm, heartbeatMs, tieBreaker, tls, advanced } = this.#owner.settings;
+    const decision = tlsDecision(message.tlsSupport, tls, {
+      hasCertificate: this.#hasCertificate,
+      isPlaintextAllowed: advanced.netAllowPlaintext,
+    });
     if (typeof decision !== "string") return decision;
     if (decision === "tls") {
       this.#send({ kind: "startTls", seq: this.#counter.next() }, out);

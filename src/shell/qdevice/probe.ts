@@ -72,7 +72,8 @@ function plainResult(
 ): Result<{ readonly tls: boolean }> | undefined {
   switch (tlsSupport) {
     case "unsupported":
-      if (tls !== "required") return success({ tls: false });
+      // A node that has a certificate takes no vote without TLS.
+      if (tls === "off" || (tls === "on" && identity === undefined)) return success({ tls: false });
       return failure(
         `the vote server at ${where} runs without TLS: start it with TLS, or set the device up with --tls off`,
       );
