@@ -99,7 +99,7 @@ interface WrittenOption {
   /** Undefined: there is none of this name. */
   readonly option: TableOption | undefined;
   /** Undefined when no word stands where its value would be. */
-  readonly value: string | undefined;
+  readonly value?: string | undefined;
   /** "--name=value" */
   readonly isJoined: boolean;
 }
@@ -121,6 +121,7 @@ function lineOf(table: CommandTable, args: readonly string[]): Line {
 function split(args: readonly string[], options: readonly TableOption[]): Omit<Line, "command"> {
   const words: string[] = [];
   const written: WrittenOption[] = [];
+  const optionOf = (name: string) => options.find(({ names }) => names.includes(name));
   for (let at = 0; at < args.length; at += 1) {
     const arg = args[at] ?? "";
     if (arg === "--") return { words: [...words, ...args.slice(at + 1)], written };
@@ -130,27 +131,16 @@ function split(args: readonly string[], options: readonly TableOption[]): Omit<L
     }
     const [, typed = "", joined] = /^([^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
     // "-rp" is "-r -p"; only the last can have a value.
-    const names = /^-[^-]/.test(typed)
-      ? typed
-          .slice(1)
-          .split("")
-          .map((each) => `-${each}`)
-      : [typed];
-    names.forEach((name, place) => {
-      const option = options.find((each) => each.names.includes(name));
-      const isLast = place === names.length - 1;
-      const isJoined = isLast && joined !== undefined;
-      const next = args[at + 1];
-      const takesNext = isLast && !isJoined && (option === undefined || option.value !== undefined);
-      const follows = takesNext && next !== undefined && !isOption(next);
-      written.push({
-        name,
-        option,
-        value: follows ? next : isJoined ? joined : undefined,
-        isJoined,
-      });
-      if (follows) at += 1;
-    });
+    const names = /^-[^-]/.test(typed) ? Array.from(typed.slice(1), (each) => `-${each}`) : [typed];
+    const last = names.pop() ?? "";
+    for (const name of names) written.push({ name, option: optionOf(name), isJoined: false });
+    const option = optionOf(last);
+    const next = args[at + 1];
+    const takesNext = joined === undefined && (option === undefined || option.value !== undefined);
+    const follows = takesNext && next !== undefined && !isOption(next);
+    if (follows) at += 1;
+    const value = follows ? next : joined;
+    written.push({ name: last, option, value, isJoined: joined !== undefined });
   }
   return { words, written };
 }
@@ -168,7 +158,7 @@ function callOf(command: TableCommand, line: Line): Call {
   if (command.verbs.length > 0) checkVerbArguments(words, verb, command);
   else checkArguments(words, verb, command);
   checkVerbOptions(line.written, verb, command);
-  const readerOf =
+  const reader =
     (sentence: string): Reader =>
     (value, word) => {
       const result = value.read(word);
@@ -178,12 +168,14 @@ function callOf(command: TableCommand, line: Line): Call {
   const prepared = verb.prepare((input) => {
     if ("names" in input) {
       const values = line.written.filter(({ name }) => input.names.includes(name));
-      const sentence = `${longName(input)} is`;
-      return { words: values.map(({ value = "" }) => value), read: readerOf(sentence) };
+      return input.read(
+        values.map(({ value = "" }) => value),
+        reader(`${longName(input)} is`),
+      );
     }
     const at = verb.arguments.indexOf(input);
     const taken = words.slice(at, input.isRest ? undefined : at + 1);
-    return { words: taken, read: readerOf(`\`${lineText(command, verb)}\` takes`) };
+    return input.read(taken, reader(`\`${lineText(command, verb)}\` takes`));
   });
   return { command, verb, words, ...prepared };
 }

@@ -124,12 +124,6 @@ interface Action<I> {
   readonly run: (given: Given<I>) => Promise<number>;
 }
 
-/** What was written for an argument or an option. */
-export interface Written {
-  readonly words: readonly string[];
-  readonly read: Reader;
-}
-
 export interface TableVerb {
   /** "" for what a command does without a verb. */
   readonly name: string;
@@ -137,8 +131,8 @@ export interface TableVerb {
   readonly forms: readonly (readonly [words: string, description: string])[];
   readonly arguments: readonly TableArgument[];
   readonly options: readonly TableOption[];
-  /** Reads all that was written; nothing is done yet. */
-  readonly prepare: (writtenFor: (input: TableArgument | TableOption) => Written) => PreparedVerb;
+  /** Reads all that was written, by `read`; nothing is done yet. */
+  readonly prepare: (read: <T>(input: TableArgument<T> | TableOption<T>) => T) => PreparedVerb;
 }
 
 export interface PreparedVerb {
@@ -161,22 +155,16 @@ export function verb<I extends Inputs>(
       typeof description === "string" ? [[all.map(verbWord).join(" "), description]] : description,
     arguments: all,
     options: inputs.flatMap(([, input]) => ("names" in input ? [input] : [])),
-    prepare: (writtenFor) => {
-      const given = Object.fromEntries(
-        inputs.map(([key, input]) => {
-          const { words, read } = writtenFor(input);
-          return [key, input.read(words, read)] as const;
-        }),
-      );
+    prepare: (read) => {
+      const given = Object.fromEntries(inputs.map(([key, input]) => [key, read(input)]));
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- under each key of I stands what its own input has read
       return { given, run: () => run(given as Given<I>) };
     },
   };
 }
 
-export interface TableCommand {
+export interface TableCommand extends Required<CommandTexts> {
   readonly name: string;
-  readonly description: string;
   /** What stands behind its name: its arguments, or a verb and the verb's. */
   readonly arguments: readonly TableArgument[];
   /** What it does without a verb; undefined: it needs one. */
@@ -184,12 +172,6 @@ export interface TableCommand {
   readonly verbs: readonly TableVerb[];
   /** All that it takes, and those of every command. */
   readonly options: readonly TableOption[];
-  readonly examples: readonly string[];
-  /** Paragraphs of the manual page. */
-  readonly manual: readonly string[];
-  /** Path, and what it is to this command. */
-  readonly files: readonly FileText[];
-  readonly exits: readonly ExitText[];
 }
 
 export type FileText = readonly [path: string, what: string];
@@ -197,7 +179,9 @@ export type FileText = readonly [path: string, what: string];
 interface CommandTexts {
   readonly description: string;
   readonly examples: readonly string[];
+  /** Paragraphs of the manual page. */
   readonly manual: readonly string[];
+  /** Path, and what it is to this command. */
   readonly files?: readonly FileText[];
   /** Without: those of every command (exit.ts). */
   readonly exits?: readonly ExitText[];
@@ -222,11 +206,11 @@ export function tableOf(commands: readonly TableCommand[]): CommandTable {
 /** A command that does one thing. */
 export function command<I extends Inputs>(
   name: string,
-  texts: CommandTexts & Action<I>,
+  { takes, run, ...texts }: CommandTexts & Action<I>,
 ): TableCommand {
-  const action = verb("", texts.description, texts);
+  const action = verb("", texts.description, { takes, run });
   return {
-    ...textsOf(name, texts),
+    ...{ name, files: [], exits: exitTexts, ...texts },
     arguments: action.arguments,
     action,
     verbs: [],
@@ -241,7 +225,7 @@ export function commandOfVerbs(
 ): TableCommand {
   const action = all.find((each) => each.name === "");
   return {
-    ...textsOf(name, texts),
+    ...{ name, files: [], exits: exitTexts, ...texts },
     arguments: [
       (action === undefined ? required : optional)(anyWord("verb")),
       rest(anyWord("args")),
@@ -250,10 +234,6 @@ export function commandOfVerbs(
     verbs: all.filter((each) => each !== action),
     options: [...collected(all), ...globalOptions],
   };
-}
-
-function textsOf(name: string, { description, examples, manual, files, exits }: CommandTexts) {
-  return { name, description, examples, manual, files: files ?? [], exits: exits ?? exitTexts };
 }
 
 /** The nameless verb is called so in an option's text. */

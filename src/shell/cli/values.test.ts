@@ -21,13 +21,13 @@ test("a port is 1 to 65535, and nothing that JavaScript would take for a number"
 });
 
 test("a number has both its ends, and says of what", () => {
-  const seconds = number("seconds", { min: 0, max: 10, what: "number of seconds" });
+  const seconds = number("seconds", 0, 10, "number of seconds");
   expect(["0", "10", "11"].map(seconds.read)).toEqual([0, 10, undefined]);
   expect(seconds.takes).toBe("a number of seconds from 0 to 10");
 });
 
 test("a time is a number with its unit, more than none and at most so many days", () => {
-  const time = duration("time", { daysMax: 7 });
+  const time = duration("time", 7);
   expect(["30s", "30m", "2h", "7d"].map(time.read)).toEqual([
     30_000,
     1_800_000,

@@ -66,31 +66,24 @@ export function oneOf<const W extends string>(
 }
 
 /** A whole number from `min` to `max`; `what`: "number of seconds". */
-export function number(
-  name: string,
-  { min, max, what = "number" }: { readonly min: number; readonly max: number; what?: string },
-): Value<number> {
+export function number(name: string, min: number, max: number, what = "number"): Value<number> {
   return parsed(name, `a ${what} from ${min} to ${max}`, (given) => {
     const value = /^\d{1,15}$/.test(given) ? Number(given) : -1;
     return value >= min && value <= max ? value : undefined;
   });
 }
 
-export const port = number("port", { min: 1, max: 65_535 });
+export const port = number("port", 1, 65_535);
 
-const unitsMs = new Map([
-  ["s", 1000],
-  ["m", 60_000],
-  ["h", 3_600_000],
-  ["d", 86_400_000],
-]);
+const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds, of "30m" or "7d". */
-export function duration(name: string, { daysMax }: { readonly daysMax: number }): Value<number> {
+export function duration(name: string, daysMax: number): Value<number> {
   return parsed(name, `a time such as 30m, 2h or 7d, ${daysMax}d at most`, (given) => {
-    const [, digits = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(given) ?? [];
-    const ms = Number(digits) * (unitsMs.get(unit) ?? 0);
-    return ms > 0 && ms <= daysMax * 86_400_000 ? ms : undefined;
+    const unit = Object.entries(unitsMs).find(([letter]) => given.endsWith(letter))?.[1];
+    const count = /^\d{1,6}.$/.test(given) ? Number.parseInt(given, 10) : 0;
+    const ms = count * (unit ?? 0);
+    return ms > 0 && ms <= daysMax * unitsMs.d ? ms : undefined;
   });
 }
 

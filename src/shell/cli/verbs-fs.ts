@@ -3,7 +3,7 @@ import type { FsOptions } from "../command/fs.ts";
 import { write } from "./output.ts";
 import { done, failed, json, notRunning, root, socketFile, wrongLine } from "./shared.ts";
 import { commandOfVerbs, flag, optional, required, verb } from "./table.ts";
-import { file, parsed, anyWord } from "./values.ts";
+import { anyWord, file, parsed } from "./values.ts";
 
 const place = (name: string) =>
   parsed(name, "a path inside the tree", (given) => (given === "" ? undefined : given));
@@ -42,12 +42,7 @@ const verbs = [
     "put",
     "replace a file with FILE's content (default: standard input); a directory: all that is in it",
     {
-      takes: {
-        path,
-        other: optional(file("FILE")),
-        ...options,
-        isForced,
-      },
+      takes: { path, other: optional(file("FILE")), ...options, isForced },
       run: (given) => fs({ ...given, verb: "put" }),
     },
   ),
@@ -68,12 +63,7 @@ const verbs = [
     run: (given) => fs({ ...given, verb: "rm" }),
   }),
   verb("mv", "rename", {
-    takes: {
-      path: required(place("FROM")),
-      other: required(place("TO")),
-      ...options,
-      isForced,
-    },
+    takes: { path: required(place("FROM")), other: required(place("TO")), ...options, isForced },
     run: (given) => fs({ ...given, verb: "mv" }),
   }),
   verb("dump", "every object with mode, size, time and SHA-256", {

@@ -4,7 +4,7 @@ import { nodePaths } from "../paths.ts";
 import { note, write } from "./output.ts";
 import { json, notRunning, passwordOptions, root, socketFile, wrongLine } from "./shared.ts";
 import { commandOfVerbs, flag, option, required, verb } from "./table.ts";
-import { file, oneOf, port, anyWord } from "./values.ts";
+import { anyWord, file, oneOf, port } from "./values.ts";
 
 const form = "ADDRESS";
 const node = nodePaths("/");

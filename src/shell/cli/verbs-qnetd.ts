@@ -16,7 +16,7 @@ import {
   rest,
   verb,
 } from "./table.ts";
-import { duration, file, number, oneOf, parsed, port as portValue, anyWord } from "./values.ts";
+import { anyWord, duration, file, number, oneOf, parsed, port as portValue } from "./values.ts";
 
 /** "" for the machine's own places; an absolute path otherwise, which a daemon may keep. */
 function prefixOf(directory: string): string {
@@ -49,12 +49,12 @@ const serve = verb("", "run the vote server in the foreground", {
     ),
     clientsMax: option(
       "max-clients",
-      number("n", { min: 0, max: 999_999_999, what: "number of nodes" }),
+      number("n", 0, 999_999_999, "number of nodes"),
       "Refuse further nodes; 0: as many as memory and open files allow, at most 7168",
     ),
     connectionsPerAddressMax: option(
       "connections-per-address",
-      number("n", { min: 0, max: 999_999, what: "number of connections" }),
+      number("n", 0, 999_999, "number of connections"),
       "At one time, from one address or IPv6 /64, those with a certificate apart; 0: no limit (default: 2048, at most half of all)",
     ),
     http: option(
@@ -123,14 +123,14 @@ const invite = verb(
       port,
       json,
       addresses: repeated("address", anyWord("address"), "Under which nodes reach this server"),
-      lifetimeMs: option("expires", duration("time", { daysMax: 30 }), "As 30m, 1h, 2d"),
+      lifetimeMs: option("expires", duration("time", 30), "As 30m, 1h, 2d"),
       isList: flag("list", "Invitations that are open"),
       revoked: option("revoke", anyWord("cluster"), "Take back an invitation"),
       letServerSign: flag("let-server-sign", "Let the daemon's group read the authority's key"),
     },
     run: async (given) => {
       const { inviteCommand, runningServer } = await import("../command/qnetd-invite.ts");
-      const what = inviteVerb(given);
+      const what = inviteVerb(given.isList, given.revoked, given.cluster);
       const settings = await settingsOf(given.root);
       return inviteCommand({
         ...given,
@@ -145,13 +145,8 @@ const invite = verb(
   },
 );
 
-function inviteVerb(given: {
-  readonly cluster: string | undefined;
-  readonly isList: boolean;
-  readonly revoked: string | undefined;
-}) {
-  const { cluster, isList, revoked } = given;
-  if (isList) return { kind: "list" } as const;
+function inviteVerb(list: boolean, revoked: string | undefined, cluster: string | undefined) {
+  if (list) return { kind: "list" } as const;
   if (revoked !== undefined) return { kind: "revoke", cluster: revoked } as const;
   if (cluster !== undefined) return { kind: "invite", cluster } as const;
   throw new CommandFailure(

@@ -2,7 +2,7 @@
 import { releaseKeys } from "../version.ts";
 import { write } from "./output.ts";
 import { command, option, optionWithDefault, repeated, rest } from "./table.ts";
-import { file, anyWord } from "./values.ts";
+import { anyWord, file } from "./values.ts";
 
 export const verify = command("verify", {
   description: "Is a release what its maker signed, and are these its files?",

@@ -6,9 +6,9 @@ import { identity, releaseKeys } from "../version.ts";
 import { note, write } from "./output.ts";
 import { bin, done, json, ownLog, root, upgradeFile, wrongLine } from "./shared.ts";
 import { command, flag, option, repeated, required } from "./table.ts";
-import { file, number, oneOf, anyWord } from "./values.ts";
+import { anyWord, file, number, oneOf } from "./values.ts";
 
-const seconds = number("seconds", { min: 1, max: 86_400, what: "number of seconds" });
+const seconds = number("seconds", 1, 86_400, "number of seconds");
 
 const manager = option(
   "service-manager",

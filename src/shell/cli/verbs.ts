@@ -24,7 +24,7 @@ import {
   required,
   tableOf,
 } from "./table.ts";
-import { commandName, directory, oneOf, anyWord } from "./values.ts";
+import { anyWord, commandName, directory, oneOf } from "./values.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
 import { qdevice } from "./verbs-qdevice.ts";
