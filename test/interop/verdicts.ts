@@ -174,7 +174,7 @@ function reasonIn(output: string): string {
   return (reason ?? "").replaceAll(/[^ -~]/g, "?");
 }
 
-async function judgeAll(all: readonly Case[]): Promise<(Verdict & Started)[]> {
+async function checkAll(all: readonly Case[]): Promise<(Verdict & Started)[]> {
   const starts: Started[] = [];
   const reloads: Word[] = [];
   const [toReload, toStart] = [[...all.entries()], [...all.entries()]];
@@ -209,7 +209,7 @@ async function main(): Promise<number> {
   if (obstacle !== undefined) return skipped(obstacle);
   const at = process.argv.indexOf("--only");
   const only = at < 0 ? "" : (process.argv[at + 1] ?? "");
-  const verdicts = await judgeAll(allCases().filter(({ name }) => name.includes(only)));
+  const verdicts = await checkAll(allCases().filter(({ name }) => name.includes(only)));
   if (process.argv.includes("--write")) {
     writeFileSync(tablePath, tableText(verdicts), "latin1");
     console.log(`${verdicts.length} passed, 0 failed`);

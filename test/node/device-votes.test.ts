@@ -275,7 +275,7 @@ class World {
     expect(rings.size).toBeLessThan(2);
   }
 
-  verdicts(): string {
+  quorateNodes(): string {
     return [...this.sides.keys()].map((nodeid) => (this.quorate(nodeid) ? "Q" : "-")).join("");
   }
 }
@@ -285,7 +285,7 @@ describe("two nodes with ffsplit", () => {
 
   test("both count the device's vote", () => {
     const world = new World(options);
-    expect(world.verdicts()).toBe("QQ");
+    expect(world.quorateNodes()).toBe("QQ");
     for (const nodeid of [1, 2]) {
       expect(world.bus.node(nodeid).quorum).toMatchObject({
         totalVotes: 3,
@@ -298,9 +298,9 @@ describe("two nodes with ffsplit", () => {
   test("split and heal: exactly one half keeps quorum, without any time passing", () => {
     const world = new World(options);
     world.join([1], [2]);
-    expect(world.verdicts()).toBe("Q-");
+    expect(world.quorateNodes()).toBe("Q-");
     world.join([1, 2]);
-    expect(world.verdicts()).toBe("QQ");
+    expect(world.quorateNodes()).toBe("QQ");
     expect(world.now).toBe(0);
   });
 
@@ -308,7 +308,7 @@ describe("two nodes with ffsplit", () => {
     const world = new World(options);
     world.join([1], [2]);
     world.run(120_000);
-    expect(world.verdicts()).toBe("Q-");
+    expect(world.quorateNodes()).toBe("Q-");
     const { logs } = world.bus.node(1);
     expect(logs.filter((line) => line.includes("lost contact"))).toEqual([]);
   });
@@ -318,19 +318,19 @@ describe("two nodes with ffsplit", () => {
     world.stopServer();
     expect(world.bus.node(1).quorum).toMatchObject({ quorate: true, totalVotes: 2 });
     world.join([1], [2]);
-    expect(world.verdicts()).toBe("--");
+    expect(world.quorateNodes()).toBe("--");
     world.startServer();
     world.run(20_000);
-    expect(world.verdicts()).toBe("Q-");
+    expect(world.quorateNodes()).toBe("Q-");
     world.join([1, 2]);
-    expect(world.verdicts()).toBe("QQ");
+    expect(world.quorateNodes()).toBe("QQ");
   });
 
   test("the other node dies, comes back alone, and does not take the vote (KAP)", () => {
     const world = new World(options);
     world.kill(1);
     world.join([2]);
-    expect(world.verdicts()).toBe("Q");
+    expect(world.quorateNodes()).toBe("Q");
     world.startNode(1);
     world.run(1000);
     expect(world.quorate(2)).toBe(true);
@@ -344,19 +344,19 @@ describe("more nodes", () => {
   test("four with ffsplit: the half with the lowest node, and a majority against one", () => {
     const world = new World({ nodes: 4, votes: 1 });
     world.join([1, 2], [3, 4]);
-    expect(world.verdicts()).toBe("QQ--");
+    expect(world.quorateNodes()).toBe("QQ--");
     world.join([1], [2, 3, 4]);
-    expect(world.verdicts()).toBe("-QQQ");
+    expect(world.quorateNodes()).toBe("-QQQ");
   });
 
   test("three with lms: down to the last man", () => {
     const world = new World({ nodes: 3, options: { "net.algorithm": "lms" } });
     // Who is first to tell the ring of all waits until the server thinks of it again.
     world.run(5000);
-    expect(world.verdicts()).toBe("QQQ");
+    expect(world.quorateNodes()).toBe("QQQ");
     world.join([1], [2, 3]);
     world.run(5000);
-    expect(world.verdicts()).toBe("-QQ");
+    expect(world.quorateNodes()).toBe("-QQ");
     world.kill(2);
     world.join([3]);
     world.run(30_000);
@@ -378,7 +378,7 @@ describe("more nodes", () => {
       if (below(4) === 0) world.startServer();
       world.join(...[left, right].filter((side) => side.length > 0));
       world.run(below(20_000));
-      if (left.length === 2 && world.verdicts().includes("Q")) halves += 1;
+      if (left.length === 2 && world.quorateNodes().includes("Q")) halves += 1;
     }
     expect(halves).toBeGreaterThan(5);
   });

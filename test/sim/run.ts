@@ -1,6 +1,6 @@
 // `npm run sim -- [--seeds N] [--from S | --fresh] [--seconds T] [--verbose]`: runs seeds on all cores; a failing seed prints what broke,
 // its last events and the command that replays it. One seed in 50 is run twice and must give the same fingerprint.
-// `--votes ffsplit|lms|2nodelms|any`: clusters that vote through a vote server instead, with T seconds of faults each; `--hold off`
+// `--votes ffsplit|lms|2nodelms|any`: clusters that vote through a vote server instead, with T seconds of faults each; `--wait off`
 // lets the server give votes at once after its start, as corosync-qnetd does. `--fresh`: N seeds that nobody has run, drawn now, instead of
 // S and those behind it; one that fails is run again, and counts only when it fails again.
 import { randomInt } from "node:crypto";
@@ -18,7 +18,7 @@ const { values } = parseArgs({
     fresh: { type: "boolean", default: false },
     seconds: { type: "string" },
     votes: { type: "string" },
-    hold: { type: "string", default: "on" },
+    wait: { type: "string", default: "on" },
     verbose: { type: "boolean", default: false },
     worker: { type: "boolean", default: false },
   },
@@ -27,7 +27,7 @@ const { values } = parseArgs({
 const count = positive(values.seeds, "seeds");
 const from = readFrom();
 const votes = readVotes(values.votes);
-const hold = readHold(values.hold);
+const wait = readWait(values.wait);
 const seconds = positive(values.seconds ?? (votes === undefined ? "120" : "90"), "seconds");
 const twiceEvery = 50;
 
@@ -51,9 +51,9 @@ function readVotes(word: string | undefined): VoteSeedOptions["algorithm"] | und
   process.exit(2);
 }
 
-function readHold(word: string): boolean {
+function readWait(word: string): boolean {
   if (word === "on" || word === "off") return word === "on";
-  console.error(`--hold takes on or off, not "${word}"`);
+  console.error(`--wait takes on or off, not "${word}"`);
   process.exit(2);
 }
 
@@ -68,7 +68,7 @@ function runOnce(seed: number, print: ((line: string) => void) | undefined): Pro
   const common = { seed, ...(print === undefined ? {} : { print }) };
   const ms = seconds * 1000;
   if (votes === undefined) return runSeed({ ...common, durationMs: ms });
-  return runVoteSeed({ ...common, faultsMs: ms, algorithm: votes, isWaitingAfterStart: hold });
+  return runVoteSeed({ ...common, faultsMs: ms, algorithm: votes, isWaitingAfterStart: wait });
 }
 
 async function run(seed: number): Promise<Result> {
@@ -98,7 +98,7 @@ async function runTwice(seed: number): Promise<Result> {
 function kindOfRun(): string[] {
   const common = ["--seconds", String(seconds)];
   if (votes === undefined) return common;
-  return [...common, "--votes", votes, ...(hold ? [] : ["--hold", "off"])];
+  return [...common, "--votes", votes, ...(wait ? [] : ["--wait", "off"])];
 }
 
 function report(result: Result): void {

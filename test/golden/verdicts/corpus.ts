@@ -1,4 +1,4 @@
-// Files of corosync.conf that differ from a good one in one thing each, and the machines on which they are judged. What corosync
+// Files of corosync.conf that differ from a good one in one thing each, and the machines on which they are checked. What corosync
 // makes of them is in verdicts.tsv, recorded by test/interop/verdicts.ts.
 
 import {

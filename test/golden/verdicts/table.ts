@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Case, cases } from "./corpus.ts";
 
-/** "crashed": it ended by a signal, which is a refusal as well. "none": not judged. */
+/** "crashed": it ended by a signal, which is a refusal as well. "none": not asked. */
 export type Word = "accepted" | "refused" | "crashed" | "none";
 
 export interface Verdict {
