@@ -44,7 +44,8 @@ export async function setattr(
 
 /**
  * One kernel WRITE is one write of the tree. `data` may be overwritten as soon as this returns: it is copied. An append goes
- * behind the end that the tree has: the kernel's offset leaves out what a peer appended since it last asked.
+ * behind the end that the tree has: the kernel's offset leaves out what a peer appended since it last asked. Two nodes
+ * that append at the same moment may still overwrite each other, as on pmxcfs: the offset travels with the write.
  */
 export function write(
   objects: Objects,
