@@ -22,13 +22,14 @@ export class IssuedCertificates {
     this.#authorityPath = store.authorityPath;
   }
 
-  /** The names in all of them, when they may have changed since the last call; undefined: nothing is new. */
-  changed(): readonly CertificateNames[] | undefined {
+  /** The names in all of them, when they may have changed since the last call; undefined: nothing is new. `now`: wall clock. */
+  changed(now = Date.now()): readonly CertificateNames[] | undefined {
     try {
       const { mtimeMs, ino } = statSync(this.#directory);
       const stamp = `${ino}.${mtimeMs}`;
       if (stamp === this.#stamp) return undefined;
-      this.#stamp = Date.now() - mtimeMs > settledMs ? stamp : "";
+      // The clock may be behind the directory's time: it was set back, or has started in 1970.
+      this.#stamp = Math.abs(now - mtimeMs) > settledMs ? stamp : "";
       return this.#read();
     } catch {
       return undefined; // No directory, or none for us: what was known stays so, and setting up TLS says the reason.
