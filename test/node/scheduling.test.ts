@@ -15,11 +15,14 @@ function run(conf: string, ...as: string[]) {
 }
 
 test.skipIf(!isRoot)("round robin for the thread that asks, for no other and no child", () => {
-  expect(run("")).toEqual({
-    own: { policy: 2, priority: 99, nice: 0 },
-    othersRealTime: 0,
-    child: 0,
+  // The nice value is whoever's who runs the tests: it does not count here.
+  const { remark, own, othersRealTime, child } = run("");
+  expect({ remark, policy: own.policy, priority: own.priority }).toEqual({
+    remark: undefined,
+    policy: 2,
+    priority: 99,
   });
+  expect({ othersRealTime, child }).toEqual({ othersRealTime: 0, child: 0 });
 });
 
 test.skipIf(!isRoot)("sched_rr: no leaves the nice value of system.priority", () => {
