@@ -79,6 +79,7 @@ function clusterOf(text: string): ClusterSnapshot {
       .map(nodeOf),
     absent: [],
     concerns: [],
+    isCertified: false,
   };
 }
 

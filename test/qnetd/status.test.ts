@@ -281,6 +281,54 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
   };
 }
 
+describe("the headline", () => {
+  /** A pair that is well, and one of another name that has lost a node. */
+  function withLost(cluster: string): Lab {
+    const { lab } = scene("ffsplit", 2);
+    const nodes = [1, 2].map((nodeId) => new TestClient(lab, nodeId, { cluster }));
+    bringUp(nodes);
+    nodes[1]?.close();
+    lab.settle();
+    return lab;
+  }
+  const certify = (lab: Lab, commonName: string) =>
+    lab.step({ kind: "certified", names: [{ commonName, alternativeNames: [] }] });
+  const of = (status: QnetdStatus): string => qnetdStatusText(status).split("\n")[0] ?? "";
+
+  test("is not made by clusters without a certificate where others have one; they are told below", () => {
+    const lab = withLost("stranger");
+    certify(lab, "Sim");
+    expect(of(statusOf(lab))).toBe(
+      "Good: 2 clusters, 3 nodes, every node that is known of a cluster with a certificate is connected",
+    );
+    expect(qnetdStatusText(statusOf(lab))).toMatch(/"stranger", [^]*\n {2}node 2: not connected/);
+    certify(lab, "stranger");
+    expect(of(statusOf(lab))).toStartWith('Attention: cluster "stranger": node 2: not connected');
+  });
+
+  test("nor by one of which nobody is connected any more", () => {
+    const lab = withLost("stranger");
+    for (const { name, nodes } of lab.server.snapshot(lab.now).clusters) {
+      if (name !== "stranger") continue;
+      for (const { port } of nodes) lab.end(port - 40_000);
+    }
+    lab.settle();
+    expect(of(statusOf(lab))).toStartWith('Attention: cluster "stranger": no node is connected');
+    certify(lab, "sim");
+    expect(of(statusOf(lab))).toStartWith("Good: 1 cluster, 2 nodes");
+    expect(qnetdStatusText(statusOf(lab))).toContain('Cluster "stranger": no node is connected');
+  });
+
+  test("is made by any cluster where none has a certificate, and without TLS", () => {
+    const lab = withLost("other");
+    expect(of(statusOf(lab))).toStartWith('Attention: cluster "other"');
+    certify(lab, "sim");
+    const { server } = statusOf(lab);
+    const plain = statusOf(lab, { server: { ...server, tls: "off" } });
+    expect(of(plain)).toStartWith('Attention: cluster "other"');
+  });
+});
+
 describe("the command", () => {
   test("clusters and nodes in columns, then why", () => {
     const one = scene("ffsplit", 2, { cluster: "rack \u001b[2J\u202ea" });

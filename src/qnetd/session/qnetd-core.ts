@@ -123,6 +123,7 @@ export class VoteServer implements Core<VoteServerEvent, VoteServerAction> {
         sessions: this.#sessions.values(),
         clusters: this.#clusters.values(),
         known: this.#known,
+        certified: this.#certified,
       },
       now,
     );

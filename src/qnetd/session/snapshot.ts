@@ -1,9 +1,10 @@
 // What the vote server knows, as plain data for its tools, status page and metrics (qnetd.md §5.2): clusters, nodes, votes, who
 // was last heard when, and why each vote is what it is.
-import { textOfByteString } from "../../bytes.ts";
+import { byteStringOfText, textOfByteString } from "../../bytes.ts";
 import type { Client } from "../vote/algorithm.ts";
 import type { Cluster } from "../vote/cluster.ts";
 import type { AlgorithmName, Heuristics, NodeInfo, TieBreaker, Vote } from "./message.ts";
+import type { CertifiedNames } from "./certified-names.ts";
 import type { AbsentCluster, AbsentNode, Concern, KnownClusters } from "./known-clusters.ts";
 import type { Session } from "./session.ts";
 import { sentence, type Standing, standingOf, summaryOf } from "./standing.ts";
@@ -16,13 +17,15 @@ export interface ServerSnapshot {
   /** With connected nodes, in order of creation. */
   readonly clusters: readonly ClusterSnapshot[];
   /** Of which no node is connected any more, the last first. */
-  readonly absent: readonly AbsentCluster[];
+  readonly absent: readonly (AbsentCluster & { readonly isCertified: boolean })[];
 }
 
 /** What has happened since the start, for metrics. They only grow. */
 
 export interface ClusterSnapshot {
   readonly name: string;
+  /** A certificate was issued for its name, or shown. Without one, anybody may have made it up. */
+  readonly isCertified: boolean;
   readonly algorithm: AlgorithmName;
   /** All clients use ffsplit with the keep-active-partition tie-breaker. */
   readonly isKeepingActivePartition: boolean;
@@ -109,6 +112,7 @@ export function serverSnapshot(
     readonly sessions: Iterable<Session>;
     readonly clusters: Iterable<Cluster>;
     readonly known: KnownClusters;
+    readonly certified: CertifiedNames;
   },
   now: number,
 ): ServerSnapshot {
@@ -118,10 +122,15 @@ export function serverSnapshot(
     const [lowest] = cluster.clients;
     if (lowest === undefined) return [];
     const connected = clusterSnapshot(cluster, lowest, sessions, now);
-    return [{ ...connected, ...state.known.missing(cluster, now) }];
+    const isCertified = state.certified.has(cluster.name);
+    return [{ ...connected, isCertified, ...state.known.missing(cluster, now) }];
   });
   const clients = clusters.reduce((sum, { nodes }) => sum + nodes.length, 0);
-  return { connections: sessions.size, clients, clusters, absent: state.known.absent(now) };
+  const absent = state.known.absent(now).map((cluster) => ({
+    ...cluster,
+    isCertified: state.certified.has(byteStringOfText(cluster.name)),
+  }));
+  return { connections: sessions.size, clients, clusters, absent };
 }
 
 function clusterSnapshot(
@@ -129,7 +138,7 @@ function clusterSnapshot(
   lowest: Client,
   sessions: ReadonlyMap<number, Session>,
   now: number,
-): Omit<ClusterSnapshot, "absent" | "concerns"> {
+): Omit<ClusterSnapshot, "isCertified" | "absent" | "concerns"> {
   const { clients } = cluster;
   return {
     name: textOfByteString(cluster.name),

@@ -13,30 +13,42 @@ export interface Headline {
   readonly text: string;
 }
 
+/** Where there are clusters with a certificate, the others make no headline: strangers can make them up. They are told below it. */
 export function headline(status: QnetdStatus): Headline {
-  const { clusters, absent, clustersLeftOut, clients, warnings } = status;
+  const { clustersLeftOut, clients, warnings } = status;
+  const isVerifying =
+    status.server.tls !== "off" &&
+    [...status.clusters, ...status.absent].some(({ isCertified }) => isCertified);
+  const isTold = ({ isCertified }: { readonly isCertified: boolean }): boolean =>
+    isCertified || !isVerifying;
   const worries = [
     ...warnings,
-    ...clusters.flatMap(({ name, concerns, absent: missing }) =>
+    ...status.clusters.filter(isTold).flatMap(({ name, concerns, absent: missing }) =>
       concerns.map(({ kind, text }) => {
         const [only, ...others] = kind === "absent" ? missing : [];
         const told = only !== undefined && others.length === 0 ? absentText(status, only) : text;
         return `cluster "${printable(name)}": ${told}`;
       }),
     ),
-    ...absent.map(
-      (cluster) => `cluster "${printable(cluster.name)}": ${absentClusterText(status, cluster)}`,
-    ),
+    ...status.absent
+      .filter(isTold)
+      .map(
+        (cluster) => `cluster "${printable(cluster.name)}": ${absentClusterText(status, cluster)}`,
+      ),
   ];
   const [first] = worries;
   if (first !== undefined) {
     const more = worries.length - 1;
     return { isGood: false, text: `${first}${more > 0 ? ` (and ${more} more, below)` : ""}` };
   }
-  const count = clusters.length + clustersLeftOut;
+  const count = status.clusters.length + clustersLeftOut;
   if (count === 0) return { isGood: true, text: "no cluster has connected since the start" };
   const all = `${plural(count, "cluster")}, ${plural(clients, "node")}`;
-  return { isGood: true, text: `${all}, every node that is known is connected` };
+  const isQuiet =
+    status.clusters.some((cluster) => !isTold(cluster) && cluster.concerns.length > 0) ||
+    status.absent.some((cluster) => !isTold(cluster));
+  const whose = isQuiet ? " of a cluster with a certificate" : "";
+  return { isGood: true, text: `${all}, every node that is known${whose} is connected` };
 }
 
 export function absentClusterText(status: QnetdStatus, { absentMs }: AbsentCluster): string {
