@@ -165,15 +165,15 @@ async function gracefulStop({ lab }: Trial): Promise<string> {
     );
     const [code, leftMs] = await Promise.all([leaver.stop(), reformed]);
     await oneRing(others, true, formMsMax, `the others are quorate without ${leaver.name}`);
-    for (const { node, since } of logs) {
+    // On a busy machine a node may hear the JOIN of the other before the LEAVE itself: one of them shows that it was sent.
+    const losses = logs.flatMap(({ node, since }) => {
       const line = since()
         .split("\n")
         .find((text) => lossLine.test(text));
-      if (line !== undefined) {
-        throw new Error(
-          `${leaver.name} sent no LEAVE message; ${node.name} prints: ${line.trim()}`,
-        );
-      }
+      return line === undefined ? [] : [`${node.name} prints: ${line.trim()}`];
+    });
+    if (losses.length === logs.length) {
+      throw new Error(`${leaver.name} sent no LEAVE message; ${losses.join("; ")}`);
     }
     if (code !== 0) throw new Error(`${leaver.name} ended with ${code ?? "a signal"}, not 0`);
     if (leftMs > gracefulMsMax) {
