@@ -41,9 +41,21 @@ test("it is over after a minute of silence", () => {
   expect(lines(watch, "10.0.0.2", 4, 66)).toEqual([]);
 });
 
+test("it is over as soon as the peer is heard, and told anew when it fails again", () => {
+  const watch = new KeyWatch(peers);
+  expect(lines(watch, "10.0.0.2", 8)).toHaveLength(1);
+  watch.heard(() => [3]);
+  expect(watch.faults(8000)).toHaveLength(1);
+  watch.heard(() => [2, 3]);
+  expect(watch.faults(8000)).toEqual([]);
+  expect(lines(watch, "10.0.0.2", 5, 8)).toEqual([]);
+  expect(lines(watch, "10.0.0.2", 5, 13)).toHaveLength(1);
+});
+
 test("junk beside good packets is somebody else's; strangers are nobody", () => {
   const watch = new KeyWatch(peers);
   expect(lines(watch, "10.0.0.2", 6, 0, heard)[0]).toContain("somebody else sends");
+  watch.heard(() => [2, 3]);
   expect(lines(watch, "10.9.9.9", 100)).toEqual([]);
   expect(watch.faults(6000).map(({ nodeid }) => nodeid)).toEqual([2]);
 });

@@ -103,6 +103,13 @@ export class KeyWatch {
     return failing.reason;
   }
 
+  /** After each step of the links: a peer that they hear has the right key by now, and what was said of it is over. */
+  heard(reachable: () => readonly number[]): void {
+    for (const [nodeid, { wasReachable }] of this.#failing) {
+      if (wasReachable === false && reachable().includes(nodeid)) this.#failing.delete(nodeid);
+    }
+  }
+
   /** The peers of which this is true now, ascending. */
   faults(now: number): PeerFault[] {
     return [...this.#failing]

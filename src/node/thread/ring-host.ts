@@ -317,6 +317,7 @@ export class RingHost {
     if (turn.to === "links") {
       const out = this.#linksActions;
       this.#links.step(turn.event, now, out);
+      this.#keyWatch.heard(() => this.#links.reachable());
       for (const action of out.splice(0)) this.#carryOutLinks(action);
       return;
     }
