@@ -360,17 +360,14 @@ describe("a file that is not ours is refused and not touched", () => {
 
 describe("a log without its table", () => {
   const rows = ["INSERT INTO tree VALUES (2,0,2,1,1,8,'a',zeroblob(20000))"];
-  const damageFrames = () => {
+  const damageLog = (from: number, to?: number) => {
     const log = readFileSync(`${database}-wal`);
-    log.fill(0x5a, 32 + 100, 32 + 4000);
-    writeFileSync(`${database}-wal`, log);
+    writeFileSync(`${database}-wal`, log.fill(0x5a, from, to));
   };
   const cases: readonly [string, () => void][] = [
-    ["whose first frames are damaged", damageFrames],
-    [
-      "whose head is damaged",
-      () => writeFileSync(`${database}-wal`, readFileSync(`${database}-wal`).fill(0, 0, 32)),
-    ],
+    ["whose first frame is damaged", () => damageLog(32 + 100, 32 + 4000)],
+    ["whose frames are all damaged", () => damageLog(32)],
+    ["that is damaged from its head on", () => damageLog(0)],
     ["beside an empty file", () => truncateSync(database, 0)],
     ["beside no file", () => rmSync(database)],
     [
@@ -391,7 +388,7 @@ describe("a log without its table", () => {
       damage();
       const before = contents();
       expect(await refusal()).toMatch(
-        /has no tree, but .*(-wal|-journal) has \d+ bytes .*: move it away together with its -wal, -shm and -journal/,
+        /(has no tree, but .*(-wal|-journal) has \d+ bytes .*|is damaged \(acknowledged changes in .*): move it away together with its -wal, -shm and -journal/,
       );
       expect(contents()).toEqual(before);
       for (const end of ["", "-wal", "-journal"]) rmSync(`${database}${end}`, { force: true });
@@ -401,7 +398,7 @@ describe("a log without its table", () => {
 
   test("is new when it can only be of a first start that was cut off", async () => {
     leaveLog([]);
-    damageFrames();
+    damageLog(32 + 100);
     expect(await refusal()).toBe("no fault");
     rmSync(database);
     writeFileSync(`${database}-journal`, new Uint8Array(512));

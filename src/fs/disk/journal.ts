@@ -102,7 +102,7 @@ export class Journal {
     const lockFd = locked.value;
     let client: Client | undefined;
     try {
-      const rows = readDatabase(path);
+      const rows = readDatabase(path, undefined, options.durability === "full");
       const loaded = rows.ok ? load(rows.value, path) : rows;
       if (!loaded.ok) {
         closeFd(lockFd);

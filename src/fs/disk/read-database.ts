@@ -3,12 +3,15 @@
 // without a log is read as immutable, and one with a log as a copy, where SQLite may recover what it likes.
 import { constants, Database } from "bun:sqlite";
 import {
+  closeSync,
   copyFileSync,
   existsSync,
   constants as fileConstants,
   lstatSync,
   mkdirSync,
+  openSync,
   readlinkSync,
+  readSync,
   realpathSync,
   rmSync,
   type Stats,
@@ -20,6 +23,7 @@ import { byteString } from "../../bytes.ts";
 import { type Result, success, failure } from "../../result.ts";
 import { updateBytesMax, updatesMax } from "../replica/dcdb.ts";
 import { journalFault, replaceAdvice } from "./journal-fault.ts";
+import { hasLostTransactions } from "./log-damage.ts";
 import type { TreeRow } from "./row.ts";
 
 /** Columns of pmxcfs's table `tree`. */
@@ -42,11 +46,12 @@ const logs = [
 /**
  * All rows in rowid order, none for a missing or empty file. Refused with a sentence: what is no database, damaged, without
  * the table that its log must have made, another program's, too large for a tree, or holds numbers above 2^53 − 1. Neither
- * the file nor what lies beside it is changed.
+ * the file nor what lies beside it is changed. `isFlushed`: each commit is flushed, so that a power failure makes no hole in the log.
  */
 export function readDatabase(
   path: string,
   bytesMax: number = updateBytesMax,
+  isFlushed = true,
 ): Result<readonly TreeRow[]> {
   try {
     const odd = kindFault(path);
@@ -67,6 +72,12 @@ export function readDatabase(
     }
     const present = found.filter((log) => sizeOf(log.path) > 0);
     if (present.length === 0) return readFile(path, file, { bytesMax });
+    const wal = present.find((log) => log.end === "-wal")?.path;
+    if (isFlushed && wal !== undefined && isDamaged(wal)) {
+      return failure(
+        `${path} is damaged (acknowledged changes in ${wal} can no longer be read): ${replaceAdvice}`,
+      );
+    }
     const heavy = present.find((log) => sizeOf(log.path) > log.newMax)?.path;
     const directory = join(dirname(path), ".quorate-judge");
     rmSync(directory, { recursive: true, force: true }); // Of a process that was killed here.
@@ -100,6 +111,19 @@ function kindOf(stat: Stats): string {
   if (stat.isDirectory()) return "a directory";
   if (stat.isFIFO()) return "a FIFO";
   return stat.isSocket() ? "a socket" : "a device";
+}
+
+function isDamaged(wal: string): boolean {
+  const fd = openSync(wal, "r");
+  try {
+    return hasLostTransactions(sizeOf(wal), (offset, length) => {
+      const bytes = new Uint8Array(length);
+      readSync(fd, bytes, 0, length, offset);
+      return bytes;
+    });
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function lostTable(path: string, log: string): string {
