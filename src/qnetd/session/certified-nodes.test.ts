@@ -174,33 +174,52 @@ test("wildcards and alternative names count as in the comparison with a certific
   expect(asked.map((name) => names.has(name))).toEqual([true, false, false, true, true, false]);
 });
 
-test("strangers without a certificate make the server forget no vote of a cluster that has one", () => {
-  const lab = labOf();
-  const [one, two] = [new SecureClient(lab, 1), new SecureClient(lab, 2)];
-  bringUp([one, two]);
-  two.close();
-  lab.settle();
-  one.membership({ rep: 1, seq: 14 }, [1]);
-  lab.settle();
-  expect(one.vote).toBe("ack");
-  lab.end(one.connection, false);
-  lab.settle();
-  for (let i = 0; i < 1200; i += 1) {
-    const stranger = new TestClient(lab, 1, { cluster: `stranger ${i}`, algorithm: "test" });
+describe("strangers without a certificate make the server forget no vote of a cluster that has one", () => {
+  /** Node 2 has left, node 1 has gone silent with the vote; node 2 comes back after `between`. */
+  function votesAfter(lab: Lab, between: () => void): readonly string[] {
+    const [one, two] = [new SecureClient(lab, 1), new SecureClient(lab, 2)];
+    bringUp([one, two]);
+    two.close();
+    lab.settle();
+    one.membership({ rep: 1, seq: 14 }, [1]);
+    lab.settle();
+    expect(one.vote).toBe("ack");
+    lab.end(one.connection, false);
+    lab.settle();
+    between();
+    // Node 1 may count on its vote for two heartbeats.
+    lab.sleep(1.9 * heartbeatMs);
+    two.join();
+    two.config([1, 2]);
+    two.membership({ rep: 2, seq: 14 }, [2]);
+    lab.settle();
+    expect(two.receipts).toContainEqual(expect.objectContaining(isIn));
+    const early = two.vote;
+    lab.sleep(heartbeatMs);
+    return [early, two.vote];
+  }
+
+  /** One of no certificate that has a vote and goes silent. */
+  function loseInSilence(lab: Lab, cluster: string, members: readonly number[]): void {
+    const stranger = new TestClient(lab, 1, { cluster, algorithm: "test" });
     stranger.join();
-    stranger.membership({ rep: 1, seq: 1 }, [1]);
+    stranger.membership({ rep: 1, seq: 1 }, members);
     lab.settle();
     lab.end(stranger.connection, false);
     lab.settle();
   }
-  // Node 1 may count on its vote for two heartbeats.
-  lab.sleep(1.9 * heartbeatMs);
-  two.join();
-  two.config([1, 2]);
-  two.membership({ rep: 2, seq: 14 }, [2]);
-  lab.settle();
-  expect(two.receipts).toContainEqual(expect.objectContaining(isIn));
-  expect(two.vote).not.toBe("ack");
-  lab.sleep(heartbeatMs);
-  expect(two.vote).toBe("ack");
+
+  test("with many clusters of their own", () => {
+    const lab = labOf();
+    const votes = votesAfter(lab, () => {
+      for (let i = 0; i < 1200; i += 1) loseInSilence(lab, `stranger ${i}`, [1]);
+    });
+    expect(votes).toEqual([expect.not.stringMatching("ack"), "ack"]);
+  });
+
+  test("nor under the lost node's name, where the operator allows plain text", () => {
+    const lab = labOf({ isPlaintextAllowed: true });
+    const votes = votesAfter(lab, () => loseInSilence(lab, "sim", [1, 2]));
+    expect(votes).toEqual([expect.not.stringMatching("ack"), "ack"]);
+  });
 });

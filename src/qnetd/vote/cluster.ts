@@ -109,7 +109,7 @@ export class Cluster {
     this.#isVerified ||= client.isVerified;
     if (this.#clients.length === 0) this.#algorithm = algorithmOf(client.algorithm);
     this.#clients = [...this.#clients, client].toSorted((a, b) => a.nodeId - b.nodeId);
-    if (this.#outstandingVotes.remove(client.nodeId)) this.released(call);
+    if (this.#outstandingVotes.remove(client)) this.released(call);
   }
 
   /**
@@ -139,7 +139,7 @@ export class Cluster {
       if (isSameNode) return "duplicateNodeId";
     }
     const others = this.#clients.length - yielding.length;
-    const lost = this.#outstandingVotes.besides(client.nodeId);
+    const lost = this.#outstandingVotes.besides(client);
     return others + lost >= clientsMax ? "internal" : yielding;
   }
 
@@ -178,10 +178,9 @@ export class Cluster {
     this.#revision += 1;
     if (!isPeerAware && client.mayHoldAck) {
       const until = outstandingUntil(client.heardAt, client.heartbeatMs);
-      this.#outstandingVotes.add(client.nodeId, {
-        until,
-        members: client.members.with(client.nodeId),
-      });
+      const { nodeId, isVerified } = client;
+      const members = client.members.with(nodeId);
+      this.#outstandingVotes.add({ nodeId, isVerified, until, members });
       this.#armOutstanding(call);
     }
     this.#decider().leaving(client, this.#algorithmCall(call));

@@ -11,44 +11,52 @@ export function outstandingUntil(heardAt: number, heartbeatMs: number): number {
   return heardAt + Math.ceil(silentHeartbeats * heartbeatMs);
 }
 
-interface Lost {
+interface Who {
+  readonly nodeId: number;
+  /** It has shown a certificate: only who shows one is the same node come back. */
+  readonly isVerified: boolean;
+}
+
+interface Lost extends Who {
   readonly until: number;
   /** Its membership, itself included. */
   readonly members: NodeSet;
 }
 
 export class OutstandingVotes {
-  readonly #byNode = new Map<number, Lost>();
+  /** By node, those with and without a certificate apart. */
+  readonly #lost = new Map<string, Lost>();
 
   get isEmpty(): boolean {
-    return this.#byNode.size === 0;
+    return this.#lost.size === 0;
   }
   /** When the first of them is over. */
   get nextAt(): number | undefined {
     let at: number | undefined;
-    for (const { until } of this.#byNode.values()) at = Math.min(at ?? until, until);
+    for (const { until } of this.#lost.values()) at = Math.min(at ?? until, until);
     return at;
   }
 
-  add(nodeId: number, lost: Lost): void {
-    this.#byNode.set(nodeId, lost);
+  add(lost: Lost): void {
+    this.#lost.set(keyOf(lost), lost);
   }
   /** The node is back, so it has given up its old vote. True if there was one. */
-  remove(nodeId: number): boolean {
-    return this.#byNode.delete(nodeId);
+  remove({ nodeId, isVerified }: Who): boolean {
+    const isPlain = this.#lost.delete(keyOf({ nodeId, isVerified: false }));
+    return (isVerified && this.#lost.delete(keyOf({ nodeId, isVerified }))) || isPlain;
   }
-  /** How many there are of other nodes. */
-  besides(nodeId: number): number {
-    return this.#byNode.size - (this.#byNode.has(nodeId) ? 1 : 0);
+  /** How many there are that this node does not take back. */
+  besides(who: Who): number {
+    return this.#lost.size - (this.#lost.has(keyOf(who)) ? 1 : 0);
   }
   expire(now: number): void {
-    for (const [nodeId, { until }] of this.#byNode) if (until <= now) this.#byNode.delete(nodeId);
+    for (const [key, { until }] of this.#lost) if (until <= now) this.#lost.delete(key);
   }
 
   /** A vote that would stand against one for `partition`. */
   against(partition: NodeSet, now: number): OutstandingVote | undefined {
     let outstanding: OutstandingVote | undefined;
-    for (const [nodeId, { until, members }] of this.#byNode) {
+    for (const { nodeId, until, members } of this.#lost.values()) {
       if (until <= now || !members.isDisjointFrom(partition)) continue;
       if (outstanding !== undefined && outstanding.until >= until) continue;
       const why =
@@ -58,4 +66,8 @@ export class OutstandingVotes {
     }
     return outstanding;
   }
+}
+
+function keyOf({ nodeId, isVerified }: Who): string {
+  return `${nodeId}.${isVerified}`;
 }
