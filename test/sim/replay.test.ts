@@ -1,6 +1,7 @@
 // Datagrams that were recorded are sent again, 3,000 a second, as anybody on the path can who has no key: what
 // authenticates is not therefore new. Every node gets copies of what it got before.
 import { expect, test } from "bun:test";
+import { decodePacket, encodePacket } from "../../src/node/link/packet.ts";
 import { Agenda } from "./agenda.ts";
 import { RingChecker } from "./checkers.ts";
 import { Network } from "./network.ts";
@@ -79,9 +80,9 @@ class Cluster {
     return this.agenda.runUntil(this.agenda.now + durationMs);
   }
 
-  async record(): Promise<void> {
+  async record(durationMs = recordMs): Promise<void> {
     this.#isRecording = true;
-    await this.pass(recordMs);
+    await this.pass(durationMs);
     this.#isRecording = false;
   }
 
@@ -101,6 +102,43 @@ class Cluster {
     expect(this.isWhole).toBe(true);
   }
 }
+
+/** As of a time when the counter stood elsewhere. */
+function movedPing(bytes: Uint8Array): Uint8Array | undefined {
+  const packet = decodePacket(bytes);
+  if (!packet.ok) return undefined;
+  const { value } = packet;
+  if (value.kind === "ping") return encodePacket({ ...value, seq: (value.seq + 30_000) % 65_536 });
+  return value.kind === "pong" ? bytes : undefined;
+}
+
+test(
+  "recorded pings and pongs do not keep out a node that is started again among them",
+  async () => {
+    const cluster = new Cluster(2, 3);
+    const [first, second] = cluster.nodes;
+    for (const node of cluster.nodes) node.start();
+    await cluster.record(60_000);
+    await cluster.waitForRing();
+    second!.kill();
+    const replayed = cluster.recorded.flatMap(({ source, bytes }) => {
+      const moved = source === 2 ? movedPing(bytes) : undefined;
+      return moved === undefined ? [] : [moved];
+    });
+    const everyMs = 250;
+    expect(replayed.length * everyMs).toBeGreaterThan(30_000);
+    replayed.forEach((bytes, i) => {
+      cluster.agenda.after(i * everyMs, () => first!.receive(2, bytes));
+    });
+    await cluster.pass(12_000);
+    expect(first!.member?.members).toEqual([1]);
+    second!.start();
+    await cluster.waitForRing();
+    await cluster.pass(5000);
+    expect(cluster.isWhole).toBe(true);
+  },
+  testMsMax,
+);
 
 const cases = [
   { count: 2, seed: 1 },

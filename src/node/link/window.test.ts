@@ -18,6 +18,14 @@ function ping(window: Window, seq: number, at: number, ahead = 5000): void {
   window.pinged({ seq, clock: at + ahead, now: at, silenceMs });
 }
 
+/** A window that knows where the peer's counter and clock are. */
+function windowAt(seq: number, at: number): Window {
+  const window = new Window();
+  take(window, seq);
+  ping(window, seq, at);
+  return window;
+}
+
 function piece(seq: number, fragments: number, fragment: number, data: Uint8Array): DataPacket {
   const rest = { method: 0, multicast: true, channel: 0, nodeid: 1 } as const;
   return { kind: "data", seq, fragments, fragment, data, ...rest };
@@ -52,8 +60,7 @@ describe("window", () => {
   });
 
   test("around the counter that a ping told: what is too old or too new is stale, and moves nothing", () => {
-    const window = new Window();
-    ping(window, 10_000, 0);
+    const window = windowAt(10_000, 0);
     expect(take(window, 10_001)).toBe(true);
     expect(window.check(10_000 - BEHIND_MAX)).toBe("stale");
     expect(window.check(10_000 + AHEAD_MAX + 1)).toBe("stale");
@@ -83,8 +90,7 @@ describe("window", () => {
   });
 
   test("a recorded ping changes nothing, of whatever clock", () => {
-    const window = new Window();
-    ping(window, 300, 10_000);
+    const window = windowAt(300, 10_000);
     take(window, 301);
     // Of this life of the machine, of one that ran shorter, of one that ran longer.
     for (const ahead of [4000, -20_000, 1e9]) ping(window, 0, 10_400, ahead);
@@ -95,8 +101,7 @@ describe("window", () => {
   });
 
   test("numbers of another life that pushed the window ahead are forgotten at the second ping", () => {
-    const window = new Window();
-    ping(window, 100, 0);
+    const window = windowAt(100, 0);
     for (let seq = 101; seq <= 9000; seq += 1) take(window, seq);
     window.fragment(piece(9001, 3, 1, new Uint8Array(10)));
     ping(window, 110, 400);
@@ -107,8 +112,7 @@ describe("window", () => {
   });
 
   test("data that overtakes a ping is not forgotten", () => {
-    const window = new Window();
-    ping(window, 100, 0);
+    const window = windowAt(100, 0);
     for (let seq = 101; seq <= 400; seq += 1) take(window, seq);
     ping(window, 390, 400);
     for (let seq = 401; seq <= 700; seq += 1) take(window, seq);
@@ -118,15 +122,69 @@ describe("window", () => {
     for (let seq = 101; seq <= 700; seq += 1) expect(take(window, seq)).toBe(false);
   });
 
-  test("a machine that was started again is believed after a silence, whatever its clock says", () => {
+  test("a machine that was started again is followed after a silence, whatever its clock says", () => {
     const window = new Window();
-    ping(window, 3000, 0, 1e8);
+    take(window, 40_000);
+    ping(window, 40_000, 0, 1e8);
     ping(window, 7, silenceMs - 1, 20);
-    expect(window.check(8)).toBe("new");
-    expect(window.check(65_000)).toBe("new");
+    expect(window.check(8)).toBe("stale");
     ping(window, 7, silenceMs, 20);
     expect(window.check(8)).toBe("new");
-    expect(window.check(60_000)).toBe("stale");
+    ping(window, 8, silenceMs + 800, 20);
+    expect(window.check(9)).toBe("new");
+    expect(window.check(40_000)).toBe("stale");
+  });
+
+  test("recorded pings alone keep nobody out who sends data, however long they go on", () => {
+    const window = windowAt(30_000, 0);
+    window.reset();
+    for (let at = 100; at < 20_000; at += 100) ping(window, 30_000, at, 1000);
+    for (let seq = 1; seq <= 500; seq += 1) {
+      const at = 20_000 + seq * 100;
+      ping(window, 30_000 + seq, at, 1000);
+      expect(take(window, seq)).toBe(true);
+      if (seq % 8 === 0) ping(window, seq, at + 50);
+      // The first ping of the peer itself is enough.
+      if (seq >= 8) expect(window.check(30_000)).toBe("stale");
+    }
+  });
+
+  test("recorded pings that follow one another faster than they were sent are not the peer's", () => {
+    const window = windowAt(100, 0);
+    for (let i = 1; i <= 100; i += 1) ping(window, 100 + i * 100, i * 200, 5000 + i * 1500);
+    expect(window.check(101)).toBe("new");
+    const slewed = windowAt(100, 0);
+    for (let i = 1; i <= 1000; i += 1) ping(slewed, 100 + i * 30, i * 800, 5000 + i * 65);
+    expect(slewed.check(30_101)).toBe("new");
+    expect(slewed.check(101)).toBe("stale");
+  });
+
+  test("data that overtakes the first ping comes once, data of another time does not stay marked", () => {
+    const window = new Window();
+    for (const seq of [100, 101, 102, 2000]) take(window, seq);
+    ping(window, 100, 0);
+    expect(take(window, 102)).toBe(false);
+    ping(window, 103, 800);
+    ping(window, 104, 1600);
+    expect(take(window, 2000)).toBe(true);
+  });
+
+  test("a silence in which the peer's clock went on forgets nothing", () => {
+    const window = windowAt(100, 0);
+    take(window, 101);
+    ping(window, 110, 5 * silenceMs);
+    expect(take(window, 101)).toBe(false);
+  });
+
+  test("nor does a recorded start that is sent again and again, when the counter is far from there", () => {
+    const window = new Window();
+    let refused = 0;
+    for (let seq = 1, at = 0; seq <= 60_000; seq += 100, at += 100) {
+      if (!take(window, seq)) refused += 1;
+      window.pinged({ seq: 0, clock: 77, now: at, silenceMs });
+      if (at % 800 === 700) ping(window, seq, at);
+    }
+    expect(refused).toBe(0);
   });
 
   test("a host whose clock cannot be read is followed by its data; 0 still means a restart", () => {
@@ -249,8 +307,7 @@ describe("fragments", () => {
   });
 
   test("a buffer too far behind the sender is released before its number comes again", () => {
-    const window = new Window();
-    ping(window, 100, 0);
+    const window = windowAt(100, 0);
     window.fragment(piece(101, 2, 1, new Uint8Array(10)));
     ping(window, 4000, 400);
     expect(window.assembling).toBe(1);

@@ -18,6 +18,8 @@ const DELIVERED = 1;
 const BEGUN = 2;
 /** Data may overtake a ping that takes a slower link, by no more than this. */
 const OVERTAKING_MS = 200;
+/** By how much a peer's clock may run faster than ours: one that is being set right may gain a twelfth. */
+const CLOCK_GAIN_MAX = 0.1;
 
 export interface HeardPing {
   /** The last data number that the peer has used. */
@@ -25,7 +27,7 @@ export interface HeardPing {
   /** The peer's monotonic clock, ms; undefined when it cannot be read. */
   readonly clock: number | undefined;
   readonly now: number;
-  /** After so long without a ping whose clock goes on, any clock is believed: the peer was started again. */
+  /** After so long without a ping whose clock goes on, the window follows the data: the peer was started again. */
   readonly silenceMs: number;
 }
 
@@ -58,7 +60,9 @@ export class Window {
   readonly #marks = new Uint8Array(SLOTS);
   readonly #assemblies = new Map<number, Assembly>();
   #touches = 0;
-  #clock: { readonly clock: number; readonly at: number } | undefined;
+  /** Data has led the window since no clock is known. */
+  #isFollowing = false;
+  #clock: { readonly clock: number; readonly at: number; readonly leadMs: number } | undefined;
   /** What had come when the ping with this clock came. */
   #noted: { readonly clock: number; readonly highest: number } | undefined;
 
@@ -67,15 +71,21 @@ export class Window {
     return this.#assemblies.size;
   }
 
-  /** The last link went down: whatever comes next is new. */
+  /**
+   * The last link went down, or pings of another clock come instead: whatever comes next is new. A clock is taken only from a ping whose counter is
+   * where data has led since. No data is taken from a peer that does not answer our own pings, so a live one leads to its own pings,
+   * and recorded pings alone lead nowhere.
+   */
   reset(): void {
     this.#wipe(undefined);
     this.#clock = undefined;
+    this.#isFollowing = false;
   }
 
   /** Checks data number `seq`; until the peer's clock is known the window follows its data, as knet's does. */
   check(seq: number): Freshness {
     this.#base ??= this.#highest = seq;
+    if (this.#clock === undefined) this.#isFollowing = true;
     const ahead = distance(this.#base, seq);
     if (!isNear(ahead)) {
       if (this.#clock !== undefined) return "stale";
@@ -102,11 +112,14 @@ export class Window {
       if (seq === 0 && this.#base !== 0) this.#wipe(0);
       return;
     }
-    if (!this.#goesOn(clock, ping.now, ping.silenceMs)) return;
-    const base = this.#base;
-    const isRestart = base === undefined || (seq === 0 && base !== 0) || isBehind(base, seq);
-    if (isRestart) this.#wipe(seq);
-    else this.#advance(seq);
+    const isFirst = this.#clock === undefined;
+    if (!this.#goesOn(ping, clock)) return;
+    const base = this.#base ?? seq;
+    const isBack = (seq === 0 && base !== 0) || isBehind(base, seq);
+    if (!isBack) this.#advance(seq);
+    // Data that has overtaken the first ping has come nevertheless.
+    else if (isFirst) this.#base = seq;
+    else this.#wipe(seq);
     const noted = this.#noted;
     if (noted !== undefined && clock - noted.clock < OVERTAKING_MS && clock >= noted.clock) return;
     if (noted !== undefined && noted.highest !== seq && !isBehind(seq, noted.highest)) {
@@ -116,15 +129,21 @@ export class Window {
   }
 
   /** Whether a ping with this clock is the latest so far; a recorded one that is sent again is not. */
-  #goesOn(clock: number, now: number, silenceMs: number): boolean {
+  #goesOn({ seq, now, silenceMs }: HeardPing, clock: number): boolean {
     const last = this.#clock;
-    if (last !== undefined && now - last.at < silenceMs) {
-      const passed = clock - last.clock;
-      // A clock that leaps belongs to an earlier start of the peer.
-      if (passed <= 0 || passed > now - last.at + silenceMs) return false;
+    if (last === undefined) {
+      if (!this.#isFollowing || !isNear(distance(this.#base ?? seq, seq))) return false;
+      this.#clock = { clock, at: now, leadMs: 0 };
+      return true;
     }
-    this.#clock = { clock, at: now };
-    return true;
+    const passed = clock - last.clock;
+    const elapsed = now - last.at;
+    // A clock that leaps belongs to an earlier start of the peer, and one that keeps running ahead to a recording.
+    const leadMs = Math.max(0, last.leadMs + passed - elapsed * (1 + CLOCK_GAIN_MAX));
+    const isOn = passed > 0 && leadMs <= silenceMs && elapsed - passed < silenceMs;
+    if (isOn) this.#clock = { clock, at: now, leadMs };
+    else if (elapsed >= silenceMs) this.reset();
+    return isOn;
   }
 
   /** Adds one fragment of a message that is new. */
