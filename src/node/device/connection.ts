@@ -268,7 +268,7 @@ function addressFault(address: string, port: number, errno: string): string {
   switch (errno) {
     case "ECONNREFUSED":
       // Bun says this of every connection that fails at once, without a route too.
-      return `${address} refuses connections to port ${port}, or there is no way to it: start corosync-qnetd there, correct quorum.device.net.host and port, or check the network`;
+      return `${address} refuses connections to port ${port}, or there is no way to it: start the vote server (quorate qnetd or corosync-qnetd) there, correct quorum.device.net.host and port, or check the network`;
     case "EHOSTUNREACH":
     case "ENETUNREACH":
       return `${address} cannot be reached (${errno}): check the network between this node and the vote server`;

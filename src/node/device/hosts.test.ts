@@ -386,6 +386,7 @@ describe("the connection", () => {
     expect(JSON.stringify(await refused.promise)).toContain(
       "127.0.0.1 refuses connections to port 1",
     );
+    expect(JSON.stringify(await refused.promise)).toContain("(quorate qnetd or corosync-qnetd)");
     connection.close();
   });
 

@@ -35,6 +35,7 @@ import { probeVoteServer } from "../qdevice/probe.ts";
 import { readSecret } from "../cli/secret.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { table } from "../cli/text-table.ts";
+import { deviceTlsText } from "./status.ts";
 
 const portDefault = 5403;
 
@@ -241,7 +242,7 @@ function qdeviceText(status: NodeStatus): string {
     device === undefined
       ? [`Cluster "${cluster.name}" has no quorum device on this node.`]
       : [
-          `Cluster "${cluster.name}": quorum device at ${device.host} port ${device.port}, ${device.algorithm}, ${device.votes} ${device.votes === 1 ? "vote" : "votes"}, ${device.tls.active ? "TLS" : "without TLS"}`,
+          `Cluster "${cluster.name}": quorum device at ${device.host} port ${device.port}, ${device.algorithm}, ${device.votes} ${device.votes === 1 ? "vote" : "votes"}, ${deviceTlsText(device)}`,
           ...(device.problem === "" ? [] : [`Problem: ${device.problem}`]),
         ];
   lines.push(`Quorum: ${quorum.meaning}`, "");

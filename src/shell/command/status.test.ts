@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { comparedText } from "./status.ts";
+import { comparedText, deviceTlsText } from "./status.ts";
 
 const digest = "ab".repeat(32);
 const at = 1_800_000_000;
@@ -22,4 +22,12 @@ test("the digest is called compared only when it was, and by whom it was", () =>
   expect(comparedText({ verified: differed, members, digest }, 3)).toContain("DIFFERED");
   expect(comparedText({ verified, members: [3], digest }, 3)).toBe("");
   expect(comparedText({ members, digest }, 3)).toBe("");
+});
+
+test("TLS to the vote server: as it is, and as configured while there is no connection", () => {
+  const tls = { mode: "required", active: false, sentCertificate: false };
+  expect(deviceTlsText({ state: "Connect failed", tls })).toBe("TLS required");
+  expect(deviceTlsText({ state: "Connecting", tls: { ...tls, mode: "off" } })).toBe("without TLS");
+  expect(deviceTlsText({ state: "Connected", tls: { ...tls, mode: "on" } })).toBe("without TLS");
+  expect(deviceTlsText({ state: "Connected", tls: { ...tls, active: true } })).toBe("TLS");
 });

@@ -1,4 +1,5 @@
 // `quorate status`: the node, its votes, its ring and its tree on one screen; --json for scripts, --watch to follow.
+import type { DeviceSnapshot } from "../../node/device/events.ts";
 import { isHeld, NodeClient } from "../api/client.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { nodePaths, treeLockOf } from "../paths.ts";
@@ -94,10 +95,16 @@ function deviceLines({ device, deviceFault }: NodeStatus): string[] {
   const { host, port, algorithm, votes, state, vote, problem } = device;
   const word = vote === undefined ? "waiting for its answer" : vote.toUpperCase();
   return [
-    `Device  ${host}:${port}, ${algorithm}, votes ${votes}: ${state.toLowerCase()}, ${word}${device.tls.active ? ", TLS" : ""}`,
+    `Device  ${host}:${port}, ${algorithm}, votes ${votes}: ${state.toLowerCase()}, ${word}, ${deviceTlsText(device)}`,
     ...(problem === "" ? [] : [`        ${problem}`]),
     ...(device.warning === undefined ? [] : [`        ${device.warning}`]),
   ];
+}
+
+/** While there is no connection: what is configured for it. */
+export function deviceTlsText({ state, tls }: Pick<DeviceSnapshot, "state" | "tls">): string {
+  if (tls.active) return "TLS";
+  return state === "Connected" || tls.mode === "off" ? "without TLS" : `TLS ${tls.mode}`;
 }
 
 function nodeTable(status: NodeStatus): string[] {
