@@ -1,5 +1,6 @@
 // How far a download is, for somebody who watches: one line that is written over in place on a terminal, whole lines every quarter on
 // a dumb one, nothing in a log or a pipe. No colours and no escape sequences, so NO_COLOR holds by itself (issue 4, first contact).
+import { standardError } from "./output.ts";
 
 /** "line": written over in place; "plain": whole lines; "silent": nothing. */
 export type ProgressStyle = "line" | "plain" | "silent";
@@ -40,7 +41,7 @@ export function stderrProgress(what: string, bytesTotal: number | undefined): Pr
     bytesTotal,
     style: progressStyle(process.stderr, process.env["TERM"]),
     columns: process.stderr.columns ?? columnsDefault,
-    write: (text) => void process.stderr.write(text),
+    write: (text) => void standardError.write(text),
     now: () => performance.now(),
   });
 }

@@ -3,6 +3,7 @@
 import { createReadStream } from "node:fs";
 import { reasonOf } from "../../result.ts";
 import { CommandFailure, exitUsage } from "../exit.ts";
+import { standardError } from "./output.ts";
 
 const lineBytesMax = 8192;
 
@@ -17,7 +18,7 @@ export interface SecretSources {
 const ownInput = (): SecretSources => ({
   input: process.stdin,
   isTerminal: process.stdin.isTTY,
-  note: (text) => void process.stderr.write(text),
+  note: (text) => void standardError.write(text),
 });
 
 /** The first line of standard input when `word` is "-", else that of the file `word`. `what`: "token", for sentences. */

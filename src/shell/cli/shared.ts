@@ -3,6 +3,7 @@ import { type ExitText, exitFailed, exitNotRunning, exitOk, exitUsage } from "..
 import { nodePaths } from "../paths.ts";
 import type { Level, LogAction } from "../../world.ts";
 import { logger } from "./log.ts";
+import { standardError } from "./output.ts";
 import { type FileText, flag, option, optionWithDefault } from "./table.ts";
 import { directory, file, text } from "./values.ts";
 
@@ -59,7 +60,7 @@ export function ownLog(level: Level): (line: LogAction) => void {
   return logger({
     level,
     journal: process.env["JOURNAL_STREAM"] !== undefined,
-    write: (line) => void process.stderr.write(line),
+    write: (line) => void standardError.write(line),
     now: () => Date.now(),
   });
 }

@@ -9,6 +9,7 @@ import {
 } from "../../qnetd/server/configuration.ts";
 import { sendUnixDatagram } from "../../libc.ts";
 import { logger } from "../cli/log.ts";
+import { standardError, standardOutput } from "../cli/output.ts";
 import type { LogAction } from "../../world.ts";
 import { isAnswered } from "../api/api-socket.ts";
 import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
@@ -61,8 +62,8 @@ export async function runQnetdLink(
   options: QnetdLinkOptions,
 ): Promise<number> {
   const settings = qnetdSettings(options.root ?? "");
-  const write = (bytes: string | Uint8Array): void => void process.stdout.write(bytes);
-  const writeError = (bytes: string | Uint8Array): void => void process.stderr.write(bytes);
+  const write = (bytes: string | Uint8Array): void => void standardOutput.write(bytes);
+  const writeError = (bytes: string | Uint8Array): void => void standardError.write(bytes);
   switch (link) {
     case "corosync-qnetd":
       return qnetd(args, settings, options);
@@ -89,8 +90,8 @@ async function qnetd(
 ): Promise<number> {
   const words = qnetdWords(args, version, settings);
   if ("code" in words) {
-    process.stdout.write(words.output);
-    process.stderr.write(words.error);
+    standardOutput.write(words.output);
+    standardError.write(words.error);
     return words.code;
   }
   try {
@@ -105,7 +106,7 @@ async function qnetd(
     });
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error; // A bug: the runtime prints it with its place.
-    process.stderr.write(`${name}: ${error.message}\n`);
+    standardError.write(`${name}: ${error.message}\n`);
     return error.code;
   }
 }
@@ -128,7 +129,7 @@ async function toBackground(
   closeSync(none);
   for (const begun = performance.now(); performance.now() - begun < startMsMax;) {
     if (child.exitCode !== null || child.signalCode !== null) {
-      process.stderr.write(await child.stderr.text());
+      standardError.write(await child.stderr.text());
       return child.exitCode ?? exitFailed;
     }
     // Another instance may answer there: ours has its process id in the lock file.
@@ -158,7 +159,7 @@ function logTo(environment: NodeJS.ProcessEnv, debug: boolean): (line: LogAction
     journal: isApart || environment["JOURNAL_STREAM"] !== undefined,
     write: isApart
       ? (text) => void sendUnixDatagram(syslogSocket, new TextEncoder().encode(syslogLine(text)))
-      : (text) => void process.stderr.write(text),
+      : (text) => void standardError.write(text),
     now: () => Date.now(),
   });
 }
