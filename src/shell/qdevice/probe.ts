@@ -66,7 +66,7 @@ export async function probeVoteServer(probe: Probe): Promise<Result<{ readonly t
 
 /** By the table of qnetd.md §1.6; undefined: go on with TLS. */
 function plainResult(
-  { tls, identity }: Probe,
+  { host, tls, identity }: Probe,
   { tlsSupport }: Message,
   where: string,
 ): Result<{ readonly tls: boolean }> | undefined {
@@ -75,7 +75,7 @@ function plainResult(
       // A node that has a certificate takes no vote without TLS.
       if (tls === "off" || (tls === "on" && identity === undefined)) return success({ tls: false });
       return failure(
-        `the vote server at ${where} runs without TLS: start it with TLS, or set the device up with --tls off`,
+        `the vote server at ${where} runs without TLS: start it with TLS, or set the device up with "quorate qdevice setup ${host} --tls off"`,
       );
     case "required":
       if (tls !== "off") break;
