@@ -41,21 +41,26 @@ const bunTest = ["test", "--timeout", "60000"];
 /** Minutes of both processors: not part of `npm test`. */
 const mutations = "test/sim/mutants.test.ts";
 
+/** Folders whose tests start nodes; their addresses are their own (127.21.…). */
+const nodeFolders = ["node/", "fs/", "shell/", "upgrade/", "demo/"];
+
 const tests: readonly Suite[] = [
   { name: "unit tests", args: [...bunTest, "./src"], form: "bun" },
-  { name: "tests across modules", args: [...bunTest, ...testFolders()], form: "bun" },
-  { name: "build and install tests", args: [...bunTest, "./test/install", "./build"], form: "bun" },
+  // Processes that wait for each other more than they work; longest first, as all that is patient.
+  patientTests("tests around the vote server, and others", ...testFolders(false)),
+  patientTests("tests around nodes", ...testFolders(true)),
 ];
 const interop: readonly Suite[] = [
   patient("interop, encrypted", "test/interop/run.ts", "--crypto", "aes"),
   patient("interop, in the clear", "test/interop/run.ts", "--crypto", "none"),
+  patient("device client with both servers", "test/interop/device.ts", "--short"),
+  patientTests("build and install tests", "./test/install", "./build"),
   patient("reload with Debian's nodes", "test/interop/reload.ts"),
   patient("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
   patient("compressed rings", "test/interop/compression.ts"),
   patient("names and addresses", "test/interop/names.ts"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
   patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
-  patient("device client with both servers", "test/interop/device.ts", "--short"),
 ];
 const x64 = ["--binary", "dist/quorate-linux-x64"];
 /** With the executables that the build has just made. */
@@ -120,12 +125,16 @@ function patient(name: string, ...args: string[]): Suite {
   return { name, args, form: "line", isPatient: true };
 }
 
+function patientTests(name: string, ...places: readonly string[]): Suite {
+  return { name, args: [...bunTest, ...places], form: "bun", isPatient: true };
+}
+
 function npm(name: string, script: string, ...args: string[]): Suite {
   return { name, program: "npm", args: ["run", "--silent", script, "--", ...args], form: "exit" };
 }
 
-/** Every folder below test/ with tests of its own, and the files beside them; test/install is slow and runs last. */
-function testFolders(): string[] {
+/** Every folder below test/ with tests of its own, and the files beside them: those around nodes, or the others but test/install. */
+function testFolders(isAroundNodes: boolean): string[] {
   const files = [...new Bun.Glob("**/*.test.ts").scanSync(join(root, "test"))];
   const others = files.filter((file) => `test/${file}` !== mutations);
   // The simulator's tests by their names, for one of them runs elsewhere.
@@ -133,7 +142,7 @@ function testFolders(): string[] {
     file.includes("/") && !file.startsWith("sim/") ? `${file.split("/")[0]}/` : file,
   );
   return [...new Set(places)]
-    .filter((place) => place !== "install/")
+    .filter((place) => place !== "install/" && nodeFolders.includes(place) === isAroundNodes)
     .toSorted()
     .map((place) => `./test/${place}`);
 }
