@@ -1,7 +1,7 @@
 // `quorate qnetd status` as an operator reads it, and the sentence of each vote for every algorithm, from real decisions of the core.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AlgorithmName } from "../../src/qnetd/session/message.ts";
@@ -418,7 +418,7 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
     expect(text).toEndWith("\n10 more clusters not shown.\n");
   });
 
-  test("exit codes: nobody there, somebody else there, well", async () => {
+  test("exit codes: nobody there, somebody else there, a node missing, well", async () => {
     const dir = mkdtempSync(join(tmpdir(), "quorate-status-"));
     try {
       let text = "";
@@ -442,6 +442,23 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
         message: expect.stringContaining('ask it with "corosync-qnetd-tool -l -v"'),
       });
       original.close();
+      // A node that is missing is no warning of the server's own, and yet not well: the code is that of the first line.
+      const one = scene("ffsplit", 2);
+      const answer = (socket: Socket): void => {
+        socket.once("data", () => socket.end(`OK\n${JSON.stringify(statusOf(one.lab))}`));
+      };
+      const ours = createServer({ allowHalfOpen: true }, answer);
+      await new Promise<void>((done) => ours.listen(join(dir, "ours.sock"), done));
+      expect(await ask(join(dir, "ours.sock"))).toBe(0);
+      expect(text).toStartWith("Good: ");
+      one.nodes[1]?.close();
+      one.lab.settle();
+      text = "";
+      expect(await ask(join(dir, "ours.sock"))).toBe(1);
+      expect(text).toStartWith("Attention: ");
+      expect(await ask(join(dir, "ours.sock"), true)).toBe(1);
+      ours.close();
+      text = "";
       const daemon = await Daemon.start({ root: dir });
       const port = await daemon.port();
       const socket = join(dir, "var/run/corosync-qnetd/corosync-qnetd.sock");

@@ -198,7 +198,7 @@ export const qnetd = commandOfVerbs("qnetd", {
   ],
   exits: [
     [exitOk, "done; the server: it was told to stop"],
-    [exitFailed, "could not be done, or there are warnings; the text says why"],
+    [exitFailed, "could not be done, or `status` begins with Attention; the text says why"],
     wrongLine,
     [exitNotRunning, "no vote server answers here"],
   ],

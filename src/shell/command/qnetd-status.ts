@@ -20,7 +20,7 @@ export interface QnetdStatusOptions extends WatchOptions {
   readonly root?: string;
 }
 
-/** Exit code 0 when nothing is to be done, 1 when there are warnings. */
+/** Exit code 0 when the first line is "Good", 1 when it is "Attention". */
 export function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number> {
   return watched(async () => {
     const json = await askSnapshot(options);
@@ -28,7 +28,7 @@ export function qnetdStatusCommand(options: QnetdStatusOptions): Promise<number>
     const formatted = options.watch ? json : statusJson(status);
     return {
       text: options.json ? formatted : qnetdStatusText(status),
-      code: status.warnings.length === 0 ? exitOk : exitFailed,
+      code: headline(status).isGood ? exitOk : exitFailed,
     };
   }, options);
 }
