@@ -233,6 +233,35 @@ async function rekeyed(
   return `ring ${ring} stays`;
 }
 
+/**
+ * Six new keys, both asking in turn, none waiting until the one before is in use. But each node has read a key before the next is
+ * written: the original sends with it at once, and no peer can open what it never saw.
+ */
+async function rekeyedInARow(trial: Trial, pauseMs: number): Promise<string> {
+  const ring = await ringOf(trial);
+  const logs = trial.lab.nodes.map((node) => node.logFromHere());
+  let version = 0;
+  for (let change = 1; change <= 6; change += 1) {
+    trial.rekey();
+    version = trial.write({});
+    await must(trial.of(change % 2 === 0 ? "quorate" : "corosync"));
+    await until(
+      () => {
+        const counts = logs.map((log) => log().split("Config reload requested by node").length - 1);
+        return counts.every((count) => count === change)
+          ? ready(undefined)
+          : pending(counts.join(" "));
+      },
+      settleMsMax,
+      `all have been asked ${change} times`,
+      1,
+    );
+    if (pauseMs > 0) await Bun.sleep(pauseMs);
+  }
+  await all(trial, { version, ring });
+  return rekeyed(trial, "corosync", {});
+}
+
 const scenarios: readonly Scenario[] = [
   {
     name: "corosync asks",
@@ -325,6 +354,10 @@ const scenarios: readonly Scenario[] = [
     name: "crypto on",
     run: (trial) => rekeyed(trial, "quorate", { crypto: "aes" }),
   },
+  ...[0, 20].map((pauseMs) => ({
+    name: `six keys, ${pauseMs} ms between them`,
+    run: (trial: Trial) => rekeyedInARow(trial, pauseMs),
+  })),
   {
     name: "a key after the other",
     async run(trial) {

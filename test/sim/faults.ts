@@ -122,11 +122,19 @@ function gracefulStop(options: FaultOptions): void {
   });
 }
 
-/** The operator asks one node; who is not in its ring then hears nothing of it. */
+/** The operator asks one node; who is not in its ring then hears nothing of it. A change may overtake the one before. */
 function changeKey(options: FaultOptions): void {
-  options.changeKey();
-  const node = options.random.pick(options.nodes);
-  if (node.running) node.reload();
+  const { random } = options;
+  const change = (): void => {
+    options.changeKey();
+    const node = random.pick(options.nodes);
+    if (node.running) node.reload();
+  };
+  change();
+  if (!random.chance(0.5)) return;
+  const scaleMs = random.pick([10, 100, 1000]);
+  const delaysMs = Array.from({ length: 1 + random.below(2) }, () => random.between(0, scaleMs));
+  for (const delayMs of delaysMs) later(options, delayMs, change);
 }
 
 /** More than one process may have on its way to the ring: the rest is refused, and what the tree sends meanwhile must wait. */

@@ -219,9 +219,13 @@ export class RingThreadClient implements Cluster {
     return "";
   }
 
-  async #reloadRequested(nodeid: number, id: number | undefined): Promise<void> {
+  async #reloadRequested({
+    nodeid,
+    id,
+    crypto,
+  }: Extract<FromRing, { kind: "reloadRequested" }>): Promise<void> {
     if (id !== undefined) this.#questions.get(id)?.extend();
-    const outcome = await this.#reloader.reload(nodeid);
+    const outcome = await this.#reloader.reload(nodeid, crypto);
     if (id !== undefined) this.#answered(id, { kind: "reloaded", outcome });
   }
 
@@ -332,7 +336,7 @@ export class RingThreadClient implements Cluster {
         this.#answered(message.id, message.answer);
         return;
       case "reloadRequested":
-        void this.#reloadRequested(message.nodeid, message.id);
+        void this.#reloadRequested(message);
         return;
       case "taken":
         this.#waitingBytes -= message.bytes;

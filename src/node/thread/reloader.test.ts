@@ -4,14 +4,17 @@ import { Reloader } from "./reloader.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 import { busSettings } from "../../../test/double/service-bus.ts";
 
-function reloader(load: () => Promise<SettingsResult>, apply = async (): Promise<string> => "") {
+function reloader(
+  load: () => Promise<SettingsResult>,
+  apply: (settings: NodeSettings) => Promise<string> = async () => "",
+) {
   let running = busSettings({ nodeid: 1, nodes: 2 });
   const logs: string[] = [];
   const made = new Reloader({
     load,
     running: () => running,
     apply: async (settings) => {
-      const problem = await apply();
+      const problem = await apply(settings);
       if (problem === "") running = settings;
       return problem;
     },
@@ -70,6 +73,22 @@ test("a file that cannot be read, that is refused, or that the ring cannot take 
   });
   const thrown = reloader(() => Promise.reject(new Error("the disk is gone")));
   expect((await thrown.made.reload(1)).reason).toBe("the disk is gone");
+});
+
+test("the key counts that was on disk when the request came, not one of a later reload", async () => {
+  const settings = busSettings({ nodeid: 1, nodes: 2, configVersion: 5 });
+  const keyed = (byte: number): NodeSettings["crypto"] => ({
+    ...{ cipher: "aes256", hash: "sha256", key: new Uint8Array(128).fill(byte) },
+  });
+  const applied: NodeSettings["crypto"][] = [];
+  const { made } = reloader(read({ ...settings, crypto: keyed(3) }), async (taken) => {
+    applied.push(taken.crypto);
+    return "";
+  });
+  await made.reload(2, keyed(2));
+  // It could not be read then.
+  await made.reload(2);
+  expect(applied).toEqual([keyed(2), keyed(3)]);
 });
 
 test("one after the other, in the order of asking", async () => {

@@ -4,7 +4,7 @@ import { reasonOf } from "../../result.ts";
 import type { Level, LogAction } from "../../world.ts";
 import { checkReload } from "../settings/reload-rules.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
-import type { NodeSettings } from "../settings/settings.ts";
+import type { CryptoSettings, NodeSettings } from "../settings/settings.ts";
 
 export interface ReloadOutcome {
   readonly ok: boolean;
@@ -45,9 +45,12 @@ export class Reloader {
     return this.#last;
   }
 
-  /** After those that were asked for before. `nodeid`: who asked. Never rejects. */
-  reload(nodeid: number): Promise<ReloadOutcome> {
-    const done = this.#queue.then(() => this.#reload(nodeid));
+  /**
+   * After those that were asked for before. `nodeid`: who asked. `crypto`: as the ring thread has read it when the request came, which
+   * counts: what is on disk by now may belong to the next reload, whose key nobody else has yet. Never rejects.
+   */
+  reload(nodeid: number, crypto?: CryptoSettings): Promise<ReloadOutcome> {
+    const done = this.#queue.then(() => this.#reload(nodeid, crypto));
     this.#queue = done;
     return done;
   }
@@ -62,19 +65,20 @@ export class Reloader {
     return this.#finish({ ok: false, reason, isFileRefused, changes: [], needsRestart: [] });
   }
 
-  async #reload(nodeid: number): Promise<ReloadOutcome> {
+  async #reload(nodeid: number, crypto?: CryptoSettings): Promise<ReloadOutcome> {
     try {
-      return await this.#read(nodeid);
+      return await this.#read(nodeid, crypto);
     } catch (error) {
       return this.refused(reasonOf(error));
     }
   }
 
-  async #read(nodeid: number): Promise<ReloadOutcome> {
+  async #read(nodeid: number, crypto?: CryptoSettings): Promise<ReloadOutcome> {
     const { load, running, apply } = this.#options;
     const loaded = await load();
     if (!loaded.ok) return this.#refuse(loaded.reason, true);
-    const check = checkReload(running(), loaded.value);
+    const next = crypto === undefined ? loaded.value : { ...loaded.value, crypto };
+    const check = checkReload(running(), next);
     if (!check.ok) return this.#refuse(check.reason, true);
     const { settings, changes, needsRestart } = check;
     const before = running().configVersion;

@@ -55,8 +55,12 @@ export interface RingHostPort {
   readonly quorum: (quorum: QuorumView) => void;
   readonly log: (line: LogAction) => void;
   readonly replied: (id: number, ok: boolean, reason: string) => void;
-  /** corosync.conf is to be read again (services.md §5.4). */
-  readonly reloadRequested: (nodeid: number, id: number | undefined) => void;
+  /** corosync.conf is to be read again (services.md §5.4). `crypto`: as it was on disk when the request came. */
+  readonly reloadRequested: (
+    nodeid: number,
+    id: number | undefined,
+    crypto: CryptoSettings | undefined,
+  ) => void;
   readonly taken: (request: GroupRequest) => void;
   readonly finished: (end: MemberEnd) => void;
 }
@@ -176,8 +180,7 @@ export class RingHost {
     }
     // What is no packet is dropped and counted by the links; here it is logged whose.
     if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(address, datagram);
-    // Nobody sends with the new key before all have it; who waits longer may find the old one forgotten by then.
-    if (this.#keyChange.isLoaded && this.#showsNewKey(address, packet)) this.#switchKey();
+    if (this.#showsNewKey(address, packet) && this.#keyChange.followPeer()) this.#keySwitched();
     this.run({ to: "links", event: { kind: "received", link, address, packet } });
   }
 
@@ -191,10 +194,9 @@ export class RingHost {
     this.#submitWaiting();
   }
 
-  /** Why these settings cannot be put in force now, as a sentence. */
-  obstacle(settings: NodeSettings): string | undefined {
-    if (this.#ended) return "this node is stopping";
-    return this.#keyChange.obstacle(settings.crypto);
+  /** Why no settings can be put in force now, as a sentence. */
+  get obstacle(): string | undefined {
+    return this.#ended ? "this node is stopping" : undefined;
   }
 
   /** New settings that were checked; the sockets are there already. In force when this returns. */
@@ -222,15 +224,20 @@ export class RingHost {
 
   /** Without crypto anything can be opened, so it must at least look like a peer's. */
   #showsNewKey(address: string, packet: Uint8Array): boolean {
-    if (!this.#keyChange.seal.openedByOther) return false;
-    if (!this.#keyChange.isNewestClear) return true;
+    const { seal } = this.#keyChange;
+    if (!seal.openedByNewer) return false;
+    if (!seal.isOpenerClear) return true;
     const peers = peersByAddress(this.#settings);
     return peers.has(canonicalAddress(address) ?? address) && decodePacket(packet).ok;
   }
 
-  /** All nodes can open the new key: it seals from now on (knet.md §3.5). */
+  /** All nodes can open the new key (knet.md §3.5). */
   #switchKey(): void {
-    if (!this.#keyChange.switchOver()) return;
+    if (this.#keyChange.switchOver()) this.#keySwitched();
+  }
+
+  /** Another key seals from now on. */
+  #keySwitched(): void {
     this.#reconfigureLinks();
     this.run({ to: "links", event: { kind: "keyChanged" } });
   }
@@ -377,7 +384,7 @@ export class RingHost {
       case "reloadRequested": {
         const crypto = this.#port.cryptoOnDisk();
         if (crypto !== undefined) this.#keyChange.expect(crypto);
-        return this.#port.reloadRequested(action.nodeid, action.id);
+        return this.#port.reloadRequested(action.nodeid, action.id, crypto);
       }
       case "keyPhase":
         return action.phase === 1 ? this.#switchKey() : this.#retireKey();

@@ -133,10 +133,10 @@ export class RingThread {
           answer: ok ? { kind: "done" } : { kind: "refused", reason },
         });
       },
-      reloadRequested: (nodeid, id) => {
+      reloadRequested: (nodeid, id, crypto) => {
         // Whatever the tree wrote before it is on its way first.
         this.#flush();
-        this.#post({ kind: "reloadRequested", nodeid, id });
+        this.#post({ kind: "reloadRequested", nodeid, id, crypto });
       },
       taken: (request) => {
         this.#takenBytes += requestBytes(request);
@@ -160,7 +160,7 @@ export class RingThread {
 
   /** Sockets first: without them nothing changes. Everything else follows in one turn. */
   async #reconfigure(id: number, host: RingHost, settings: NodeSettings): Promise<void> {
-    const problem = host.obstacle(settings) ?? (await this.#sockets?.reconfigure(settings));
+    const problem = host.obstacle ?? (await this.#sockets?.reconfigure(settings));
     if (problem !== undefined) return this.#refuse(id, problem);
     host.reconfigure(settings);
     this.#post({ kind: "answer", id, answer: { kind: "done" } });

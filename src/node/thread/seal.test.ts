@@ -110,15 +110,48 @@ test("it tells whether a packet came with the key that is not sent with yet", ()
   const seal = new Seal({ ...other, key });
   const next = new Seal({ ...other, key: key.toReversed() });
   expect(seal.open(seal.seal(packet))).toEqual(packet);
-  expect(seal.openedByOther).toBe(false);
+  expect(seal.openedByNewer).toBe(false);
   seal.load({ ...other, key: key.toReversed() });
   expect(seal.open(next.seal(packet))).toEqual(packet);
-  expect(seal.openedByOther).toBe(true);
+  expect(seal.openedByNewer).toBe(true);
   expect(seal.open(seal.seal(packet))).toEqual(packet);
-  expect(seal.openedByOther).toBe(false);
+  expect(seal.openedByNewer).toBe(false);
   seal.switchOver();
   expect(seal.open(next.seal(packet))).toEqual(packet);
-  expect(seal.openedByOther).toBe(false);
+  expect(seal.openedByNewer).toBe(false);
+});
+
+test("keys that a later one overtakes still open, and only with the newest the others are forgotten", () => {
+  const packet = new Uint8Array(30).fill(7);
+  const keys = [1, 2, 3].map((byte) => ({ ...other, key: new Uint8Array(128).fill(byte) }));
+  const peers = keys.map((each) => new Seal(each));
+  const seal = new Seal(keys[0]!);
+  const opened = () => peers.map((peer) => seal.open(peer.seal(packet)) !== undefined);
+  seal.load(keys[1]!);
+  seal.load(keys[2]!);
+  expect(opened()).toEqual([true, true, true]);
+  // A peer sends with the second: so do we, and never back.
+  seal.open(peers[1]!.seal(packet));
+  expect([seal.followOpener(), seal.followOpener()]).toEqual([true, false]);
+  seal.open(peers[0]!.seal(packet));
+  expect([seal.openedByNewer, seal.followOpener(), seal.retire()]).toEqual([false, false, false]);
+  expect(peers[1]!.open(seal.seal(packet))).toEqual(packet);
+  expect([seal.switchOver(), seal.switchOver(), seal.retire()]).toEqual([true, false, true]);
+  expect(opened()).toEqual([false, false, true]);
+});
+
+test("however many keys come, few are kept: the one in use for sending and the newest", () => {
+  const packet = new Uint8Array(30).fill(7);
+  const keys = Array.from({ length: 20 }, (_, byte) => ({
+    ...other,
+    key: new Uint8Array(128).fill(byte),
+  }));
+  const seal = new Seal(keys[0]!);
+  for (const each of keys.slice(1)) seal.load(each);
+  const opening = keys.flatMap((each, at) =>
+    seal.open(new Seal(each).seal(packet)) === undefined ? [] : [at],
+  );
+  expect(opening).toEqual([0, 13, 14, 15, 16, 17, 18, 19]);
 });
 
 test("settings that cannot work are explained", () => {

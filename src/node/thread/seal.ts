@@ -1,4 +1,4 @@
-// Protection of whole knet packets: AES-CBC, then HMAC over IV and ciphertext, with two key slots. Spec: knet.md §3.
+// Protection of whole knet packets: AES-CBC, then HMAC over IV and ciphertext, with a slot for each key in use. Spec: knet.md §3.
 // Host code (node:crypto). Bytes from the network are hostile here: nothing throws, the hash is compared in constant
 // time and before anything is decrypted.
 import {
@@ -9,6 +9,7 @@ import {
   timingSafeEqual,
 } from "node:crypto";
 import { assert } from "../../assert.ts";
+import { sameCrypto } from "../settings/reload-rules.ts";
 import type { CipherName, CryptoSettings, HashName } from "../settings/settings.ts";
 import { MESSAGE_BYTES_MAX } from "../link/packet.ts";
 import type { Overhead } from "../link/pmtud.ts";
@@ -17,6 +18,8 @@ const KEY_BYTES_MIN = 128;
 const KEY_BYTES_MAX = 4096;
 const IV_BYTES = 16;
 const BLOCK_BYTES = 16;
+/** Keys that open at a time: what nobody here can open is tried with each. */
+const SLOTS_MAX = 8;
 
 const HASH_BYTES: Readonly<Record<HashName, number>> = {
   none: 0,
@@ -71,22 +74,36 @@ const randomIv: FillIv = (iv) => void crypto.getRandomValues(iv);
 /**
  * Seals and opens packets. A change of key in a running cluster has three steps, each after all nodes did the one before
  * (§3.5): `load` (both keys open, the old one seals), `switchOver` (the new one seals), `retire` (the old one is forgotten).
+ * knet has two slots, and a second change overwrites the key of the first, which a peer may send with already. Here what a change
+ * overtakes goes on opening until the last change is done, and is never sent with because of an older step.
  */
 export class Seal {
   readonly #fillIv: FillIv;
+  /** Oldest first. */
+  #slots: Slot[];
   #sending: Slot;
-  #other: Slot | undefined;
-  #openedByOther = false;
+  #opener: Slot | undefined;
 
   /** Throws when `cryptoProblem` has something to say: ask it first. Another `fillIv` than the default is for tests only. */
   constructor(settings: CryptoSettings, fillIv: FillIv = randomIv) {
     this.#fillIv = fillIv;
     this.#sending = new Slot(settings);
+    this.#slots = [this.#sending];
   }
 
-  /** The last packet that was opened is of the slot that is not used for sending. */
-  get openedByOther(): boolean {
-    return this.#openedByOther;
+  /** Keys other than the one in use for sending open as well. */
+  get hasOthers(): boolean {
+    return this.#slots.length > 1;
+  }
+
+  /** The last packet that was opened came with a key that was loaded after the one in use for sending. */
+  get openedByNewer(): boolean {
+    return this.#opener !== undefined && this.#isNewer(this.#opener);
+  }
+
+  /** That key is none: anything can be opened. */
+  get isOpenerClear(): boolean {
+    return this.#opener?.isClear === true;
   }
 
   /** Of the slot in use for sending. */
@@ -94,20 +111,45 @@ export class Seal {
     return this.#sending.overhead;
   }
 
-  /** Puts new settings into the other slot, replacing whatever is there. */
+  /** Opens with these from now on; they are the newest, also when they were loaded before. */
   load(settings: CryptoSettings): void {
-    this.#other = new Slot(settings);
+    const known = this.#slots.find((slot) => sameCrypto(slot.settings, settings));
+    const others = this.#slots.filter((slot) => slot !== known);
+    const dropped =
+      others.length < SLOTS_MAX ? undefined : others.find((slot) => slot !== this.#sending);
+    this.#slots = [...others.filter((slot) => slot !== dropped), known ?? new Slot(settings)];
   }
 
-  /** Sends with the other slot from now on; still opens with both. */
-  switchOver(): void {
-    assert(this.#other !== undefined, "a key slot is loaded before it is used for sending");
-    [this.#sending, this.#other] = [this.#other, this.#sending];
+  /** Whether packets can be opened with these. */
+  has(settings: CryptoSettings): boolean {
+    return this.#slots.some((slot) => sameCrypto(slot.settings, settings));
   }
 
-  /** Forgets the slot that is not used for sending. */
-  retire(): void {
-    this.#other = undefined;
+  /** Sends with the newest key from now on; the others still open. False when it does already. */
+  switchOver(): boolean {
+    return this.#sendWith(this.#slots.at(-1));
+  }
+
+  /** Sends with the key of the last packet that was opened, if that is newer than the one in use. */
+  followOpener(): boolean {
+    return this.openedByNewer && this.#sendWith(this.#opener);
+  }
+
+  /** Forgets all but the newest key. False when there is nothing to forget, or another one is in use for sending. */
+  retire(): boolean {
+    if (!this.hasOthers || this.#sending !== this.#slots.at(-1)) return false;
+    this.#slots = [this.#sending];
+    return true;
+  }
+
+  #sendWith(slot: Slot | undefined): boolean {
+    if (slot === undefined || slot === this.#sending) return false;
+    this.#sending = slot;
+    return true;
+  }
+
+  #isNewer(slot: Slot): boolean {
+    return this.#slots.indexOf(slot) > this.#slots.indexOf(this.#sending);
   }
 
   /** A protected copy of a clear packet; without crypto the packet itself. */
@@ -117,18 +159,26 @@ export class Seal {
 
   /** The clear packet, or undefined when no key in use made this. It may be a view of `datagram`. */
   open(datagram: Uint8Array): Uint8Array | undefined {
-    const other = this.#other;
-    this.#openedByOther = false;
-    if (other === undefined) return this.#sending.open(datagram);
-    // A clear slot takes anything, so a slot with a key is tried first.
-    const [first, second] = this.#sending.isClear ? [other, this.#sending] : [this.#sending, other];
-    const packet = first.open(datagram);
-    this.#openedByOther = (packet === undefined ? second : first) === other;
-    return packet ?? second.open(datagram);
+    this.#opener = this.#sending;
+    if (!this.hasOthers) return this.#sending.open(datagram);
+    for (const slot of this.#inOrder()) {
+      this.#opener = slot;
+      const packet = slot.open(datagram);
+      if (packet !== undefined) return packet;
+    }
+    this.#opener = undefined;
+    return undefined;
+  }
+
+  /** The likeliest first; a clear slot takes anything, so slots with a key go before it. */
+  #inOrder(): Slot[] {
+    const others = this.#slots.filter((slot) => slot !== this.#sending).toReversed();
+    return [this.#sending, ...others].toSorted((a, b) => Number(a.isClear) - Number(b.isClear));
   }
 }
 
 class Slot {
+  readonly settings: CryptoSettings;
   readonly overhead: Overhead;
   readonly isClear: boolean;
   readonly #algorithm: string;
@@ -139,6 +189,7 @@ class Slot {
   constructor(settings: CryptoSettings) {
     const problem = cryptoProblem(settings);
     assert(problem === undefined, problem ?? "");
+    this.settings = settings;
     const keyBytes = CIPHER_KEY_BYTES[settings.cipher];
     this.overhead = overheadOf(settings);
     this.isClear = settings.hash === "none";
