@@ -62,7 +62,7 @@ const pathSchema = v.pipe(
   v.check((path) => !path.includes("\0"), "a path has no NUL"),
 );
 const pathQuery = v.object({ path: pathSchema });
-const putQuery = v.object({ path: pathSchema, force: v.optional(v.literal("1")) });
+const forceQuery = v.object({ path: pathSchema, force: v.optional(v.literal("1")) });
 const moveBody = v.object({
   from: pathSchema,
   to: pathSchema,
@@ -199,15 +199,24 @@ function changeRoutes(app: Hono, source: ApiSource): void {
     const reason = `nothing was changed, for the cluster could not use it: ${problem}. Correct it, or insist with --force`;
     throw new Refusal({ errno: "EINVAL", reason }, 400);
   };
+  /** Nor does it lose its name unless somebody insists. */
+  const refuseLoss = (path: string, isForced: boolean) => {
+    if (path !== corosyncConfPath || isForced || !files.stat(path).ok) return;
+    const reason =
+      "nothing was changed, for all nodes take their configuration from this file, and without it no change of it reaches them. " +
+      "To change it, put another one in its place; --force takes it away";
+    throw new Refusal({ errno: "EPERM", reason }, 403);
+  };
   app.put("/v1/tree/file", bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }), async (c) => {
-    const { path, force } = checked(putQuery, c.req.query());
+    const { path, force } = checked(forceQuery, c.req.query());
     const data = new Uint8Array(await c.req.arrayBuffer());
     await refuseUnusable(path, force === "1", () => ({ ok: true, value: data }));
     valueOf(await replaceFile(files, path, data));
     return c.body(null, 204);
   });
   app.delete("/v1/tree/file", async (c) => {
-    const { path } = checked(pathQuery, c.req.query());
+    const { path, force } = checked(forceQuery, c.req.query());
+    refuseLoss(path, force === "1");
     valueOf(await files.remove(path));
     return c.body(null, 204);
   });
@@ -223,6 +232,7 @@ function changeRoutes(app: Hono, source: ApiSource): void {
   });
   app.post("/v1/tree/move", async (c) => {
     const { from, to, force } = checked(moveBody, await c.req.json().catch(() => undefined));
+    refuseLoss(from, force === true);
     await refuseUnusable(to, force === true, () => files.read(from));
     valueOf(await files.rename(from, to));
     return c.body(null, 204);

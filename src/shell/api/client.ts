@@ -118,15 +118,17 @@ export class NodeClient {
     await this.#onTree(path, "PUT", `/v1/tree/file?${how}`, data);
   }
 
-  async remove(path: string): Promise<void> {
-    await this.#onTree(path, "DELETE", `/v1/tree/file?${query({ path })}`);
+  /** `isForced`: the cluster's corosync.conf too. */
+  async remove(path: string, isForced = false): Promise<void> {
+    const how = query({ path, ...(isForced ? { force: "1" } : {}) });
+    await this.#onTree(path, "DELETE", `/v1/tree/file?${how}`);
   }
 
   async mkdir(path: string): Promise<void> {
     await this.#onTree(path, "POST", `/v1/tree/directory?${query({ path })}`);
   }
 
-  /** `isForced`: as for `put`. */
+  /** `isForced`: as for `put` and `remove`. */
   async move(from: string, to: string, isForced = false): Promise<void> {
     const body = JSON.stringify({ from, to, force: isForced });
     await this.#onTree(`${from} to ${to}`, "POST", "/v1/tree/move", body);

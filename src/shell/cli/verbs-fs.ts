@@ -10,6 +10,7 @@ const place = (name: string) =>
 const path = required(place("PATH"));
 const options = { root, json };
 const isForced = flag("force", "A corosync.conf that the cluster could not use too");
+const isMoveForced = flag("force", "corosync.conf too, or one that the cluster could not use");
 
 async function fs(given: Omit<FsOptions, "write" | "stdin">): Promise<number> {
   const { fsCommand } = await import("../command/fs.ts");
@@ -59,11 +60,16 @@ const verbs = [
     run: (given) => fs({ ...given, verb: "mkdir" }),
   }),
   verb("rm", "remove a file or an empty directory", {
-    takes: { path, ...options },
+    takes: { path, ...options, isForced: flag("force", "The cluster's corosync.conf too") },
     run: (given) => fs({ ...given, verb: "rm" }),
   }),
   verb("mv", "rename", {
-    takes: { path: required(place("FROM")), other: required(place("TO")), ...options, isForced },
+    takes: {
+      path: required(place("FROM")),
+      other: required(place("TO")),
+      ...options,
+      isForced: isMoveForced,
+    },
     run: (given) => fs({ ...given, verb: "mv" }),
   }),
   verb("dump", "every object with mode, size, time and SHA-256", {

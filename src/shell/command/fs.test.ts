@@ -196,6 +196,15 @@ test("a corosync.conf that the cluster could not use is refused, put or moved, u
   wrong = ["", ""];
   expect(await fs(["put", "corosync.conf"])).toBe("");
   expect(content("corosync.conf")).toBe("from stdin\n");
+  const loss = "nothing was changed, for all nodes take their configuration from this file";
+  expect(await fs(["rm", "/corosync.conf"])).toStartWith(`! /corosync.conf: ${loss}`);
+  expect(await fs(["mv", "corosync.conf", "old"])).toStartWith(`! corosync.conf to old: ${loss}`);
+  expect(content("corosync.conf")).toBe("from stdin\n");
+  expect(await fs(["mv", "corosync.conf", "old"], { isForced: true })).toBe("");
+  expect(await fs(["rm", "corosync.conf"])).toContain("ENOENT");
+  expect(await fs(["mv", "old", "corosync.conf"])).toBe("");
+  expect(await fs(["rm", "corosync.conf"], { isForced: true })).toBe("");
+  expect(content("corosync.conf")).toBe("ENOENT");
 });
 
 /** Sends a request whose body has no end; resolves with its answer and what was taken of it. */

@@ -12,7 +12,7 @@ export interface FsOptions {
   readonly isRecursive?: boolean;
   /** mkdir: what is missing above as well. */
   readonly withParents?: boolean;
-  /** put, mv: a corosync.conf that the cluster could not use too. */
+  /** put, mv: a corosync.conf that the cluster could not use too; rm, mv: the one that it has. */
   readonly isForced?: boolean;
   readonly verb: "ls" | "cat" | "get" | "put" | "mkdir" | "rm" | "mv" | "dump";
   /** From the root of the tree, which is "". */
@@ -43,7 +43,7 @@ export async function fsCommand(options: FsOptions): Promise<number> {
       await (options.withParents === true ? makeDirectory(client, path) : client.mkdir(path));
       return exitOk;
     case "rm":
-      await client.remove(path);
+      await client.remove(path, isForced);
       return exitOk;
     case "mv":
       await client.move(path, other ?? "", isForced);

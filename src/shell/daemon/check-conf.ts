@@ -1,5 +1,6 @@
 // Whether a corosync.conf that is about to be put into the tree could be used: read as this node would at its start and checked as at a
 // reload, before any node gets it, by the rules of src/node.
+import { equalBytes } from "../../bytes.ts";
 import { configVersionOf } from "../../fs/disk/corosync-conf.ts";
 import { type ConfigPaths, settingsOfText } from "../../node/settings/load-settings.ts";
 import { checkReload } from "../../node/settings/reload-rules.ts";
@@ -10,6 +11,8 @@ export interface ConfContext {
   readonly paths: ConfigPaths;
   /** Given by --name. */
   readonly name: string | undefined;
+  /** The corosync.conf of the tree and this node's own, where there are such. */
+  readonly present: readonly Uint8Array[];
 }
 
 /** Why the cluster could not use `content`, with file and line where it has one; "" when it could. */
@@ -20,7 +23,14 @@ export async function confProblem(content: Uint8Array, context: ConfContext): Pr
   if (!read.ok) return read.reason;
   const check = checkReload(running, read.value);
   if (!check.ok) return check.reason;
+  return versionProblem(content, running.configVersion, context.present);
+}
+
+/** A node takes other content with a higher version only (pmxcfs.md §2.8; a reload); what it has already may come again. */
+function versionProblem(content: Uint8Array, runs: number, present: readonly Uint8Array[]): string {
   const version = configVersionOf(content);
-  if (version >= running.configVersion) return "";
-  return `corosync.conf: config_version is ${version} and the cluster runs ${running.configVersion}, so no node would take it: raise it`;
+  const newest = Math.max(runs, ...present.map(configVersionOf));
+  if (version > newest) return "";
+  if (version === newest && present.some((other) => equalBytes(other, content))) return "";
+  return `corosync.conf: config_version is ${version}, and another corosync.conf with ${newest} is here already, so no node would take this one: it must have ${newest + 1}`;
 }

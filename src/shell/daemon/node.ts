@@ -14,6 +14,8 @@ import type { NodeSettings } from "../../node/settings/settings.ts";
 import { ServiceManager } from "./service-notify.ts";
 import type { LogAction } from "../../world.ts";
 import { buildApi } from "../api/api.ts";
+import { corosyncConfPath } from "../../fs/tree/rules.ts";
+import { readConf } from "../../fs/disk/conf-file.ts";
 import { confProblem } from "./check-conf.ts";
 import { isAnswered, listen } from "../api/api-socket.ts";
 import { DeviceFiles } from "./device-files.ts";
@@ -279,6 +281,7 @@ class RunningNode {
             running: this.#cluster.settings,
             paths,
             name: this.#options.name,
+            present: presentConfs(tree, paths.conf),
           }),
         logToCluster: ({ tag, priority, message }) =>
           tree.statusStore.log({
@@ -381,4 +384,12 @@ function clusterInfo(settings: NodeSettings): ClusterInfo {
       name: name || (addresses[0] ?? `node${nodeid}`),
     })),
   };
+}
+
+/** What the tree and this machine have as corosync.conf. */
+function presentConfs(tree: ConfigurationTree, path: string): readonly Uint8Array[] {
+  const stored = tree.read(corosyncConfPath);
+  return [stored.ok ? stored.value : undefined, readConf(path)].filter(
+    (conf) => conf !== undefined,
+  );
 }

@@ -1,0 +1,44 @@
+// Which config_version a corosync.conf must have to be taken.
+import { expect, test } from "bun:test";
+import { settingsOfText } from "../../node/settings/load-settings.ts";
+import { confProblem } from "./check-conf.ts";
+
+const paths = { conf: "corosync.conf", authkey: "/nonexistent" };
+const conf = (version: number, comment = ""): string => `${comment}
+totem {
+  version: 2
+  cluster_name: c
+  config_version: ${version}
+  secauth: off
+  crypto_cipher: none
+  crypto_hash: none
+}
+quorum {
+  provider: corosync_votequorum
+}
+nodelist {
+  node {
+    nodeid: 1
+    name: n1
+    ring0_addr: 127.0.0.1
+  }
+}
+`;
+
+test.each([
+  ["the same again", conf(5), [conf(5), conf(5)], ""],
+  ["the tree's first one is the node's own", conf(5), [conf(5)], ""],
+  ["higher", conf(6, "# new"), [conf(5), conf(5)], ""],
+  ["other content", conf(5, "# new"), [conf(5), conf(5)], "it must have 6"],
+  ["other content, the tree has none", conf(5, "# new"), [conf(5)], "it must have 6"],
+  ["the tree has a newer one", conf(6, "# new"), [conf(7), conf(5)], "it must have 8"],
+  ["older", conf(4), [conf(5), conf(5)], "it must have 6"],
+])("%s", async (_, content, present, expected) => {
+  const read = await settingsOfText(conf(5), paths, "n1");
+  if (!read.ok) throw new Error(read.reason);
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const context = { running: read.value, paths, name: "n1", present: present.map(bytes) };
+  const problem = await confProblem(bytes(content), context);
+  if (expected === "") expect(problem).toBe("");
+  else expect(problem).toEndWith(expected);
+});
