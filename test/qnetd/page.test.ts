@@ -36,6 +36,7 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
     },
     ...limitedSnapshot(lab.server.snapshot(lab.now)),
     certificates: [],
+    certificateDirectory: "/etc/corosync/qnetd/nssdb",
     warnings: [],
     ...more,
   };

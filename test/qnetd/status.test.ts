@@ -276,6 +276,7 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
     },
     ...limitedSnapshot(lab.server.snapshot(lab.now)),
     certificates: [],
+    certificateDirectory: "/etc/corosync/qnetd/nssdb",
     warnings: [],
     ...more,
   };
@@ -406,6 +407,32 @@ qnetd-server.pem  Qnetd Server     102  2026-12-01 (10 days)
     expect(qnetdStatusText(statusOf(never.lab))).toContain(
       "\n  node 9: not connected since this server started, 2026-11-21 06:00 UTC\n",
     );
+  });
+
+  test("a cluster that is gone for good: which file to remove, and then it is forgotten", () => {
+    const one = scene("ffsplit", 2);
+    one.lab.step({ kind: "certified", names: [{ commonName: "sim", alternativeNames: [] }] });
+    for (const node of one.nodes) node.close();
+    one.lab.settle();
+    const certificate = {
+      ...{ file: "cluster-SIM.crt", subject: "SIM", serial: 103, isServer: false, warning: "" },
+      ...{ notAfterMs: Date.UTC(2030, 1, 1), daysLeft: 1000 },
+    };
+    const text = qnetdStatusText(statusOf(one.lab, { certificates: [certificate] }));
+    const path = "/etc/corosync/qnetd/nssdb/cluster-SIM.crt";
+    const advice = `(if its quorum device was removed, remove ${path})`;
+    expect(text.split("\n")[0]).toBe(
+      `Attention: cluster "sim": no node is connected since 2026-11-21 08:00 UTC (0 s) ${advice}`,
+    );
+    const fresh = new Lab();
+    fresh.step({ kind: "certified", names: [{ commonName: "sim", alternativeNames: [] }] });
+    expect(qnetdStatusText(statusOf(fresh, { certificates: [certificate] }))).toContain(
+      `since this server started ${advice}.\n`,
+    );
+    for (const lab of [one.lab, fresh]) {
+      lab.step({ kind: "certified", names: [] });
+      expect(qnetdStatusText(statusOf(lab))).toStartWith("Good: ");
+    }
   });
 
   test("a great many clusters: a bounded text that says so", () => {

@@ -83,12 +83,17 @@ export class KnownClusters {
   /** Clusters that have a certificate, as text. */
   #issued: readonly string[] = [];
 
-  /** All certificates that the authority has issued now. */
+  /** All certificates that the authority has issued now. Whose was taken away is waited for no more. */
   issued(certificates: readonly CertificateNames[]): void {
     const names = certificates.flatMap(({ commonName, alternativeNames }) =>
       alternativeNames.length > 0 ? alternativeNames : [commonName ?? ""],
     );
+    const before = new Set(this.#issued.map(lower));
     this.#issued = names.filter((name) => name !== "" && !name.includes("*"));
+    for (const name of this.#issued) before.delete(lower(name));
+    for (const name of [...this.#absent.keys()]) {
+      if (before.has(lower(textOfByteString(name)))) this.#absent.delete(name);
+    }
   }
 
   /** After a step that may have changed the cluster. */

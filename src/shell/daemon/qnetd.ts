@@ -66,6 +66,8 @@ export interface QnetdStatus extends LimitedSnapshot {
   readonly counters: Readonly<ServerCounters>;
   readonly server: ServerFacts;
   readonly certificates: readonly CertificateState[];
+  /** Where their files are. */
+  readonly certificateDirectory: string;
   /** The last event of an upgrade of this machine; absent: there was none. `at`: ISO 8601. */
   readonly upgrade?: EventLine;
   /** What the operator should do, in sentences. */
@@ -370,6 +372,7 @@ class RunningQnetd {
       counters: { ...(this.#host?.counters ?? newCounters()) },
       ...limitedSnapshot(snapshot),
       certificates,
+      certificateDirectory: this.#store.directory,
       ...(upgrade === undefined ? {} : { upgrade }),
       warnings,
     };

@@ -51,10 +51,24 @@ export function headline(status: QnetdStatus): Headline {
   return { isGood: true, text: `${all}, every node that is known${whose} is connected` };
 }
 
-export function absentClusterText(status: QnetdStatus, { absentMs }: AbsentCluster): string {
-  return absentMs === undefined
-    ? "it has a certificate, and no node has connected since this server started (if it is gone for good, remove its file cluster-….crt)"
-    : `no node is connected ${sinceText(status, absentMs)}`;
+export function absentClusterText(status: QnetdStatus, cluster: AbsentCluster): string {
+  const { absentMs } = cluster;
+  const what =
+    absentMs === undefined
+      ? "it has a certificate, and no node has connected since this server started"
+      : `no node is connected ${sinceText(status, absentMs)}`;
+  const path = certificatePath(status, cluster.name);
+  return path === undefined ? what : `${what} (if its quorum device was removed, remove ${path})`;
+}
+
+/** The file that says that the cluster is to be waited for. */
+function certificatePath(status: QnetdStatus, name: string): string | undefined {
+  const { certificates, certificateDirectory } = status;
+  const wanted = name.toLowerCase();
+  const found = certificates.find(
+    ({ file, subject }) => file.startsWith("cluster-") && subject.toLowerCase() === wanted,
+  );
+  return found && printable(`${certificateDirectory}/${found.file}`);
 }
 
 /** "node 2: not connected since 2026-11-30 05:12 UTC (35 s), last from 10.0.0.2". */
