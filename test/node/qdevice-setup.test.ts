@@ -127,6 +127,7 @@ describe("two nodes", () => {
     expect(await failure(run(2, "setup", [await token()]))).toContain("is configured already");
     expect(await run(2, "remove", [])).toBe(0);
     expect(output).toContain('removed from all nodes of "reload"');
+    expect(notes).toContain("remove /etc/corosync/qnetd/nssdb/cluster-reload.crt there");
     expect(await conf(1)).not.toContain("device");
     for (const { quorum, device } of await cluster.all([1, 2], (s) => s.quorum.totalVotes === 2)) {
       expect(quorum.flags).not.toContain("Qdevice");
@@ -194,6 +195,23 @@ describe("two nodes", () => {
     expect(await failure(run(1, "setup", [good]))).toContain("node n2 is offline");
     expect(await conf(1)).toBe(before);
     expect(existsSync(identityPath(1))).toBe(false);
+  }, 120_000);
+
+  test("with a node that is dead for good: what is advised works, that node and the device out of corosync.conf at once", async () => {
+    port = await cluster.startServer("off");
+    await form([1, 2]);
+    expect(await run(1, "setup", [cluster.address(200)], { tls: "off", port })).toBe(0);
+    await cluster.stop(2);
+    await cluster.status(1, ({ ring, quorum }) => ring.members.length === 1 && quorum.quorate);
+    expect(await failure(run(1, "remove", []))).toMatch(/n2 is offline: .*dead for good.*nodelist/);
+    const text = (await conf(1))
+      .replace(/\n\s*node \{[^}]*nodeid: 2\b[^}]*\}/, "")
+      .replace(/\n\s*device \{[^{}]*(\{[^{}]*\}[^{}]*)*\}/, "")
+      .replace("config_version: 2", "config_version: 3");
+    expect(text).not.toMatch(/nodeid: 2|device/);
+    await cluster.client(1).put("corosync.conf", Buffer.from(text));
+    const { quorum } = await cluster.status(1, (status) => status.device === undefined);
+    expect(quorum).toMatchObject({ quorate: true, expectedVotes: 1 });
   }, 120_000);
 
   test("a server that answers but gives no vote: corosync.conf is as before, and the reason is said", async () => {

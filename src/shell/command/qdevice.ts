@@ -34,6 +34,7 @@ import { nodePaths } from "../paths.ts";
 import { probeVoteServer } from "../qdevice/probe.ts";
 import { readSecret } from "../cli/secret.ts";
 import type { NodeStatus } from "../api/status.ts";
+import { certificateDirectory } from "../cli/shared.ts";
 import { table } from "../cli/text-table.ts";
 import { deviceTlsText } from "./status.ts";
 
@@ -88,7 +89,7 @@ export async function qdeviceSetup(options: QdeviceSetupOptions): Promise<number
   const word = await targetWord(options.target);
   const client = clientOf(options);
   const state = await clusterState(client);
-  failOn(setupObstacles(state, options.force));
+  failOn(setupObstacles(state, options.force), "setup");
   const target = await targetOf(options, word, state);
   const { note } = options;
   const { host, port, tls, identity } = target;
@@ -186,7 +187,7 @@ export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
   const { note } = options;
   const client = clientOf(options);
   const state = await clusterState(client);
-  failOn(removalObstacles(state));
+  failOn(removalObstacles(state), "remove");
   const { version } = await uninstall({ client, note });
   note(`corosync.conf version ${version} is in force; waiting for all nodes ...\n`);
   const outcome = await untilGone(client, version);
@@ -197,12 +198,22 @@ export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
       `The quorum device is removed from all nodes of "${cluster}". ${outcome.status.quorum.meaning}.\n`,
     );
   }
-  if (outcome.problem === "") return exitOk;
+  if (outcome.problem === "") {
+    note(serverHint(state.status));
+    return exitOk;
+  }
   const names = outcome.nodes.filter(({ hasDevice }) => hasDevice).map(({ name }) => name);
   note(
     `Warning: ${outcome.problem} (${names.join(", ") || "this one"}). On a node with corosync run: systemctl disable --now corosync-qdevice\n`,
   );
   return exitFailed;
+}
+
+/** What is left to do on the vote server, which knows the cluster by its certificate. */
+function serverHint({ device, cluster }: NodeStatus): string {
+  if (device === undefined || device.tls.mode === "off") return "";
+  const path = `${certificateDirectory}/cluster-${cluster.name}.crt`;
+  return `Note: on the vote server ${device.host} the cluster's certificate is left. If the cluster shall not come back to it, remove ${path} there, or \`quorate qnetd status\` goes on asking for the cluster.\n`;
 }
 
 /** Exit code 0: the device votes on every node. */
@@ -287,10 +298,13 @@ export function handText(nodes: readonly NodeVote[], hasCertificates: boolean): 
 }
 
 /** One sentence for all that stands in the way. */
-export function obstacleText(obstacle: Obstacle): string {
+export function obstacleText(obstacle: Obstacle, verb: "setup" | "remove"): string {
   switch (obstacle.kind) {
     case "offline":
-      return `node ${obstacle.node} is offline: all nodes must be online to take the device`;
+      return verb === "setup"
+        ? `node ${obstacle.node} is offline: all nodes must be online to take the device`
+        : `node ${obstacle.node} is offline: all nodes must be online to give the device up. Start it; if it is dead for good, ` +
+            "take it out of the nodelist and the section device out of quorum in one change of corosync.conf, with config_version one higher (`quorate fs put corosync.conf FILE`)";
     case "configured":
       return `a quorum device is configured already (${obstacle.host}): remove it first with \`quorate qdevice remove\``;
     case "notConfigured":
@@ -306,9 +320,9 @@ export function obstacleText(obstacle: Obstacle): string {
   return obstacle satisfies never;
 }
 
-function failOn(obstacles: readonly Obstacle[]): void {
+function failOn(obstacles: readonly Obstacle[], verb: "setup" | "remove"): void {
   if (obstacles.length === 0) return;
-  throw new CommandFailure(obstacles.map(obstacleText).join("; "));
+  throw new CommandFailure(obstacles.map((each) => obstacleText(each, verb)).join("; "));
 }
 
 function orFail<T>(outcome: Result<T>, what: string): T {

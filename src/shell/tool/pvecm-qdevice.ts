@@ -23,13 +23,7 @@ import { enrolBySsh, type SshOrder } from "../qdevice/enrol-ssh.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import { probeVoteServer } from "../qdevice/probe.ts";
-import {
-  handText,
-  obstacleText,
-  targetOfToken,
-  type Target,
-  targetWord,
-} from "../command/qdevice.ts";
+import { handText, targetOfToken, type Target, targetWord } from "../command/qdevice.ts";
 
 const exitDied = 255;
 const portDefault = 5403;
@@ -214,7 +208,7 @@ function obstacleWords(obstacle: Obstacle): string {
     case "odd":
       return "Clusters with an odd node count are not officially supported!";
     case "other":
-      return obstacleText(obstacle);
+      return obstacle.reason;
   }
   return obstacle satisfies never;
 }
