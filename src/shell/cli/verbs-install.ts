@@ -57,7 +57,7 @@ export const uninstall = command("uninstall", {
   },
   examples: ["quorate uninstall", "quorate uninstall --purge --dry-run"],
   manual: [
-    "Stops the services and removes what `install` has noted, and only that. It refuses when the cluster would lose its quorum without this node. Configuration, keys, certificates and the tree stay, unless --purge is given, which asks first.",
+    "Stops the services and removes what `install` has noted, and only that. It refuses when the cluster would lose its quorum without this node. Configuration, keys, certificates and the tree stay, unless --purge is given, which asks first; that also removes the data of a node or vote server that was started by hand. The NSS database of corosync-qnetd, and the data of corosync or pmxcfs where no service of quorate was, stay.",
   ],
   files: [installedFile],
   exits: [done, [exitFailed, "nothing, or not all, was removed; the text says why"], wrongLine],

@@ -3,19 +3,23 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname } from "node:path";
+import { defaultAdvancedSettings } from "../../qnetd/server/configuration.ts";
+import { isAnswered } from "../api/api-socket.ts";
 import { NodeClient } from "../api/client.ts";
 import { CommandFailure, exitFailed, exitNotRunning, exitOk, exitUsage } from "../exit.ts";
-import { dataOf, managerOf, tracesOf } from "../install/service-manager.ts";
+import { type RoleData, roleData } from "../install/data.ts";
+import { managerOf, tracesOf } from "../install/service-manager.ts";
 import {
   type Installed,
   type InstallPlaces,
   installPlaces,
   readInstalled,
 } from "../install/record.ts";
-import { isThere, linkTarget, Steps } from "../install/steps.ts";
+import { linkTarget, Steps } from "../install/steps.ts";
 import { linkNames } from "../tool/link-names.ts";
 import { nodePaths } from "../paths.ts";
 import type { NodeStatus } from "../api/status.ts";
+import { roles } from "../upgrade/events.ts";
 import { run } from "../unit/services.ts";
 
 const askMsMax = 15_000;
@@ -36,13 +40,21 @@ export async function uninstallCommand(options: UninstallOptions): Promise<numbe
   const isRoot = process.getuid?.() === 0;
   const home = process.env["HOME"] ?? userInfo().homedir;
   const places = installPlaces(isRoot, home);
-  if (!existsSync(places.record)) {
+  const isRecorded = existsSync(places.record);
+  const installed = readInstalled(isRecorded ? readFileSync(places.record, "utf8") : "");
+  const { ours, left } = dataThere(installed, places);
+  const data = options.isPurge ? ours : [];
+  if (!isRecorded && data.length === 0) {
+    const remains = [
+      ...(ours.length > 0 ? [`${ours.join(" ")} (--purge removes that, after asking)`] : []),
+      ...left,
+    ];
     throw new CommandFailure(
-      `nothing is written down as installed (${places.record} does not exist)${isRoot ? "" : "; what root installed only root removes"}`,
+      `nothing is written down as installed (${places.record} does not exist)${isRoot ? "" : "; what root installed only root removes"}` +
+        (remains.length > 0 ? `; there is data: ${remains.join(", ")}` : ""),
     );
   }
-  const installed = readInstalled(readFileSync(places.record, "utf8"));
-  const data = options.isPurge ? dataThere(installed, places) : [];
+  if (data.length > 0) await refuseRunning(installed, places);
   if (!options.isForce) await checkQuorum(installed);
   if (data.length > 0 && !options.isYes && !options.isDry) askForData(data);
 
@@ -65,14 +77,39 @@ export async function uninstallCommand(options: UninstallOptions): Promise<numbe
   for (const path of installed.directories.toReversed()) steps.removeEmpty(path);
   for (const line of installed.foreign)
     steps.say(`left alone, as quorate does not make such things: ${line}`);
-  const kept = options.isPurge ? [] : dataThere(installed, places);
-  if (kept.length > 0) steps.say(`kept: ${kept.join(" ")} (--purge would have removed them)`);
+  for (const one of left) steps.say(`left alone: ${one}`);
+  if (!options.isPurge && ours.length > 0)
+    steps.say(`kept: ${ours.join(" ")} (--purge would have removed them)`);
+  if (!isRecorded) steps.say(`no program is written down as installed: ${process.execPath} stays`);
   steps.say(options.isDry ? "nothing was changed" : "uninstalled");
   return exitOk;
 }
 
-function dataThere({ services }: Installed, places: InstallPlaces): readonly string[] {
-  return services.flatMap(({ role }) => dataOf(role, places)).filter(isThere);
+/** Of both roles: who was started by hand has data as well. */
+function dataThere({ services }: Installed, places: InstallPlaces): RoleData {
+  const found = roles.map((role) =>
+    roleData(
+      role,
+      services.some((service) => service.role === role),
+      places,
+    ),
+  );
+  return { ours: found.flatMap(({ ours }) => ours), left: found.flatMap(({ left }) => left) };
+}
+
+/** What no service started, this does not stop, and its data is not taken from under it. */
+async function refuseRunning({ services }: Installed, places: InstallPlaces): Promise<void> {
+  const sockets = {
+    node: nodePaths(places.base === "" ? "/" : places.base).socket,
+    qnetd: `${places.base}${defaultAdvancedSettings.localSocketFile}`,
+  };
+  for (const role of roles) {
+    if (services.some((service) => service.role === role)) continue;
+    if (!(await isAnswered(sockets[role]))) continue;
+    throw new CommandFailure(
+      `a ${role === "node" ? "node" : "vote server"} that no service of quorate started runs here and answers at ${sockets[role]}: stop it first; nothing was removed`,
+    );
+  }
 }
 
 /** A stopped or broken node costs nobody anything. */
