@@ -16,7 +16,8 @@ export interface DevicePlan {
   readonly server: ServerProgram;
   /** The file that quorate nodes run; undefined: the source. */
   readonly binary: string | undefined;
-  readonly tls: "off" | "required";
+  /** Of both sides; "on": of the nodes only, which have no certificates, and the server has no TLS. */
+  readonly tls: "off" | "on" | "required";
   readonly algorithm: "ffsplit" | "lms";
   readonly heuristics: "off" | "on" | "sync";
   /** What quorum.device.net.host says; default: the server's address. */
@@ -137,6 +138,15 @@ export class DeviceLab {
     qdevice?.kill("SIGKILL");
     await qdevice?.exited;
     await node.kill();
+  }
+
+  /** An empty file: that there is one is what counts. Debian's client does not start with "tls: on" and no database. */
+  setCertificate(node: LabNode, isThere: boolean): void {
+    const file = join(node.root, store, "qdevice-net-node.p12");
+    rmSync(file, { force: true });
+    if (!isThere) return;
+    mkdirSync(join(node.root, store), { recursive: true });
+    writeFileSync(file, "");
   }
 
   /** What its heuristics find from now on. */

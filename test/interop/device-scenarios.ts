@@ -258,6 +258,27 @@ export const serverRestarts: Scenario = {
   },
 };
 
+/** For clusters with "tls: on" and a server without TLS. */
+export const certificateComes: Scenario = {
+  name: "a certificate comes",
+  async run(lab) {
+    await lab.whole();
+    await lab.stopServer();
+    const ours = lab.nodes.filter(({ kind }) => kind === "quorate");
+    for (const node of ours) lab.setCertificate(node, true);
+    await lab.startServer();
+    await problemSays(lab, /offers no TLS, though this node has a certificate/);
+    for (const node of ours) {
+      lab.setCertificate(node, false);
+      // It would try again after a minute by itself.
+      await lab.killNode(node);
+      lab.startNode(node);
+    }
+    await lab.whole();
+    return "the server without TLS is refused, and taken by nodes without a certificate";
+  },
+};
+
 export const silentServer: Scenario = {
   name: "the server is silent",
   async run(lab) {

@@ -1,5 +1,5 @@
 // Quorum devices with real daemons in namespaces: quorate nodes, alone and mixed with Debian's corosync and corosync-qdevice, with
-// Debian's vote server and with ours, TLS off and required. One line a scenario, then "N passed, N failed".
+// Debian's vote server and with ours, TLS off, required, and on without certificates. One line a scenario, then "N passed, N failed".
 //   bun test/interop/device.ts [--short] [--only WORD] [--binary FILE]
 // --only: the chapters or scenarios whose line has the word. Without root or Debian's programs it says "skipped: …" and exits 0;
 // with QUORATE_CI=1 that is a failure.
@@ -7,6 +7,7 @@ import { reasonOf } from "../../src/result.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { DeviceLab, type DevicePlan } from "./device-lab.ts";
 import {
+  certificateComes,
   connect,
   heuristics,
   killed,
@@ -74,6 +75,7 @@ function chapters(ours: ServerProgram, binary: string | undefined): readonly Cha
     chapter({ server: ours, tls: "required" }, all, [connect, splitAndHeal, shutdown]),
     chapter({ kinds: mixed, server: ours }, most, [connect, tools, splitAndHeal]),
     chapter({ kinds: mixedToo, tls: "required" }, most, [connect, tools, splitAndHeal]),
+    chapter({ tls: "on" }, [connect, certificateComes], [connect, certificateComes]),
     chapter({ heuristics: "on" }, [heuristics], [heuristics]),
     chapter({ algorithm: "lms", kinds: [...both, "quorate"] }, lmsScenarios, [lastMan]),
     chapter({ tls: "required" }, most),
@@ -106,7 +108,12 @@ function choose(words: readonly string[]): Choice {
 /** Why nothing can be run here; undefined when all is there. */
 function labelOf({ kinds, server, tls, algorithm, heuristics: mode, host }: DevicePlan): string {
   const whose = server === originalProgram ? "qnetd" : "ours";
-  const parts = [kinds.join("+"), whose, tls === "off" ? "plain" : "tls", algorithm];
+  const parts = [
+    kinds.join("+"),
+    whose,
+    tls === "off" ? "plain" : tls === "on" ? "tls-on" : "tls",
+    algorithm,
+  ];
   if (mode !== "off") parts.push(`heuristics-${mode}`);
   if (host !== undefined) parts.push(host);
   return parts.join(" ");
