@@ -84,6 +84,11 @@ export class Member implements Core<MemberEvent, MemberAction> {
     return this.#ring.tokensReceived;
   }
 
+  /** The ring is idle: the representative holds the token before it sends it on. */
+  get isTokenHeld(): boolean {
+    return this.#ring.isTokenHeld;
+  }
+
   /** What a quorum device that begins now must know first; undefined before the first ring, and without votes. */
   get nodeList(): { readonly ring: RingId; readonly members: readonly number[] } | undefined {
     return this.#services.votes?.nodeList;

@@ -243,6 +243,11 @@ export class Ring implements Core<RingEvent, RingAction> {
     return this.#state.counters.tokensReceived;
   }
 
+  /** The ring is idle: the representative holds the token before it sends it on. */
+  get isTokenHeld(): boolean {
+    return this.#state.isTokenHeld;
+  }
+
   snapshot(): RingSnapshot {
     const state = this.#state;
     return {

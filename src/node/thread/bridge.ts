@@ -72,7 +72,7 @@ export interface RingSnapshot {
   readonly links: readonly LinkSnapshot[];
   /** Hosts with at least one usable link. */
   readonly reachable: readonly number[];
-  /** Token rotation time of the last minute at most, microseconds; 0 when unknown. */
+  /** Times of the last few thousand token rotations in which no idle token was held, microseconds; 0 when unknown. */
   readonly rotationUs: { readonly p50: number; readonly p99: number };
   /** Peers that send what cannot be opened here, with the reason; ascending. */
   readonly peerFaults: readonly PeerFault[];

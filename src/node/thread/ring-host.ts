@@ -343,7 +343,7 @@ export class RingHost {
     const tokens = this.#member.tokensReceived;
     if (tokens === this.#tokens) return;
     this.#tokens = tokens;
-    this.#rotation.visited(now);
+    this.#rotation.visited(now, this.#member.isTokenHeld);
   }
 
   #carryOutMember(action: MemberAction): void {

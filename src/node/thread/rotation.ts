@@ -1,4 +1,5 @@
-// Times between two visits of the token, for the status: the last few thousand, in microseconds.
+// Times between two visits of the token, for the status: the last few thousand, in microseconds. An idle ring holds the token on
+// purpose: how long it is held says nothing of the network, so such a round is no sample.
 
 const samplesMax = 4096;
 
@@ -7,13 +8,13 @@ export class Rotation {
   #count = 0;
   #lastMs: number | undefined;
 
-  /** The token came (again); `nowMs` monotonic. */
-  visited(nowMs: number): void {
+  /** The token came (again); `nowMs` monotonic. `isHeld`: before it comes the next time, it is held. */
+  visited(nowMs: number, isHeld: boolean): void {
     if (this.#lastMs !== undefined) {
       this.#samplesUs[this.#count % samplesMax] = Math.round((nowMs - this.#lastMs) * 1000);
       this.#count += 1;
     }
-    this.#lastMs = nowMs;
+    this.#lastMs = isHeld ? undefined : nowMs;
   }
 
   /** Zero as long as nothing was seen. */

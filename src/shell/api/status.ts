@@ -42,7 +42,7 @@ export interface NodeStatus {
     readonly synchronising: boolean;
     readonly members: readonly number[];
     readonly counters: RingCounters;
-    /** Time between two visits of the token, microseconds. */
+    /** Time between two visits of the token, microseconds, where an idle token was not held in between. */
     readonly rotationUs: { readonly p50: number; readonly p99: number };
     readonly queuedMessages: number;
     readonly packetsDropped: Readonly<Record<string, number>>;
