@@ -165,10 +165,10 @@ describe("quorate status", () => {
   test("says what the device does and what speaks against it", () => {
     const device = stateOf(golden("ffsplit2-connected.n1.qdevice-tool-s-v.txt"));
     expect(text({ device })).toContain(
-      "Device  10.95.1.254:5403, ffsplit, votes 1: connected, ACK\nRing",
+      "Device  10.95.1.254:5403, ffsplit, votes 1: connected, ACK, without TLS\nRing",
     );
     const warned = text({ device: { ...device, problem: "it refuses us", warning: "odd" } });
-    expect(warned).toContain("ACK\n        it refuses us\n        odd\nRing");
+    expect(warned).toContain("ACK, without TLS\n        it refuses us\n        odd\nRing");
     expect(text({ deviceFault: "net.host is missing" })).toContain(
       "Device  not used: net.host is missing\n",
     );
