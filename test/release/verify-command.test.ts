@@ -87,6 +87,27 @@ describe("quorate verify", () => {
     expect(verify(change)).toEqual({ code: 4, said: expect.stringContaining(words) });
   });
 
+  test("says of a file that the manifest does not list what SHA256SUMS beside it has", () => {
+    const script = join(directory, "install.sh");
+    const expectSaid = (words: string) =>
+      expect(verify({ files: [script] })).toEqual({
+        code: 4,
+        said: expect.stringContaining(words),
+      });
+    expectSaid("that the signed manifest lists, by name or content");
+    expectSaid(`it is as ${join(directory, "SHA256SUMS")} says, but that list is not signed`);
+    const content = readFileSync(script);
+    writeFileSync(script, "echo altered\n");
+    expectSaid("has another SHA-256 for it, so one of the two was altered or cut");
+    writeFileSync(script, content);
+    expect(verify({ files: [place("unlisted", "x")] }).said).toContain(
+      "compare it with SHA256SUMS",
+    );
+    const listed = join(base, "quorate-linux-x64.gz");
+    writeFileSync(listed, altered);
+    expect(verify({ files: [listed] }).said).toEndWith("fetch quorate-linux-x64.gz again");
+  });
+
   test("is in the table: options, their defaults, files", async () => {
     const run = (...args: string[]): Promise<number> =>
       runTable(

@@ -21,7 +21,7 @@ export const verify = command("verify", {
     "quorate verify --manifest /mnt/usb/manifest.json /mnt/usb/quorate-linux-arm64.gz",
   ],
   manual: [
-    "Checks the signature of a release's manifest with the keys that are built into this file, and each named file against the manifest. Nothing is executed, and nothing is fetched.",
+    "Checks the signature of a release's manifest with the keys that are built into this file, and each named file against the manifest. That lists the executables; of another file of the release, such as install.sh, it says what SHA256SUMS beside it has, which is not signed. Nothing is executed, and nothing is fetched.",
   ],
   files: [
     ["manifest.json", "the release's list of files with their SHA-256"],
@@ -29,7 +29,7 @@ export const verify = command("verify", {
   ],
   exits: [
     [0, "the manifest is signed by a trusted key, and the files are what it says"],
-    [4, "they are not"],
+    [4, "they are not, or the manifest does not list them"],
   ],
   run: async (given) => {
     const { verifyCommand } = await import("../command/verify.ts");

@@ -1,7 +1,7 @@
 // `quorate verify`: does a release's signature hold, and are these files its files? install.sh asks this of a binary whose
 // hash it knows, on machines without openssl 3 and minisign (engineering.md §13 I8); a person may ask it of anything.
 import { readFileSync, statSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { reasonOf } from "../../result.ts";
 import { CommandFailure, exitOk } from "../exit.ts";
 import { digestOf } from "../release/digest.ts";
@@ -12,6 +12,7 @@ import { verifyRelease } from "../release/verify.ts";
 
 /** As install.sh's: the signature or a hash does not hold. */
 const exitVerification = 4;
+const sumsName = "SHA256SUMS";
 
 export interface VerifyOptions {
   readonly manifest: string;
@@ -57,11 +58,43 @@ function nameOf(file: string, manifest: Manifest): string {
     if (isSame(entry.gz)) return `${entry.name}.gz`;
     if (isSame(entry.zst)) return `${entry.name}.zst`;
   }
+  const name = basename(file);
+  const isListed = manifest.files.some((entry) =>
+    [entry.name, `${entry.name}.gz`, `${entry.name}.zst`].includes(name),
+  );
   throw new CommandFailure(
-    `${file} is no file of quorate ${manifest.version}: it was altered or cut, or is of another version ` +
-      `(SHA-256 ${digest.sha256}); fetch ${basename(file)} again`,
+    isListed
+      ? `${file} is no file of quorate ${manifest.version}: it was altered or cut, or is of another version ` +
+          `(SHA-256 ${digest.sha256}); fetch ${name} again`
+      : `${file} is no file of quorate ${manifest.version} that the signed manifest lists, by name or content ` +
+          `(SHA-256 ${digest.sha256}): ${unsignedWord(file, digest.sha256)}`,
     exitVerification,
   );
+}
+
+/** What SHA256SUMS beside a file says of it. Nobody signs that list, so it makes nothing good. */
+function unsignedWord(file: string, sha256: string): string {
+  const name = basename(file);
+  const sums = join(dirname(file), sumsName);
+  const listed = sumsOf(sums).get(name);
+  if (listed === undefined)
+    return `the signature says nothing about it; compare it with ${sumsName} of where it came from`;
+  if (listed !== sha256)
+    return `${sums} has another SHA-256 for it, so one of the two was altered or cut; fetch both again`;
+  return `it is as ${sums} says, but that list is not signed: trust it as far as the place that both came from`;
+}
+
+/** Names and their SHA-256 in a list of sha256sum(1); none when it cannot be read. */
+function sumsOf(path: string): ReadonlyMap<string, string> {
+  let text: string;
+  try {
+    if (statSync(path).size > manifestBytesMax) return new Map();
+    text = readFileSync(path, "utf8");
+  } catch {
+    return new Map(); // Most files have none beside them.
+  }
+  const lines = text.matchAll(/^([0-9a-f]{64}) [ *](.+)$/gm);
+  return new Map([...lines].map(([, sum = "", name = ""]) => [name, sum]));
 }
 
 /** One byte more than allowed is enough for the reader to refuse it. */
