@@ -225,13 +225,46 @@ describe("an invitation", () => {
         now: () => Date.now(),
       });
     await verb("list");
-    expect(out).toMatch(/^CLUSTER +STATE +MADE +EXPIRES\nlab +open +/);
+    expect(out).toMatch(/^CLUSTER +MADE +EXPIRES\nlab +2/);
     expect(await verb("revoke")).toBe(0);
     expect(invitations()).toEqual([]);
     expect(await enrol(token, lab.request)).toMatchObject({
       ok: false,
       reason: expect.stringContaining("no invitation with this secret"),
     });
+  });
+
+  test("lists and counts open invitations only", async () => {
+    let out = "";
+    let wallMs = Date.now();
+    const verb = (what: { kind: "list" } | { kind: "revoke"; cluster: string }) =>
+      inviteCommand({
+        directory: store.directory,
+        server: undefined,
+        verb: what,
+        ...{ addresses: [], port: undefined, lifetimeMs: undefined },
+        ...{ json: false, letServerSign: false },
+        write: (piece) => void (out += piece),
+        note: () => undefined,
+        now: () => wallMs,
+      });
+    const used = await invite("lab");
+    expect((await enrol(used, lab.request)).ok).toBe(true);
+    await verb({ kind: "list" });
+    expect(out).toBe("There are no open invitations.\n");
+    await invite("lab");
+    out = "";
+    expect(await verb({ kind: "revoke", cluster: "lab" })).toBe(0);
+    expect(out).toStartWith('1 open invitation(s) for "lab" revoked');
+    await invite("lab");
+    wallMs += 48 * 3_600_000;
+    out = "";
+    await verb({ kind: "list" });
+    expect(out).toBe("There are no open invitations.\n");
+    await expect(verb({ kind: "revoke", cluster: "lab" })).rejects.toThrow(
+      'there is no open invitation for "lab" (1 used or expired one(s) were removed)',
+    );
+    expect(invitations()).toEqual([]);
   });
 
   test("the same request gets the same answer again, also from a server that was started anew; another gets none", async () => {

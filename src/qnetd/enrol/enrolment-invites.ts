@@ -17,6 +17,11 @@ import {
 const filePattern = /^invite-[0-9a-f]{16}\.json$/;
 const directoryEntriesMax = 4096;
 
+/** It still lets a node in. `now`: wall clock, milliseconds. */
+export function isOpen({ used, expiresAt }: Invite, now: number): boolean {
+  return used === undefined && expiresAt > now;
+}
+
 export class InviteStore {
   readonly #directory: string;
 
@@ -59,9 +64,15 @@ export class InviteStore {
     return this.#write({ ...invite, used: use });
   }
 
-  /** Ends the invitations of a cluster; answers how many. */
-  revoke(cluster: string): Result<number> {
-    return this.#removeWhere((invite) => invite.cluster === cluster);
+  /** Ends the invitations of a cluster; answers how many were open and how many were not. `now`: wall clock, milliseconds. */
+  revoke(cluster: string, now: number): Result<{ readonly open: number; readonly ended: number }> {
+    let open = 0;
+    const removed = this.#removeWhere((invite) => {
+      if (invite.cluster !== cluster) return false;
+      if (isOpen(invite, now)) open += 1;
+      return true;
+    });
+    return removed.ok ? success({ open, ended: removed.value - open }) : removed;
   }
 
   sweep(now: number): void {

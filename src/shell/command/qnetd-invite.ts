@@ -14,7 +14,7 @@ import {
   secretBytes,
 } from "../../qnetd/enrol/enrolment-token.ts";
 import { lifetimeMsDefault, type Invite } from "../../qnetd/enrol/enrolment.ts";
-import { hashOf, InviteStore, layoutOf } from "../../qnetd/enrol/enrolment-invites.ts";
+import { hashOf, InviteStore, isOpen, layoutOf } from "../../qnetd/enrol/enrolment-invites.ts";
 import type { AdvancedSettings } from "../../qnetd/server/configuration.ts";
 import { askTool } from "../../qnetd/tool/tool-socket.ts";
 import { CertificateStore } from "../../qnetd/pki/store.ts";
@@ -245,20 +245,20 @@ function ownAddresses({ server }: QnetdInviteOptions): readonly string[] {
 function list({ directory, json, write, note, now }: QnetdInviteOptions): number {
   const invites = new InviteStore(directory)
     .all((sentence) => note(`Warning: ${sentence}\n`))
+    .filter((each) => isOpen(each, now()))
     .toSorted((a, b) => a.expiresAt - b.expiresAt)
-    .map(({ cluster, createdAt, expiresAt, used }) => ({
+    .map(({ cluster, createdAt, expiresAt }) => ({
       cluster,
-      state: used !== undefined ? "used" : expiresAt <= now() ? "expired" : "open",
+      state: "open",
       createdAt: new Date(createdAt).toISOString(),
       expiresAt: new Date(expiresAt).toISOString(),
     }));
   if (json) write(`${JSON.stringify(invites, undefined, 2)}\n`);
-  else if (invites.length === 0) write("There are no invitations.\n");
+  else if (invites.length === 0) write("There are no open invitations.\n");
   else {
-    const columns = ["CLUSTER", "STATE", "MADE", "EXPIRES"].map((title) => ({ title }));
-    const rows = invites.map(({ cluster, state, createdAt, expiresAt }) => [
+    const columns = ["CLUSTER", "MADE", "EXPIRES"].map((title) => ({ title }));
+    const rows = invites.map(({ cluster, createdAt, expiresAt }) => [
       cluster,
-      state,
       createdAt,
       expiresAt,
     ]);
@@ -267,14 +267,16 @@ function list({ directory, json, write, note, now }: QnetdInviteOptions): number
   return exitOk;
 }
 
-function revoke({ directory, write }: QnetdInviteOptions, cluster: string): number {
-  const revoked = new InviteStore(directory).revoke(cluster);
+function revoke({ directory, write, now }: QnetdInviteOptions, cluster: string): number {
+  const revoked = new InviteStore(directory).revoke(cluster, now());
   if (!revoked.ok) throw new CommandFailure(revoked.reason);
-  if (revoked.value === 0) {
+  const { open, ended } = revoked.value;
+  if (open === 0) {
+    const rest = ended > 0 ? ` (${ended} used or expired one(s) were removed)` : "";
     throw new CommandFailure(
-      `there is no invitation for "${cluster}"; \`quorate qnetd invite --list\` shows those that are open`,
+      `there is no open invitation for "${cluster}"${rest}; \`quorate qnetd invite --list\` shows those that are open`,
     );
   }
-  write(`${revoked.value} invitation(s) for "${cluster}" revoked.\n`);
+  write(`${open} open invitation(s) for "${cluster}" revoked.\n`);
   return exitOk;
 }
