@@ -13,13 +13,15 @@ export interface FaultOptions {
   readonly random: SeededRandom;
   /** Names of the kinds that happen; undefined: all. */
   readonly only?: readonly string[];
-  /** Puts a new key on all machines. */
-  readonly changeKey: () => void;
+  /** Puts a new key on all machines; false when it is too early for that. */
+  readonly changeKey: () => boolean;
   /** Faults begin only before this moment. */
   readonly endMs: number;
   readonly trace: (text: string) => void;
 }
 
+/** Shorter than the phases of a change take. */
+const retryMs = 1;
 const burstMessageBytes = 150_000;
 const burstMessagesMax = 60;
 
@@ -126,7 +128,7 @@ function gracefulStop(options: FaultOptions): void {
 function changeKey(options: FaultOptions): void {
   const { random } = options;
   const change = (): void => {
-    options.changeKey();
+    if (!options.changeKey()) return later(options, retryMs, change);
     const node = random.pick(options.nodes);
     if (node.running) node.reload();
   };

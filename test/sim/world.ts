@@ -162,11 +162,12 @@ class World {
   }
 
   /** A new key on all machines, as an operator copies it; also crypto where there was none. */
-  #changeKey(): void {
-    // Who is not in the ring yet would hear nothing of it.
-    if (this.#options.isCalm === true && this.#states().some(({ good }) => !good)) return;
+  #changeKey(): boolean {
+    // Who is not in the ring yet would hear nothing of it, and who has not read the last key never could.
+    if (this.#options.isCalm === true && this.#states().some(({ good }) => !good)) return false;
     const { version, key } = this.#conf;
     this.#conf = { version: version + 1, key: (key ?? 0) + 1 };
+    return true;
   }
 
   /** Who missed a reload, in another partition or while it was down for one, is told again: as an operator does. */
