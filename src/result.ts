@@ -16,3 +16,8 @@ export function failure(reason: string): Result<never> {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The same where the sentence names the file already: without the system call and the path at its end. */
+export function fileReasonOf(error: unknown): string {
+  return reasonOf(error).replace(/, [a-z]+ '.*'$/s, "");
+}

@@ -97,15 +97,21 @@ test("a configuration with an error: file, line and reason, exit 8", async () =>
 test("no configuration at all, no key, a short key", async () => {
   const empty = await start(`${folder}/nothing`, "a1").ended;
   expect(empty.code).toBe(8);
-  expect(sentence(empty)).toContain("Can't read");
+  expect(sentence(empty)).toContain('write one, as the small one under "Run a node" in README.md');
   const root = layOut("a", conf(["a1"], "127.21.0"), key.slice(0, 10));
   const short = await start(root, "a1").ended;
   expect(short.code).toBe(8);
-  expect(sentence(short)).toContain("the key has 80 bits, the minimum is 1024");
+  expect(sentence(short)).toContain(
+    `${root}/etc/corosync/authkey: the key has 80 bits, the minimum is 1024`,
+  );
+  expect(sentence(short)).not.toContain("corosync.conf");
   rmSync(`${root}/etc/corosync/authkey`);
   const missing = await start(root, "a1").ended;
   expect(missing.code).toBe(8);
-  expect(sentence(missing)).toContain("Could not open");
+  expect(sentence(missing)).toContain(
+    `${root}/etc/corosync/authkey: the key could not be read: ENOENT: no such file or directory. Copy`,
+  );
+  expect(sentence(missing)).not.toContain("corosync.conf");
 });
 
 test("what nothing can be mounted on ends a node before it joins", async () => {

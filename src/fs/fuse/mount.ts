@@ -241,7 +241,7 @@ function codeOf(error: unknown): string {
   return String(error);
 }
 
-const otherwise = "or start without a mount (--no-mount) and use the API and `quorate fs`";
+const otherwise = "or start without a mount (--no-mount)";
 
 function deviceProblem(device: string, errno: number): [Errno, string] {
   switch (errno) {

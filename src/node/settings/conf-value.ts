@@ -2,11 +2,13 @@
 // (services.md §5.2, §5.3). Errors are collected by throwing ConfError inside this folder's reader only.
 import { entryAt, type Conf, type ConfSection } from "../../conf.ts";
 
-/** A fault of the file. `line` 0: not about one line. Caught by readSettings; never leaves it. */
+/** A fault of the file. `line` 0: not about one line. `file`: of another one, as the key. Caught by readSettings; never leaves it. */
 export class ConfError {
   readonly reason: string;
   readonly line: number;
-  constructor(reason: string, line = 0) {
+  readonly file: string | undefined;
+  constructor(reason: string, line = 0, file?: string) {
+    this.file = file;
     this.reason = reason;
     this.line = line;
   }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type Conf, parseConf } from "../../conf.ts";
-import { reasonOf } from "../../result.ts";
+import { fileReasonOf } from "../../result.ts";
 import { cryptoOf, keyBytesMax, keySource } from "./read-settings.ts";
 import type { CryptoSettings } from "./settings.ts";
 
@@ -13,7 +13,12 @@ export type KeyResult =
       /** The file that has the key; undefined without crypto. */
       readonly path: string | undefined;
     }
-  | { readonly ok: false; readonly reason: string };
+  | {
+      readonly ok: false;
+      /** What follows the name of the file. */
+      readonly reason: string;
+      readonly path: string;
+    };
 
 /** `confPath`: the file that was read to `conf`, which may hold the key itself. */
 export function readKey(conf: Conf, confPath: string, authkey: string): KeyResult {
@@ -29,7 +34,8 @@ export function readKey(conf: Conf, confPath: string, authkey: string): KeyResul
   } catch (error) {
     return {
       ok: false,
-      reason: `Could not open ${path}: ${reasonOf(error)}. ${keyAdvice(error, path)}`,
+      reason: `the key could not be read: ${fileReasonOf(error)}. ${keyAdvice(error, path)}`,
+      path,
     };
   }
 }

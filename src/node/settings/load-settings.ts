@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { entryAt, sectionsOf, parseConf, type Conf, type ConfSection } from "../../conf.ts";
-import { reasonOf } from "../../result.ts";
+import { fileReasonOf } from "../../result.ts";
 import { ipVersionOf, readSettings, type SettingsResult } from "./read-settings.ts";
 import { cryptoWarnings, readKey } from "./key-file.ts";
 import { compressionProblem } from "../compression/inflate.ts";
@@ -106,7 +106,7 @@ async function readText(
   } catch (error) {
     return {
       ok: false,
-      reason: `Can't read ${path}: ${reasonOf(error)}. Create a cluster first, or give the directory that holds etc/corosync with --root`,
+      reason: `Can't read ${path}: ${fileReasonOf(error)}. ${adviceOn(error)}`,
     };
   }
 }
@@ -122,4 +122,16 @@ function linkNames(conf: Conf, isStart: boolean): string[] {
     );
   const nodes = texts(sectionsOf(conf, "nodelist"), /^ring\d+_addr$/);
   return isStart ? [...nodes, ...texts(interfaceSections(conf), /^mcastaddr$/)] : nodes;
+}
+
+function adviceOn(error: unknown): string {
+  switch (error instanceof Error && "code" in error ? error.code : undefined) {
+    case "ENOENT":
+      return 'Copy it from another node of the cluster; for a new cluster write one, as the small one under "Run a node" in README.md; --root names the directory that holds etc/corosync';
+    case "EACCES":
+    case "EPERM":
+      return "Start the node as root, or as a user who may read it";
+    default:
+      return "It has to be a file that can be read";
+  }
 }

@@ -35,8 +35,8 @@ export interface SettingsSource {
   readonly daemon?: DaemonFacts;
   /** Bytes of the key file, or why it could not be read. Not looked at without crypto. */
   readonly key:
-    | { readonly ok: true; readonly bytes: Uint8Array }
-    | { readonly ok: false; readonly reason: string };
+    | { readonly ok: true; readonly bytes: Uint8Array; readonly path?: string | undefined }
+    | { readonly ok: false; readonly reason: string; readonly path?: string };
 }
 
 export type SettingsResult =
@@ -49,7 +49,8 @@ export function readSettings(source: SettingsSource): SettingsResult {
     return { ok: true, value: read(source) };
   } catch (error) {
     if (!(error instanceof ConfError)) throw error;
-    const place = error.line > 0 ? `${source.file}:${error.line}` : source.file;
+    const { line, file = source.file } = error;
+    const place = line > 0 ? `${file}:${line}` : file;
     return { ok: false, reason: `${place}: ${error.reason}` };
   }
 }
@@ -107,11 +108,13 @@ export function cryptoOf(conf: Conf, fromDisk: SettingsSource["key"]): CryptoSet
     throw new ConfError("crypto_cipher requires crypto_hash with value other than none");
   }
   if (hash === "none") return { cipher, hash, key: new Uint8Array(0) };
-  if (!fromDisk.ok) throw new ConfError(fromDisk.reason);
+  if (!fromDisk.ok) throw new ConfError(fromDisk.reason, 0, fromDisk.path);
   const key = fromDisk.bytes;
   if (key.length < keyBytesMin) {
     throw new ConfError(
       `the key has ${key.length * 8} bits, the minimum is ${keyBytesMin * 8}: copy it from another node of the cluster; a new cluster needs a new one, the same on all nodes`,
+      0,
+      fromDisk.path,
     );
   }
   return { cipher, hash, key: key.slice(0, keyBytesMax) };

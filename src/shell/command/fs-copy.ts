@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "
 import { basename } from "node:path";
 import { byteString, byteStringOfText, bytesOf } from "../../bytes.ts";
 import { fileBytesMax } from "../../fs/tree/rules.ts";
-import { reasonOf } from "../../result.ts";
+import { fileReasonOf } from "../../result.ts";
 import { type ListedEntry, type NodeClient, NodeRefusal } from "../api/client.ts";
 import { CommandFailure, exitUsage } from "../exit.ts";
 import { pathOfText, textOfPath } from "../api/path-text.ts";
@@ -181,6 +181,6 @@ function local<T>(operation: () => T, subject: string): T {
     return operation();
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
-    throw new CommandFailure(`${subject}: ${reasonOf(error)}`);
+    throw new CommandFailure(`${subject}: ${fileReasonOf(error)}`);
   }
 }
