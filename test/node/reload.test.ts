@@ -1,7 +1,7 @@
 // corosync.conf changed on a running cluster of three real nodes: by a write into the tree, and by the operator. No node is
 // restarted, the ring stays (services.md §5.4, pmxcfs.md §2.8).
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { present } from "../../src/assert.ts";
 import { reloadCommand } from "../../src/shell/command/reload.ts";
 import { exitConfiguration } from "../../src/shell/exit.ts";
@@ -99,7 +99,10 @@ test("a faulty file changes nothing, and everybody says why", async () => {
   for (const [faulty, why] of [
     [conf, /corosync\.conf(:\d+)?: .*The join timeout parameter \(20 ms\).*insist with --force/],
     [conf.replace("join: 20\n", "join: 20\n}\n}\n"), /corosync\.conf:\d+: /],
-    [cluster.conf({ version: 4, nodes: trio }), /config_version is 4 and the cluster runs 5/],
+    [
+      cluster.conf({ version: 4, nodes: trio }),
+      /config_version is 4, and another corosync\.conf with 5 is here already/,
+    ],
     [cluster.conf({ version: 6, nodes: [1, 3] }), /nothing was changed, for the cluster could not/],
   ] as const) {
     const put = cluster.client(2).put("corosync.conf", new TextEncoder().encode(faulty));
@@ -119,6 +122,24 @@ test("a faulty file changes nothing, and everybody says why", async () => {
   expect(String(refusal)).toContain("The join timeout parameter (20 ms)");
   await cluster.write(2, cluster.conf({ version: 7, nodes: trio }));
   await cluster.all(trio, ({ cluster: { reload } }) => reload?.configVersion === 7);
+}, 90_000);
+
+test("a corosync.conf of the tree that is no good, or gone, is a warning on every node until there is a good one", async () => {
+  const own = readFileSync(cluster.confPath(1));
+  const warned = (part: string) =>
+    cluster.all(trio, ({ warnings = [] }) => warnings.some((line) => line.includes(part)));
+  const isWell = () =>
+    cluster.all(trio, ({ warnings = [] }) => !warnings.some((line) => /\btree\b/.test(line)));
+  await isWell();
+  await cluster.write(2, "nonsense {\n");
+  await warned("cannot be used, and this node goes on with configuration 7 (corosync.conf:");
+  await warned("with config_version 8 (quorate fs put corosync.conf FILE)");
+  await cluster.client(1).put("corosync.conf", own);
+  await isWell();
+  await cluster.client(3).remove("corosync.conf", true);
+  await warned("the tree has no corosync.conf");
+  await cluster.client(1).put("corosync.conf", own);
+  await isWell();
 }, 90_000);
 
 test("a moved address is refused as a whole", async () => {

@@ -81,6 +81,8 @@ export interface StatusSource {
   readonly version: string;
   readonly cluster: Cluster;
   readonly tree: () => TreeStatus;
+  /** What is to be done about the corosync.conf of the tree; "": nothing. */
+  readonly confWarning: () => Promise<string>;
   readonly upgrade: () => NodeStatus["upgrade"];
   readonly mount: () => { readonly target: string; readonly reason: string };
   readonly pid: number;
@@ -93,6 +95,8 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { member, links, reachable, rotationUs, packetsDropped, peerFaults, refusal, device } =
     await source.cluster.snapshot();
   const warnings = [...(settings.warnings ?? [])];
+  const confWarning = await source.confWarning();
+  if (confWarning !== "") warnings.push(confWarning);
   if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
   const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
   return {

@@ -17,13 +17,42 @@ export interface ConfContext {
 
 /** Why the cluster could not use `content`, with file and line where it has one; "" when it could. */
 export async function confProblem(content: Uint8Array, context: ConfContext): Promise<string> {
+  const problem = await contentProblem(content, context);
+  return problem === ""
+    ? versionProblem(content, context.running.configVersion, context.present)
+    : problem;
+}
+
+/** Looks after the corosync.conf that is in the tree already: a write through the mount is not checked. */
+export class TreeConfWatch {
+  /** What was found to be good, and for which settings: names are not resolved again for each status. */
+  #good: { readonly content: Uint8Array; readonly running: NodeSettings } | undefined;
+
+  /** A sentence with what to do; "" when all is well. `content`: undefined when the tree has no such file. */
+  async warning(content: Uint8Array | undefined, context: ConfContext): Promise<string> {
+    const { running, paths, present } = context;
+    if (content === undefined) {
+      return `the tree has no corosync.conf, so no change of the configuration reaches the nodes: put this node's own there (quorate fs put corosync.conf ${paths.conf})`;
+    }
+    const good = this.#good;
+    if (good?.running === running && equalBytes(good.content, content)) return "";
+    const problem = await contentProblem(content, context);
+    if (problem === "") {
+      this.#good = { content: content.slice(), running };
+      return "";
+    }
+    const next = Math.max(running.configVersion, ...present.map(configVersionOf)) + 1;
+    return `the corosync.conf in the tree cannot be used, and this node goes on with configuration ${running.configVersion} (${problem}): put a good one in its place, with config_version ${next} (quorate fs put corosync.conf FILE)`;
+  }
+}
+
+async function contentProblem(content: Uint8Array, context: ConfContext): Promise<string> {
   const { running, name } = context;
   const text = Buffer.from(content).toString("latin1");
   const read = await settingsOfText(text, { ...context.paths, conf: "corosync.conf" }, name);
   if (!read.ok) return read.reason;
   const check = checkReload(running, read.value);
-  if (!check.ok) return check.reason;
-  return versionProblem(content, running.configVersion, context.present);
+  return check.ok ? "" : check.reason;
 }
 
 /** A node takes other content with a higher version only (pmxcfs.md §2.8; a reload); what it has already may come again. */

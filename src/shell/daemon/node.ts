@@ -16,7 +16,7 @@ import type { LogAction } from "../../world.ts";
 import { buildApi } from "../api/api.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
 import { readConf } from "../../fs/disk/conf-file.ts";
-import { confProblem } from "./check-conf.ts";
+import { type ConfContext, confProblem, TreeConfWatch } from "./check-conf.ts";
 import { isAnswered, listen } from "../api/api-socket.ts";
 import { DeviceFiles } from "./device-files.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";
@@ -93,6 +93,7 @@ class RunningNode {
   /** The tree wrote a newer corosync.conf before the ring was started. */
   #confChanged = false;
   #ringStarted = false;
+  readonly #confWatch = new TreeConfWatch();
   #deviceFiles: DeviceFiles | undefined;
   #reloadTimer: ReturnType<typeof setTimeout> | undefined;
   #mount: FuseMount | undefined;
@@ -257,6 +258,20 @@ class RunningNode {
     });
   }
 
+  #confContext(tree: ConfigurationTree): ConfContext {
+    const { paths, name } = this.#options;
+    const present = presentConfs(tree, paths.conf);
+    return { running: this.#cluster.settings, paths, name, present };
+  }
+
+  async #confWarning(tree: ConfigurationTree): Promise<string> {
+    // While it starts the tree may be an old one. One that is kept apart must not get the file: it would replace the cluster's.
+    if (!["synced", "updating"].includes(tree.status().mode)) return "";
+    const stored = tree.read(corosyncConfPath);
+    const content = stored.ok ? stored.value : undefined;
+    return this.#confWatch.warning(content, this.#confContext(tree));
+  }
+
   #serveApi(tree: ConfigurationTree): void {
     const { paths, version } = this.#options;
     const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
@@ -268,6 +283,7 @@ class RunningNode {
             version,
             cluster: this.#cluster,
             tree: () => tree.status(),
+            confWarning: () => this.#confWarning(tree),
             upgrade: () => lastUpgradeEvent(upgradeLog),
             mount: () => ({ target: this.#mount?.target ?? "", reason: this.#mountReason }),
             pid: process.pid,
@@ -276,13 +292,7 @@ class RunningNode {
         setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
         cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
         reload: () => this.#cluster.reload(),
-        confProblem: (content) =>
-          confProblem(content, {
-            running: this.#cluster.settings,
-            paths,
-            name: this.#options.name,
-            present: presentConfs(tree, paths.conf),
-          }),
+        confProblem: (content) => confProblem(content, this.#confContext(tree)),
         logToCluster: ({ tag, priority, message }) =>
           tree.statusStore.log({
             ident: operator,
