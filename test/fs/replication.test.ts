@@ -141,16 +141,17 @@ describe("state exchange", () => {
     const group = new TreeGroup();
     const a = group.join(1, tree);
     group.bus.run();
-    const before = performance.now();
+    const cpuMs = (): number => process.cpuUsage().user / 1000;
+    const before = cpuMs();
     expect(a.replica.encodeState().length).toBe(32 + 40 * 10_001);
-    const indexMs = performance.now() - before;
+    const indexMs = cpuMs() - before;
     const b = group.join(2, treeOfVersion(1, "b"));
     group.bus.run();
     group.expectEqual([a, b]);
     expect(count(kinds(group), "update")).toBe(10_001);
-    // A bound far above the 50 ms that it takes alone: other programs share the machine.
+    // Processor time, for other programs share the machine; far above what it takes alone.
     expect(indexMs).toBeLessThan(250);
-    expect(performance.now() - before).toBeLessThan(10_000);
+    expect(cpuMs() - before).toBeLessThan(10_000);
   });
 });
 

@@ -41,8 +41,6 @@ export function ringConf(conf: RingConf): string {
   );
   return [
     section("totem", totem),
-    // Real-time priority would let a busy corosync starve everything else on a small machine.
-    section("system", ["sched_rr: no"]),
     section("logging", ["to_stderr: yes", "to_syslog: no", "timestamp: hires"]),
     section("quorum", ["provider: corosync_votequorum", ...(conf.quorumLines ?? [])]),
     section("nodelist", nodes.join("").trimEnd().split("\n")),

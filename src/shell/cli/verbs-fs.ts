@@ -9,8 +9,7 @@ const place = (name: string) =>
   parsed(name, "a path inside the tree", (given) => (given === "" ? undefined : given));
 const path = required(place("PATH"));
 const options = { root, json };
-const isForced = flag("force", "A corosync.conf that the cluster could not use too");
-const isMoveForced = flag("force", "corosync.conf too, or one that the cluster could not use");
+const isForced = flag("force", "The cluster's corosync.conf too, and one that it could not use");
 
 async function fs(given: Omit<FsOptions, "write" | "stdin">): Promise<number> {
   const { fsCommand } = await import("../command/fs.ts");
@@ -60,7 +59,7 @@ const verbs = [
     run: (given) => fs({ ...given, verb: "mkdir" }),
   }),
   verb("rm", "remove a file or an empty directory", {
-    takes: { path, ...options, isForced: flag("force", "The cluster's corosync.conf too") },
+    takes: { path, ...options, isForced },
     run: (given) => fs({ ...given, verb: "rm" }),
   }),
   verb("mv", "rename", {
@@ -68,7 +67,7 @@ const verbs = [
       path: required(place("FROM")),
       other: required(place("TO")),
       ...options,
-      isForced: isMoveForced,
+      isForced,
     },
     run: (given) => fs({ ...given, verb: "mv" }),
   }),
