@@ -8,7 +8,7 @@ import type { RingAction } from "../../src/node/ring/events.ts";
 import type { JournalChange } from "../../src/fs/disk/commit-queue.ts";
 import type { TreeEntry } from "../../src/fs/tree/entry.ts";
 import { decoded, type Decoded } from "../../src/bytes.ts";
-import type { CryptoSettings } from "../../src/node/settings/settings.ts";
+import type { KeyOnDisk } from "../../src/node/settings/settings.ts";
 import type { Agenda } from "./agenda.ts";
 import type { SimClock } from "./clock.ts";
 import type { Network } from "./network.ts";
@@ -52,7 +52,7 @@ export interface ProcessOptions {
   readonly network: Network;
   readonly disk: Disk;
   /** What corosync.conf and the key file say now. */
-  readonly cryptoOnDisk: () => CryptoSettings;
+  readonly keyOnDisk: () => KeyOnDisk;
   readonly device: DeviceSurroundings | undefined;
   readonly observe: (action: RingAction) => void;
   /** The ring sequence is stored; what was stored before it. */
@@ -139,7 +139,7 @@ export class SimProcess {
   }
 
   #ringMachine(): RingMachine {
-    const { clock, random, disk, network, nodeid, cryptoOnDisk, observe, sending } = this.#options;
+    const { clock, random, disk, network, nodeid, keyOnDisk, observe, sending } = this.#options;
     return {
       clock,
       random,
@@ -157,7 +157,7 @@ export class SimProcess {
         tracking: () => disk.tracking,
         storeTracking: (votes) => void (disk.tracking = votes),
       }),
-      cryptoOnDisk,
+      keyOnDisk,
       openSockets: async ({ received }) => {
         this.#received = (datagram, source) => received(0, addressOf(source), datagram);
         const sockets = {

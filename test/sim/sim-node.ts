@@ -188,7 +188,10 @@ class Life {
     this.process = new SimProcess({
       ...{ nodeid, agenda, clock, network: node.network, device: node.device },
       ...{ random: options.random, disk: options.disk },
-      cryptoOnDisk: () => node.settings().crypto,
+      keyOnDisk: () => {
+        const { crypto, configVersion } = node.settings();
+        return { crypto, configVersion };
+      },
       observe: (action) => this.#observe(action),
       persisted: (before, after) => node.checker.persisted(nodeid, before, after),
       sending: (asked, stored) => node.checker.sending(nodeid, asked, stored),

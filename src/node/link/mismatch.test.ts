@@ -46,6 +46,7 @@ test("another cipher or hash with our key is named, another key is not guessed",
 
 test("junk of any length is handled without a throw", () => {
   for (let size = 0; size < 200; size += 1) {
-    expect(mismatch(randomBytes(size), ours)).toContain("nothing of a cluster");
+    // A few bytes may by chance be a packet in the clear: that is another sentence.
+    expect(mismatch(randomBytes(size), ours)).toMatch(/nothing of a cluster|sends without crypto/);
   }
 });

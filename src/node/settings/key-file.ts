@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type Conf, parseConf } from "../../conf.ts";
 import { fileReasonOf } from "../../result.ts";
-import { cryptoOf, keyBytesMax, keySource } from "./read-settings.ts";
-import type { CryptoSettings } from "./settings.ts";
+import { configVersionOf, cryptoOf, keyBytesMax, keySource } from "./read-settings.ts";
+import type { CryptoSettings, KeyOnDisk } from "./settings.ts";
 
 export type KeyResult =
   | {
@@ -40,11 +40,13 @@ export function readKey(conf: Conf, confPath: string, authkey: string): KeyResul
   }
 }
 
-/** The crypto settings of a file and its key, read at once; undefined when they cannot be used. Never throws. */
-export function cryptoOnDisk(confPath: string, authkey: string): CryptoSettings | undefined {
+/** The crypto settings and version of a file and its key, read at once; undefined when they cannot be used. Never throws. */
+export function keyOnDisk(confPath: string, authkey: string): KeyOnDisk | undefined {
   try {
     const conf = parseConf(readFileSync(confPath, "latin1"));
-    return conf.ok ? cryptoOf(conf.value, readKey(conf.value, confPath, authkey)) : undefined;
+    if (!conf.ok) return undefined;
+    const crypto = cryptoOf(conf.value, readKey(conf.value, confPath, authkey));
+    return crypto && { crypto, configVersion: configVersionOf(conf.value) };
   } catch {
     // The reload that reads the file reports what is wrong.
     return undefined;

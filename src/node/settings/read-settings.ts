@@ -120,6 +120,11 @@ export function cryptoOf(conf: Conf, fromDisk: SettingsSource["key"]): CryptoSet
   return { cipher, hash, key: key.slice(0, keyBytesMax) };
 }
 
+/** totem.config_version; 0 when it is absent or no number that is followed. */
+export function configVersionOf(conf: Conf): number {
+  return Math.max(0, integerAt(conf, ["totem", "config_version"]) ?? 0);
+}
+
 function read(source: SettingsSource): NodeSettings {
   const { conf, running } = source;
   checkIntegers(conf);
@@ -141,7 +146,7 @@ function read(source: SettingsSource): NodeSettings {
   return {
     clusterName: textAt(conf, ["totem", "cluster_name"]) ?? "",
     // What is no number to us (negative ones wrap around for corosync) counts as absent: no peer compares then.
-    configVersion: Math.max(0, integerAt(conf, ["totem", "config_version"]) ?? 0),
+    configVersion: configVersionOf(conf),
     transport,
     nodeid: local.nodeid,
     name: local.name,

@@ -54,6 +54,12 @@ export interface CryptoSettings {
   readonly key: Uint8Array;
 }
 
+/** A key as it is read when a reload message comes, and the version of the file that it was read with. */
+export interface KeyOnDisk {
+  readonly crypto: CryptoSettings;
+  readonly configVersion: number;
+}
+
 export interface QuorumSettings {
   /** False: no provider, the node counts as quorate always. */
   readonly provider: boolean;

@@ -8,7 +8,7 @@ import type { DeviceSnapshot } from "../device/events.ts";
 import type { MemberEnd, MemberSnapshot, QuorumView } from "../member/events.ts";
 import type { PeerFault } from "./key-watch.ts";
 import type { LinkSnapshot } from "../link/events.ts";
-import type { CryptoSettings, NodeSettings } from "../settings/settings.ts";
+import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
 /** From the main thread to the ring thread. */
 export type ToRing =
@@ -48,14 +48,14 @@ export type FromRing =
   | { readonly kind: "quorum"; readonly quorum: QuorumView }
   | { readonly kind: "log"; readonly lines: readonly LogAction[] }
   /**
-   * A reload was delivered, in its order among the events. `id`: of our own question, to be answered when it is done. `crypto`: as on
+   * A reload was delivered, in its order among the events. `id`: of our own question, to be answered when it is done. `key`: as on
    * disk at that moment; undefined when it could not be used.
    */
   | {
       readonly kind: "reloadRequested";
       readonly nodeid: number;
       readonly id: number | undefined;
-      readonly crypto: CryptoSettings | undefined;
+      readonly key: KeyOnDisk | undefined;
     }
   | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }
   /** Bytes of earlier `requests` that the member has taken over: credit for new ones. */

@@ -222,10 +222,10 @@ export class RingThreadClient implements Cluster {
   async #reloadRequested({
     nodeid,
     id,
-    crypto,
+    key,
   }: Extract<FromRing, { kind: "reloadRequested" }>): Promise<void> {
     if (id !== undefined) this.#questions.get(id)?.extend();
-    const outcome = await this.#reloader.reload(nodeid, crypto);
+    const outcome = await this.#reloader.reload(nodeid, key);
     if (id !== undefined) this.#answered(id, { kind: "reloaded", outcome });
   }
 

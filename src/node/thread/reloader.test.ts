@@ -75,20 +75,24 @@ test("a file that cannot be read, that is refused, or that the ring cannot take 
   expect((await thrown.made.reload(1)).reason).toBe("the disk is gone");
 });
 
-test("the key counts that was on disk when the request came, not one of a later reload", async () => {
+test("key and version count that were on disk when the request came, not those of a later reload", async () => {
   const settings = busSettings({ nodeid: 1, nodes: 2, configVersion: 5 });
   const keyed = (byte: number): NodeSettings["crypto"] => ({
     ...{ cipher: "aes256", hash: "sha256", key: new Uint8Array(128).fill(byte) },
   });
-  const applied: NodeSettings["crypto"][] = [];
-  const { made } = reloader(read({ ...settings, crypto: keyed(3) }), async (taken) => {
-    applied.push(taken.crypto);
+  const applied: [number, NodeSettings["crypto"]][] = [];
+  const later = { ...settings, configVersion: 7, crypto: keyed(3) };
+  const { made } = reloader(read(later), async (taken) => {
+    applied.push([taken.configVersion, taken.crypto]);
     return "";
   });
-  await made.reload(2, keyed(2));
+  await made.reload(2, { crypto: keyed(2), configVersion: 6 });
   // It could not be read then.
   await made.reload(2);
-  expect(applied).toEqual([keyed(2), keyed(3)]);
+  expect(applied).toEqual([
+    [6, keyed(2)],
+    [7, keyed(3)],
+  ]);
 });
 
 test("one after the other, in the order of asking", async () => {

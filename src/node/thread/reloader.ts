@@ -4,7 +4,7 @@ import { reasonOf } from "../../result.ts";
 import type { Level, LogAction } from "../../world.ts";
 import { checkReload } from "../settings/reload-rules.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
-import type { CryptoSettings, NodeSettings } from "../settings/settings.ts";
+import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
 export interface ReloadOutcome {
   readonly ok: boolean;
@@ -46,11 +46,11 @@ export class Reloader {
   }
 
   /**
-   * After those that were asked for before. `nodeid`: who asked. `crypto`: as the ring thread has read it when the request came, which
-   * counts: what is on disk by now may belong to the next reload, whose key nobody else has yet. Never rejects.
+   * After those that were asked for before. `nodeid`: who asked. `key`: as the ring thread has read it when the request came, which
+   * counts, with its version: what is on disk by now may belong to the next reload, whose key nobody else has yet. Never rejects.
    */
-  reload(nodeid: number, crypto?: CryptoSettings): Promise<ReloadOutcome> {
-    const done = this.#queue.then(() => this.#reload(nodeid, crypto));
+  reload(nodeid: number, key?: KeyOnDisk): Promise<ReloadOutcome> {
+    const done = this.#queue.then(() => this.#reload(nodeid, key));
     this.#queue = done;
     return done;
   }
@@ -65,19 +65,22 @@ export class Reloader {
     return this.#finish({ ok: false, reason, isFileRefused, changes: [], needsRestart: [] });
   }
 
-  async #reload(nodeid: number, crypto?: CryptoSettings): Promise<ReloadOutcome> {
+  async #reload(nodeid: number, key?: KeyOnDisk): Promise<ReloadOutcome> {
     try {
-      return await this.#read(nodeid, crypto);
+      return await this.#read(nodeid, key);
     } catch (error) {
       return this.refused(reasonOf(error));
     }
   }
 
-  async #read(nodeid: number, crypto?: CryptoSettings): Promise<ReloadOutcome> {
+  async #read(nodeid: number, onDisk?: KeyOnDisk): Promise<ReloadOutcome> {
     const { load, running, apply } = this.#options;
     const loaded = await load();
     if (!loaded.ok) return this.#refuse(loaded.reason, true);
-    const next = crypto === undefined ? loaded.value : { ...loaded.value, crypto };
+    const next =
+      onDisk === undefined
+        ? loaded.value
+        : { ...loaded.value, crypto: onDisk.crypto, configVersion: onDisk.configVersion };
     const check = checkReload(running(), next);
     if (!check.ok) return this.#refuse(check.reason, true);
     const { settings, changes, needsRestart } = check;

@@ -31,7 +31,7 @@ import type { RingAction } from "../ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
 import { freshReason } from "../ring/state.ts";
 import { Rotation } from "./rotation.ts";
-import type { CryptoSettings, NodeSettings } from "../settings/settings.ts";
+import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
 
@@ -44,7 +44,7 @@ export interface RingHostPort {
   readonly random: Random;
   readonly storage: RingStorage;
   /** The crypto settings and the key as they are on disk now; undefined when they cannot be used. */
-  readonly cryptoOnDisk: () => CryptoSettings | undefined;
+  readonly keyOnDisk: () => KeyOnDisk | undefined;
   /** What the quorum device's client finds around it. */
   readonly machine: DeviceMachine;
   /** Sees what the ring asks for, in order, before it is carried out. */
@@ -59,7 +59,7 @@ export interface RingHostPort {
   readonly reloadRequested: (
     nodeid: number,
     id: number | undefined,
-    crypto: CryptoSettings | undefined,
+    key: KeyOnDisk | undefined,
   ) => void;
   readonly taken: (request: GroupRequest) => void;
   readonly finished: (end: MemberEnd) => void;
@@ -382,9 +382,9 @@ export class RingHost {
         this.#device?.event({ kind: "answered", request: action.request, answer: action.answer });
         return;
       case "reloadRequested": {
-        const crypto = this.#port.cryptoOnDisk();
-        if (crypto !== undefined) this.#keyChange.expect(crypto);
-        return this.#port.reloadRequested(action.nodeid, action.id, crypto);
+        const key = this.#port.keyOnDisk();
+        if (key !== undefined) this.#keyChange.expect(key.crypto);
+        return this.#port.reloadRequested(action.nodeid, action.id, key);
       }
       case "keyPhase":
         return action.phase === 1 ? this.#switchKey() : this.#retireKey();

@@ -9,7 +9,7 @@ import type { LinkSockets, LinkSocketsOptions } from "./socket.ts";
 import type { RingAction } from "../ring/events.ts";
 import type { RingStorage } from "./ring-file.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
-import type { CryptoSettings, NodeSettings } from "../settings/settings.ts";
+import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
 export type RingSockets = Pick<LinkSockets, "sendMany" | "reconfigure" | "close">;
 
@@ -19,8 +19,8 @@ export interface RingMachine {
   readonly random: Random;
   readonly device: DeviceMachine;
   readonly storage: (order: StartOrder) => RingStorage;
-  /** As RingHostPort.cryptoOnDisk. */
-  readonly cryptoOnDisk: (order: StartOrder) => CryptoSettings | undefined;
+  /** As RingHostPort.keyOnDisk. */
+  readonly keyOnDisk: (order: StartOrder) => KeyOnDisk | undefined;
   /** As openLinkSockets (link/socket.ts). */
   readonly openSockets: (
     options: LinkSocketsOptions,
@@ -107,12 +107,12 @@ export class RingThread {
   }
 
   #port(order: StartOrder): RingHostPort {
-    const { clock, random, storage, cryptoOnDisk, device, observe } = this.#machine;
+    const { clock, random, storage, keyOnDisk, device, observe } = this.#machine;
     return {
       clock,
       random,
       storage: storage(order),
-      cryptoOnDisk: () => cryptoOnDisk(order),
+      keyOnDisk: () => keyOnDisk(order),
       machine: device,
       ...(observe === undefined ? {} : { observe }),
       transmit: (batch) => this.#sockets?.sendMany(batch),
@@ -133,10 +133,10 @@ export class RingThread {
           answer: ok ? { kind: "done" } : { kind: "refused", reason },
         });
       },
-      reloadRequested: (nodeid, id, crypto) => {
+      reloadRequested: (nodeid, id, key) => {
         // Whatever the tree wrote before it is on its way first.
         this.#flush();
-        this.#post({ kind: "reloadRequested", nodeid, id, crypto });
+        this.#post({ kind: "reloadRequested", nodeid, id, key });
       },
       taken: (request) => {
         this.#takenBytes += requestBytes(request);

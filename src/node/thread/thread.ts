@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { systemClock } from "../../deadlines.ts";
 import type { FromRing, ToRing } from "./bridge.ts";
 import { realMachine } from "../device/device-host.ts";
-import { cryptoOnDisk } from "../settings/key-file.ts";
+import { keyOnDisk } from "../settings/key-file.ts";
 import { openLinkSockets } from "./socket.ts";
 import { ringFiles } from "./ring-file.ts";
 import { RingThread } from "./ring-thread.ts";
@@ -28,8 +28,8 @@ const thread = new RingThread(
     random: { below: (limit) => (getRandomValues(new Uint32Array(1))[0] ?? 0) % limit },
     device: realMachine,
     storage: ({ stateDir, settings }) => ringFiles(stateDir, settings.nodeid),
-    cryptoOnDisk: ({ configPaths }) =>
-      configPaths === undefined ? undefined : cryptoOnDisk(configPaths.conf, configPaths.authkey),
+    keyOnDisk: ({ configPaths }) =>
+      configPaths === undefined ? undefined : keyOnDisk(configPaths.conf, configPaths.authkey),
     openSockets: openLinkSockets,
     schedule: scheduleThisThread,
     soon: setImmediate,
