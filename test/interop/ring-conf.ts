@@ -41,6 +41,8 @@ export function ringConf(conf: RingConf): string {
   );
   return [
     section("totem", totem),
+    // Real-time priority of three nodes on one small machine starves everything else there, their own clients too.
+    section("system", ["sched_rr: no"]),
     section("logging", ["to_stderr: yes", "to_syslog: no", "timestamp: hires"]),
     section("quorum", ["provider: corosync_votequorum", ...(conf.quorumLines ?? [])]),
     section("nodelist", nodes.join("").trimEnd().split("\n")),
