@@ -7,7 +7,7 @@ import { simulatedSettings } from "../sim/settings.ts";
 import { SimNode } from "../sim/sim-node.ts";
 import { SimServer } from "../sim/sim-server.ts";
 import { Streams } from "../sim/streams.ts";
-import { bytesOf, byteString } from "../../src/bytes.ts";
+import { bytesOf } from "../../src/bytes.ts";
 import { present } from "../../src/assert.ts";
 import { ringText } from "../../src/world.ts";
 
@@ -151,13 +151,6 @@ export class ScriptWorld {
     }
   }
 
-  cutFromServer(words: readonly string[]): void {
-    for (const word of words) {
-      this.#streams.cut(`n${word}`, "up");
-      this.#streams.cut(`n${word}`, "down");
-    }
-  }
-
   heal(): void {
     this.#network.heal();
     this.#streams.healAll();
@@ -180,16 +173,10 @@ export class ScriptWorld {
     if (!isTaken) this.#print(`n${word}`, "takes no change: it is not quorate");
   }
 
-  reload(
-    word: string,
-    change: { readonly key: boolean; readonly quorum?: readonly string[] },
-  ): void {
+  /** All machines get the next version of corosync.conf, and with it a new key if `withNewKey`; the node is asked to reload. */
+  reload(word: string, withNewKey: boolean): void {
     const { version, key, quorum } = this.#conf;
-    this.#conf = {
-      version: version + 1,
-      key: change.key ? (key ?? 0) + 1 : key,
-      quorum: change.quorum ?? quorum,
-    };
+    this.#conf = { version: version + 1, key: withNewKey ? (key ?? 0) + 1 : key, quorum };
     this.node(word).reload();
   }
 
@@ -203,7 +190,7 @@ export class ScriptWorld {
       }
       const { ring, members, quorum } = member;
       const votes = `${quorum.totalVotes} of ${quorum.expectedVotes} votes, ${quorum.quorum} needed`;
-      const names = [...store.tree.children(0)].map(({ name }) => byteString(bytesOf(name)));
+      const names = [...store.tree.children(0)].map(({ name }) => name);
       const words = [
         `ring ${ringText(ring)} {${members.join(",")}}`,
         `${votes}: ${quorum.quorate ? "quorate" : "not quorate"}`,
@@ -233,16 +220,12 @@ const actions: Readonly<
   },
   expected: (world, { words: [node = "", votes = ""] }) =>
     world.node(node).setExpectedVotes(Number(votes)),
-  reload: (world, { words: [node = ""], settings }) => {
-    const quorum = settings.get("quorum");
-    const change = { key: settings.get("key") === "new" };
-    world.reload(node, quorum === undefined ? change : { ...change, quorum: linesOf(quorum) });
-  },
+  reload: (world, { words: [node = ""], settings }) =>
+    world.reload(node, settings.get("key") === "new"),
   server: (world, { words: [word] }) => {
     if (word === "start") world.startServer();
     else world.stopServer();
   },
-  unreach: (world, { words }) => world.cutFromServer(words),
   log: (world, { words }) => world.log(words),
   show: (world) => world.show(),
 };
