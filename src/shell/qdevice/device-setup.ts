@@ -8,15 +8,15 @@ import { voterFlags } from "../../node/quorum/message.ts";
 import { pem } from "../../qnetd/pki/pki.ts";
 import { checkLock, corosyncConfLock, withClusterLock } from "../operation/cluster-lock.ts";
 import type { NodeClient } from "../api/client.ts";
+import type { ConfEdit } from "../conf/conf-text.ts";
 import {
-  type ConfEdit,
   type ConfFacts,
   type DeviceSection,
   readConfFacts,
   withDevice,
   withoutDevice,
   withVersionAfter,
-} from "./corosync-edit.ts";
+} from "../conf/device.ts";
 import {
   type ClusterIdentity,
   packed,

@@ -1,20 +1,19 @@
 // The quorum device in corosync.conf: read, put in, taken out, as `pvecm` writes it (pvecm.md §2.1, §2.3), except that comments, order and
 // unknown keys of a file written by hand stay. Pure: texts in, texts out. It must never give a text that pmxcfs reads another
 // version from than it says.
-import { bytesOf } from "../../bytes.ts";
 import { type Result, success, failure } from "../../result.ts";
+import { type Conf, type ConfItem, type ConfSection, entryAt, sectionsOf } from "../../conf.ts";
 import {
-  type Conf,
-  type ConfItem,
-  type ConfSection,
-  entryAt,
-  parseConf,
-  printConf,
-  sectionsOf,
-} from "../../conf.ts";
-import { configVersionOf } from "../../fs/disk/corosync-conf.ts";
+  type ConfEdit,
+  drop,
+  entry,
+  finished,
+  isComment,
+  parsed,
+  section,
+  versionOf,
+} from "./conf-text.ts";
 
-const versionMax = 2 ** 31;
 const portDefault = 5403;
 
 /** What `quorum.device` says. */
@@ -25,13 +24,6 @@ export interface DeviceSection {
   readonly tls: "off" | "on" | "required";
   /** Undefined: left to votequorum, which gives the device one vote less than there are nodes. */
   readonly votes: number | undefined;
-}
-
-export interface ConfEdit {
-  readonly text: string;
-  readonly version: number;
-  /** What else was changed for the device's sake, in sentences. */
-  readonly notes: readonly string[];
 }
 
 /** What setting up a device needs to know. */
@@ -119,39 +111,6 @@ export function withVersionAfter(before: string, text: string): Result<ConfEdit>
   return finished(old.value, text, []);
 }
 
-function parsed(text: string): Result<Conf> {
-  const conf = parseConf(text);
-  return conf.ok ? success(conf.value) : failure(`corosync.conf:${conf.line}: ${conf.reason}`);
-}
-
-/** As pmxcfs reads it: the first one anywhere in the file. */
-function versionOf(conf: Conf, text: string): Result<number> {
-  const version = configVersionOf(bytesOf(text));
-  const inTotem = Number(entryAt(conf, ["totem", "config_version"])?.value ?? 0);
-  if (version > 0 && version === inTotem && version < versionMax) return success(version);
-  return failure(
-    "invalid corosync config: unable to read config version. It must stand once in the file, in the totem section",
-  );
-}
-
-function finished(conf: Conf, text: string, notes: readonly string[]): Result<ConfEdit> {
-  const current = parsed(text);
-  if (!current.ok) return current;
-  const before = versionOf(current.value, text);
-  if (!before.ok) return before;
-  const version = before.value + 1;
-  for (const totem of sectionsOf(conf, "totem")) {
-    for (const item of totem.items) {
-      if (item.kind === "entry" && item.key === "config_version") item.value = String(version);
-    }
-  }
-  const printed = printConf(conf);
-  const after = parsed(printed);
-  if (!after.ok) return after;
-  const read = versionOf(after.value, printed);
-  return read.ok ? success({ text: printed, version, notes }) : read;
-}
-
 /** Keys and sections in alphabetical order, as the original writer has them. */
 function deviceSection(device: DeviceSection): ConfSection {
   const net = section("net", [
@@ -167,14 +126,6 @@ function deviceSection(device: DeviceSection): ConfSection {
   ]);
 }
 
-function section(name: string, items: ConfItem[]): ConfSection {
-  return { kind: "section", name, items, line: 0 };
-}
-
-function entry(key: string, value: string): ConfItem {
-  return { kind: "entry", key, value, line: 0 };
-}
-
 /** Before the first item of a later name, and before the comment that stands above that one; else behind the last. */
 function insert(into: ConfSection, added: ConfSection): void {
   const { items } = into;
@@ -184,15 +135,6 @@ function insert(into: ConfSection, added: ConfSection): void {
   if (place < 0) place = items.findLastIndex((item) => item.kind !== "remark") + 1;
   while (isComment(items[place - 1])) place -= 1;
   items.splice(place, 0, added);
-}
-
-function isComment(item: ConfItem | undefined): boolean {
-  return item?.kind === "remark" && item.text.trimStart().startsWith("#");
-}
-
-function drop(from: ConfSection, isDropped: (item: ConfItem) => boolean): void {
-  const kept = from.items.filter((item) => !isDropped(item));
-  from.items.splice(0, from.items.length, ...kept);
 }
 
 function nodesOf(conf: Conf): ConfFacts["nodes"] {

@@ -9,7 +9,7 @@ import {
   withDevice,
   withoutDevice,
   withVersionAfter,
-} from "./corosync-edit.ts";
+} from "./device.ts";
 
 const fresh = (version: number, quorum: string): string => `logging {
   debug: off
