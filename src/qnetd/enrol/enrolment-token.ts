@@ -15,7 +15,6 @@ export const fingerprintBytes = 32;
 export const addressesMax = 16;
 const nameBytesMax = 200;
 const addressBytesMax = 253;
-const prefix = "quorate1.";
 const charactersMax = 8192;
 const checksumBytes = 4;
 
@@ -31,12 +30,20 @@ export interface InviteToken {
   readonly expiresAt: number;
 }
 
-export function looksLikeToken(text: string): boolean {
+/** Tokens of one kind: how they begin, and who prints them, for sentences. */
+export interface TokenForm {
+  readonly prefix: string;
+  readonly printer: string;
+}
+
+const invitation: TokenForm = { prefix: "quorate1.", printer: "the vote server" };
+
+export function looksLikeToken(text: string, { prefix }: TokenForm = invitation): boolean {
   return text.trim().startsWith(prefix);
 }
 
 /** Names and addresses must be within their limits: whoever makes an invitation has checked them. */
-export function encodeToken(token: InviteToken): string {
+export function encodeToken(token: InviteToken, { prefix }: TokenForm = invitation): string {
   const writer = new Writer()
     .u32be(token.expiresAt)
     .u16be(token.port)
@@ -54,7 +61,12 @@ export function encodeToken(token: InviteToken): string {
 }
 
 /** The reason is a sentence for whoever pasted it. Blanks and line breaks that a terminal put in do not count. */
-export function decodeToken(text: string): Decoded<InviteToken> {
+export function decodeToken(
+  text: string,
+  { prefix, printer }: TokenForm = invitation,
+): Decoded<InviteToken> {
+  const damaged = (): Decoded<InviteToken> =>
+    malformed(`the token is damaged: copy the whole line that ${printer} printed`);
   const word = text.replace(/\s+/g, "");
   if (!word.startsWith(prefix)) return malformed(`a token begins with "${prefix}"`);
   const code = word.slice(prefix.length);
@@ -103,10 +115,6 @@ function hasControls(text: string): boolean {
 function textOf(bytes: Uint8Array): string {
   // What is no UTF-8 becomes characters that no name has.
   return new TextDecoder().decode(bytesOf(byteString(bytes)));
-}
-
-function damaged(): Decoded<InviteToken> {
-  return malformed("the token is damaged: copy the whole line that the vote server printed");
 }
 
 /** CRC-32: a slip of the hand shall not look like a wrong secret. */

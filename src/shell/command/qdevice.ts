@@ -76,7 +76,7 @@ export interface Target {
 export async function targetWord(word: string): Promise<string> {
   if (word !== "-" && !word.includes("/")) return word;
   const line = await readSecret(word, "token");
-  const token = line.split(/\s+/).find(looksLikeToken);
+  const token = line.split(/\s+/).find((each) => looksLikeToken(each));
   if (token !== undefined) return token;
   const where = word === "-" ? "on standard input" : `in ${word}`;
   throw new CommandFailure(

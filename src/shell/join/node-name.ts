@@ -1,0 +1,9 @@
+// Names of nodes and clusters, and nodeids, as Proxmox allows them (pvecm.md §1.0).
+
+export const nodeNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/;
+/** Of a DNS label; Proxmox states no limit of its own. */
+export const nodeNameMax = 63;
+
+export function isNodeName(text: string): boolean {
+  return text.length <= nodeNameMax && nodeNamePattern.test(text);
+}
