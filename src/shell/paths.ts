@@ -18,6 +18,8 @@ export interface NodePaths {
   readonly mount: string;
   /** The local API's socket. */
   readonly socket: string;
+  /** Where an operation under way has its record. */
+  readonly operationDir: string;
 }
 
 /** Paths below `root` ("/" for a real machine); `root` may be relative to the current directory. */
@@ -34,6 +36,7 @@ export function nodePaths(root: string): NodePaths {
     treeDir: `${base}/var/lib/pve-cluster`,
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,
+    operationDir: `${base}/var/lib/quorate`,
   };
 }
 
