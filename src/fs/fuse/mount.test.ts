@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { umount2, unmountFlags } from "../../libc.ts";
 import { FuseMount } from "./mount.ts";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
+import { pending, ready, until } from "../../../test/interop/wait.ts";
 
 const base = mkdtempSync(join(tmpdir(), "quorate-fuse-"));
 const target = join(base, "mount");
@@ -36,6 +37,7 @@ beforeEach(() => {
 afterEach(async () => {
   await mounted?.unmount();
   mounted = undefined;
+  umount2(target, unmountFlags.DETACH); // What a failed test left; else there is nothing.
 });
 afterAll(() => {
   umount2(target, unmountFlags.DETACH);
@@ -195,10 +197,14 @@ mountTest("who waits for the cluster stops nobody else and can be killed", async
   await run("mkdir a b c; echo x > c/f");
   const hold = Promise.withResolvers<void>();
   files.changesWait = hold.promise;
-  const killed = shell("timeout -s INT 0.1 bash -c 'echo stuck > a/g'");
+  const stuck = Bun.spawn(["bash", "-c", `echo stuck > "${target}/a/g"`]);
   const late = run("echo late > b/h; cat b/h");
+  const bothWait = () => (waiting.snapshot().waiting === 2 ? ready(true) : pending("fewer"));
+  await until(bothWait, 30_000, "two writers wait");
   expect(await run("cat c/f; ls c")).toBe("x\nf\n");
-  expect((await killed).code).toBe(124);
+  stuck.kill("SIGINT");
+  await stuck.exited;
+  expect(stuck.signalCode).toBe("SIGINT");
   expect(waiting.snapshot().waiting).toBe(2); // Given up by its process, but not taken back.
   hold.resolve();
   expect(await late).toBe("late\n");
