@@ -1,6 +1,7 @@
 // Events and actions of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
 // Packets here are clear: the ring host (src/node/thread/thread.ts) seals and opens them.
 import type { LogAction, TimerAction } from "../../world.ts";
+import type { Amount, TrafficCounts } from "./traffic.ts";
 import type { LinksConfiguration } from "./configuration.ts";
 
 export type LinksTimer = "tick";
@@ -55,7 +56,26 @@ export interface LinkSnapshot {
   /** Largest user data of one fragment (data_mtu), bytes. */
   readonly mtu: number;
   readonly latencyUs: number;
+  /** Lowest and highest of all answers since the link exists; absent: there was none. */
+  readonly latencyUsRange?: { readonly min: number; readonly max: number } | undefined;
+  /** How many answers the mean covers. */
+  readonly latencySamples: number;
   readonly downCount: number;
+  readonly upCount: number;
   readonly packetsSent: number;
   readonly packetsReceived: number;
+  readonly sent: TrafficCounts;
+  readonly received: TrafficCounts;
+}
+
+/** What no single link counts. */
+export interface LinksTraffic {
+  /** Messages that came back to ourselves without a link. */
+  readonly loopback: Amount;
+  /** Messages that came compressed: how many, their bytes on the way and their bytes once opened. */
+  readonly compressed: {
+    readonly packets: number;
+    readonly bytes: number;
+    readonly openedBytes: number;
+  };
 }

@@ -21,6 +21,7 @@ export class Heartbeat {
   #tuning: HeartbeatTuning;
   #isUp = false;
   #latencyUs = 0;
+  #latencyUsRange: { readonly min: number; readonly max: number } | undefined;
   #samples = 0;
   #pongs = 0;
   #backoff = BACKOFF_MAX;
@@ -45,6 +46,14 @@ export class Heartbeat {
   }
   get latencyUs(): number {
     return this.#latencyUs;
+  }
+  /** Lowest and highest of all answers that counted; undefined before the first. */
+  get latencyUsRange(): { readonly min: number; readonly max: number } | undefined {
+    return this.#latencyUsRange;
+  }
+  /** How many answers the mean covers. */
+  get samples(): number {
+    return this.#samples;
   }
   /** Silence that takes the link down: the configured timeout, stretched while the link is young, and twice the latency. */
   get timeoutMs(): number {
@@ -87,6 +96,8 @@ export class Heartbeat {
     this.#answeredAt = sentAt;
     this.#pongAt = now;
     if (us > this.#tuning.pingTimeoutMs * US_PER_MS) return "slow";
+    const { min, max } = this.#latencyUsRange ?? { min: us, max: us };
+    this.#latencyUsRange = { min: Math.min(min, us), max: Math.max(max, us) };
     this.#samples = Math.min(this.#samples + 1, Math.max(1, this.#tuning.pingPrecision));
     this.#latencyUs = Math.floor((this.#latencyUs * (this.#samples - 1) + us) / this.#samples);
     if (this.#isUp || this.#latencyUs >= this.#timeoutMs * US_PER_MS) return "counted";

@@ -4,7 +4,7 @@
 // Packets here are clear. It never answers a source address, only configured ones (§6).
 import type { Core } from "../../world.ts";
 import { type Inflate, type LinksConfiguration, linksTo } from "./configuration.ts";
-import type { LinkSnapshot, LinksAction, LinksEvent } from "./events.ts";
+import type { LinkSnapshot, LinksAction, LinksEvent, LinksTraffic } from "./events.ts";
 import {
   type DataPacket,
   type PingPacket,
@@ -46,6 +46,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
   #tickedAt: number | undefined;
   #wasLate = false;
   readonly #drops = new Drops();
+  readonly #loopback = { packets: 0, bytes: 0 };
+  readonly #compressed = { packets: 0, bytes: 0, openedBytes: 0 };
 
   constructor(options: LinksOptions) {
     this.#nodeid = options.nodeid;
@@ -94,6 +96,11 @@ export class Links implements Core<LinksEvent, LinksAction> {
     return [...this.#peers.values()]
       .toSorted((a, b) => a.nodeid - b.nodeid)
       .flatMap((peer) => peer.links.map((link) => link.snapshot(peer.nodeid)));
+  }
+
+  /** What is not counted by link. */
+  traffic(): LinksTraffic {
+    return { loopback: { ...this.#loopback }, compressed: { ...this.#compressed } };
   }
 
   /** Packets that were not carried or not delivered, by reason. */
@@ -213,7 +220,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   #transmit(peer: Peer, link: PeerLink, packet: Uint8Array, out: LinksAction[]): void {
-    link.packetsSent += 1;
+    link.sent.count(packet);
     out.push({ kind: "transmit", nodeid: peer.nodeid, link: link.number, packet });
   }
 
@@ -221,6 +228,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   #linkUp(peer: Peer, link: PeerLink, out: LinksAction[]): void {
     link.path.force();
+    link.upCount += 1;
     const text = `rx: host: ${peer.nodeid} link: ${link.number} is up (${link.remoteAddress})`;
     out.push({ kind: "log", level: "info", subsystem: "KNET", text });
     this.#settle(peer, out);
@@ -335,7 +343,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       const from = `${address}, said to be node ${value.nodeid}`;
       return this.#reject("unlistedAddress", from, now, out);
     }
-    link.packetsReceived += 1;
+    link.received.count(event.packet);
     switch (value.kind) {
       case "data":
         return this.#receiveData(peer, link, value, now, out);
@@ -412,6 +420,11 @@ export class Links implements Core<LinksEvent, LinksAction> {
       return this.#drops.complain("notInflated", text, now, out);
     }
     peer.window.delivered(packet.seq);
+    if (packet.method !== 0) {
+      this.#compressed.packets += 1;
+      this.#compressed.bytes += data.length;
+      this.#compressed.openedBytes += message.length;
+    }
     const target = targetOf(message);
     if (target === undefined) return this.#drop("noTarget");
     if (target !== 0 && target !== this.#nodeid) return this.#drop("notForUs");
@@ -431,7 +444,11 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   #send(nodeid: number, message: Uint8Array, now: number, out: LinksAction[]): void {
     if (message.length === 0 || message.length > MESSAGE_BYTES_MAX) return this.#drop("unsendable");
-    if (nodeid === 0 || nodeid === this.#nodeid) out.push({ kind: "received", message });
+    if (nodeid === 0 || nodeid === this.#nodeid) {
+      this.#loopback.packets += 1;
+      this.#loopback.bytes += message.length;
+      out.push({ kind: "received", message });
+    }
     const targets = nodeid === 0 ? [...this.#peers.values()] : [this.#peers.get(nodeid)];
     const routes: Route[] = [];
     for (const peer of targets) {

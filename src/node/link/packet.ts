@@ -60,6 +60,25 @@ export interface ProbePacket {
 }
 
 export type Packet = DataPacket | PingPacket | ProbePacket;
+export type PacketKind = Packet["kind"];
+
+/** What kind of packet this claims to be; undefined: none that knet has. */
+export function kindOf(bytes: Uint8Array): PacketKind | undefined {
+  switch (bytes[TYPE_OFFSET]) {
+    case TYPE.data:
+      return "data";
+    case TYPE.ping:
+      return "ping";
+    case TYPE.pong:
+      return "pong";
+    case TYPE.pmtud:
+      return "pmtud";
+    case TYPE.pmtudReply:
+      return "pmtudReply";
+    default:
+      return undefined;
+  }
+}
 
 /** Decodes one opened packet. `data` and `time` are views. Extra bytes behind a ping, pong or reply are ignored, as knet does. */
 export function decodePacket(bytes: Uint8Array): Decoded<Packet> {

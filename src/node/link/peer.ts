@@ -7,6 +7,7 @@ import type { LinkSnapshot } from "./events.ts";
 import { Heartbeat } from "./latency.ts";
 import { type PingPacket, decodeTime } from "./packet.ts";
 import { PathMtu } from "./pmtud.ts";
+import { Traffic } from "./traffic.ts";
 import { Window } from "./window.ts";
 
 export class PeerLink {
@@ -19,8 +20,9 @@ export class PeerLink {
   #settings: LinkSettings;
   // knet counts the configuration itself as the first time down (§8).
   downCount = 1;
-  packetsSent = 0;
-  packetsReceived = 0;
+  upCount = 0;
+  readonly sent = new Traffic();
+  readonly received = new Traffic();
 
   constructor(options: LinkOptions) {
     this.#settings = options.settings;
@@ -72,9 +74,14 @@ export class PeerLink {
       connected: this.heartbeat.isUp,
       mtu: this.path.dataMtu,
       latencyUs: this.heartbeat.latencyUs,
+      latencyUsRange: this.heartbeat.latencyUsRange,
+      latencySamples: this.heartbeat.samples,
       downCount: this.downCount,
-      packetsSent: this.packetsSent,
-      packetsReceived: this.packetsReceived,
+      upCount: this.upCount,
+      packetsSent: this.sent.packets,
+      packetsReceived: this.received.packets,
+      sent: this.sent.counts(),
+      received: this.received.counts(),
     };
   }
 }

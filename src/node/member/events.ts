@@ -99,6 +99,10 @@ export interface MemberSnapshot {
   readonly synchronising: boolean;
   readonly quorum: QuorumView;
   readonly counters: RingCounters;
+  /** How often in a row the consensus timeout has brought it back to GATHER. */
+  readonly continuousGathers: number;
+  /** When the token was here last, monotonic milliseconds; 0: never. */
+  readonly tokenReceivedAt: number;
   readonly queuedMessages: number;
   readonly refusal: Refusal | undefined;
   /** config_version of each member as exchanged (services.md §2.4). */
@@ -108,4 +112,42 @@ export interface MemberSnapshot {
     readonly nodeid: number;
     readonly pid: number;
   }[];
+  /** Every node that formed a ring with this one since start. */
+  readonly pastMembers: readonly PastMember[];
+  readonly messages: readonly MessageCount[];
+  /** Undefined without a quorum provider. */
+  readonly voteMap?: VoteMap;
+}
+
+export interface PastMember {
+  readonly nodeid: number;
+  readonly isJoined: boolean;
+  readonly joinCount: number;
+  /** At its first join, by link number; undefined where it has no such link. */
+  readonly addresses: readonly (string | undefined)[];
+  /** config_version as it said last, 0: it has none; undefined: it has said nothing yet. */
+  readonly configVersion: number | undefined;
+}
+
+/** Messages of one kind that a service has sent and received, our own included. */
+export interface MessageCount {
+  readonly service: "cmap" | "cfg" | "cpg" | "votequorum";
+  /** corosync's number of the kind within its service. */
+  readonly fn: number;
+  readonly received: number;
+  readonly sent: number;
+}
+
+/** votequorum's keys of the configuration map (services.md §6.1); what is absent was never set since start. */
+export interface VoteMap {
+  readonly twoNode: boolean;
+  readonly expectedVotesBarrier: number;
+  /** Of the last membership that was quorate. */
+  readonly ends?: { readonly lowest: number; readonly highest: number };
+  readonly isWaitingForAll?: boolean;
+  readonly trackingBarrier?: number;
+  /** 0 none, 1 lowest, 2 highest, 3 a list. */
+  readonly tieBreaker?: 0 | 1 | 2 | 3;
+  readonly isDeviceAllowed?: boolean;
+  readonly masterWins?: boolean;
 }

@@ -102,6 +102,8 @@ export class Member implements Core<MemberEvent, MemberAction> {
       members: ring.members,
       counters: ring.counters,
       refusal: ring.refusal,
+      continuousGathers: ring.continuousGathers,
+      tokenReceivedAt: ring.tokenReceivedAt,
       queuedMessages: ring.queuedMessages + this.#services.outbox.length,
       ...this.#services.snapshot(),
     };
@@ -187,6 +189,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
     while (this.#ring.hasRoom()) {
       const message = this.#services.outbox.next();
       if (message === undefined) return;
+      this.#services.sent(message);
       this.#toRing({ kind: "submitted", queue: "application", message }, now);
     }
   }
@@ -241,6 +244,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       if (action === undefined) continue;
       switch (action.kind) {
         case "submit":
+          this.#services.sent(action.message);
           this.#toRing({ kind: "submitted", queue: action.queue, message: action.message }, now);
           break;
         case "synchronised":

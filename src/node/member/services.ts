@@ -12,6 +12,8 @@ import { Membership } from "../quorum/membership.ts";
 import { Sync, type Configuration } from "../quorum/sync.ts";
 import { viewWithoutVotes } from "../quorum/view.ts";
 import { Votes } from "../quorum/votes.ts";
+import { MemberHistory } from "./member-history.ts";
+import { ServiceCounters } from "./service-counters.ts";
 import {
   decodePrefix,
   log,
@@ -21,6 +23,11 @@ import {
   type SyncService,
 } from "./service.ts";
 import type { NodeSettings } from "../settings/settings.ts";
+
+type ServicesSnapshot = Pick<
+  MemberSnapshot,
+  "synchronising" | "quorum" | "configVersions" | "groups" | "pastMembers" | "messages" | "voteMap"
+>;
 
 export interface ServicesOptions {
   readonly settings: NodeSettings;
@@ -42,12 +49,16 @@ export class Services {
   readonly #configuration: ConfigurationService;
   readonly #votes: Votes | undefined;
   readonly #sync: Sync;
+  readonly #history = new MemberHistory();
+  readonly #counters = new ServiceCounters();
+  #nodes: NodeSettings["nodes"];
   /** Without a quorum provider. */
   #plainView: QuorumView;
 
   constructor(options: ServicesOptions) {
     const { settings, trackingBarrier } = options;
     const { nodeid } = settings;
+    this.#nodes = settings.nodes;
     this.outbox = new Outbox({ nodeid });
     this.#groups = new Groups({ nodeid, outbox: this.outbox });
     this.#configVersion = new ConfigVersion({ nodeid, version: settings.configVersion });
@@ -71,12 +82,17 @@ export class Services {
     return this.#votes?.view() ?? this.#plainView;
   }
 
-  snapshot(): Pick<MemberSnapshot, "synchronising" | "quorum" | "configVersions" | "groups"> {
+  snapshot(): ServicesSnapshot {
+    this.#history.heardVersions(this.#configVersion.versions());
+    const voteMap = this.#votes?.map();
     return {
       synchronising: this.#sync.synchronising,
       quorum: this.quorum(),
       configVersions: this.#configVersion.versions(),
       groups: this.#groups.all().map(({ group, nodeid, pid }) => ({ group, nodeid, pid })),
+      pastMembers: this.#history.all(),
+      messages: this.#counters.all(),
+      ...(voteMap === undefined ? {} : { voteMap }),
     };
   }
 
@@ -85,6 +101,9 @@ export class Services {
   }
 
   configured(configuration: Configuration, now: number, out: ServiceAction[]): void {
+    // Who leaves now is asked for its version no more.
+    this.#history.heardVersions(this.#configVersion.versions());
+    this.#history.configured(configuration, this.#nodes);
     this.#sync.configured(configuration, now, out);
   }
 
@@ -106,6 +125,7 @@ export class Services {
   /** The service is the upper half of the id, the first four bytes; one that we do not run is ignored (services.md §1.2). */
   #dispatch(nodeid: number, message: Uint8Array, now: number, out: ServiceAction[]): void {
     if (message.length < 4) return;
+    this.#counters.received(message);
     switch ((message[2] ?? 0) + (message[3] ?? 0) * 256) {
       case serviceIds.groups:
         return this.#groups.received(nodeid, message, out);
@@ -125,6 +145,11 @@ export class Services {
     if (done?.kind !== "synchronised") return;
     this.#plainView = viewWithoutVotes(done.ring, done.members);
     out.push({ kind: "quorumChanged", quorum: this.#plainView });
+  }
+
+  /** A totempg message of ours goes to the ring. */
+  sent(message: Uint8Array): void {
+    this.#counters.sent(message);
   }
 
   /** A local process joins, leaves or sends. */
@@ -153,6 +178,7 @@ export class Services {
 
   /** In the order of the original's messages: version, votes, key (services.md §5.4). */
   reconfigured(settings: NodeSettings, changesKey: boolean, out: ServiceAction[]): void {
+    this.#nodes = settings.nodes;
     this.#configVersion.changed(settings.configVersion, this.#sync.synchronising, out);
     this.#votes?.reconfigure(settings, out);
     if (changesKey) this.#configuration.announceKey(out);

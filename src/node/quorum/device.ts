@@ -36,6 +36,12 @@ export class Device {
   /** A registration of our own client that is on its way around the ring. */
   #pending: string | undefined;
   #isWaiting = false;
+  #hasAskedMasterWins = false;
+
+  /** The local client has said whether the node with the device's vote wins. */
+  get hasAskedMasterWins(): boolean {
+    return this.#hasAskedMasterWins;
+  }
 
   get name(): string {
     return this.#name;
@@ -172,6 +178,7 @@ export class Device {
     const answer = this.#check(name, call);
     if (answer !== "ok") return answer;
     const before = call.ledger.us.flags;
+    this.#hasAskedMasterWins = true;
     call.ledger.masterWins = isAllowed;
     setFlag(call.ledger.us, voterFlags.deviceMasterWins, isAllowed);
     if (call.ledger.us.flags !== before) call.sendSelf();

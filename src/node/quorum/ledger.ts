@@ -29,6 +29,8 @@ export interface Ledger {
   /** Ends of the last membership that was quorate by itself; the tie breaker looks for them. */
   lowest: number;
   highest: number;
+  /** The two were set by a quorate membership. */
+  hasEnds: boolean;
   /** Members of the ring before the current one, and of the current one. */
   previous: readonly number[];
   current: readonly number[];
@@ -155,6 +157,7 @@ export function setWaiting(ledger: Ledger, isWaiting: boolean): void {
 }
 
 function rememberEnds(ledger: Ledger): void {
+  ledger.hasEnds = true;
   ledger.lowest = ledger.us.nodeid;
   ledger.highest = ledger.us.nodeid;
   for (const voter of members(ledger)) {

@@ -1,7 +1,7 @@
 // votequorum (services.md §4): the votes of every node as its owner states them, the quorum they make, and what the operator
 // may change while the cluster runs. A change takes effect when its message is delivered, the same moment on every node.
 import type { RingId } from "../../world.ts";
-import type { MemberAction, QuorumView } from "../member/events.ts";
+import type { MemberAction, QuorumView, VoteMap } from "../member/events.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 import {
   log,
@@ -26,6 +26,7 @@ import {
 import { Operator } from "./operator.ts";
 import { evaluate, type Evaluation } from "./rules.ts";
 import { viewOf } from "./view.ts";
+import { VoteMapKeys } from "./vote-map.ts";
 
 export interface VotesOptions {
   readonly settings: NodeSettings;
@@ -38,6 +39,7 @@ export class Votes implements SyncService {
   readonly #ledger: Ledger;
   readonly #device = new Device();
   readonly #operator: Operator;
+  readonly #map: VoteMapKeys;
   #ring: RingId;
   #syncedRing: RingId;
   #syncedMembers: readonly number[] = [];
@@ -79,6 +81,7 @@ export class Votes implements SyncService {
       trackingBarrier,
       lowest: nodeid,
       highest: nodeid,
+      hasEnds: false,
       previous: [],
       current: [],
       isWaiting: false,
@@ -88,6 +91,7 @@ export class Votes implements SyncService {
     this.#ring = { rep: nodeid, seq: 0 };
     this.#syncedRing = this.#ring;
     this.#operator = new Operator(this.#ledger);
+    this.#map = new VoteMapKeys(rules, settings);
   }
 
   /** First numbers, before any ring: what the operator sees of a node that starts. */
@@ -100,6 +104,11 @@ export class Votes implements SyncService {
   /** As last published; a node that never was in a synchronised ring is not quorate, whatever its votes. */
   view(): QuorumView {
     return this.#published ?? { ...this.#current(), quorate: false };
+  }
+
+  /** Its keys of the configuration map. */
+  map(): VoteMap {
+    return this.#map.view(this.#ledger, this.#device.hasAskedMasterWins);
   }
 
   #current(): QuorumView {
@@ -233,6 +242,7 @@ export class Votes implements SyncService {
       }
       case reconfigureParams.cancelWaitForAll:
         setWaiting(ledger, false);
+        this.#map.waitForAllCancelled();
         log(out, "VOTEQ", "notice", `wait_for_all_status reset by user on node ${sender}.`);
         return this.#recalculate(false, false, out);
       default:
@@ -338,6 +348,7 @@ export class Votes implements SyncService {
     for (const notice of notices) log(out, "VOTEQ", notice.level, notice.text);
     const before = { votes: us.votes, expectedVotes: us.expectedVotes };
     ledger.rules = rules;
+    this.#map.reconfigured(rules, settings);
     us.votes = rules.votes;
     const isTracked = rules.expectedVotesTracking && ledger.trackingBarrier > 0;
     us.expectedVotes = isTracked ? ledger.trackingBarrier : rules.expectedVotes;

@@ -80,6 +80,7 @@ function passOn(state: RingState, token: CommitToken, target: number, out: RingA
   const bytes = encodeMessage({ ...token, nodeid: state.nodeid, target, tokenSeq });
   state.sentToken = { nodeid: target, bytes };
   state.commitTokenSeq = tokenSeq;
+  state.counters.sent.commit += 1;
   out.push({ kind: "unicast", nodeid: target, bytes });
 }
 

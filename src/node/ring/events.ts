@@ -63,6 +63,24 @@ export interface Refusal {
   readonly at: number;
 }
 
+/** Messages of each kind that totem has. */
+export interface RingMessageCounts {
+  token: number;
+  mcast: number;
+  mergeDetect: number;
+  join: number;
+  commit: number;
+  holdCancel: number;
+}
+
+/** How often each state was entered, and left because the token did not come. */
+export interface RingStateCounts {
+  gather: number;
+  commit: number;
+  recovery: number;
+  operational: number;
+}
+
 export interface RingCounters {
   tokensReceived: number;
   messagesSent: number;
@@ -71,4 +89,12 @@ export interface RingCounters {
   retransmitsAsked: number;
   memberships: number;
   droppedMalformed: number;
+  /** By kind, as they came, our own multicasts included. */
+  readonly received: RingMessageCounts;
+  /** By kind; of tokens only those with which we started a ring, of joins no LEAVE. Nothing that was sent again. */
+  readonly sent: RingMessageCounts;
+  readonly entered: RingStateCounts;
+  readonly tokenLost: RingStateCounts;
+  /** Nodes did not agree on the membership in time. */
+  consensusTimeouts: number;
 }

@@ -95,6 +95,7 @@ function sendJoin(state: RingState, out: RingAction[]): void {
     proc: [...state.proc],
     failed: [...state.failed],
   };
+  state.counters.sent.join += 1;
   out.push({ kind: "multicast", bytes: encodeMessage(join) });
 }
 
@@ -145,6 +146,7 @@ function failSilentNodes(state: RingState): boolean {
     state.consensus = new Set([state.nodeid]);
     return false;
   }
+  state.counters.consensusTimeouts += 1;
   for (const nodeid of state.proc) {
     if (!state.consensus.has(nodeid)) state.failed.add(nodeid);
   }

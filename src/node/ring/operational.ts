@@ -288,6 +288,7 @@ function originate(
     state.thisSeqno = serialPlus(state.thisSeqno, 1);
     queue.put(seq, { bytes, from: state.nodeid, source: state.nodeid });
     state.counters.messagesSent += 1;
+    state.counters.sent.mcast += 1;
     out.push({ kind: "multicast", bytes });
   }
   return allowed;
@@ -397,5 +398,6 @@ export function mergeTimedOut(state: RingState, now: number, out: RingAction[]):
     from: state.nodeid,
     ring: state.ring,
   });
+  state.counters.sent.mergeDetect += 1;
   out.push({ kind: "multicast", bytes });
 }

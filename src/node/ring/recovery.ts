@@ -100,6 +100,7 @@ export function sendInitialToken(state: RingState, now: number, out: RingAction[
     retransmits: [],
   });
   state.sentToken = { nodeid: target, bytes };
+  state.counters.sent.token += 1;
   out.push({ kind: "unicast", nodeid: target, bytes });
   armToken(state, now, out);
   armTokenRetransmit(state, now, out);

@@ -76,8 +76,23 @@ export interface RingSnapshot {
   /** Logical messages of both queues that are not sent completely. */
   readonly queuedMessages: number;
   readonly counters: RingCounters;
+  /** How often in a row the consensus timeout has brought it back to GATHER. */
+  readonly continuousGathers: number;
+  /** When the token was here last, monotonic milliseconds; 0: never. */
+  readonly tokenReceivedAt: number;
   /** The last message that was refused; undefined: none since start. */
   readonly refusal: Refusal | undefined;
+}
+
+function copyOf(counters: RingCounters): RingCounters {
+  const { received, sent, entered, tokenLost } = counters;
+  return {
+    ...counters,
+    received: { ...received },
+    sent: { ...sent },
+    entered: { ...entered },
+    tokenLost: { ...tokenLost },
+  };
 }
 
 const timers: readonly RingTimer[] = [
@@ -133,6 +148,7 @@ export class Ring implements Core<RingEvent, RingAction> {
     const message = decoded.value;
     const problem = ringSeqProblem(message);
     if (problem !== undefined) return refuse(state, problem, now, out);
+    state.counters.received[message.kind] += 1;
     switch (message.kind) {
       case "token":
         // Ignored in GATHER and COMMIT: the ring it belongs to is over, or not there yet.
@@ -179,8 +195,10 @@ export class Ring implements Core<RingEvent, RingAction> {
   #tokenLost(now: number, out: RingAction[]): void {
     const state = this.#state;
     const { tokenMs, consensusMs } = state.tuning;
+    const { tokenLost } = state.counters;
     switch (state.phase) {
       case "operational":
+        tokenLost.operational += 1;
         log(
           out,
           "notice",
@@ -189,11 +207,14 @@ export class Ring implements Core<RingEvent, RingAction> {
         log(out, "debug", "The token was lost in the OPERATIONAL state.");
         return enterGather(state, 2, now, out);
       case "gather":
+        tokenLost.gather += 1;
         return commitTokenMissed(state, now, out);
       case "commit":
+        tokenLost.commit += 1;
         log(out, "debug", "The token was lost in the COMMIT state.");
         return enterGather(state, 4, now, out);
       case "recovery":
+        tokenLost.recovery += 1;
         log(out, "debug", "The token was lost in the RECOVERY state.");
         return enterGather(state, 5, now, out);
       case "starting":
@@ -263,7 +284,9 @@ export class Ring implements Core<RingEvent, RingAction> {
       isTokenHeld: state.isTokenHeld,
       sentToken: state.sentToken,
       queuedMessages: state.application.messages + state.sync.messages,
-      counters: { ...state.counters },
+      counters: copyOf(state.counters),
+      continuousGathers: state.continuousGathers,
+      tokenReceivedAt: state.tokenReceivedAt,
       refusal: state.refusal,
     };
   }

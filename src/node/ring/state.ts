@@ -4,7 +4,14 @@
 import type { Level, Random, RingId } from "../../world.ts";
 import type { TotemTuning } from "../settings/settings.ts";
 import { Assembly } from "./assembly.ts";
-import type { Refusal, RingAction, RingCounters, RingTimer } from "./events.ts";
+import type {
+  Refusal,
+  RingAction,
+  RingCounters,
+  RingMessageCounts,
+  RingStateCounts,
+  RingTimer,
+} from "./events.ts";
 import { encodeMessage } from "./message.ts";
 import { Packer } from "./packing.ts";
 import { SortQueue, type StoredMcast } from "./queue.ts";
@@ -177,16 +184,33 @@ export function createState(options: RingOptions): RingState {
     malformedLoggedAt: Number.NEGATIVE_INFINITY,
     malformedQuietMs: 0,
     refusal: undefined,
-    counters: {
-      tokensReceived: 0,
-      messagesSent: 0,
-      messagesReceived: 0,
-      retransmitsSent: 0,
-      retransmitsAsked: 0,
-      memberships: 0,
-      droppedMalformed: 0,
-    },
+    counters: noCounts(),
   };
+}
+
+function noCounts(): RingCounters {
+  return {
+    tokensReceived: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+    retransmitsSent: 0,
+    retransmitsAsked: 0,
+    memberships: 0,
+    droppedMalformed: 0,
+    received: noMessages(),
+    sent: noMessages(),
+    entered: noStates(),
+    tokenLost: noStates(),
+    consensusTimeouts: 0,
+  };
+}
+
+function noMessages(): RingMessageCounts {
+  return { token: 0, mcast: 0, mergeDetect: 0, join: 0, commit: 0, holdCancel: 0 };
+}
+
+function noStates(): RingStateCounts {
+  return { gather: 0, commit: 0, recovery: 0, operational: 0 };
 }
 
 export function ascending(nodeids: Iterable<number>): number[] {
@@ -254,6 +278,7 @@ export function cancelHold(state: RingState, out: RingAction[]): void {
     target: 0,
     ring: state.ring,
   } as const;
+  state.counters.sent.holdCancel += 1;
   out.push({ kind: "multicast", bytes: encodeMessage(message) });
 }
 

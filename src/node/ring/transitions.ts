@@ -6,6 +6,7 @@ import type { RingState } from "./state.ts";
 /** Membership is open again; what is known of processor and failed sets stays, and so does the ring that was being formed. */
 export function becomeGather(state: RingState): void {
   state.phase = "gather";
+  state.counters.entered.gather += 1;
   state.proc.add(state.nodeid);
   state.consensus = new Set([state.nodeid]);
   state.isTokenHeld = false;
@@ -20,6 +21,7 @@ export function restartCount(state: RingState): void {
 /** The ring that `token` proposes is being formed. */
 export function becomeCommit(state: RingState, token: CommitToken): void {
   state.phase = "commit";
+  state.counters.entered.commit += 1;
   state.continuousGathers = 0;
   state.ring = token.ring;
   state.ringSeqReceived = 0;
@@ -31,6 +33,7 @@ export function becomeCommit(state: RingState, token: CommitToken): void {
 /** `transMembers`: those of the new members that come along from the installed ring. */
 export function becomeRecovery(state: RingState, transMembers: readonly number[]): void {
   state.phase = "recovery";
+  state.counters.entered.recovery += 1;
   state.transMembers = transMembers;
   state.recovery.clear();
   state.originate.clear();
@@ -53,6 +56,7 @@ export function becomeRecovery(state: RingState, transMembers: readonly number[]
 export function becomeOperational(state: RingState): void {
   const { recovery, regular } = state;
   state.phase = "operational";
+  state.counters.entered.operational += 1;
   state.installed = state.ring;
   state.members = state.newMembers;
   state.proc = new Set([state.nodeid, ...state.newMembers]);

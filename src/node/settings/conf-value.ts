@@ -68,6 +68,22 @@ const u64Keys: ReadonlySet<string> = new Set([
   ),
 ]);
 
+/** The type of an integer key in the configuration map, by its dotted path without indices; undefined: it is text. */
+export function integerTypeOf(path: string): "u8" | "u16" | "u32" | "i32" | "u64" | undefined {
+  if (path === signed) return "i32";
+  if (u64Keys.has(path)) return "u64";
+  switch (ranges.get(path)) {
+    case u8Max:
+      return "u8";
+    case u16Max:
+      return "u16";
+    case u32Max:
+      return "u32";
+    default:
+      return undefined;
+  }
+}
+
 function checkRange(path: string, text: string, [min, max]: [number, number], line: number): void {
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return;

@@ -3,6 +3,7 @@
 import { entryAt, type Conf } from "../../conf.ts";
 import { checkDaemonStart, checkDaemonWords, type DaemonFacts } from "./conf-daemon.ts";
 import { checkIntegers, choiceAt, ConfError, integerAt, nonZeroAt, textAt } from "./conf-value.ts";
+import { configurationKeys } from "./configuration-keys.ts";
 import { ipVersions, type IpVersion } from "./settings.ts";
 import type {
   CipherName,
@@ -162,6 +163,7 @@ function read(source: SettingsSource): NodeSettings {
     blockUnlistedIps: textAt(conf, ["totem", "block_unlisted_ips"]) !== "no",
     ipVersion: ipVersionOf(conf),
     quorum: readQuorum(conf, nodes, isStart ? local : undefined),
+    configuration: configurationKeys(conf),
   };
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { parseConf } from "../../conf.ts";
 import { readSettings } from "./read-settings.ts";
-import { checkReload, sameCrypto } from "./reload-rules.ts";
+import type { ConfigurationKey } from "./configuration-keys.ts";
+import { checkReload, type ReloadCheck, sameCrypto } from "./reload-rules.ts";
 import type { NodeSettings } from "./settings.ts";
 
 interface File {
@@ -153,9 +154,17 @@ test("what the next start brings keeps its value and is named", () => {
   };
   const next = { ...settings(after), clusterName: "other" };
   const check = checkReload(settings(), next);
+  // The map shows what the file says, as corosync's does, but for what its reload takes back.
+  const configuration = configurationOf(check).filter(({ key }) =>
+    /^(totem.netmtu|quorum.provider|quorum.wait_for_all)$/.test(key),
+  );
+  expect(configuration).toEqual([
+    { key: "quorum.provider", type: "str", value: "corosync_votequorum" },
+    { key: "quorum.wait_for_all", type: "u8", value: "1" },
+  ]);
   expect(check).toEqual({
     ok: true,
-    settings: settings(),
+    settings: { ...settings(), configuration: configurationOf(check) },
     changes: [],
     needsRestart: [
       "totem.cluster_name",
@@ -168,6 +177,10 @@ test("what the next start brings keeps its value and is named", () => {
     ],
   });
 });
+
+function configurationOf(check: ReloadCheck): readonly ConfigurationKey[] {
+  return check.ok ? (check.settings.configuration ?? []) : [];
+}
 
 test("a new link has the port that the file gives it", () => {
   const nodes = [

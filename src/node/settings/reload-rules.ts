@@ -1,5 +1,6 @@
 // What a running node takes from a changed corosync.conf, and what only its next start does (services.md §4.9, §5.2, §5.4).
 // Pure. Refuses a file as a whole or takes all of it that can change; it never takes a value that the services would ignore.
+import { keysAfterReload } from "./configuration-keys.ts";
 import type {
   CryptoSettings,
   LinkSettings,
@@ -85,6 +86,9 @@ export function checkReload(running: NodeSettings, next: NodeSettings): ReloadCh
       ),
     },
     quorum: quorumInForce(running.quorum, next.quorum, needsRestart),
+    ...(next.configuration === undefined
+      ? {}
+      : { configuration: keysAfterReload(running.configuration ?? [], next.configuration) }),
   };
   return { ok: true, settings, changes: changesOf(running, settings), needsRestart };
 }

@@ -1,5 +1,6 @@
 // What a node needs to know of corosync.conf, with every default and derived timeout filled in exactly as corosync
 // derives it (totem.md §3.2, §6; services.md §4.9, §5; knet.md §2.4).
+import type { ConfigurationKey } from "./configuration-keys.ts";
 
 export interface TotemTuning {
   readonly tokenMs: number;
@@ -119,6 +120,8 @@ export interface NodeSettings {
     readonly nice: number;
   };
   readonly quorum: QuorumSettings;
+  /** The file as keys of the configuration map; absent: these settings come from no file. */
+  readonly configuration?: readonly ConfigurationKey[];
   /** What is allowed here and ought not to be, as sentences; absent: not looked at. */
   readonly warnings?: readonly string[];
 }

@@ -7,8 +7,15 @@ import type { GroupRequest, LogAction, PortEvent } from "../../world.ts";
 import type { DeviceSnapshot } from "../device/events.ts";
 import type { MemberEnd, MemberSnapshot, QuorumView } from "../member/events.ts";
 import type { PeerFault } from "./key-watch.ts";
-import type { LinkSnapshot } from "../link/events.ts";
+import type { LinkSnapshot, LinksTraffic } from "../link/events.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
+
+/** Packets since start that were protected, and what that has added to them. */
+export interface SealCounts {
+  readonly sealed: number;
+  readonly opened: number;
+  readonly addedBytes: number;
+}
 
 /** From the main thread to the ring thread. */
 export type ToRing =
@@ -74,6 +81,16 @@ export interface RingSnapshot {
   readonly reachable: readonly number[];
   /** Times of the last few thousand token rotations in which no idle token was held, microseconds; 0 when unknown. */
   readonly rotationUs: { readonly p50: number; readonly p99: number };
+  readonly counts: {
+    /** Mean time between the last hundred visits of the token, held or not, milliseconds. */
+    readonly rotationMeanMs: number;
+    /** Since the token was here, milliseconds; undefined: it never was. */
+    readonly tokenAgeMs: number | undefined;
+    readonly traffic: LinksTraffic;
+    readonly crypto: SealCounts;
+    /** When the ring thread got no processor for too long, newest first. */
+    readonly schedulingMisses: readonly { readonly agoMs: number; readonly delayMs: number }[];
+  };
   /** Peers that send what cannot be opened here, with the reason; ascending. */
   readonly peerFaults: readonly PeerFault[];
   /** Why a message of the ring was refused in the last minute; "": none was. */

@@ -286,6 +286,16 @@ export class RingHost {
       links: this.#links.snapshot(),
       reachable: this.#links.reachable(),
       rotationUs: this.#rotation.percentiles(),
+      counts: {
+        rotationMeanMs: this.#rotation.meanMs(),
+        tokenAgeMs: member.tokenReceivedAt === 0 ? undefined : now - member.tokenReceivedAt,
+        traffic: this.#links.traffic(),
+        crypto: this.#keyChange.seal.counts,
+        schedulingMisses: this.#schedulingWatch.misses.map(({ at, delayMs }) => ({
+          agoMs: now - at,
+          delayMs,
+        })),
+      },
       refusal: freshReason(member.refusal, now),
       peerFaults: this.#keyWatch.faults(now),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },

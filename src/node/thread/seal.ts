@@ -13,6 +13,7 @@ import { sameCrypto } from "../settings/reload-rules.ts";
 import type { CipherName, CryptoSettings, HashName } from "../settings/settings.ts";
 import { MESSAGE_BYTES_MAX } from "../link/packet.ts";
 import type { Overhead } from "../link/pmtud.ts";
+import type { SealCounts } from "./bridge.ts";
 
 const KEY_BYTES_MIN = 128;
 const KEY_BYTES_MAX = 4096;
@@ -83,6 +84,7 @@ export class Seal {
   #slots: Slot[];
   #sending: Slot;
   #opener: Slot | undefined;
+  readonly #counts = { sealed: 0, opened: 0, addedBytes: 0 };
 
   /** Throws when `cryptoProblem` has something to say: ask it first. Another `fillIv` than the default is for tests only. */
   constructor(settings: CryptoSettings, fillIv: FillIv = randomIv) {
@@ -154,11 +156,27 @@ export class Seal {
 
   /** A protected copy of a clear packet; without crypto the packet itself. */
   seal(packet: Uint8Array): Uint8Array {
-    return this.#sending.seal(packet, this.#fillIv);
+    const sealed = this.#sending.seal(packet, this.#fillIv);
+    if (!this.#sending.isClear) {
+      this.#counts.sealed += 1;
+      this.#counts.addedBytes += sealed.length - packet.length;
+    }
+    return sealed;
+  }
+
+  /** Packets since start that were protected, and what that has added to them. */
+  get counts(): SealCounts {
+    return { ...this.#counts };
   }
 
   /** The clear packet, or undefined when no key in use made this. It may be a view of `datagram`. */
   open(datagram: Uint8Array): Uint8Array | undefined {
+    const packet = this.#open(datagram);
+    if (packet !== undefined && !this.isOpenerClear) this.#counts.opened += 1;
+    return packet;
+  }
+
+  #open(datagram: Uint8Array): Uint8Array | undefined {
     this.#opener = this.#sending;
     if (!this.hasOthers) return this.#sending.open(datagram);
     for (const slot of this.#inOrder()) {
