@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pvecmQdevice } from "../../src/shell/tool/pvecm-qdevice.ts";
+import { pvecm as runPvecm } from "../../src/shell/tool/pvecm/pvecm.ts";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { decodeToken } from "../../src/qnetd/enrol/enrolment-token.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
@@ -28,9 +28,9 @@ async function pvecm(
     script,
     `root="${cluster.serverRoot}"\nline=$(printf %s "$2" | sed -e "s#/etc/corosync/qnetd#$root/etc/corosync/qnetd#g" -e "s#corosync-qnetd-certutil#${process.execPath} ${program} --root $root corosync-qnetd-certutil#")\nexec sh -c "$line"\n`,
   );
-  const code = await pvecmQdevice({
+  const code = await runPvecm({
     root: cluster.root(1),
-    args,
+    args: ["qdevice", ...args],
     write: (text) => void (out += text),
     writeError: (text) => void (error += text),
     programs: { ssh: ["sh", script], copyId: ["true"] },
@@ -116,10 +116,10 @@ test("what is wrong with the command line", async () => {
   expect((await pvecm("setup", "a", "b")).error).toBe(`400 too many arguments\n${setupUsage}`);
   expect((await pvecm("remove", "x")).error).toBe("400 too many arguments\npvecm qdevice remove\n");
   expect((await pvecm("setup", "host.example")).error).toBe(
-    `${verified}address: value does not look like a valid IP address\n${setupUsage}`,
+    `${verified}address: invalid format - value does not look like a valid IP address\n${setupUsage}`,
   );
   expect((await pvecm("setup", "10.0.0.1", "--network=10.0.0.0", "-f=x")).error).toBe(
-    `${verified}network: value does not look like a valid CIDR network\nforce: type check ('boolean') failed - got 'x'\n${setupUsage}`,
+    `${verified}force: type check ('boolean') failed - got 'x'\nnetwork: invalid format - value does not look like a valid CIDR network\n${setupUsage}`,
   );
   expect((await pvecm("setup", "10.0.0.1", "--bogus")).error).toBe(
     `Unknown option: bogus\n400 unable to parse option\n${setupUsage}`,

@@ -22,13 +22,14 @@ const codes: Readonly<Record<string, number>> = {
   "corosync-qnetd-certutil": 0,
   "corosync-qnetd-tool": 1,
   "corosync-qdevice-tool": 1,
+  pvecm: 255,
 };
 
 describe.each(tools.map((name) => [name]))("%s without arguments", (name) => {
   test("says what it is for, and ends with the original's code", () => {
     const { code, said } = called(name);
     expect(code).toBe(codes[name] ?? 2);
-    expect(said).toMatch(/\[-|use "|work under|make the key/);
+    expect(said).toMatch(/\[-|use "|USAGE|make the key/);
     expect(said).not.toMatch(/\n\s+at /);
   });
 });
@@ -38,5 +39,4 @@ test("a name that is not a part yet names what there is", () => {
     code: 2,
     said: expect.stringContaining('use "quorate status"'),
   });
-  expect(called("pvecm", "status").said).toContain('"quorate status"');
 });

@@ -18,12 +18,10 @@ export async function runLink(name: string, args: readonly string[]): Promise<nu
       const { qdeviceTool } = await import("./qdevice-tool.ts");
       return qdeviceTool({ args, socket: nodePaths("/").deviceSocket, write, writeError: note });
     }
-    case "pvecm":
-      if (args[0] === "qdevice") {
-        const { pvecmQdevice } = await import("./pvecm-qdevice.ts");
-        return pvecmQdevice({ root: "/", args: args.slice(1), write, writeError: note });
-      }
-      return notYet(name);
+    case "pvecm": {
+      const { pvecm } = await import("./pvecm/pvecm.ts");
+      return pvecm({ root: "/", args, write, writeError: note });
+    }
     default:
       return notYet(name);
   }
@@ -31,8 +29,6 @@ export async function runLink(name: string, args: readonly string[]): Promise<nu
 
 /** What quorate has in place of a program that it does not answer for yet. */
 const instead: Readonly<Record<string, string>> = {
-  pvecm:
-    'only "pvecm qdevice setup ADDRESS" and "pvecm qdevice remove" work under this name; for "pvecm status" and "pvecm nodes" use "quorate status"',
   "corosync-quorumtool": 'use "quorate status": votes, quorum and nodes',
   "corosync-cfgtool": 'use "quorate status" for the links (-s) and "quorate reload" for -R',
   "corosync-cmapctl": 'use "quorate status --json"',
