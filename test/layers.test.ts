@@ -182,8 +182,8 @@ const shared = globs([
   "fs/disk/corosync-conf.ts",
   "qnetd/advanced-words.ts",
   "qnetd/enrol/enrolment{,-invites,-message,-token}.ts",
-  "qnetd/pki/{issue,pki,pkcs12,store,store-nss}.ts",
-  "qnetd/server/configuration.ts",
+  "qnetd/pki/{der,issue,pki,pkcs12,store,store-nss}.ts",
+  "qnetd/server/{configuration,origin}.ts",
   "qnetd/session/{frames,known-clusters,message}.ts",
   "qnetd/tool/*.ts",
 ]);

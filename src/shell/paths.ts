@@ -20,6 +20,8 @@ export interface NodePaths {
   readonly socket: string;
   /** Where an operation under way has its record. */
   readonly operationDir: string;
+  /** Certificate and key that the network API shows until the tree has some. */
+  readonly selfSigned: string;
 }
 
 /** Paths below `root` ("/" for a real machine); `root` may be relative to the current directory. */
@@ -37,6 +39,7 @@ export function nodePaths(root: string): NodePaths {
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,
     operationDir: `${base}/var/lib/quorate`,
+    selfSigned: `${base}/var/lib/quorate/api/self-signed.pem`,
   };
 }
 

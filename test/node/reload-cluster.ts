@@ -96,7 +96,15 @@ export class ReloadCluster {
     writeFileSync(this.confPath(nodeid), conf);
     writeFileSync(nodePaths(root).authkey, this.#key);
     const where = mount === undefined ? ["--no-mount"] : ["--mount", mount];
-    this.#spawn(`n${nodeid}`, ["node", "--root", root, "--name", `n${nodeid}`, ...where]);
+    this.#spawn(`n${nodeid}`, [
+      "node",
+      "--root",
+      root,
+      "--name",
+      `n${nodeid}`,
+      "--no-api",
+      ...where,
+    ]);
   }
 
   /** Another key for every node that was started, and for those that will be. */

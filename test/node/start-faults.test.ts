@@ -59,7 +59,17 @@ function start(
   mount: readonly string[] = ["--no-mount"],
 ): ReturnType<typeof Bun.spawn> & { ended: Promise<Ended> } {
   const child = Bun.spawn(
-    [process.execPath, `${home}/src/main.ts`, "node", "--root", root, "--name", name, ...mount],
+    [
+      process.execPath,
+      `${home}/src/main.ts`,
+      "node",
+      "--root",
+      root,
+      "--name",
+      name,
+      "--no-api",
+      ...mount,
+    ],
     { stdin: "ignore", stdout: "ignore", stderr: "pipe", timeout: 60_000, killSignal: "SIGKILL" },
   );
   running.push(child);

@@ -1,7 +1,7 @@
 // Which connections may enrol: few at once, and none of a network that failed often lately. One without a request yet
 // makes room for the next one, so that stalled handshakes keep nobody out (issue 8, A.8). Pure; it must never remember more addresses
 // than its limit, and never let the failures of one network keep out another.
-import { originOf } from "../server/admission.ts";
+import { originOf } from "../server/origin.ts";
 
 export const enrolmentLimits = {
   atOnceMax: 16,

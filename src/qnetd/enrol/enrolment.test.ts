@@ -9,7 +9,7 @@ import {
   type Invite,
   checkRequest,
 } from "./enrolment.ts";
-import { originOf } from "../server/admission.ts";
+import { originOf } from "../server/origin.ts";
 import { EnrolmentAdmission, enrolmentLimits } from "./enrolment-admission.ts";
 import {
   decodeAnswer,

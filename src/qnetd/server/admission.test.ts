@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Admission, originOf, reservedOf } from "./admission.ts";
+import { Admission, reservedOf } from "./admission.ts";
+import { originOf } from "./origin.ts";
 
 const taken = { kind: "taken", evicted: undefined } as const;
 const evicting = (evicted: number) => ({ kind: "taken", evicted }) as const;

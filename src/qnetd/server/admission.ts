@@ -1,6 +1,7 @@
 // Who may connect to the vote server (issue 3, abuse; issue 8, A.7): limits in all, for each address, and for connections that have
 // not been introduced by an init yet. Where room is needed the oldest newcomer of the address with most of them goes. A verified
 // client always finds room, in the place of one without a certificate if need be; any other client stays.
+import { originOf } from "./origin.ts";
 
 /** Connections without an accepted init, in all. 500 clusters of two nodes that come back at once are 1000. */
 export const newcomersMax = 2048;
@@ -14,8 +15,6 @@ const reservedLeast = 8;
 /** Addresses that are remembered for the verified clients that came from them, and newcomers of one that are spared for it. */
 const knownMax = 4096;
 const sparedMax = 8;
-/** Groups of an IPv6 address that name its network: within it one machine may choose any address. */
-const ipv6Groups = 4;
 
 export interface AdmissionLimits {
   /** Connections in all; 0: no limit. */
@@ -245,21 +244,4 @@ function oldest(origin: Origin | undefined): number | undefined {
   if (origin === undefined) return undefined;
   for (const connection of origin.newcomers) return connection;
   return undefined;
-}
-
-/** An IPv4 address, or the first 64 bits of an IPv6 one: a single machine may use all the rest. */
-export function originOf(address: string): string {
-  const [plain = ""] = address.split("%", 1);
-  if (!plain.includes(":")) return plain;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain);
-  if (mapped !== null) return mapped[1] ?? plain;
-  const [head = "", tail] = plain.split("::", 2);
-  const groups = head === "" ? [] : head.split(":");
-  const rest = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 2 * ipv6Groups - groups.length - rest.length);
-  const all = [...groups, ...Array.from({ length: zeros }, () => "0"), ...rest];
-  return `${all
-    .slice(0, ipv6Groups)
-    .map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""))
-    .join(":")}::/64`;
 }

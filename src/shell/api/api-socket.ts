@@ -2,7 +2,6 @@
 import { rmSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, dirname } from "node:path";
-import type { Hono } from "hono";
 import { Directory } from "../../directory.ts";
 import { pauseWhenScarce } from "../../listening.ts";
 import { bodyBytesMax } from "./api.ts";
@@ -27,8 +26,23 @@ export function isAnswered(path: string): Promise<boolean> {
   return promise;
 }
 
+/** What is served: the node's own routes, and those of the network API below /api2 and /api/v1. */
+export interface ServedApp {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+/** One app of two: paths below /api2 and /api go to the network API's. */
+export function withNetworkApi(own: ServedApp, network: ServedApp): ServedApp {
+  return {
+    fetch: (request) => {
+      const isNetwork = /^\/api(?:2|\/v1)\//.test(new URL(request.url).pathname);
+      return (isNetwork ? network : own).fetch(request);
+    },
+  };
+}
+
 /** Serves `app` at `path`, mode 0600. The caller has asked `isAnswered` before. */
-export function listen(app: Hono, path: string): ApiSocket {
+export function listen(app: ServedApp, path: string): ApiSocket {
   // Only the owner connects, and waits as long as the node does: a reload may wait for a name server. Bun's types allow it for TCP only.
   const unlimited: object = { idleTimeout: 0 };
   // Longer bodies are never held: the largest that a route takes is a file, whose refusal in words is for what is a little longer.
@@ -36,7 +50,12 @@ export function listen(app: Hono, path: string): ApiSocket {
   const serve = () => {
     using directory = Directory.open(dirname(path), { isMade: true });
     directory.remove(basename(path));
-    const server = Bun.serve({ unix: path, fetch: app.fetch, maxRequestBodySize, ...unlimited });
+    const server = Bun.serve({
+      unix: path,
+      fetch: (request) => app.fetch(request),
+      maxRequestBodySize,
+      ...unlimited,
+    });
     directory.settleSocket(basename(path), 0o600, -1);
     return server;
   };

@@ -3,6 +3,7 @@
 import { exitConfiguration, exitFailed, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import { identity } from "../version.ts";
+import { pageAddress } from "../page/page-address.ts";
 import { note, write } from "./output.ts";
 import {
   done,
@@ -24,7 +25,7 @@ import {
   required,
   tableOf,
 } from "./table.ts";
-import { anyWord, commandName, directory, oneOf } from "./values.ts";
+import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
 import { qdevice } from "./verbs-qdevice.ts";
@@ -49,11 +50,21 @@ const node = command("node", {
       "full",
       "full: an acknowledged write is flushed; normal: as pmxcfs",
     ),
+    api: option(
+      "api",
+      parsed("address", "an address and a port, such as 10.0.0.1:8006 or [::]:8006", pageAddress),
+      "Serve the HTTPS API there (default: all addresses, port 8006)",
+    ),
+    noApi: flag("no-api", "Do not serve the HTTPS API; the local socket stays"),
     isDebug: flag("debug", "Log every state change of the ring"),
   },
-  examples: ["quorate node", "quorate node --root ./n1 --name pve1 --no-mount"],
+  examples: [
+    "quorate node",
+    "quorate node --root ./n1 --name pve1 --no-mount --api 127.0.0.1:8106",
+  ],
   manual: [
     "Runs this machine as a member of the cluster that corosync.conf describes: ring and votes over UDP from port 5405 on, and the tree, mounted at /etc/pve where that is allowed. Its peers may be nodes with corosync and pmxcfs. Stop corosync and pve-cluster on this machine first: they use the same ports and files.",
+    "The API is served by HTTPS on port 8006 of all addresses, as Proxmox's is. Where that port is taken the node runs without it, says so, and tries again.",
     "It stays in the foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP leave the cluster gracefully. A configuration, key or database that cannot be used ends it with 8 before anything is changed.",
   ],
   files: nodeFiles,
@@ -66,7 +77,7 @@ const node = command("node", {
       "configuration, key or database missing or wrong, or a configuration older than the cluster's; a restart will not help",
     ],
   ],
-  run: async ({ root: below, name, mount, noMount, durability, isDebug }) => {
+  run: async ({ root: below, name, mount, noMount, durability, api, noApi, isDebug }) => {
     const { nodeCommand } = await import("../daemon/node.ts");
     const paths = nodePaths(below);
     return nodeCommand({
@@ -74,6 +85,7 @@ const node = command("node", {
       name,
       mount: noMount ? undefined : (mount ?? paths.mount),
       durability,
+      api: noApi ? undefined : (api ?? { host: undefined, port: 8006 }),
       version: identity.version,
       log: ownLog(isDebug ? "debug" : "info"),
     });

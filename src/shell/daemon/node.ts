@@ -17,9 +17,10 @@ import { buildApi } from "../api/api.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
 import { readConf } from "../../fs/disk/conf-file.ts";
 import { type ConfContext, confProblem, TreeConfWatch } from "./check-conf.ts";
-import { isAnswered, listen } from "../api/api-socket.ts";
+import { isAnswered, listen, withNetworkApi } from "../api/api-socket.ts";
 import { DeviceFiles } from "./device-files.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../exit.ts";
+import { type ApiAddress, NodeApi } from "./door.ts";
 import { ownDirectory } from "./own-directory.ts";
 import type { NodePaths } from "../paths.ts";
 import { QdeviceSocket } from "./qdevice-socket.ts";
@@ -34,6 +35,8 @@ export interface NodeOptions {
   /** Where to mount the tree; undefined: not at all. */
   readonly mount: string | undefined;
   readonly durability: "full" | "normal";
+  /** Where the network API listens; undefined: nowhere. */
+  readonly api: ApiAddress | undefined;
   readonly version: string;
   readonly log: (line: LogAction) => void;
 }
@@ -275,35 +278,52 @@ class RunningNode {
   #serveApi(tree: ConfigurationTree): void {
     const { paths, version } = this.#options;
     const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
+    const network = this.#openNetworkApi(tree);
     const socket = listen(
-      buildApi({
-        files: tree,
-        status: () =>
-          nodeStatus({
-            version,
-            cluster: this.#cluster,
-            tree: () => tree.status(),
-            confWarning: () => this.#confWarning(tree),
-            upgrade: () => lastUpgradeEvent(upgradeLog),
-            mount: () => ({ target: this.#mount?.target ?? "", reason: this.#mountReason }),
-            pid: process.pid,
-            startedAt: this.#startedAt,
-          }),
-        setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
-        cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
-        reload: () => this.#cluster.reload(),
-        confProblem: (content) => confProblem(content, this.#confContext(tree)),
-        logToCluster: ({ tag, priority, message }) =>
-          tree.statusStore.log({
-            ident: operator,
-            tag,
-            priority,
-            message: new TextEncoder().encode(message),
-          }),
-      }),
+      withNetworkApi(
+        buildApi({
+          files: tree,
+          status: () =>
+            nodeStatus({
+              version,
+              cluster: this.#cluster,
+              tree: () => tree.status(),
+              confWarning: () => this.#confWarning(tree),
+              upgrade: () => lastUpgradeEvent(upgradeLog),
+              mount: () => ({ target: this.#mount?.target ?? "", reason: this.#mountReason }),
+              pid: process.pid,
+              startedAt: this.#startedAt,
+            }),
+          setExpectedVotes: (votes) => this.#cluster.setExpectedVotes(votes),
+          cancelWaitForAll: () => this.#cluster.cancelWaitForAll(),
+          reload: () => this.#cluster.reload(),
+          confProblem: (content) => confProblem(content, this.#confContext(tree)),
+          logToCluster: ({ tag, priority, message }) =>
+            tree.statusStore.log({
+              ident: operator,
+              tag,
+              priority,
+              message: new TextEncoder().encode(message),
+            }),
+        }),
+        network.localApp(),
+      ),
       paths.socket,
     );
     this.#undo.push(() => socket.close());
+  }
+
+  #openNetworkApi(tree: ConfigurationTree): NodeApi {
+    const { paths, api: listenAt, log } = this.#options;
+    const nodeName = ownDirectory(
+      hostname(),
+      this.#settings.name,
+      this.#options.name !== undefined,
+    ).name;
+    const api = new NodeApi({ paths, files: tree, nodeName, listen: listenAt, log });
+    this.#undo.push(() => api.close());
+    api.open();
+    return api;
   }
 
   #serveDeviceTool(): void {

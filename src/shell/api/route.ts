@@ -1,0 +1,139 @@
+// What a route of the network API is: method, path, parameters, who may call it and what it does, as data, so that the server, its checks
+// and its description come from one declaration. `api2.ts` serves a list of these (pvecm.md §4.2).
+import type * as v from "valibot";
+import { checkParameters, type Parameters, type ParametersOf } from "./parameters.ts";
+
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+/** Who calls: a user, the user's token, or nobody. */
+export interface Caller {
+  /** "root@pam"; "" for nobody. */
+  readonly user: string;
+  /** By an API token: it may less than its user. */
+  readonly isToken: boolean;
+  /** `path` as in "/" or "/nodes/pve1", `privilege` as in "Sys.Audit". */
+  readonly may: (path: string, privilege: string) => boolean;
+}
+
+/** Who may call a route (pvecm.md §4.2): nobody needs to be known, any user, only root@pam itself, or who has one of `privileges` on `path`. */
+export type Permission =
+  | { readonly kind: "none" }
+  | { readonly kind: "any" }
+  | { readonly kind: "root" }
+  | { readonly kind: "privilege"; readonly path: string; readonly privileges: readonly string[] };
+
+export const anybody: Permission = { kind: "none" };
+export const anyUser: Permission = { kind: "any" };
+export const onlyRoot: Permission = { kind: "root" };
+/** One of the privileges on a path; "{node}" in it is the parameter of that name. */
+export function privileged(path: string, ...privileges: readonly string[]): Permission {
+  return { kind: "privilege", path, privileges };
+}
+
+/** What of a request its caller is known by. */
+export interface RequestFacts {
+  /** As it came: "PATCH" too. */
+  readonly method: string;
+  /** Without format and query: "/cluster/status". */
+  readonly path: string;
+  readonly headers: Headers;
+  /** Where it came from; "" for the local socket. */
+  readonly address: string;
+}
+
+export interface Call<P> {
+  readonly parameters: P;
+  /** For a route of `anybody` nobody, whatever credentials came. */
+  readonly caller: Caller;
+  readonly request: RequestFacts;
+}
+
+/** An answer with a `total` beside its `data` (lists in pages). */
+export class Page {
+  readonly data: unknown;
+  readonly total: number;
+  constructor(data: readonly unknown[], total: number) {
+    this.data = data;
+    this.total = total;
+  }
+}
+
+interface RouteText {
+  readonly method: Method;
+  /** Below /api2/FORMAT, or below /api/v1 when `isOurs`; parameters in braces: "/cluster/config/nodes/{node}". */
+  readonly path: string;
+  /** True: one that the original does not have. */
+  readonly isOurs?: boolean;
+  /** One sentence. */
+  readonly description: string;
+  readonly permission: Permission;
+  /** What `data` of the answer is. */
+  readonly returns?: v.GenericSchema;
+}
+
+export interface DeclaredRoute<S extends Parameters> extends RouteText {
+  /** By name, those of the path too; what is absent is undefined in the handler, null is never seen (parameters.ts makes them). */
+  readonly parameters: S;
+  /** The `data` of the answer, a Page, or a whole Response. Throws ApiError, or anything for 500. */
+  readonly handle: (call: Call<ParametersOf<S>>) => unknown;
+}
+
+/** A route as it is served. */
+export interface Route extends RouteText {
+  readonly parameters: Parameters;
+  /** Checks what came, and answers. Throws ApiError 400 with the errors by parameter, and what the handler throws. */
+  readonly answer: (call: Call<Readonly<Record<string, unknown>>>) => unknown;
+}
+
+/** Declares a route; its parameters' types reach the handler. */
+export function route<const S extends Parameters>(declared: DeclaredRoute<S>): Route {
+  const { handle, ...text } = declared;
+  return {
+    ...text,
+    answer: ({ parameters, caller, request }) => {
+      const checked = checkParameters(declared.parameters, parameters);
+      if (!checked.ok) {
+        throw new ApiError(400, "Parameter verification failed.", { errors: checked.errors });
+      }
+      return handle({ parameters: checked.value, caller, request });
+    },
+  };
+}
+
+/** A refusal with its status and words; the first line is the reason phrase of the answer (pvecm.md §4.4). */
+export class ApiError extends Error {
+  /** 400 to 599. */
+  readonly status: number;
+  /** By parameter. */
+  readonly errors: Readonly<Record<string, string>> | undefined;
+  /** For programs, our addition: "noQuorum". */
+  readonly code: string | undefined;
+  /** What to do, our addition. */
+  readonly hint: string | undefined;
+  constructor(
+    status: number,
+    message: string,
+    more: {
+      readonly errors?: Readonly<Record<string, string>>;
+      readonly code?: string;
+      readonly hint?: string;
+    } = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.errors = more.errors;
+    this.code = more.code;
+    this.hint = more.hint;
+  }
+}
+
+/** Who a request is from, or the words of the 401: "No ticket", "Authentication failed!". Never rejects. */
+export type Authenticate = (
+  request: RequestFacts,
+) => Promise<
+  { readonly ok: true; readonly caller: Caller } | { readonly ok: false; readonly reason: string }
+>;
+
+export const nobody: Caller = { user: "", isToken: false, may: () => false };
+/** The superuser, who has every privilege. */
+export const rootCaller: Caller = { user: "root@pam", isToken: false, may: () => true };
