@@ -16,7 +16,7 @@ usage() {
   cat <<'END'
 usage: install.sh node|qnetd [options]      (piped: curl … | sh -s -- qnetd)
 
-  node, qnetd     a cluster member (needs root), or a vote server (without root for this user alone)
+  node, qnetd     a cluster node (needs root), or a vote server (without root for this user alone)
   --from DIR      take the release from this directory or tar file; uses no network
   --url URL       take it from below this https address (default: $QUORATE_MIRROR, else where the release lives)
   --bin-dir DIR   where to install (default: /usr/local/bin; /opt/bin where /usr is read-only; ~/.local/bin without root)
@@ -135,7 +135,7 @@ choose_role() {
   if [ -n "$root$no_service" ]; then no_service=yes && return; fi
   if [ -z "$role" ]; then
     if [ -n "$yes" ] || ! (: </dev/tty) 2>/dev/null; then usage >&2 && exit 2; fi
-    printf 'Shall this machine be  1) a vote server (qnetd)  or  2) a cluster member (node)?  1/2: ' >/dev/tty
+    printf 'Shall this machine be  1) a vote server (qnetd)  or  2) a cluster node (node)?  1/2: ' >/dev/tty
     read -r answer </dev/tty || answer=""
     case $answer in 1 | qnetd) role=qnetd ;; 2 | node) role=node ;; *) fail 2 "neither 1 nor 2: nothing was done" ;; esac
   fi

@@ -25,7 +25,7 @@ const hosts: readonly string[] = [
   "fs/{fs,tree-store}.ts",
   "fs/tree/files.ts",
   "fs/replica/{group-host,status-host}.ts",
-  "fs/disk/{journal,read-database,commit-queue,conf-file}.ts",
+  "fs/disk/{journal,read-database,commit-queue,conf-file,first-content}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
   "qnetd/server/{server,server-connection,server-log,tls}.ts",

@@ -318,6 +318,22 @@ test("a database with content and without corosync.conf is never brought into a 
   expect(again.log.some(({ text }) => text.includes("kept apart from the cluster"))).toBe(true);
 });
 
+test("a database with nothing but what a standalone node makes for itself begins anew in a cluster", async () => {
+  const alone = await start(1);
+  for (const path of ["nodes", "nodes/n1", "nodes/n1/lxc", "priv"]) await alone.tree.mkdir(path);
+  await alone.tree.create("priv/pve-root-ca.key");
+  await alone.tree.create("nodes/n1/pve-ssl.pem");
+  await alone.tree.stop();
+  writeFileSync(alone.confPath, conf(1));
+  const bus = new MemberBus();
+  const again = await start(1, { groups: bus.port(1) });
+  expect(again.tree.status().mode).not.toBe("local");
+  expect(textOf(again.tree, "corosync.conf")).toBe(conf(1));
+  expect(errnoOf(again.tree.stat("nodes"))).toBe("ENOENT");
+  await again.tree.stop();
+  expect(rowsOf(alone.directory).map(({ name }) => name)).toEqual(["__version__", "corosync.conf"]);
+});
+
 test("locks: held once, refreshed by the holder only, an unlock request is refused to its caller", async () => {
   const { nodes } = await cluster(new MemberBus());
   const [one, two] = nodes as [Node, Node, Node];

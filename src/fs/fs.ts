@@ -6,6 +6,7 @@ import { type Result, success, failure } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
 import type { Clock, GroupPort, LogAction, PortEvent } from "../world.ts";
 import { readConf, replaceConf } from "./disk/conf-file.ts";
+import { firstContent } from "./disk/first-content.ts";
 import { compareCorosyncConf } from "./disk/corosync-conf.ts";
 import { directoryType, fileType } from "./tree/entry.ts";
 import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./tree/files.ts";
@@ -117,15 +118,18 @@ export class ConfigurationTree implements Files {
     const opened = await Journal.open(options, (rows, path) => treeOf(rows, path, mtime));
     if (!opened.ok) return opened;
     const { journal, loaded } = opened.value;
-    const { tree } = loaded;
-    if (!loaded.hasRecord) {
-      const filled = await fill(journal, tree, options, mtime);
-      if (!filled.ok) {
-        await journal.close();
-        return filled;
-      }
+    const first = await firstContent({
+      ...loaded,
+      ...{ journal, sha256, mtime },
+      conf: options.groups === undefined ? undefined : options.corosyncConfPath,
+      note: (level, text) => options.log({ kind: "log", level, subsystem: "database", text }),
+    });
+    if (!first.ok) {
+      await journal.close();
+      return first;
     }
-    const groups = mayJoin(tree, options) ? options.groups : undefined;
+    const { tree, mayJoin } = first.value;
+    const groups = mayJoin ? options.groups : undefined;
     const files = new ConfigurationTree({ ...options, groups }, { journal, tree });
     files.#start();
     return success(files);
@@ -448,42 +452,4 @@ function treeOf(
     return success({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
   }
   return failure(`DB load failed: ${path}: ${loaded.reason}; ${replaceAdvice}`);
-}
-
-/** Stores the version record that is missing; a new database gets the ring's corosync.conf if there is one (§1.5). */
-async function fill(
-  journal: Journal,
-  tree: Tree,
-  options: TreeOptionsOfNode,
-  mtime: number,
-): Promise<Result<undefined>> {
-  const changes = [{ stored: [tree.root], deleted: [] as readonly number[] }];
-  const conf = readConf(options.corosyncConfPath);
-  if (journal.created && options.groups !== undefined && conf !== undefined) {
-    const path = corosyncConfPath;
-    for (const operation of [
-      { kind: "create", path },
-      { kind: "write", path, offset: 0, data: conf, truncate: false },
-    ] as const) {
-      const result = tree.apply(operation, 0, mtime);
-      if (result.ok) changes.push({ ...result.change, stored: [...result.change.stored] });
-    }
-  }
-  return journal.commit(changes);
-}
-
-/**
- * A database with content but without corosync.conf belongs to a node that was never in a cluster: it stays alone as the
- * original would (pmxcfs.md §2.1), because a higher version of it would replace the cluster's tree.
- */
-function mayJoin(tree: Tree, options: TreeOptionsOfNode): boolean {
-  if (options.groups === undefined) return false;
-  if (tree.lookup(corosyncConfPath)?.type === fileType || tree.size === 1) return true;
-  options.log({
-    kind: "log",
-    level: "warning",
-    subsystem: "database",
-    text: `${options.directory}/config.db has content but no corosync.conf: this tree is kept apart from the cluster (local mode); move the database away to join`,
-  });
-  return false;
 }

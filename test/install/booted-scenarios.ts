@@ -205,17 +205,15 @@ const standIn: Scenario = async (release) => {
 const node = booted(async (root) => {
   const before = await root.listing();
   const early = await good(root.shell(`${install} node`));
-  match(
-    closing(early)[1] ?? "",
-    /^cluster member is not started yet: service quorate-node of systemd/,
-  );
+  match(closing(early)[1] ?? "", /^cluster node is running: service quorate-node of systemd/);
   await good(
     root.shell(
       `mkdir /etc/corosync; cat >/etc/corosync/corosync.conf <<'END'\n${corosyncConf}END\n`,
     ),
   );
+  await good(root.shell("systemctl restart quorate-node"));
   const out = await good(root.shell(`${install} node`));
-  match(closing(out)[1] ?? "", /^cluster member is running: service quorate-node of systemd/);
+  match(closing(out)[1] ?? "", /^cluster node is running: service quorate-node of systemd/);
   await good(root.shell("quorate status; echo 1 >/etc/pve/one; grep 1 /etc/pve/one"));
 
   await crashes(root, "node");

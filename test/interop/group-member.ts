@@ -1,6 +1,6 @@
 // A member of the total order experiment on quorate's side of it: a process group given as a port, nothing of how it is
 // carried. group-peer.ts gives it a real ring.
-import type { Cluster } from "../../src/node/thread/cluster.ts";
+import type { RingCluster } from "../../src/node/thread/cluster.ts";
 import type { GroupEvent } from "../../src/world.ts";
 import {
   messageBytesMax,
@@ -15,7 +15,7 @@ const deadlineCheckMs = 50;
 
 /** Joins, sends and notes until all is seen, the deadline passes or the ring ends; writes the notes. */
 export async function takePart(
-  cluster: Pick<Cluster, "groups" | "finished">,
+  cluster: Pick<RingCluster, "groups" | "finished">,
   plan: OrderPlan,
 ): Promise<OrderSummary> {
   const messages = new Messages(plan.seed);

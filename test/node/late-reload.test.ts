@@ -3,7 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { loadSettings } from "../../src/node/settings/load-settings.ts";
-import type { Cluster } from "../../src/node/thread/cluster.ts";
+import type { RingCluster } from "../../src/node/thread/cluster.ts";
 import { RingThreadClient } from "../../src/node/thread/client.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { pending, ready, until } from "../interop/wait.ts";
@@ -13,7 +13,7 @@ const waitMsMax = 60_000;
 const forgotten = "the old ones are forgotten";
 const both = [1, 2];
 const files = new ReloadCluster();
-const running: Cluster[] = [];
+const running: RingCluster[] = [];
 
 afterAll(async () => {
   await Promise.all(running.map((cluster) => cluster.stop()));
@@ -59,7 +59,7 @@ test("a key whose file is checked late costs the ring nothing", async () => {
   const late = Promise.withResolvers<void>();
   const prompt = await start(1, Promise.resolve());
   const busy = await start(2, late.promise);
-  const ringOf = ({ quorum }: Cluster): number | undefined =>
+  const ringOf = ({ quorum }: RingCluster): number | undefined =>
     quorum?.members.length === 2 ? quorum.ring.seq : undefined;
   const ring = await until(
     () => {

@@ -35,6 +35,7 @@ const bare: MachineFacts = {
 const node: MachineFacts["node"] = {
   kind: "runs",
   name: "pve1",
+  isStandalone: false,
   cluster: "home",
   isQuorate: true,
   quorumMeaning: "quorate: 3 of 3 votes present, 2 needed; 1 more may be lost",
@@ -51,11 +52,11 @@ const server: MachineFacts["server"] = {
 };
 
 const situations: readonly (readonly [string, Partial<MachineFacts>, readonly string[]])[] = [
-  ["nothing", {}, ["quorate qnetd", "quorate qnetd invite CLUSTER", "quorate node --help"]],
+  ["nothing", {}, ["quorate qnetd", "quorate qnetd invite CLUSTER", "quorate node"]],
   [
     "the service of a vote server, stopped",
     { manager: "systemd", services: ["quorate-qnetd"] },
-    ["systemctl start quorate-qnetd", "quorate qnetd invite CLUSTER", "quorate node --help"],
+    ["systemctl start quorate-qnetd", "quorate qnetd invite CLUSTER", "quorate install node"],
   ],
   [
     "the service of a node under OpenRC, stopped",
@@ -65,12 +66,17 @@ const situations: readonly (readonly [string, Partial<MachineFacts>, readonly st
   [
     "nothing, but systemd",
     { manager: "systemd" },
-    ["quorate install qnetd", "quorate qnetd invite CLUSTER", "quorate node --help"],
+    ["quorate install qnetd", "quorate qnetd invite CLUSTER", "quorate install node"],
   ],
   [
     "a configuration",
     { hasConf: true, cluster: "home" },
     ["quorate node", "quorate status", "quorate qnetd"],
+  ],
+  [
+    "a standalone node",
+    { node: { ...node, cluster: "", isStandalone: true, nodeCount: 1 } },
+    ["quorate status", "quorate fs ls", "quorate man"],
   ],
   ["a node of three", { node }, ["quorate status --watch", "quorate fs ls", "quorate reload"]],
   [
@@ -96,12 +102,12 @@ const situations: readonly (readonly [string, Partial<MachineFacts>, readonly st
   [
     "a vote server",
     { server },
-    ["quorate qnetd status", "quorate node --help", "quorate qnetd invite CLUSTER"],
+    ["quorate qnetd status", "quorate node", "quorate qnetd invite CLUSTER"],
   ],
   [
     "a vote server that nobody uses",
     { server: { ...server, clusterCount: 0, nodeCount: 0 } },
-    ["quorate qnetd status", "quorate qnetd invite CLUSTER", "quorate node --help"],
+    ["quorate qnetd status", "quorate qnetd invite CLUSTER", "quorate node"],
   ],
   [
     "a Proxmox node",
@@ -137,6 +143,7 @@ describe("the three likely next commands", () => {
       fc.record({
         kind: fc.constant("runs" as const),
         name: fc.string(),
+        isStandalone: fc.boolean(),
         cluster: fc.string(),
         isQuorate: fc.boolean(),
         quorumMeaning: fc.constant("quorate"),
@@ -301,6 +308,7 @@ describe("what it sees", () => {
     expect(facts.node).toEqual({
       kind: "runs",
       name: "pve1",
+      isStandalone: false,
       cluster: "home",
       isQuorate: true,
       quorumMeaning: "quorate: 1 of 1 votes present",

@@ -1,6 +1,7 @@
 // The local copy of corosync.conf on disk: read, and replaced atomically. Spec: pmxcfs.md §1.1, §2.8. A reader sees the old
 // file or the new one, whole; the file is never removed.
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Result, success, failure } from "../../result.ts";
 import { replaceDurably } from "../../durable-file.ts";
 import { fileBytesMax } from "../tree/rules.ts";
@@ -16,9 +17,10 @@ export function readConf(path: string): Uint8Array | undefined {
   }
 }
 
-/** The reason says what the disk refused; the old file is then as it was. */
+/** Makes the directory if it is missing. The reason says what the disk refused; the old file is then as it was. */
 export function replaceConf(path: string, content: Uint8Array): Result<undefined> {
   try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     replaceDurably(path, content, 0o644);
     return success(undefined);
   } catch (error) {

@@ -17,7 +17,7 @@ import {
   type RingSnapshot,
   type ToRing,
 } from "./bridge.ts";
-import type { Cluster } from "./cluster.ts";
+import type { RingCluster } from "./cluster.ts";
 import type { MemberEnd, QuorumView } from "../member/events.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
 import { Reloader, type ReloadOutcome } from "./reloader.ts";
@@ -101,7 +101,7 @@ const realMachine: ClientMachine = {
 };
 
 /** A ring thread that may be asked to join groups before it is started: requests wait until then. */
-export class RingThreadClient implements Cluster {
+export class RingThreadClient implements RingCluster {
   readonly groups: GroupPort;
   readonly finished: Promise<MemberEnd>;
   #quorum: QuorumView | undefined;

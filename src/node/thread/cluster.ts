@@ -1,4 +1,5 @@
-// The ring thread as the main thread sees it: what the tree, the API and the commands may use of it.
+// The ring thread as the main thread sees it: what the API and the status may use of it, which a node without a ring answers too, and what
+// the tree and the node itself use.
 import type { GroupPort } from "../../world.ts";
 import type { RingSnapshot } from "./bridge.ts";
 import type { ReloadOutcome } from "./reloader.ts";
@@ -10,12 +11,9 @@ export interface Cluster {
   readonly settings: NodeSettings;
   /** The last reload that was tried, whoever asked for it; undefined: none since start. */
   readonly lastReload: ReloadOutcome | undefined;
-  readonly groups: GroupPort;
   /** Latest published quorum state; undefined before the first synchronisation. */
   readonly quorum: QuorumView | undefined;
   onQuorum(listener: (quorum: QuorumView) => void): void;
-  /** Resolves when the ring thread has ended; rejects never. */
-  readonly finished: Promise<MemberEnd>;
   snapshot(): Promise<RingSnapshot>;
   setExpectedVotes(votes: number): Promise<{ readonly ok: boolean; readonly reason: string }>;
   cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }>;
@@ -28,6 +26,12 @@ export interface Cluster {
   reload(): Promise<ReloadOutcome>;
   /** Called with the settings of every reload that succeeded. */
   onReloaded(listener: (settings: NodeSettings) => void): void;
+}
+
+export interface RingCluster extends Cluster {
+  readonly groups: GroupPort;
+  /** Resolves when the ring thread has ended; rejects never. */
+  readonly finished: Promise<MemberEnd>;
   /** Leaves the groups and the ring gracefully. */
   stop(): Promise<void>;
 }

@@ -9,6 +9,7 @@ import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
+import { replaceFile } from "./tree-file.ts";
 
 /** A file of the tree. */
 export const bodyBytesMax = 1024 * 1024;
@@ -256,34 +257,4 @@ function tooLarge(): never {
     { errno: "EFBIG", reason: "a file of the tree holds at most 1 MiB (1048576 bytes)" },
     413,
   );
-}
-
-/**
- * Replaces a file as a whole: a temporary name beside it, then a rename, so that no reader on any node ever sees half of it.
- * A guest's VMID rule is checked by the rename, as on every node.
- */
-async function replaceFile(
-  files: Files,
-  path: string,
-  data: Uint8Array,
-): Promise<Outcome<undefined>> {
-  const existing = files.stat(path);
-  if (existing.ok && existing.value.type === "directory") {
-    return { ok: false, errno: "EISDIR", reason: `${textOfPath(path)} is a directory` };
-  }
-  const temporary = `${path}.tmp.${process.pid}.${nextTemporary()}`;
-  const created = await files.create(temporary);
-  if (!created.ok) return created;
-  const written = data.length === 0 ? created : await files.write(temporary, 0, data);
-  const moved = written.ok ? await files.rename(temporary, path) : written;
-  if (moved.ok) return { ok: true, value: undefined };
-  // The first failure is what the caller must know; a temporary file that cannot be removed either is only litter.
-  await files.remove(temporary);
-  return moved;
-}
-
-let temporaries = 0;
-function nextTemporary(): number {
-  temporaries += 1;
-  return temporaries;
 }

@@ -14,6 +14,8 @@ import type { TreeStatus } from "../../fs/tree/files.ts";
 
 export interface NodeStatus {
   readonly version: string;
+  /** A standalone node is in no cluster: no ring, no votes; its tree is local and always writable. */
+  readonly mode: "standalone" | "cluster";
   readonly node: {
     readonly name: string;
     readonly nodeid: number;
@@ -79,6 +81,7 @@ export interface NodeStatus {
 
 export interface StatusSource {
   readonly version: string;
+  readonly mode: NodeStatus["mode"];
   readonly cluster: Cluster;
   readonly tree: () => TreeStatus;
   /** What is to be done about the corosync.conf of the tree; "": nothing. */
@@ -101,6 +104,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
   return {
     version: source.version,
+    mode: source.mode,
     node: {
       name: settings.name,
       nodeid: settings.nodeid,
@@ -115,7 +119,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       ...(lastReload === undefined ? {} : { reload: lastReload }),
     },
     ...(warnings.length > 0 ? { warnings } : {}),
-    quorum: { ...member.quorum, meaning: quorumMeaning(member.quorum) },
+    quorum: { ...member.quorum, meaning: meaningOf(source.mode, member.quorum) },
     ring: {
       id: ringText(member.ring),
       state: member.state,
@@ -164,6 +168,12 @@ function deviceFault(settings: NodeSettings): { readonly deviceFault?: string } 
   return {
     deviceFault: "its client was stopped here: reload corosync.conf, or restart this node",
   };
+}
+
+function meaningOf(mode: NodeStatus["mode"], quorum: QuorumView): string {
+  return mode === "standalone"
+    ? "standalone: this node is in no cluster and needs no other"
+    : quorumMeaning(quorum);
 }
 
 /** What the votes mean, in words an operator can act on. */

@@ -34,7 +34,7 @@ import { verify } from "./verbs-release.ts";
 import { doctor, rescue, unit, upgrade } from "./verbs-upgrade.ts";
 
 const node = command("node", {
-  description: "Run a cluster member in the foreground",
+  description: "Run a cluster node in the foreground",
   takes: {
     root,
     name: option(
@@ -63,7 +63,8 @@ const node = command("node", {
     "quorate node --root ./n1 --name pve1 --no-mount --api 127.0.0.1:8106",
   ],
   manual: [
-    "Runs this machine as a member of the cluster that corosync.conf describes: ring and votes over UDP from port 5405 on, and the tree, mounted at /etc/pve where that is allowed. Its peers may be nodes with corosync and pmxcfs. Stop corosync and pve-cluster on this machine first: they use the same ports and files.",
+    "Runs this machine as a member of the cluster that corosync.conf describes, looked for on disk and then in the tree's database: ring and votes over UDP from port 5405 on, and the tree, mounted at /etc/pve where that is allowed. Its peers may be nodes with corosync and pmxcfs. Stop corosync and pve-cluster on this machine first: they use the same ports and files.",
+    "Without a corosync.conf it runs standalone, as pmxcfs does in local mode: no ring, a local tree that can always be written.",
     "The API is served by HTTPS on port 8006 of all addresses, as Proxmox's is. Where that port is taken the node runs without it, says so, and tries again.",
     "It stays in the foreground and logs to standard error. SIGTERM, SIGINT and SIGHUP leave the cluster gracefully. A configuration, key or database that cannot be used ends it with 8 before anything is changed.",
   ],
@@ -74,7 +75,7 @@ const node = command("node", {
     wrongLine,
     [
       exitConfiguration,
-      "configuration, key or database missing or wrong, or a configuration older than the cluster's; a restart will not help",
+      "configuration, key or database wrong, or a configuration without its key or older than the cluster's; a restart will not help",
     ],
   ],
   run: async ({ root: below, name, mount, noMount, durability, api, noApi, isDebug }) => {
@@ -97,11 +98,11 @@ const status = command("status", {
   takes: { root, json, watch: flag("watch", "Follow until Ctrl-C") },
   examples: ["quorate status", "quorate status --watch", "quorate status --json"],
   manual: [
-    "Asks the running node how it is: votes and what they mean, ring, links, tree, the quorum device, the last upgrade. It warns of weak crypto, names every peer whose packets cannot be opened here, with the reason (another key, another cipher, crypto on one side only), and the last message that the ring refused. Nothing is changed.",
+    "Asks the running node how it is: standalone or a member; votes and what they mean, ring, links, tree, the quorum device, the last upgrade. It warns of weak crypto, names every peer whose packets cannot be opened here, with the reason (another key, another cipher, crypto on one side only), and the last message that the ring refused. Nothing is changed.",
   ],
   files: [socketFile],
   exits: [
-    [0, "the node is quorate and its tree can be written"],
+    [0, "the node is quorate or standalone, and its tree can be written"],
     [1, "the node runs, but is not quorate or its tree is read only"],
     [3, "no node answers"],
   ],

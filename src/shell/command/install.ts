@@ -64,7 +64,7 @@ function roleOf({ role, noService }: InstallOptions): Role | undefined {
   );
 }
 
-const heads = { node: "cluster member", qnetd: "vote server" } as const;
+const heads = { node: "cluster node", qnetd: "vote server" } as const;
 const firewallHints = {
   node: "if a firewall is on, open 5405-5412/udp between the nodes",
   qnetd: "if a firewall is on, open 5403/tcp for the nodes of the clusters",
@@ -188,7 +188,7 @@ class Installation {
     }
   }
 
-  /** True when the service runs in the end; a node that has no configuration yet is not started. */
+  /** True when the service runs in the end. */
   async #makeService(manager: Manager, role: Role): Promise<boolean> {
     const steps = this.#steps;
     if (role === "qnetd" && this.#isRoot) await this.#makeUser(manager);
@@ -213,7 +213,6 @@ class Installation {
       isNew = steps.file(this.#record, unit.path, made.text, unit.mode) || isNew;
     }
     if (isNew) for (const words of manager.enable(role)) await steps.command(words);
-    if (role === "node" && !existsSync("/etc/corosync/corosync.conf")) return false;
     return this.#start(manager, role);
   }
 
@@ -318,17 +317,15 @@ class Installation {
         isRunning
           ? `${heads[role]} is running: ${service}`
           : `${heads[role]} is not started yet: ${service}`,
-        `next: ${this.#next(role, manager, isRunning, quorate)}`,
+        `next: ${this.#next(role, quorate)}`,
       );
     }
     write(`${lines.join("\n")}\n`);
   }
 
-  #next(role: Role, manager: Manager, isRunning: boolean, quorate: string): string {
+  #next(role: Role, quorate: string): string {
     if (role === "node") {
-      return isRunning
-        ? `${quorate} status`
-        : `put corosync.conf and authkey into /etc/corosync, then: ${manager.start(role).join(" ")}`;
+      return `${quorate} status`;
     }
     if (!this.#isRoot) {
       return `${quorate} qnetd status --root ${this.#places.base}; \`loginctl enable-linger\` keeps it running when you log out`;

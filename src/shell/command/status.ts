@@ -36,9 +36,24 @@ export function statusCommand(options: StatusOptions): Promise<number> {
 }
 
 export function statusText(status: NodeStatus): string {
-  const { node, cluster, quorum, ring, tree } = status;
+  const lines = status.mode === "standalone" ? standaloneLines(status) : memberLines(status);
+  return `${lines.join("\n")}\n`;
+}
+
+function standaloneLines(status: NodeStatus): string[] {
+  return [
+    `${status.node.name}, standalone (in no cluster)`,
+    "",
+    ...(status.warnings ?? []).map((warning) => `Warning ${warning}`),
+    ...treeLines(status),
+    ...placeLines(status),
+  ];
+}
+
+function memberLines(status: NodeStatus): string[] {
+  const { node, cluster, quorum, ring } = status;
   const encrypted = cluster.encrypted ? "encrypted" : "NOT encrypted";
-  const lines = [
+  return [
     `${node.name} (node ${node.nodeid}) in cluster ${cluster.name || "(no name)"}, configuration ${cluster.configVersion}, ${encrypted}`,
     "",
     `Quorum  ${quorum.meaning}`,
@@ -49,16 +64,27 @@ export function statusText(status: NodeStatus): string {
     `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
     `        token rotation p50 ${milliseconds(ring.rotationUs.p50)}, p99 ${milliseconds(ring.rotationUs.p99)}; messages sent ${ring.counters.messagesSent}, repeated ${ring.counters.retransmitsSent}`,
     ...(status.absentAddresses ?? []).map(({ text }) => `Address ${text}`),
-    `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
-    ...(tree.writable ? [] : [`        ${tree.reason}`]),
-    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree, node.nodeid)}`,
-    ...(status.upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(status.upgrade)}`]),
-    `Mount   ${status.mount.target === "" ? `not mounted: ${status.mount.reason}` : status.mount.target}`,
+    ...treeLines(status),
+    ...placeLines(status),
     "",
     ...nodeTable(status),
     ...faultLines(status),
   ];
-  return `${lines.join("\n")}\n`;
+}
+
+function treeLines({ tree, node }: NodeStatus): string[] {
+  return [
+    `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
+    ...(tree.writable ? [] : [`        ${tree.reason}`]),
+    `        digest ${tree.digest.slice(0, 16)}${comparedText(tree, node.nodeid)}`,
+  ];
+}
+
+function placeLines({ upgrade, mount }: NodeStatus): string[] {
+  return [
+    ...(upgrade === undefined ? [] : [`Upgrade ${upgradeEventText(upgrade)}`]),
+    `Mount   ${mount.target === "" ? `not mounted: ${mount.reason}` : mount.target}`,
+  ];
 }
 
 /**

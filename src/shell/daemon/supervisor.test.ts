@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -15,6 +15,7 @@ function parentSays(name: string, words: string, environment: Record<string, str
       env: { ...process.env, ...environment },
       stdout: "pipe",
       stderr: "ignore",
+      timeout: 30_000,
     });
     return done.stdout.toString();
   } finally {
@@ -24,10 +25,14 @@ function parentSays(name: string, words: string, environment: Record<string, str
 
 test("OpenRC's supervisor is told that another start would end in the same way; nobody else is", () => {
   const openrc = { RC_SVCNAME: "quorate-node" };
-  const noFile = "node --root /nonexistent --no-mount";
-  expect(parentSays("supervise-daemon", noFile, openrc)).toBe("told\ncode 8\n");
+  const root = mkdtempSync(join(tmpdir(), "quorate-supervised-"));
+  mkdirSync(join(root, "etc/corosync"), { recursive: true });
+  writeFileSync(join(root, "etc/corosync/corosync.conf"), "totem {");
+  const badFile = `node --root ${root} --no-mount`;
+  expect(parentSays("supervise-daemon", badFile, openrc)).toBe("told\ncode 8\n");
   expect(parentSays("supervise-daemon", "node --no-such-option", openrc)).toBe("told\ncode 2\n");
   expect(parentSays("supervise-daemon", "status --root /nonexistent", openrc)).toBe("code 3\n");
-  expect(parentSays("supervise-daemon", noFile, {})).toBe("code 8\n");
-  expect(parentSays("sh", noFile, openrc)).toBe("code 8\n");
+  expect(parentSays("supervise-daemon", badFile, {})).toBe("code 8\n");
+  expect(parentSays("sh", badFile, openrc)).toBe("code 8\n");
+  rmSync(root, { recursive: true });
 });

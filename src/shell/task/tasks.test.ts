@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { closeFd, lockFile } from "../../libc.ts";
 import { failure, success } from "../../result.ts";
 import { TaskFiles } from "./task-files.ts";
-import { startOfProcess, type TaskContext, Tasks } from "./tasks.ts";
+import { startOfProcess, Tasks, type TaskWork } from "./tasks.ts";
 import { formatUpid, logPathOf, parseUpid } from "./upid.ts";
 
 let directory = "";
@@ -36,7 +36,7 @@ function tasks(): Tasks {
 
 const spec = { type: "clusterjoin", id: "", user: "root@pam" };
 
-function started(all: Tasks, work: (task: TaskContext) => ReturnType<typeof ok>): string {
+function started(all: Tasks, work: TaskWork): string {
   const start = all.start(spec, work);
   if (!start.ok) throw new Error(start.reason);
   return start.value;
@@ -145,7 +145,7 @@ test("a stopped task is told, and says so", async () => {
 test("a daemon dies in the middle of a line; the next goes on under the same name", async () => {
   const first = tasks();
   const upid = started(first, () => new Promise(() => undefined));
-  const left = started(first, () => new Promise(() => undefined));
+  const left = started(first, async () => "suspended");
   const parts = parseUpid(upid);
   if (parts === undefined) return expect.unreachable();
   appendFileSync(join(directory, logPathOf(upid, parts)), "half a li");

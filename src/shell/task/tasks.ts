@@ -44,8 +44,11 @@ export interface TaskContext {
   warn(text: string): void;
 }
 
-/** A failure's reason, or what is thrown, is the task's error. */
-export type TaskWork = (task: TaskContext) => Promise<Result<unknown>>;
+/**
+ * A failure's reason, or what is thrown, is the task's error. "suspended": this process ends, and the next one resumes the task; until
+ * then it counts as running.
+ */
+export type TaskWork = (task: TaskContext) => Promise<Result<unknown> | "suspended">;
 
 export interface TaskLogging {
   /** A line for the cluster log: who did what. */
@@ -251,6 +254,7 @@ export class Tasks {
       let status: string;
       try {
         const result = await work(context);
+        if (result === "suspended") return log.leave();
         const fine = warnings === 0 ? "OK" : `WARNINGS: ${warnings}`;
         status = result.ok ? fine : oneLine(result.reason) || "unknown error";
         log.end(result.ok ? `TASK ${status}` : `TASK ERROR: ${status}`);
@@ -325,6 +329,11 @@ class TaskLog {
 
   add(text: string): void {
     for (const line of text.replace(/\n$/, "").split("\n")) this.#addLine(line);
+  }
+
+  /** In place of an end. */
+  leave(): void {
+    closeSync(this.#fd);
   }
 
   /** Once, as the last. */

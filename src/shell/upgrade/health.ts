@@ -22,7 +22,9 @@ export function probationFailure(
 const titles = { node: "node", qnetd: "vote server" } as const;
 
 function nodeProbationFailure(before: NodeFacts, now: NodeFacts): string | undefined {
-  if (now.ringState !== "operational") return `its ring is in state ${now.ringState}`;
+  // A standalone node has no ring, before and after.
+  const hasNoRing = before.ringState === "stopped" && now.ringState === "stopped";
+  if (now.ringState !== "operational" && !hasNoRing) return `its ring is in state ${now.ringState}`;
   if (now.isSynchronising) return "its services are synchronising";
   const lost = without(before.members, now.members);
   if (lost.length > 0) return `it does not see ${nodesText(lost)}, which it saw before`;

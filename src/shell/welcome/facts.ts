@@ -17,6 +17,8 @@ export type Unknown = { readonly kind: "absent" | "forbidden" | "silent" };
 export interface RunningNode {
   readonly kind: "runs";
   readonly name: string;
+  /** In no cluster. */
+  readonly isStandalone: boolean;
   readonly cluster: string;
   readonly isQuorate: boolean;
   readonly quorumMeaning: string;
@@ -84,13 +86,14 @@ async function nodeFacts({ root, patienceMs }: Machine): Promise<MachineFacts["n
   if (errno === "EACCES") return { kind: "forbidden" };
   if (errno !== "") return { kind: "absent" };
   try {
-    const { node, cluster, quorum, nodes, device } = await new NodeClient(
+    const { mode, node, cluster, quorum, nodes, device } = await new NodeClient(
       socket,
       patienceMs,
     ).status();
     return {
       kind: "runs",
       name: node.name,
+      isStandalone: mode === "standalone",
       cluster: cluster.name,
       isQuorate: quorum.quorate,
       quorumMeaning: quorum.meaning,

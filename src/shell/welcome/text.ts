@@ -32,6 +32,7 @@ export function welcomeText(identity: Identity, facts: MachineFacts): string {
 function nodeText({ node, hasConf, cluster }: MachineFacts): string {
   switch (node.kind) {
     case "runs":
+      if (node.isStandalone) return `runs: ${printable(node.name)}, standalone (in no cluster)`;
       return `runs: ${printable(node.name)} in ${clusterText(node.cluster)}, ${node.quorumMeaning}`;
     case "forbidden":
       return "runs for another user; ask as root";
@@ -80,7 +81,7 @@ export function nextSteps(facts: MachineFacts): readonly NextStep[] {
 function* likely(facts: MachineFacts): Generator<NextStep> {
   const hasCorosync = facts.originals.includes("corosync");
   const { node, server } = facts;
-  if (node.kind === "runs" && !node.isQuorate) {
+  if (node.kind === "runs" && !node.isQuorate && !node.isStandalone) {
     yield { command: "quorate status", why: "which nodes are missing, and what waits for them" };
   }
   if (node.kind === "silent" || node.kind === "forbidden") yield* askAgain(facts, "quorate status");
@@ -139,10 +140,13 @@ function* withNode(node: MachineFacts["node"] & { readonly kind: "runs" }): Gene
       why: `a vote server: with it one half of the ${node.nodeCount} nodes goes on when they part`,
     };
   }
-  if (node.isQuorate) {
+  if (node.isStandalone) {
+    yield { command: "quorate status", why: "its tree, and where it is mounted" };
+  } else if (node.isQuorate) {
     yield { command: "quorate status --watch", why: "votes, ring, links and tree as they change" };
   }
   yield { command: "quorate fs ls", why: "the tree, also without a mount" };
+  if (node.isStandalone) return;
   yield { command: "quorate reload", why: "all nodes read a changed corosync.conf" };
 }
 
@@ -186,8 +190,8 @@ function* withoutNode(facts: MachineFacts): Generator<NextStep> {
   }
   if (!hasConf) {
     yield {
-      command: "quorate node --help",
-      why: "be a cluster node: needs corosync.conf and authkey of a cluster",
+      command: startCommand(facts, "node"),
+      why: "be a node: standalone, until it is in a cluster",
     };
   }
 }

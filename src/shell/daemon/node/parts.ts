@@ -1,0 +1,52 @@
+// What the parts of a running node know of each other: the options it was started with, and what runs so far.
+import type { ConfigurationTree } from "../../../fs/fs.ts";
+import type { Cluster } from "../../../node/thread/cluster.ts";
+import type { LogAction } from "../../../world.ts";
+import type { NodePaths } from "../../paths.ts";
+import type { ApiAddress } from "../door.ts";
+import type { ServiceManager } from "../service-notify.ts";
+
+export interface NodeOptions {
+  readonly paths: NodePaths;
+  /** Our name in the nodelist, and of our directory in the tree, when they are not the host's. */
+  readonly name: string | undefined;
+  /** Where to mount the tree; undefined: not at all. */
+  readonly mount: string | undefined;
+  readonly durability: "full" | "normal";
+  /** Where the network API listens; undefined: nowhere. */
+  readonly api: ApiAddress | undefined;
+  readonly version: string;
+  readonly log: (line: LogAction) => void;
+}
+
+/** Why a running node ends. */
+export interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface NodeParts {
+  readonly options: NodeOptions;
+  /** Without a corosync.conf a node is alone: no ring, its tree is local and always writable (pmxcfs's local mode). */
+  readonly mode: "standalone" | "cluster";
+  readonly cluster: Cluster;
+  readonly tree: ConfigurationTree;
+  /** Of our directory below `nodes/` in the tree. */
+  readonly directoryName: string;
+  readonly manager: ServiceManager;
+  /** Unix seconds. */
+  readonly startedAt: number;
+  /** Where the tree is mounted; a target of "" with the reason beside it: nowhere. */
+  readonly mount: () => { readonly target: string; readonly reason: string };
+  readonly log: Log;
+  readonly end: (end: End) => void;
+}
+
+/** Of `subsystem` MAIN where none is given. */
+export type Log = (level: LogAction["level"], text: string, subsystem?: string) => void;
+
+/** Undoes what a part has started; parts end in reverse order. */
+export type Stop = () => Promise<void>;
+
+/** Starts what runs beside the tree; throws CommandFailure when the node cannot do without it. */
+export type NodeService = (parts: NodeParts) => Promise<Stop>;

@@ -1,0 +1,198 @@
+// A node from start to stop. Its parts start in the order in which they may fail without harm (database with its lock, ring, API, mount)
+// and end in reverse.
+import { hostname } from "node:os";
+import type { ConfigurationTree } from "../../../fs/fs.ts";
+import { corosyncConfPath } from "../../../fs/tree/rules.ts";
+import type { Cluster } from "../../../node/thread/cluster.ts";
+import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
+import { DeviceFiles } from "../device-files.ts";
+import { ownDirectory } from "../own-directory.ts";
+import { ServiceManager } from "../service-notify.ts";
+import { NodeMount } from "./mount.ts";
+import type { End, Log, NodeOptions, NodeParts, NodeService, Stop } from "./parts.ts";
+import { clusterInfo, NodeRing } from "./ring.ts";
+import { serveApi, serveDeviceTool } from "./serve.ts";
+import { StandaloneCluster, standaloneNodeid } from "./standalone.ts";
+import type { StartMode } from "./start-mode.ts";
+import { ensureNodeDirectories, openTree } from "./tree.ts";
+
+export class RunningNode {
+  readonly #options: NodeOptions;
+  readonly #mode: StartMode;
+  readonly #manager: ServiceManager;
+  readonly #mount: NodeMount;
+  readonly #startedAt = nowS();
+  readonly #ended = Promise.withResolvers<End>();
+  /** What was started, to be stopped in reverse order. */
+  readonly #undo: Stop[] = [];
+
+  constructor(options: NodeOptions, mode: StartMode) {
+    this.#options = options;
+    this.#mode = mode;
+    this.#mount = new NodeMount(options.mount, this.#log);
+    this.#manager = new ServiceManager({
+      environment: process.env,
+      pid: process.pid,
+      onFailure: (sentence) => this.#log("warning", sentence),
+    });
+  }
+
+  /** Throws CommandFailure when it cannot run; `stop` then ends what was started. */
+  async start(): Promise<void> {
+    this.#catchSignals();
+    switch (this.#mode.kind) {
+      case "cluster":
+        return this.#startMember(this.#mode);
+      case "standalone":
+        return this.#startAlone(this.#mode);
+    }
+    this.#mode satisfies never;
+  }
+
+  async untilEnd(): Promise<number> {
+    const end = await this.#ended.promise;
+    if (end.reason !== "") this.#log(end.code === exitOk ? "notice" : "error", end.reason);
+    return end.code;
+  }
+
+  async stop(): Promise<void> {
+    const isMember = this.#mode.kind === "cluster";
+    this.#manager.stopping(isMember ? "leaving the cluster" : "stopping");
+    for (const undo of this.#undo.toReversed()) await undo();
+    this.#undo.length = 0;
+  }
+
+  async #startMember({ settings }: StartMode & { readonly kind: "cluster" }): Promise<void> {
+    const directoryName = this.#directoryName(settings.name);
+    const { options, manager, log, end } = this.#context();
+    const ring = new NodeRing({ options, settings, manager, log, end });
+    // Stopped last: the tree leaves its groups through it.
+    this.#undo.push(() => ring.stop());
+    let deviceFiles: DeviceFiles | undefined;
+    const { nodeid } = settings;
+    const address = settings.nodes.find((node) => node.nodeid === nodeid)?.addresses[0];
+    const tree = await openTree(options, {
+      nodeid,
+      nodeName: directoryName,
+      groups: ring.cluster.groups,
+      cluster: clusterInfo(settings),
+      onFatal: (reason) => end({ code: exitFailed, reason }),
+      onCorosyncConf: (written) => {
+        deviceFiles?.follow();
+        ring.confWritten(written);
+      },
+      ...(address === undefined ? {} : { address }),
+    });
+    this.#undo.push(() => tree.stop());
+    // The certificate for the vote server lies in the tree; the ring thread reads this machine's copy.
+    const files = new DeviceFiles({
+      files: tree,
+      treeStatus: () => tree.status(),
+      directory: options.paths.deviceDir,
+      log: options.log,
+    });
+    deviceFiles = files;
+    this.#undo.push(async () => files.stop());
+    await this.#mount.check();
+    await ring.start(tree);
+    await this.#startServices(tree, ring.cluster, directoryName, [serveDeviceTool]);
+    // With an address that is not there yet too: who waits for this service would wait for the network instead.
+    manager.ready(`ring started${ring.absentText()}`);
+    const { version } = options;
+    log("notice", `node ${settings.name} (${nodeid}) is running, version ${version}`);
+  }
+
+  async #startAlone({ name }: StartMode & { readonly kind: "standalone" }): Promise<void> {
+    const directoryName = this.#directoryName(name);
+    const { options, manager, log, end } = this.#context();
+    const tree = await openTree(options, {
+      nodeid: standaloneNodeid,
+      nodeName: directoryName,
+      groups: undefined,
+      cluster: undefined,
+      onFatal: (reason) => end({ code: exitFailed, reason }),
+      onCorosyncConf: () => undefined,
+    });
+    this.#undo.push(() => tree.stop());
+    const conf = tree.stat(corosyncConfPath);
+    if (conf.ok && conf.value.type === "file") {
+      throw new CommandFailure(
+        "the tree got the corosync.conf of a cluster while this node was starting without one: start it again, as a member",
+      );
+    }
+    await this.#mount.check();
+    const made = await ensureNodeDirectories(tree, directoryName);
+    if (!made.ok) throw new CommandFailure(made.reason);
+    await this.#startServices(tree, new StandaloneCluster(name, nowS), directoryName);
+    manager.ready("standalone: in no cluster");
+    log(
+      "notice",
+      `node ${name} is running standalone (no corosync.conf), version ${options.version}`,
+    );
+  }
+
+  /** What runs beside the tree, in this order. `own`: of this kind of node alone. */
+  async #startServices(
+    tree: ConfigurationTree,
+    cluster: Cluster,
+    directoryName: string,
+    own: readonly NodeService[] = [],
+  ): Promise<void> {
+    const parts: NodeParts = {
+      ...this.#context(),
+      mode: this.#mode.kind,
+      ...{ cluster, tree, directoryName },
+      startedAt: this.#startedAt,
+      mount: () => this.#mount.place,
+    };
+    const mount: NodeService = (all) => this.#mount.start(all);
+    for (const start of [serveApi, ...own, mount, feedWatchdog]) {
+      this.#undo.push(await start(parts));
+    }
+  }
+
+  #context(): Pick<NodeParts, "options" | "manager" | "log" | "end"> {
+    return {
+      options: this.#options,
+      manager: this.#manager,
+      log: this.#log,
+      end: (end) => this.#ended.resolve(end),
+    };
+  }
+
+  #directoryName(name: string): string {
+    const own = ownDirectory(hostname(), name, this.#options.name !== undefined);
+    if (own.remark !== "") this.#log("notice", own.remark);
+    return own.name;
+  }
+
+  #catchSignals(): void {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+      const handler = (): void =>
+        this.#ended.resolve({ code: exitOk, reason: `${signal}: stopping` });
+      process.on(signal, handler);
+      this.#undo.push(async () => void process.off(signal, handler));
+    }
+  }
+
+  readonly #log: Log = (level, text, subsystem = "MAIN") =>
+    this.#options.log({ kind: "log", level, subsystem, text });
+}
+
+/** One WATCHDOG covers both threads: it is sent only after the ring thread has answered. */
+async function feedWatchdog({ manager, cluster, log }: NodeParts): Promise<Stop> {
+  const everyMs = manager.watchdogMs;
+  if (everyMs === undefined) return () => Promise.resolve();
+  const timer = setInterval(() => {
+    cluster.snapshot().then(
+      () => manager.watchdog(),
+      (error: unknown) => log("error", `the ring thread is silent: ${String(error)}`),
+    );
+  }, everyMs);
+  return async () => clearInterval(timer);
+}
+
+/** Unix seconds. */
+function nowS(): number {
+  return Math.floor(Date.now() / 1000);
+}

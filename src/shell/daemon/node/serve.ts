@@ -1,0 +1,99 @@
+// What a running node answers at: its API, on the local socket and on the network, and where corosync-qdevice-tool asks.
+import { readConf } from "../../../fs/disk/conf-file.ts";
+import { corosyncConfPath } from "../../../fs/tree/rules.ts";
+import { settingsOfText } from "../../../node/settings/load-settings.ts";
+import { buildApi } from "../../api/api.ts";
+import { listen, withNetworkApi } from "../../api/api-socket.ts";
+import { nodeStatus } from "../../api/status.ts";
+import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
+import { upgradePlaces } from "../../upgrade/places.ts";
+import { type ConfContext, confProblem, TreeConfWatch } from "../check-conf.ts";
+import { NodeApi } from "../door.ts";
+import { QdeviceSocket } from "../qdevice-socket.ts";
+import type { NodeParts, Stop } from "./parts.ts";
+
+/** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
+const operator = "root@pam";
+
+export async function serveApi(parts: NodeParts): Promise<Stop> {
+  const { options, tree, directoryName: nodeName } = parts;
+  const { paths, api: listenAt, log } = options;
+  const network = new NodeApi({ paths, files: tree, nodeName, listen: listenAt, log });
+  network.open();
+  const socket = listen(withNetworkApi(localApi(parts), network.localApp()), paths.socket);
+  return async () => {
+    await socket.close();
+    await network.close();
+  };
+}
+
+function localApi(parts: NodeParts): ReturnType<typeof buildApi> {
+  const { options, mode, cluster, tree } = parts;
+  const { paths, version } = options;
+  const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
+  const confWatch = new TreeConfWatch();
+  return buildApi({
+    files: tree,
+    status: () =>
+      nodeStatus({
+        version,
+        mode,
+        cluster,
+        tree: () => tree.status(),
+        confWarning: () => confWarning(parts, confWatch),
+        upgrade: () => lastUpgradeEvent(upgradeLog),
+        mount: parts.mount,
+        pid: process.pid,
+        startedAt: parts.startedAt,
+      }),
+    setExpectedVotes: (votes) => cluster.setExpectedVotes(votes),
+    cancelWaitForAll: () => cluster.cancelWaitForAll(),
+    reload: () => cluster.reload(),
+    confProblem: (content) => treeConfProblem(parts, content),
+    logToCluster: ({ tag, priority, message }) =>
+      tree.statusStore.log({
+        ident: operator,
+        tag,
+        priority,
+        message: new TextEncoder().encode(message),
+      }),
+  });
+}
+
+export async function serveDeviceTool({ options, cluster, log }: NodeParts): Promise<Stop> {
+  const socket = new QdeviceSocket({
+    cluster,
+    path: options.paths.deviceSocket,
+    log: (level, text) => log(level, text, "QDEVICE"),
+  });
+  void socket.update();
+  cluster.onReloaded(() => void socket.update());
+  return () => socket.close();
+}
+
+/** Why no node could use this corosync.conf; "" when it could. A standalone node starts with it: nothing runs that it must fit. */
+async function treeConfProblem(parts: NodeParts, content: Uint8Array): Promise<string> {
+  if (parts.mode === "cluster") return confProblem(content, confContext(parts));
+  const { paths, name } = parts.options;
+  const text = Buffer.from(content).toString("latin1");
+  const read = await settingsOfText(text, { ...paths, conf: corosyncConfPath }, name);
+  return read.ok ? "" : read.reason;
+}
+
+async function confWarning(parts: NodeParts, watch: TreeConfWatch): Promise<string> {
+  const { tree } = parts;
+  // While it starts the tree may be an old one. One that is kept apart must not get the file: it would replace the cluster's.
+  if (!["synced", "updating"].includes(tree.status().mode)) return "";
+  const stored = tree.read(corosyncConfPath);
+  const content = stored.ok ? stored.value : undefined;
+  return watch.warning(content, confContext(parts));
+}
+
+function confContext({ options, cluster, tree }: NodeParts): ConfContext {
+  const { paths, name } = options;
+  const stored = tree.read(corosyncConfPath);
+  const present = [stored.ok ? stored.value : undefined, readConf(paths.conf)].filter(
+    (conf) => conf !== undefined,
+  );
+  return { running: cluster.settings, paths, name, present };
+}

@@ -1,0 +1,75 @@
+// What a node is when it starts: a member of the cluster that corosync.conf describes, or alone. Spec: pmxcfs.md §1.5, §2.1, §2.8. The
+// file is looked for on disk, then in the tree's database: a tree that has one gives it to the disk, as pmxcfs does.
+import { lstatSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { replaceConf } from "../../../fs/disk/conf-file.ts";
+import { readDatabase } from "../../../fs/disk/read-database.ts";
+import { fileType } from "../../../fs/tree/entry.ts";
+import { corosyncConfPath } from "../../../fs/tree/rules.ts";
+import { loadSettings, settingsOfText } from "../../../node/settings/load-settings.ts";
+import type { NodeSettings } from "../../../node/settings/settings.ts";
+import { CommandFailure, exitConfiguration } from "../../exit.ts";
+import type { NodeOptions } from "./parts.ts";
+
+export type StartMode =
+  | { readonly kind: "cluster"; readonly settings: NodeSettings }
+  | {
+      readonly kind: "standalone";
+      /** Of this node: given, or the host name up to its first dot. */
+      readonly name: string;
+    };
+
+/** Throws CommandFailure (exit 8) with what is wrong and the remedy; nothing was changed then. */
+export async function startMode(options: NodeOptions): Promise<StartMode> {
+  const { paths, name } = options;
+  if (isThere(paths.conf)) return { kind: "cluster", settings: await settingsOf(options) };
+  const stored = storedConf(options);
+  if (stored === undefined) {
+    return { kind: "standalone", name: name ?? (hostname().split(".")[0] || "localhost") };
+  }
+  const text = Buffer.from(stored).toString("latin1");
+  const read = await settingsOfText(text, paths, name);
+  if (!read.ok) {
+    const database = join(paths.treeDir, "config.db");
+    throw new CommandFailure(
+      `the tree (${database}) has the corosync.conf of a cluster, which ${paths.conf} is to be made of, and it cannot be used: ${read.reason}`,
+      exitConfiguration,
+    );
+  }
+  const written = replaceConf(paths.conf, stored);
+  if (!written.ok) throw new CommandFailure(written.reason, exitConfiguration);
+  options.log({
+    kind: "log",
+    level: "notice",
+    subsystem: "MAIN",
+    text: `wrote ${paths.conf} as the tree has it (version = ${read.value.configVersion})`,
+  });
+  return { kind: "cluster", settings: await settingsOf(options) };
+}
+
+/** From corosync.conf on disk; throws CommandFailure (exit 8). */
+export async function settingsOf(options: NodeOptions): Promise<NodeSettings> {
+  const loaded = await loadSettings(options.paths, options.name);
+  if (!loaded.ok) throw new CommandFailure(loaded.reason, exitConfiguration);
+  return loaded.value;
+}
+
+/** What cannot even be looked at is there: reading it says why it cannot be used. */
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
+  }
+}
+
+/** Reads the database without changing it. One that cannot be used is refused when it is opened, under its lock. */
+function storedConf({ paths, durability }: NodeOptions): Uint8Array | undefined {
+  const rows = readDatabase(join(paths.treeDir, "config.db"), undefined, durability === "full");
+  if (!rows.ok) return undefined;
+  return rows.value.find(
+    ({ inode, parent, name, type }) =>
+      inode !== 0 && parent === 0 && name === corosyncConfPath && type === fileType,
+  )?.data;
+}
