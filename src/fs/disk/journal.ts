@@ -18,7 +18,7 @@ import type { JournalChange } from "./commit-queue.ts";
 import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
 import { readDatabase } from "./read-database.ts";
-import { type TreeRow, versionRecordName } from "./row.ts";
+import { createTable, type TreeRow, versionRecordName } from "./row.ts";
 
 /** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
 const lockRetryMs = 1000;
@@ -46,16 +46,6 @@ const tree = sqliteTable("tree", {
   name: byteText("name").notNull(),
   data: blob("data", { mode: "buffer" }),
 });
-
-/** pmxcfs's text, so that `.schema` shows the same. */
-const createTable = `CREATE TABLE IF NOT EXISTS tree (${[
-  "  inode INTEGER PRIMARY KEY NOT NULL",
-  ...["parent", "version", "writer", "mtime", "type"].map(
-    (column) => `  ${column} INTEGER NOT NULL CHECK(typeof(${column})=='integer')`,
-  ),
-  "  name TEXT NOT NULL",
-  "  data BLOB",
-].join(",")});`;
 
 export interface JournalOptions {
   /** Directory of `config.db`; made when missing. */

@@ -13,6 +13,16 @@ import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 /** Name of the database row that is both the version record and the root. */
 export const versionRecordName = "__version__";
 
+/** pmxcfs's text, so that `.schema` shows the same. */
+export const createTable = `CREATE TABLE IF NOT EXISTS tree (${[
+  "  inode INTEGER PRIMARY KEY NOT NULL",
+  ...["parent", "version", "writer", "mtime", "type"].map(
+    (column) => `  ${column} INTEGER NOT NULL CHECK(typeof(${column})=='integer')`,
+  ),
+  "  name TEXT NOT NULL",
+  "  data BLOB",
+].join(",")});`;
+
 /** Like an entry, but nothing is checked yet. */
 export type TreeRow = Omit<TreeEntry, "type"> & { readonly type: number };
 
