@@ -38,7 +38,7 @@ export async function selfSignedIdentity(options: SelfSignedOptions): Promise<Pe
     ],
     key,
     issuer: undefined,
-    serial: Math.floor(options.now / 1000),
+    serial: BigInt(Math.floor(options.now / 1000)),
     from: new Date(options.now - dayMs),
     until: new Date(options.now + lifetimeDays * dayMs),
     kind: "server",

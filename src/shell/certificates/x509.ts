@@ -48,8 +48,8 @@ export interface CertificateOrder {
   readonly key: KeyObject;
   /** Undefined: it signs itself. */
   readonly issuer: { readonly certificate: Uint8Array; readonly key: KeyObject } | undefined;
-  /** 1 to 2^53 − 1. */
-  readonly serial: number;
+  /** From 1; at most 20 octets. */
+  readonly serial: bigint;
   readonly from: Date;
   readonly until: Date;
   /** "server": with `alternativeNames`, addresses or host names. */
@@ -70,7 +70,7 @@ export function issueCertificate(order: CertificateOrder): Uint8Array {
   const subject = nameOf(order.subject);
   const tbs = writeSequence(
     writeContext(0, writeInteger(certificateVersion3)),
-    writeInteger(order.serial),
+    writeSerial(order.serial),
     signatureAlgorithm(),
     issuer === undefined ? subject : subjectOf(issuer.certificate),
     writeSequence(timeOf(order.from), timeOf(order.until)),
@@ -80,6 +80,15 @@ export function issueCertificate(order: CertificateOrder): Uint8Array {
   );
   const mark = sign("sha256", tbs, issuer?.key ?? order.key);
   return writeSequence(tbs, signatureAlgorithm(), writeBits(mark));
+}
+
+/** A positive number of any length. */
+function writeSerial(serial: bigint): Uint8Array {
+  const digits = serial.toString(16);
+  const octets = Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, "hex");
+  // Without the zero it would be negative.
+  const isHigh = (octets[0] ?? 0) >= 0x80;
+  return writeElement(tags.integer, ...(isHigh ? [Uint8Array.of(0)] : []), octets);
 }
 
 function extensionsOf(order: CertificateOrder, publicKey: Uint8Array): readonly Uint8Array[] {

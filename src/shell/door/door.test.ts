@@ -13,7 +13,7 @@ async function newIdentity(name: string): Promise<DoorIdentity> {
     subject: [["commonName", name]],
     key,
     issuer: undefined,
-    serial: 1,
+    serial: 1n,
     from: new Date(Date.now() - 1000),
     until: new Date(Date.now() + 3_600_000),
     kind: "server",

@@ -1,0 +1,41 @@
+// Which certificate the API of a node shows: an administrator's own, else the cluster's (pvecm.md §3.2, §4.5); undefined while the tree has none
+// that can be used, with what is wrong with it.
+import type { Files } from "../../fs/tree/files.ts";
+import { certificateOf, keyOf } from "./certificate-state.ts";
+import { nodeCertificatePaths } from "./cluster-certificates.ts";
+import type { PemIdentity } from "./self-signed.ts";
+
+export interface Presented {
+  readonly identity: PemIdentity | undefined;
+  /** Of a certificate that is there and cannot be used, a sentence; "": none. */
+  readonly fault: string;
+}
+
+/** `node`: of this node in the tree. */
+export function presentedIdentity(files: Files, node: string): Presented {
+  const paths = nodeCertificatePaths(node);
+  let fault = "";
+  for (const [certificatePath, keyPath] of [
+    [paths.customCertificate, paths.customKey],
+    [paths.certificate, paths.key],
+  ] as const) {
+    const certificate = textOf(files, certificatePath);
+    const key = textOf(files, keyPath);
+    if (certificate === undefined || key === undefined) continue;
+    if (isPair(certificate, key)) return { identity: { certificate, key }, fault };
+    fault ||= `/etc/pve/${certificatePath} and /etc/pve/${keyPath} are not a certificate with its key, and are not shown: put a pair there, or remove both`;
+  }
+  return { identity: undefined, fault };
+}
+
+function textOf(files: Files, path: string): string | undefined {
+  const read = files.read(path);
+  return read.ok && read.value.length > 0 ? Buffer.from(read.value).toString("latin1") : undefined;
+}
+
+function isPair(certificate: string, key: string): boolean {
+  const bytes = (text: string) => new Uint8Array(Buffer.from(text, "latin1"));
+  const privateKey = keyOf(bytes(key));
+  const read = certificateOf(bytes(certificate));
+  return read !== undefined && privateKey !== undefined && read.checkPrivateKey(privateKey);
+}
