@@ -1,0 +1,88 @@
+// The unified difference of two texts, as `diff -u` prints it: what --dry-run shows of a file. Pure.
+
+const contextLines = 3;
+
+interface Line {
+  readonly sign: " " | "-" | "+";
+  readonly text: string;
+}
+
+/** "" when the texts are equal. `path` stands in the head; a text that is undefined is a file that does not exist. */
+export function unifiedDifference(
+  path: string,
+  before: string | undefined,
+  after: string | undefined,
+): string {
+  const lines = difference(linesOf(before ?? ""), linesOf(after ?? ""));
+  if (lines.every(({ sign }) => sign === " ")) return "";
+  const head = (prefix: string, text: string | undefined): string =>
+    text === undefined ? "/dev/null" : `${prefix}${path}`;
+  return `--- ${head("a/", before)}\n+++ ${head("b/", after)}\n${hunks(lines)}`;
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
+}
+
+/** By the longest common subsequence; files here have some hundred lines. */
+function difference(a: readonly string[], b: readonly string[]): Line[] {
+  const width = b.length + 1;
+  const lengths = new Uint32Array((a.length + 1) * width);
+  const at = (i: number, j: number): number => lengths[i * width + j] ?? 0;
+  for (let i = a.length - 1; i >= 0; i -= 1) {
+    for (let j = b.length - 1; j >= 0; j -= 1) {
+      const isSame = a[i] === b[j];
+      lengths[i * width + j] = isSame ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+    }
+  }
+  const lines: Line[] = [];
+  let [i, j] = [0, 0];
+  while (i < a.length || j < b.length) {
+    const [old = "", added = ""] = [a[i], b[j]];
+    if (i < a.length && j < b.length && old === added) {
+      lines.push({ sign: " ", text: old });
+      i += 1;
+      j += 1;
+    } else if (j === b.length || (i < a.length && at(i + 1, j) >= at(i, j + 1))) {
+      lines.push({ sign: "-", text: old });
+      i += 1;
+    } else {
+      lines.push({ sign: "+", text: added });
+      j += 1;
+    }
+  }
+  return lines;
+}
+
+function hunks(lines: readonly Line[]): string {
+  let text = "";
+  let [from, old, added] = [0, 1, 1];
+  const isShown = lines.map((_, index) =>
+    lines
+      .slice(Math.max(0, index - contextLines), index + contextLines + 1)
+      .some(({ sign }) => sign !== " "),
+  );
+  while (from < lines.length) {
+    let to = from;
+    while (to < lines.length && isShown[to] === isShown[from]) to += 1;
+    const part = lines.slice(from, to);
+    const oldCount = part.filter(({ sign }) => sign !== "+").length;
+    const addedCount = part.filter(({ sign }) => sign !== "-").length;
+    if (isShown[from] === true) {
+      text += `@@ -${range(old, oldCount)} +${range(added, addedCount)} @@\n`;
+      text += part.map((line) => `${line.sign}${line.text}\n`).join("");
+    }
+    old += oldCount;
+    added += addedCount;
+    from = to;
+  }
+  return text;
+}
+
+/** As diff writes it: nothing stands before line 1, which is line 0 then. */
+function range(first: number, count: number): string {
+  if (count === 1) return String(first);
+  return `${count === 0 ? first - 1 : first},${count}`;
+}
