@@ -23,6 +23,8 @@ import { type Result, success } from "../../src/result.ts";
 export interface PaperWorld<Facts, Ports> {
   /** Objects of functions, nested as they like. Asynchronous ones are killed exactly; a synchronous one that is killed answers nonsense. */
   readonly ports: Ports;
+  /** Instead of `ports` where a process keeps something of its own: called for each process; `doomed` makes a port die with it. */
+  readonly perProcess?: (doomed: <T>(port: T, name: string) => T) => Ports;
   readonly facts: Facts;
   readonly done: () => string;
   readonly before: () => string;
@@ -33,6 +35,8 @@ export interface PaperWorld<Facts, Ports> {
 export interface KillTest<Facts, Ports> {
   readonly plan: Plan<Facts, Ports>;
   readonly world: () => PaperWorld<Facts, Ports>;
+  /** What comes of it when nobody disturbs it; else it completes. */
+  readonly isUndone?: boolean;
   /** Kill the one that resumes everywhere as well: takes the square of the time. */
   readonly twice?: boolean;
 }
@@ -52,8 +56,8 @@ export async function killEverywhere<Facts, Ports>(test: KillTest<Facts, Ports>)
   const tally: Tally = { completed: 0, undone: 0 };
   const whole = await new Life(test).run({});
   whole.check("nobody disturbs it", tally);
-  if (whole.end?.kind !== "completed") {
-    throw new Error(`undisturbed, the plan does not complete: ${JSON.stringify(whole.end)}`);
+  if (whole.end?.kind !== (test.isUndone === true ? "undone" : "completed")) {
+    throw new Error(`undisturbed, the plan ends otherwise: ${JSON.stringify(whole.end)}`);
   }
   for (let first = 0; first < whole.moments; first += 1) {
     for (const pauseMs of [1000, lateMs]) {
@@ -122,7 +126,9 @@ class Life<Facts, Ports> {
       before: ({ kind }) => process.momentNow(kind),
     };
     const operations = new Operations(options);
-    const ports = process.doomed(this.#world.ports, "");
+    const { ports: shared, perProcess } = this.#world;
+    const doomed = <T>(port: T, name: string): T => process.doomed(port, `${name}.`);
+    const ports = perProcess?.(doomed) ?? process.doomed(shared, "");
     const tell = (): void => undefined;
     const begun = this.#hasBegun
       ? operations.resume([bindPlan(this.#plan, ports)], { tell })

@@ -197,6 +197,35 @@ describe("two nodes", () => {
     expect(existsSync(identityPath(1))).toBe(false);
   }, 120_000);
 
+  test("a set-up that is killed while it waits for the votes: the next command resumes it first", async () => {
+    port = await cluster.startServer("off");
+    await form([1, 2]);
+    const main = join(import.meta.dir, "../../src/main.ts");
+    const address = cluster.address(200);
+    const words = ["--root", cluster.root(1), "--tls", "off", "--port", String(port)];
+    const child = Bun.spawn([process.execPath, main, "qdevice", "setup", address, ...words], {
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    let said = "";
+    const decoder = new TextDecoder();
+    for await (const piece of child.stderr) {
+      said += decoder.decode(piece);
+      if (said.includes("waiting for the votes")) child.kill("SIGKILL");
+    }
+    expect(await child.exited).not.toBe(0);
+    const record = join(nodePaths(cluster.root(1)).operationDir, "operation.json");
+    expect(JSON.parse(readFileSync(record, "utf8"))).toMatchObject({ at: "votes" });
+    expect(statSync(record).mode & 0o777).toBe(0o600);
+    const sentence = await failure(
+      run(1, "setup", [address], { tls: "off", port, note: (text) => void (notes += text) }),
+    );
+    expect(sentence).toContain("is configured already");
+    expect(notes).toContain("interrupted here before");
+    expect(existsSync(record)).toBe(false);
+    expect(await run(2, "status", [])).toBe(0);
+  }, 120_000);
+
   test("with a node that is dead for good: what is advised works, that node and the device out of corosync.conf at once", async () => {
     port = await cluster.startServer("off");
     await form([1, 2]);

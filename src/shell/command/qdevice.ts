@@ -8,17 +8,14 @@ import { NodeClient } from "../api/client.ts";
 import {
   clusterState,
   type ClusterState,
-  install,
   type NodeVote,
   nodeVotes,
   type Obstacle,
   removalObstacles,
   sectionFor,
   setupObstacles,
-  takeBack,
-  uninstall,
   untilGone,
-  untilVotes,
+  votesMsMax,
 } from "../qdevice/device-setup.ts";
 import {
   checkedIdentity,
@@ -31,7 +28,8 @@ import {
 import { enrol } from "../qdevice/enrol.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
-import { probeVoteServer } from "../qdevice/probe.ts";
+import { DeviceFailure, deviceSetupFacts } from "../qdevice/device-plan.ts";
+import { removeDevice, resumeDevice, setUpDevice } from "../qdevice/device-operation.ts";
 import { readSecret } from "../cli/secret.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { certificateDirectory } from "../cli/shared.ts";
@@ -88,6 +86,7 @@ export async function targetWord(word: string): Promise<string> {
 export async function qdeviceSetup(options: QdeviceSetupOptions): Promise<number> {
   const word = await targetWord(options.target);
   const client = clientOf(options);
+  await resumeDevice(options);
   const state = await clusterState(client);
   failOn(setupObstacles(state, options.force), "setup");
   const target = await targetOf(options, word, state);
@@ -95,27 +94,31 @@ export async function qdeviceSetup(options: QdeviceSetupOptions): Promise<number
   const { host, port, tls, identity } = target;
   const { clusterName, nodes } = state.facts;
   note(`Asking the vote server at ${host} port ${port} ...\n`);
-  const probed = await probeVoteServer({ host, port, cluster: clusterName, tls, identity });
-  if (!probed.ok) throw new CommandFailure(`${probed.reason}. Nothing was changed`);
   const device = sectionFor(nodes.length, { host, port, tls });
-  const installed = await install({ client, device, identity, note });
-  const { version, notes } = installed.edit;
-  note(`corosync.conf version ${version} is in force; waiting for the votes ...\n`);
-  for (const sentence of notes) note(`Note: ${sentence}.\n`);
-  const outcome = await untilVotes(client, version, options.waitMs);
-  const own = outcome.nodes.find(({ nodeid }) => nodeid === outcome.status.node.nodeid);
-  if (own?.hasVote !== true) {
-    const done = await takeBack({ client, note }, installed);
-    const used = looksLikeToken(word)
-      ? ". The invitation is used up: the next try needs another"
-      : "";
-    throw new CommandFailure(`the device does not vote: ${outcome.problem}; ${done}${used}`);
-  }
-  report(options, outcome.status);
-  const byHand = outcome.nodes.filter(({ hasVote }) => !hasVote);
+  const waitMs = options.waitMs ?? votesMsMax;
+  const configured = (version: number, notes: readonly string[]): void => {
+    note(`corosync.conf version ${version} is in force; waiting for the votes ...\n`);
+    for (const sentence of notes) note(`Note: ${sentence}.\n`);
+  };
+  const surroundings = { root: options.root, note, report: { configured } };
+  const facts = await deviceSetupFacts({ cluster: clusterName, device, waitMs }, identity);
+  await setUpDevice(surroundings, facts).catch((error: unknown) => {
+    throw error instanceof DeviceFailure ? worded(error, word) : error;
+  });
+  const status = await client.status();
+  report(options, status);
+  const byHand = nodeVotes(status).filter(({ hasVote }) => !hasVote);
   if (byHand.length === 0) return exitOk;
   note(handText(byHand, identity !== undefined));
   return exitFailed;
+}
+
+function worded({ part, message }: DeviceFailure, word: string): CommandFailure {
+  if (part === "probe") return new CommandFailure(`${message}. Nothing was changed`);
+  const used = looksLikeToken(word)
+    ? ". The invitation is used up: the next try needs another"
+    : "";
+  return new CommandFailure(`${message}${used}`);
 }
 
 function clientOf({ root }: QdeviceOptions): NodeClient {
@@ -186,9 +189,10 @@ export async function targetOfToken(
 export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
   const { note } = options;
   const client = clientOf(options);
+  await resumeDevice(options);
   const state = await clusterState(client);
   failOn(removalObstacles(state), "remove");
-  const { version } = await uninstall({ client, note });
+  const version = await removeDevice({ root: options.root, note });
   note(`corosync.conf version ${version} is in force; waiting for all nodes ...\n`);
   const outcome = await untilGone(client, version);
   const cluster = state.facts.clusterName;

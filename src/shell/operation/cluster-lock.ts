@@ -8,69 +8,125 @@ import { CommandFailure } from "../exit.ts";
 const parent = "priv/lock";
 export const corosyncConfLock = "file-corosync_conf";
 const acquireMsMax = 10_000;
+/** An untouched lock is freed for who asks after 120 s without a change of members (pmxcfs.md §2.9). */
+const abandonedMsMax = 150_000;
 const noticeMsMin = 1000;
 const retryMs = 500;
 /** Half of the time after which an untouched lock may be freed. */
 const workMsMax = 60_000;
 
-export interface LockOptions {
-  readonly client: NodeClient;
-  readonly name: string;
-  readonly note: (text: string) => void;
+/** Time for those who wait and look again. */
+export interface WaitingClock {
+  /** Milliseconds that never go back. */
+  readonly now: () => number;
+  readonly wait: (ms: number) => Promise<void>;
 }
 
-/** Runs `work` under the lock; failures carry the tools' prefix. */
+export const realClock: WaitingClock = {
+  now: () => performance.now(),
+  wait: async (ms) => void (await wait(ms)),
+};
+
+export interface LockOptions {
+  readonly client: Pick<NodeClient, "mkdir" | "remove" | "setMtime" | "status">;
+  readonly name: string;
+  readonly note: (text: string) => void;
+  readonly clock?: WaitingClock;
+}
+
+/** Runs `work` under the lock; failures carry the tools' prefix. `signal`: the lock's time is over. */
 export async function withClusterLock<T>(
-  { client, name, note }: LockOptions,
-  work: (signal: AbortSignal) => Promise<T>,
+  options: LockOptions,
+  work: (signal: Pick<AbortSignal, "aborted">) => Promise<T>,
 ): Promise<T> {
-  const path = `${parent}/${name}`;
-  await acquire({ client, name, note }, path);
-  const deadline = AbortSignal.timeout(workMsMax);
+  const lock = new ClusterLock(options);
+  await lock.hold();
   try {
-    return await work(deadline);
+    return await work(lock);
   } finally {
-    await client.remove(path).catch((error: unknown) => {
-      note(
-        `Warning: the lock ${path} could not be given back (${reasonOf(error)}); it ends by itself within two minutes.\n`,
-      );
-    });
+    await lock.release();
   }
 }
 
 /** Throws when the lock's time is over: the work must not go on as if it were alone. */
-export function checkLock(signal: AbortSignal): void {
+export function checkLock(signal: Pick<AbortSignal, "aborted">): void {
   if (signal.aborted) {
     throw new CommandFailure(`'${corosyncConfLock}'-locked command timed out - aborting`);
   }
 }
 
-async function acquire({ client, name, note }: LockOptions, path: string): Promise<void> {
-  const fail = (reason: string): never => {
-    throw new CommandFailure(`cfs-lock '${name}' error: ${reason}`);
-  };
-  const begun = performance.now();
-  let noticedAt = Number.NEGATIVE_INFINITY;
-  for (;;) {
-    // There already, as a rule; what cannot be made is refused with its reason by the step after.
-    await client.mkdir("priv").catch(() => undefined);
-    await client.mkdir(parent).catch(() => undefined);
-    const refused = await client.mkdir(path).then(
-      () => undefined,
-      (error: unknown) => reasonOf(error),
-    );
-    if (refused === undefined) return;
-    const now = performance.now();
-    const status = await client.status();
-    if (!status.quorum.quorate) return fail("no quorum!");
-    if (!/EEXIST/.test(refused)) return fail(refused);
-    if (now - begun >= acquireMsMax) return fail("got lock request timeout");
-    if (now - noticedAt >= noticeMsMin) {
-      note(`trying to acquire cfs lock '${name}' ...\n`);
-      noticedAt = now;
+/** The lock over several steps of a plan. Whether it is held is this process's knowledge alone. */
+export class ClusterLock {
+  readonly #options: LockOptions;
+  readonly #clock: WaitingClock;
+  readonly #path: string;
+  #heldAt: number | undefined;
+
+  constructor(options: LockOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? realClock;
+    this.#path = `${parent}/${options.name}`;
+  }
+
+  /** It is not held, or its time is over. */
+  get aborted(): boolean {
+    return this.#heldAt === undefined || this.#clock.now() - this.#heldAt >= workMsMax;
+  }
+
+  /**
+   * Takes the lock, unless it is held and in its time. `mayBeOurs`: a killed process of this operation may have it; then its end is waited
+   * for, two minutes. Rejects in the words of the original's tools.
+   */
+  async hold(mayBeOurs = false): Promise<void> {
+    if (!this.aborted) return;
+    this.#heldAt = undefined;
+    await this.#acquire(mayBeOurs ? abandonedMsMax : acquireMsMax);
+    this.#heldAt = this.#clock.now();
+  }
+
+  /** Nothing when it is not held. What cannot be given back, tried twice, ends by itself, which is noted. */
+  async release(): Promise<void> {
+    if (this.#heldAt === undefined) return;
+    this.#heldAt = undefined;
+    const { client, note } = this.#options;
+    const remove = (): Promise<void> => client.remove(this.#path);
+    await remove()
+      .catch(() => this.#clock.wait(retryMs).then(remove))
+      .catch((error: unknown) => {
+        note(
+          `Warning: the lock ${this.#path} could not be given back (${reasonOf(error)}); it ends by itself within two minutes.\n`,
+        );
+      });
+  }
+
+  async #acquire(waitMsMax: number): Promise<void> {
+    const { client, name, note } = this.#options;
+    const fail = (reason: string): never => {
+      throw new CommandFailure(`cfs-lock '${name}' error: ${reason}`);
+    };
+    const begun = this.#clock.now();
+    let noticedAt = Number.NEGATIVE_INFINITY;
+    for (;;) {
+      // There already, as a rule; what cannot be made is refused with its reason by the step after.
+      await client.mkdir("priv").catch(() => undefined);
+      await client.mkdir(parent).catch(() => undefined);
+      const refused = await client.mkdir(this.#path).then(
+        () => undefined,
+        (error: unknown) => reasonOf(error),
+      );
+      if (refused === undefined) return;
+      const now = this.#clock.now();
+      const status = await client.status();
+      if (!status.quorum.quorate) return fail("no quorum!");
+      if (!/EEXIST/.test(refused)) return fail(refused);
+      if (now - begun >= waitMsMax) return fail("got lock request timeout");
+      if (now - noticedAt >= noticeMsMin) {
+        note(`trying to acquire cfs lock '${name}' ...\n`);
+        noticedAt = now;
+      }
+      // Asks for its release in case nobody holds it any more; the time itself is always refused (pmxcfs.md §2.9).
+      await client.setMtime(this.#path, 0).catch(() => undefined);
+      await this.#clock.wait(retryMs);
     }
-    // Asks for its release in case nobody holds it any more; the time itself is always refused (pmxcfs.md §2.9).
-    await client.setMtime(path, 0).catch(() => undefined);
-    await wait(retryMs);
   }
 }

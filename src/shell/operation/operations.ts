@@ -7,7 +7,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { type Result, failure, reasonOf, success } from "../../result.ts";
-import { type BoundPlan, bindPlan, type Plan } from "./plan.ts";
+import { type BoundPlan, bindPlan, NotRepeatable, type Plan } from "./plan.ts";
 import { type OperationAction, type OperationEvent, PlanCore } from "./plan-core.ts";
 import type { Leftover, OperationRecord } from "./operation-record.ts";
 import type { OperationStore } from "./operation-store.ts";
@@ -205,7 +205,7 @@ export class Operations {
         default: {
           const reason = this.#write(action);
           if (reason !== undefined)
-            return { event: { kind: "failed", action: action.kind, reason } };
+            return { event: { kind: "failed", action: action.kind, reason, isFinal: false } };
         }
       }
     }
@@ -220,13 +220,15 @@ export class Operations {
     try {
       switch (action.kind) {
         case "run": {
-          const { step, facts, isCancellable } = action;
+          const { step, facts, isCancellable, isRepeated } = action;
           const signal = isCancellable ? AbortSignal.any([ending, cancelling]) : ending;
-          return { kind: "ran", facts: await step.run(facts, { signal, tell }) };
+          return { kind: "ran", facts: await step.run(facts, { signal, tell, isRepeated }) };
         }
-        case "undo":
-          await action.step.undo?.(action.facts, { signal: ending, tell });
+        case "undo": {
+          const { step, facts, isRepeated } = action;
+          await step.undo?.(facts, { signal: ending, tell, isRepeated });
           return { kind: "undone" };
+        }
         case "pause":
           await (this.#options.pause ?? pauseFor)(action.pauseMs, ending);
           return { kind: "paused" };
@@ -234,7 +236,8 @@ export class Operations {
       return action satisfies never;
     } catch (error) {
       if (action.kind === "run") drive.cause = error;
-      return { kind: "failed", action: action.kind, reason: reasonOf(error) };
+      const isFinal = error instanceof NotRepeatable;
+      return { kind: "failed", action: action.kind, reason: reasonOf(error), isFinal };
     }
   }
 

@@ -24,6 +24,8 @@ export type OperationEvent =
       readonly kind: "failed";
       readonly action: OperationAction["kind"];
       readonly reason: string;
+      /** Repeating it does not help. */
+      readonly isFinal: boolean;
     }
   /** Somebody wants it undone: heeded as soon as the step in hand ends, if that is before the commit. */
   | { readonly kind: "cancelled"; readonly reason: string };
@@ -35,8 +37,14 @@ export type OperationAction =
       readonly step: BoundStep;
       readonly facts: unknown;
       readonly isCancellable: boolean;
+      readonly isRepeated: boolean;
     }
-  | { readonly kind: "undo"; readonly step: BoundStep; readonly facts: unknown }
+  | {
+      readonly kind: "undo";
+      readonly step: BoundStep;
+      readonly facts: unknown;
+      readonly isRepeated: boolean;
+    }
   /** Before something is tried again. */
   | { readonly kind: "pause"; readonly pauseMs: number }
   | { readonly kind: "tell"; readonly text: string }
@@ -52,6 +60,8 @@ export class PlanCore {
   /** Of the step in hand. */
   #position = 0;
   #tries = 0;
+  /** It was begun before, by a process that is gone or by an earlier try. */
+  #isRepeated = false;
   #cancellation: string | undefined;
   #isDiskFailing = false;
   #outcome: OperationOutcome | undefined;
@@ -91,6 +101,7 @@ export class PlanCore {
     if (!isResumed) return this.#run(0, out);
     const record = { ...this.#record, resumptions: this.#record.resumptions + 1 };
     this.#record = record;
+    this.#isRepeated = true;
     this.#position = this.#plan.steps.findIndex(({ name }) => name === record.at);
     if (this.#position < 0) {
       return this.#giveUp(`this version of quorate does not know the step "${record.at}"`, out);
@@ -113,6 +124,7 @@ export class PlanCore {
 
   #stepDone(facts: unknown): void {
     this.#tries = 0;
+    this.#isRepeated = false;
     this.#record = { ...this.#record, facts, resumptions: 0 };
   }
 
@@ -136,7 +148,11 @@ export class PlanCore {
     if (this.#tries === 0) out.push({ kind: "tell", text: step.text(this.#record.facts) });
     // A commit that is repeated when the time is over shall say whether it was done.
     const isCancellable = !this.#isCommitted && !(step.commits && this.#isLate);
-    out.push({ kind: "run", step, facts: this.#record.facts, isCancellable });
+    out.push({
+      ...{ kind: "run", step, isCancellable },
+      facts: this.#record.facts,
+      isRepeated: this.#isRepeated,
+    });
   }
 
   /** `from`: the last step that may have done anything. */
@@ -159,17 +175,22 @@ export class PlanCore {
     if (this.#tries === 0) {
       out.push({ kind: "tell", text: `undo: ${step.text(this.#record.facts)}` });
     }
-    out.push({ kind: "undo", step, facts: this.#record.facts });
+    out.push({
+      ...{ kind: "undo", step },
+      facts: this.#record.facts,
+      isRepeated: this.#isRepeated,
+    });
   }
 
-  #failed({ action, reason }: OperationEvent & { kind: "failed" }, out: OperationAction[]): void {
+  #failed(event: OperationEvent & { kind: "failed" }, out: OperationAction[]): void {
+    const { action, reason, isFinal } = event;
     const isBack = this.#record.phase === "back";
     switch (action) {
       case "run":
-        if (this.#isCommitted) return this.#retry(reason, out);
+        if (this.#isCommitted) return this.#retry(reason, isFinal, out);
         return this.#turnBack(this.#cancellation ?? reason, this.#position, out);
       case "undo":
-        return this.#retry(reason, out);
+        return this.#retry(reason, isFinal, out);
       case "persist":
         // A full disk keeps nothing from being undone, or from being completed once there is no way back.
         this.#isDiskFailing = true;
@@ -177,7 +198,7 @@ export class PlanCore {
         if (this.#isCommitted) return this.#run(this.#position, out);
         return this.#turnBack(
           `the record cannot be written: ${reason}`,
-          this.#position - (this.#record.resumptions === 0 ? 1 : 0),
+          this.#isRepeated ? this.#position : this.#position - 1,
           out,
         );
       case "forget":
@@ -195,10 +216,11 @@ export class PlanCore {
   }
 
   /** The step in hand failed, and nothing but repeating it is left. */
-  #retry(reason: string, out: OperationAction[]): void {
+  #retry(reason: string, isFinal: boolean, out: OperationAction[]): void {
     const pauseMs = this.#plan.retryPausesMs[this.#tries];
-    if (pauseMs === undefined) return this.#giveUp(reason, out);
+    if (pauseMs === undefined || isFinal) return this.#giveUp(reason, out);
     this.#tries += 1;
+    this.#isRepeated = true;
     out.push({ kind: "tell", text: `${reason}; tried again in ${pauseMs / 1000} s` });
     out.push({ kind: "pause", pauseMs });
   }
@@ -211,7 +233,10 @@ export class PlanCore {
       at < 0
         ? []
         : phase === "back"
-          ? steps.slice(0, at + 1).filter(({ undo }) => undo !== undefined)
+          ? steps
+              .slice(0, at + 1)
+              .filter(({ undo }) => undo !== undefined)
+              .toReversed()
           : steps.slice(at);
     const leftover: Leftover = {
       format: 1,
@@ -220,7 +245,7 @@ export class PlanCore {
       endedAtMs: this.#now,
       reason,
       obstacle,
-      left: left.map((step) => step.byHand(facts)),
+      left: left.map((step) => step.byHand(facts)).filter((text) => text !== ""),
     };
     this.#finish({ kind: "byHand", leftover }, out);
   }

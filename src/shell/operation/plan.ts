@@ -20,14 +20,19 @@ export interface StepContext {
   readonly signal: AbortSignal;
   /** One line of progress for people. */
   readonly tell: (text: string) => void;
+  /** Somebody began this step before, and may have been killed in its middle. */
+  readonly isRepeated: boolean;
 }
 
-/** A file as it is and as it will be, for --dry-run. "" stands for no file. */
+/** A file as it is and as it will be, for --dry-run. Undefined: there is none. */
 export interface FileChange {
   readonly path: string;
-  readonly before: string;
-  readonly after: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
 }
+
+/** Thrown by an undo, or by a step after the commit: repeating it does not help, so it is left to be done by hand at once. */
+export class NotRepeatable extends Error {}
 
 /**
  * One step. A kill may come at any moment, and then the step is begun anew by another process with the facts of before it, so:
@@ -48,7 +53,7 @@ export interface Step<Facts, Ports> {
    * there is nothing to take back.
    */
   readonly undo?: (facts: Facts, ports: Ports, context: StepContext) => Promise<void>;
-  /** What somebody has to do by hand when this step can neither be done nor undone: a sentence. */
+  /** What somebody has to do by hand when this step can neither be done nor undone: a sentence; "": nothing. */
   readonly byHand?: (facts: Facts) => string;
   /** Once this step is done, the plan is only completed, never undone. At most one step has it. */
   readonly commits?: true;

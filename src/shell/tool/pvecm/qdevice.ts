@@ -1,28 +1,27 @@
 // `pvecm qdevice setup|remove` with the original's words, order of checks and exit codes (pvecm.md §1.0, §1.11, §1.12). The address may
-// also be the token of an invitation: then nobody needs root's ssh to the vote server. What is done is `device-setup.ts`.
+// also be the token of an invitation: then nobody needs root's ssh to the vote server. What is done is `device-plan.ts`.
 import { existsSync } from "node:fs";
 import { looksLikeToken } from "../../../qnetd/enrol/enrolment-token.ts";
 import { NodeClient } from "../../api/client.ts";
 import {
   clusterState,
   type ClusterState,
-  install,
+  nodeVotes,
   type Obstacle,
   removalObstacles,
   sectionFor,
   setupObstacles,
-  storedIdentity,
-  takeBack,
-  uninstall,
   untilGone,
-  untilVotes,
+  votesMsMax,
 } from "../../qdevice/device-setup.ts";
 import { checkedIdentity } from "../../qdevice/device-identity.ts";
 import { enrolBySsh, type SshOrder } from "../../qdevice/enrol-ssh.ts";
 import { CommandFailure } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { notClusteredText } from "./failure.ts";
-import { probeVoteServer } from "../../qdevice/probe.ts";
+import { deviceSetupFacts } from "../../qdevice/device-plan.ts";
+import { removeDevice, resumeDevice, setUpDevice } from "../../qdevice/device-operation.ts";
+import { storedFiles } from "../../qdevice/device-tree.ts";
 import { handText, targetOfToken, type Target, targetWord } from "../../command/qdevice.ts";
 
 const portDefault = 5403;
@@ -53,31 +52,32 @@ async function setUp(
 ): Promise<void> {
   const { write } = options;
   const note = options.writeError;
+  await resumeDevice({ root: options.root, note });
   const state = await stateOf(client);
   await checkSetup(client, options, state, force);
   const say = (line: string): void => write(`${line}\n`);
   const target = await targetOf(options, state, await targetWord(address), say);
   const { host, port, tls, identity } = target;
   const { clusterName, nodes } = state.facts;
-  const probed = await probeVoteServer({ host, port, cluster: clusterName, tls, identity });
-  if (!probed.ok) throw new CommandFailure(probed.reason);
-  say("INFO: import certificate");
-  say("INFO: copy and import pk12 cert to all nodes");
-  say("INFO: add QDevice to cluster configuration");
+  const probed = (): void => {
+    say("INFO: import certificate");
+    say("INFO: copy and import pk12 cert to all nodes");
+    say("INFO: add QDevice to cluster configuration");
+  };
+  const configured = (_version: number, notes: readonly string[]): void => {
+    for (const sentence of notes) note(`NOTE: ${sentence}\n`);
+    for (const name of nodes.map((node) => node.name).toSorted()) {
+      say(`\nINFO: start and enable corosync qdevice daemon on node '${name}'...`);
+    }
+    say("Reloading corosync.conf...");
+  };
   const device = sectionFor(nodes.length, { host, port, tls });
-  const installed = await install({ client, device, identity, note });
-  for (const sentence of installed.edit.notes) note(`NOTE: ${sentence}\n`);
-  for (const name of nodes.map((node) => node.name).toSorted()) {
-    say(`\nINFO: start and enable corosync qdevice daemon on node '${name}'...`);
-  }
-  say("Reloading corosync.conf...");
-  const outcome = await untilVotes(client, installed.edit.version);
-  const own = outcome.nodes.find(({ nodeid }) => nodeid === outcome.status.node.nodeid);
-  if (own?.hasVote !== true) {
-    const done = await takeBack({ client, note }, installed);
-    throw new CommandFailure(`the device does not vote: ${outcome.problem}; ${done}`);
-  }
-  const byHand = outcome.nodes.filter(({ hasVote }) => !hasVote);
+  const facts = await deviceSetupFacts(
+    { cluster: clusterName, device, waitMs: votesMsMax },
+    identity,
+  );
+  await setUpDevice({ root: options.root, note, report: { probed, configured } }, facts);
+  const byHand = nodeVotes(await client.status()).filter(({ hasVote }) => !hasVote);
   if (byHand.length > 0)
     throw new CommandFailure(handText(byHand, identity !== undefined).trimEnd());
   say("Done");
@@ -100,7 +100,7 @@ async function checkSetup(
   if (force) return;
   const isInitialised =
     existsSync(`${nodePaths(root).deviceDir}/nssdb`) ||
-    (await storedIdentity(client)) !== undefined;
+    (await storedFiles(client)).identity !== undefined;
   if (isInitialised) {
     throw new CommandFailure("QDevice certificate store already initialised, set force to delete!");
   }
@@ -142,10 +142,11 @@ async function targetOf(
 
 async function remove(client: NodeClient, options: PvecmQdeviceOptions): Promise<void> {
   const { write, writeError: note } = options;
+  await resumeDevice({ root: options.root, note });
   for (const obstacle of removalObstacles(await stateOf(client))) {
     throw new CommandFailure(obstacleWords(obstacle));
   }
-  const { version } = await uninstall({ client, note });
+  const version = await removeDevice({ root: options.root, note });
   write("Reloading corosync.conf...\n");
   const { problem } = await untilGone(client, version);
   if (problem !== "") throw new CommandFailure(problem);
