@@ -28,7 +28,7 @@ describe("a reservation's record", () => {
     const full = {
       ...reservation,
       token: "bb".repeat(32),
-      deviceVotes: true as const,
+
       replacedVotes: 2,
     };
     for (const each of [reservation, full]) {

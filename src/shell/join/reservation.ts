@@ -2,7 +2,7 @@
 // way, and confirmed with its votes, or removed, by the members themselves. One at a time: a joiner starts with the corosync.conf that
 // it was given, and a member refuses who comes with an older version. Pure; the clock and the membership are inputs.
 // Real corosync 3.1.7 with a vote of 0: the member counts in the ring and not in the quorum, also with two_node. With a device of
-// automatic votes it would switch the device off, so the device's votes are written out for the time of the reservation.
+// automatic votes it would switch the device off: `fitDevice` writes the device's votes out for the time of the reservation.
 import * as v from "valibot";
 import { nodeNameMax, nodeNamePattern } from "./node-name.ts";
 
@@ -17,13 +17,13 @@ export const synchronisingS = 300;
 const rankMs = 3000;
 
 const seconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2 ** 32 - 1));
-const votes = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255));
+const voteCount = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255));
 const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const schema = v.object({
   node: v.pipe(v.string(), v.maxLength(nodeNameMax), v.regex(nodeNamePattern)),
   nodeid: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 32 - 1)),
   /** What it gets when it is confirmed. */
-  votes,
+  votes: voteCount,
   /** By link number; "" where the node has no address of a link. */
   addresses: v.pipe(v.array(v.pipe(v.string(), v.maxLength(253))), v.minLength(1), v.maxLength(8)),
   /** SHA-256 (hex) of the secret with which the joiner may ask for it and give it back; absent for an original's joiner. */
@@ -34,10 +34,8 @@ const schema = v.object({
   by: v.pipe(v.string(), v.maxLength(128)),
   reservedAt: seconds,
   endsAt: seconds,
-  /** The device had automatic votes: they are written out until the end, and left to corosync again afterwards. */
-  deviceVotes: v.optional(v.literal(true)),
   /** It takes the place of a configured node of this name (`--force`), which had these votes and gets them back when it does not come. */
-  replacedVotes: v.optional(votes),
+  replacedVotes: v.optional(voteCount),
 });
 
 /** Times in Unix seconds. */
@@ -94,19 +92,14 @@ export function answerRequest(
     };
   }
   const isSame = request.secret !== undefined && request.secret === current.secret;
-  if (isSame) {
-    const isEqual =
-      (request.nodeid === undefined || request.nodeid === current.nodeid) &&
-      request.votes === current.votes &&
-      request.addresses.join(" ") === current.addresses.join(" ");
-    return isEqual ? { kind: "again" } : { kind: "replaced" };
-  }
+  if (isSame && isEqual(request, current)) return { kind: "again" };
   if (members.includes(current.nodeid)) {
     return {
       kind: "refused",
       reason: `node '${current.node}' is in the ring already and about to be confirmed: wait for the end of that join`,
     };
   }
+  if (isSame) return { kind: "replaced" };
   if (request.token !== current.token) {
     return {
       kind: "queued",
@@ -114,6 +107,12 @@ export function answerRequest(
     };
   }
   return { kind: "replaced" };
+}
+
+function isEqual(request: ReservationRequest, { nodeid, votes, addresses }: Reservation): boolean {
+  const text = (all: readonly string[]): string => all.filter((each) => each !== "").join(" ");
+  const isOwnId = request.nodeid === undefined || request.nodeid === nodeid;
+  return isOwnId && request.votes === votes && text(request.addresses) === text(addresses);
 }
 
 /** Until when it may last, Unix seconds. */
