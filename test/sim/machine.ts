@@ -2,7 +2,7 @@
 // its two threads. What was not flushed is gone with the process; nothing of a dead process acts any more.
 import type { ClientMachine } from "../../src/node/thread/client.ts";
 import type { DeviceMachine } from "../../src/node/device/device-host.ts";
-import type { RingMachine } from "../../src/node/thread/ring-thread.ts";
+import type { RingMachine, RingSockets } from "../../src/node/thread/ring-thread.ts";
 import { RingThread } from "../../src/node/thread/ring-thread.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
 import type { JournalChange } from "../../src/fs/disk/commit-queue.ts";
@@ -44,6 +44,16 @@ export class Disk {
   }
 }
 
+/** Addresses of the simulated machines, and the largest IP packet that their interfaces take, bytes. */
+export interface Interfaces {
+  readonly addressOf: (nodeid: number, link: number) => string;
+  readonly mtu: number;
+}
+
+/** IPv4 and UDP. */
+const packetHeaderBytes = 28;
+const plainInterfaces: Interfaces = { addressOf, mtu: Number.POSITIVE_INFINITY };
+
 export interface ProcessOptions {
   readonly nodeid: number;
   readonly agenda: Agenda;
@@ -54,6 +64,8 @@ export interface ProcessOptions {
   /** What corosync.conf and the key file say now. */
   readonly keyOnDisk: () => KeyOnDisk;
   readonly device: DeviceSurroundings | undefined;
+  /** Its addresses and its interfaces; default: one of any size. */
+  readonly interfaces?: Interfaces | undefined;
   readonly observe: (action: RingAction) => void;
   /** The ring sequence is stored; what was stored before it. */
   readonly persisted: (before: number, after: number) => void;
@@ -71,7 +83,7 @@ export class SimProcess {
   readonly #down: Pipe;
   /** The process has been started and not ended. */
   #isRunning = true;
-  #received: ((datagram: Uint8Array, source: number) => void) | undefined;
+  #received: ((datagram: Uint8Array, source: number, link: number) => void) | undefined;
   #askedRingSeq = 0;
   readonly #streams = new Set<Stream>();
   /** Flushes under way. */
@@ -103,8 +115,8 @@ export class SimProcess {
   }
 
   /** A datagram of node `source`. */
-  receive(source: number, datagram: Uint8Array): void {
-    if (this.#isRunning) this.#received?.(datagram, source);
+  receive(source: number, datagram: Uint8Array, link = 0): void {
+    if (this.#isRunning) this.#received?.(datagram, source, link);
   }
 
   /** The tree has changes that the disk has not: if the process dies now, they are gone here. */
@@ -158,15 +170,17 @@ export class SimProcess {
         storeTracking: (votes) => void (disk.tracking = votes),
       }),
       keyOnDisk,
-      openSockets: async ({ received }) => {
-        this.#received = (datagram, source) => received(0, addressOf(source), datagram);
-        const sockets = {
-          sendMany: (
-            batch: readonly { readonly nodeid: number; readonly datagram: Uint8Array }[],
-          ) => {
+      openSockets: async ({ received, refused }) => {
+        const { addressOf: from, mtu } = this.#options.interfaces ?? plainInterfaces;
+        this.#received = (datagram, source, link) => received(link, from(source, link), datagram);
+        const sockets: Pick<RingSockets, "sendMany" | "reconfigure" | "close"> = {
+          sendMany: (batch) => {
             sending(this.#askedRingSeq, disk.ringSeq);
-            for (const { nodeid: target, datagram } of batch)
-              network.send(nodeid, target, datagram);
+            for (const { nodeid: target, link, datagram } of batch) {
+              const bytes = datagram.length;
+              if (bytes + packetHeaderBytes <= mtu) network.send(nodeid, target, datagram, link);
+              else refused({ kind: "refused", nodeid: target, link, why: "tooLarge", bytes });
+            }
           },
           reconfigure: async () => undefined,
           close: () => void (this.#received = undefined),

@@ -22,7 +22,7 @@ export const slow: Weather = { ...calm, delayMs: 30, floorMs: 1 };
 export interface NetworkOptions {
   readonly agenda: Agenda;
   readonly random: SeededRandom;
-  readonly deliver: (source: number, target: number, bytes: Uint8Array) => void;
+  readonly deliver: (source: number, target: number, bytes: Uint8Array, link: number) => void;
 }
 
 export class Network {
@@ -31,6 +31,8 @@ export class Network {
   readonly #options: NetworkOptions;
   /** "a>b" for every direction that is cut. */
   readonly #cuts = new Set<string>();
+  /** "node/link". */
+  readonly #deadLinks = new Set<string>();
   /** Latest arrival per direction: without reordering, packets of one direction keep their order. */
   readonly #latest = new Map<string, number>();
 
@@ -52,19 +54,30 @@ export class Network {
     }
   }
 
+  /** One link of a node to and from everybody. */
+  cutLink(nodeid: number, link: number): void {
+    this.#deadLinks.add(`${nodeid}/${link}`);
+  }
+
   heal(): void {
     this.#cuts.clear();
+    this.#deadLinks.clear();
+  }
+
+  #isCut(source: number, target: number, link: number): boolean {
+    if (this.#cuts.has(`${source}>${target}`)) return true;
+    return this.#deadLinks.has(`${source}/${link}`) || this.#deadLinks.has(`${target}/${link}`);
   }
 
   get whole(): boolean {
-    return this.#cuts.size === 0;
+    return this.#cuts.size === 0 && this.#deadLinks.size === 0;
   }
 
-  send(source: number, target: number, bytes: Uint8Array): void {
+  send(source: number, target: number, bytes: Uint8Array, link = 0): void {
     const { agenda, random } = this.#options;
     this.packets += 1;
     const way = `${source}>${target}`;
-    if (this.#cuts.has(way) || random.chance(this.weather.loss)) return;
+    if (this.#isCut(source, target, link) || random.chance(this.weather.loss)) return;
     const copies = random.chance(this.weather.duplicate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       const delay = this.weather.floorMs + random.exponential(this.weather.delayMs);
@@ -76,7 +89,9 @@ export class Network {
       }
       agenda.after(at - agenda.now, () => {
         // A cut also stops what is still on its way.
-        if (!this.#cuts.has(way)) this.#options.deliver(source, target, bytes);
+        if (!this.#isCut(source, target, link)) {
+          this.#options.deliver(source, target, bytes, link);
+        }
       });
     }
   }

@@ -39,14 +39,30 @@ export function simulatedSettings(nodeid: number, conf: SimulatedConf): NodeSett
     ]),
     "}",
   ].join("\n");
+  return settingsOfText(text, {
+    nodeid,
+    addresses: ids.map(addressOf),
+    key: new Uint8Array(128).fill(key ?? 0),
+  });
+}
+
+/** What node `nodeid`, by name "nN", makes of a corosync.conf with these addresses in it. Throws when it cannot be used. */
+export function settingsOfText(
+  text: string,
+  machine: {
+    readonly nodeid: number;
+    readonly addresses: readonly string[];
+    readonly key: Uint8Array;
+  },
+): NodeSettings {
   const parsed = parseConf(text);
   if (!parsed.ok) throw new Error(parsed.reason);
   const settings = readSettings({
     conf: parsed.value,
     file: "sim",
-    local: { names: [`n${nodeid}`], addresses: [] },
-    resolved: new Map(ids.map((id) => [addressOf(id), addressOf(id)])),
-    key: { ok: true, bytes: new Uint8Array(128).fill(key ?? 0) },
+    local: { names: [`n${machine.nodeid}`], addresses: [] },
+    resolved: new Map(machine.addresses.map((address) => [address, address])),
+    key: { ok: true, bytes: machine.key },
   });
   if (!settings.ok) throw new Error(settings.reason);
   return settings.value;

@@ -5,16 +5,18 @@ import type { TreeOperation } from "../../src/fs/tree/entry.ts";
 import { StatusHost } from "../../src/fs/replica/status-host.ts";
 import { TreeStore } from "../../src/fs/tree-store.ts";
 import { Tree } from "../../src/fs/tree/tree.ts";
-import type { DeviceSnapshot } from "../../src/node/device/events.ts";
+import type { DeviceRequest, DeviceSnapshot } from "../../src/node/device/events.ts";
 import type { MemberSnapshot, QuorumView } from "../../src/node/member/events.ts";
+import type { Cluster } from "../../src/node/thread/cluster.ts";
 import { RingThreadClient } from "../../src/node/thread/client.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
+import type { SettingsResult } from "../../src/node/settings/read-settings.ts";
 import type { NodeSettings } from "../../src/node/settings/settings.ts";
 import type { LogAction, PortEvent } from "../../src/world.ts";
 import type { Agenda } from "./agenda.ts";
 import type { RingChecker } from "./checkers.ts";
 import { SimClock } from "./clock.ts";
-import { type DeviceSurroundings, Disk, SimProcess } from "./machine.ts";
+import { type DeviceSurroundings, Disk, type Interfaces, SimProcess } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { messageId, payload, simGroup } from "./workload.ts";
@@ -29,6 +31,10 @@ export interface SimNodeOptions {
   readonly settings: () => NodeSettings;
   /** With a quorum device, as the settings configure it. */
   readonly device?: DeviceSurroundings;
+  /** Default: one link, without a limit of size. */
+  readonly interfaces?: Interfaces;
+  /** What reading corosync.conf for a reload gives; default: `settings`. */
+  readonly load?: () => SettingsResult;
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
@@ -132,8 +138,19 @@ export class SimNode {
     this.#life?.leave();
   }
 
-  receive(source: number, datagram: Uint8Array): void {
-    this.#life?.process.receive(source, datagram);
+  receive(source: number, datagram: Uint8Array, link = 0): void {
+    this.#life?.process.receive(source, datagram, link);
+  }
+
+  /** What a local client of votequorum asks, as the quorum device's does. */
+  askAsDevice(request: DeviceRequest): void {
+    const event = { kind: "deviceAsked", request } as const;
+    this.#life?.process.thread.host?.run({ to: "member", event });
+  }
+
+  /** The ring as the API of this node has it; undefined when it is down. */
+  get cluster(): Cluster | undefined {
+    return this.#life?.client;
   }
 
   /** One ordered message of `size` bytes in the simulator's own group; false when the node does not take it. */
@@ -186,7 +203,14 @@ class Life {
     const { nodeid, agenda } = node;
     const clock = new SimClock({ agenda, rate: node.clockRate, offsetMs: 1000 * nodeid });
     this.process = new SimProcess({
-      ...{ nodeid, agenda, clock, network: node.network, device: node.device },
+      ...{
+        nodeid,
+        agenda,
+        clock,
+        network: node.network,
+        device: node.device,
+        interfaces: node.interfaces,
+      },
       ...{ random: options.random, disk: options.disk },
       keyOnDisk: () => {
         const { crypto, configVersion } = node.settings();
@@ -203,7 +227,7 @@ class Life {
     const pid = nodeid * 1000 + options.incarnation;
     this.client = new RingThreadClient({
       ...{ settings: node.settings(), stateDir: "", deviceDir: "", pid, log, machine },
-      load: async () => ({ ok: true, value: node.settings() }),
+      load: async () => node.load?.() ?? { ok: true, value: node.settings() },
     });
     const { groups } = this.client;
     const { wallS } = machine;

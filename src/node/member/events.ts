@@ -23,6 +23,13 @@ export type MemberEvent =
       readonly nodeid: number;
       readonly votes: number;
     }
+  /** Operator: a member is to end at once, without leaving (services.md §7.2); answered by `replied`. `reason`: for its log. */
+  | {
+      readonly kind: "killAsked";
+      readonly id: number;
+      readonly nodeid: number;
+      readonly reason: string;
+    }
   /** Operator: stop waiting for all nodes. */
   | { readonly kind: "waitForAllCancelled"; readonly id: number }
   /** Operator: all nodes are to read their corosync.conf again; comes back as `reloadRequested` with the same id. */
@@ -89,6 +96,8 @@ export interface QuorumView {
   readonly flags: readonly string[];
   readonly voters: readonly VoterView[];
   readonly deviceVotes: number;
+  /** The quorum device's name as the cluster knows it, a byte string; absent: nobody named one. */
+  readonly deviceName?: string;
 }
 
 /** Plain data for the API, the page, the simulator's checkers and bug reports. */

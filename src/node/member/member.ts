@@ -131,6 +131,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       case "votesSet":
       case "waitForAllCancelled":
       case "reloadAsked":
+      case "killAsked":
         this.#asked(event);
         break;
       case "deviceAsked":

@@ -38,7 +38,10 @@ export interface ServicesOptions {
 /** What an operator asks; answered by `replied` with the same id. */
 export type Question = Extract<
   MemberEvent,
-  { readonly kind: "expectedVotesSet" | "votesSet" | "waitForAllCancelled" | "reloadAsked" }
+  {
+    readonly kind:
+      "expectedVotesSet" | "votesSet" | "waitForAllCancelled" | "reloadAsked" | "killAsked";
+  }
 >;
 
 export class Services {
@@ -54,6 +57,8 @@ export class Services {
   #nodes: NodeSettings["nodes"];
   /** Without a quorum provider. */
   #plainView: QuorumView;
+  /** Of the last regular configuration. */
+  #ringMembers: readonly number[] = [];
 
   constructor(options: ServicesOptions) {
     const { settings, trackingBarrier } = options;
@@ -104,6 +109,7 @@ export class Services {
     // Who leaves now is asked for its version no more.
     this.#history.heardVersions(this.#configVersion.versions());
     this.#history.configured(configuration, this.#nodes);
+    if (configuration.type === "regular") this.#ringMembers = configuration.members;
     this.#sync.configured(configuration, now, out);
   }
 
@@ -159,6 +165,9 @@ export class Services {
 
   asked(question: Question, out: ServiceAction[]): void {
     if (question.kind === "reloadAsked") return this.#configuration.reload(question.id, out);
+    if (question.kind === "killAsked") {
+      return this.#configuration.kill(question, this.#ringMembers, out);
+    }
     const votes = this.#votes;
     if (votes === undefined) {
       const reason = "votes cannot be changed: corosync.conf names no quorum provider";

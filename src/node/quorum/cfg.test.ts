@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { byteStringOfText } from "../../bytes.ts";
-import type { ServiceAction } from "../member/service.ts";
+import { decodePrefix, type ServiceAction } from "../member/service.ts";
 import {
   ConfigurationService,
   decodeCfgMessage,
@@ -95,4 +95,28 @@ test("only our own phases of a new key count, and only 1 and 2", () => {
   expect(phases(2, 2)).toEqual([{ kind: "keyPhase", phase: 2 }]);
   expect(phases(3, 1)).toEqual([]);
   expect(phases(2, 3)).toEqual([]);
+});
+
+test("a member is told to end at once; who is none is refused, and the operator told", () => {
+  const service = new ConfigurationService({ nodeid: 2 });
+  const out: ServiceAction[] = [];
+  service.kill({ id: 5, nodeid: 3, reason: "Killed by a test" }, [2, 3], out);
+  expect(out).toMatchObject([
+    { kind: "submit", queue: "application" },
+    { id: 5, ok: true },
+  ]);
+  const sent = out[0]?.kind === "submit" ? decodePrefix(out[0].message) : undefined;
+  const message = sent?.ok === true ? decodeCfgMessage(sent.value.message) : undefined;
+  expect(message).toEqual({
+    ok: true,
+    value: { kind: "killNode", nodeid: 3, reason: "Killed by a test\0" },
+  });
+  const refused: ServiceAction[] = [];
+  service.kill({ id: 6, nodeid: 9, reason: "" }, [2, 3], refused);
+  expect(refused).toEqual([
+    { kind: "replied", id: 6, ok: false, reason: "node 9 is no member of this ring" },
+  ]);
+  const long: ServiceAction[] = [];
+  service.kill({ id: 7, nodeid: 2, reason: "x".repeat(300) }, [2, 3], long);
+  expect(long).toMatchObject([{ kind: "submit" }, { ok: true }]);
 });

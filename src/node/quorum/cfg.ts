@@ -101,6 +101,21 @@ export class ConfigurationService {
     send({ kind: "reload", nodeid: this.#nodeid }, out);
   }
 
+  /** Asks a member of the ring to end at once. Answered when the message is queued: who ends itself has no time later. */
+  kill(
+    question: { readonly id: number; readonly nodeid: number; readonly reason: string },
+    members: readonly number[],
+    out: ServiceAction[],
+  ): void {
+    const { id, nodeid } = question;
+    const isMember = members.includes(nodeid);
+    const reason = isMember ? "" : `node ${nodeid} is no member of this ring`;
+    // The original counts the NUL of its reason in the length (errata.md).
+    const text = `${question.reason.slice(0, reasonBytesMax - 1)}\0`;
+    if (isMember) send({ kind: "killNode", nodeid, reason: text }, out);
+    out.push({ kind: "replied", id, ok: isMember, reason });
+  }
+
   /** We have loaded another key: everybody else has, once this message of ours is stable. */
   announceKey(out: ServiceAction[]): void {
     send({ kind: "cryptoReconfig", phase: 1 }, out);

@@ -5,7 +5,13 @@ import type { QuorumView } from "../member/events.ts";
 import { calculate, hasFlag, type Ledger } from "./ledger.ts";
 import { voterFlags } from "./message.ts";
 
-export function viewOf(ledger: Ledger, ring: RingId, members: readonly number[]): QuorumView {
+/** `deviceName`: a byte string, "" for none. */
+export function viewOf(
+  ledger: Ledger,
+  ring: RingId,
+  members: readonly number[],
+  deviceName: string,
+): QuorumView {
   const { rules, us } = ledger;
   const named: readonly (readonly [boolean, string])[] = [
     [rules.twoNode, "2Node"],
@@ -34,6 +40,7 @@ export function viewOf(ledger: Ledger, ring: RingId, members: readonly number[])
       }))
       .sort((a, b) => a.nodeid - b.nodeid),
     deviceVotes: ledger.deviceVotes,
+    ...(deviceName === "" ? {} : { deviceName }),
   };
 }
 

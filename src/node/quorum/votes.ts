@@ -101,9 +101,12 @@ export class Votes implements SyncService {
     this.#recalculate(false, false, out);
   }
 
-  /** As last published; a node that never was in a synchronised ring is not quorate, whatever its votes. */
+  /**
+   * The votes as they are now; whether they are quorate, and in which ring, as last published: while a synchronisation goes on that
+   * stays. A node that never was in a synchronised ring is not quorate, whatever its votes.
+   */
   view(): QuorumView {
-    return this.#published ?? { ...this.#current(), quorate: false };
+    return { ...this.#current(), quorate: this.#published?.quorate ?? false };
   }
 
   /** Its keys of the configuration map. */
@@ -112,7 +115,7 @@ export class Votes implements SyncService {
   }
 
   #current(): QuorumView {
-    return viewOf(this.#ledger, this.#syncedRing, this.#syncedMembers);
+    return viewOf(this.#ledger, this.#syncedRing, this.#syncedMembers, this.#device.name);
   }
 
   /** Of the local client of a quorum device, and of the others' devices. */

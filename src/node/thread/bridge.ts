@@ -39,6 +39,10 @@ export type RingQuestion =
   /** Answered behind all events so far. */
   | { readonly kind: "catchUp" }
   | { readonly kind: "expectedVotes"; readonly votes: number }
+  /** Running votes of one node. */
+  | { readonly kind: "votes"; readonly nodeid: number; readonly votes: number }
+  /** A member of the ring is to end at once. `reason`: for its log. */
+  | { readonly kind: "kill"; readonly nodeid: number; readonly reason: string }
   | { readonly kind: "cancelWaitForAll" }
   /** The quorum device's client ends; a reload of corosync.conf starts it again. */
   | { readonly kind: "stopDevice" }

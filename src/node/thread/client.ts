@@ -183,6 +183,20 @@ export class RingThreadClient implements RingCluster {
     return this.#command({ kind: "expectedVotes", votes });
   }
 
+  setVotes(
+    nodeid: number,
+    votes: number,
+  ): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return this.#command({ kind: "votes", nodeid, votes });
+  }
+
+  killNode(
+    nodeid: number,
+    reason: string,
+  ): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return this.#command({ kind: "kill", nodeid, reason });
+  }
+
   cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }> {
     return this.#command({ kind: "cancelWaitForAll" });
   }

@@ -16,6 +16,16 @@ export interface Cluster {
   onQuorum(listener: (quorum: QuorumView) => void): void;
   snapshot(): Promise<RingSnapshot>;
   setExpectedVotes(votes: number): Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /** Running votes of one node, until it states its own again (services.md §4.11). */
+  setVotes(
+    nodeid: number,
+    votes: number,
+  ): Promise<{ readonly ok: boolean; readonly reason: string }>;
+  /** Member `nodeid` ends at once, without leaving the ring; `reason` is for its log. */
+  killNode(
+    nodeid: number,
+    reason: string,
+  ): Promise<{ readonly ok: boolean; readonly reason: string }>;
   cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }>;
   /** Ends the quorum device's client until corosync.conf is reloaded. */
   stopDevice(): Promise<{ readonly ok: boolean; readonly reason: string }>;

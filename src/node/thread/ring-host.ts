@@ -267,6 +267,14 @@ export class RingHost {
           to: "member",
           event: { kind: "expectedVotesSet", id, votes: question.votes },
         });
+      case "votes": {
+        const { nodeid, votes } = question;
+        return this.run({ to: "member", event: { kind: "votesSet", id, nodeid, votes } });
+      }
+      case "kill": {
+        const { nodeid, reason } = question;
+        return this.run({ to: "member", event: { kind: "killAsked", id, nodeid, reason } });
+      }
       case "stopDevice":
         this.#device?.stop();
         this.#device = undefined;

@@ -4,9 +4,10 @@ import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
 import type { Errno, Files, Outcome } from "../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
-import type { ReloadOutcome } from "../../node/thread/reloader.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
+import { answerFaults, checked, Refusal } from "./refusal.ts";
+import { type RingSource, ringRoutes } from "./ring-routes.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
 import { replaceFile } from "./tree-file.ts";
@@ -17,26 +18,13 @@ export const bodyBytesMax = 1024 * 1024;
 const jsonBytesMax = 64 * 1024;
 const pathBytesMax = 4096;
 
-export interface ApiSource {
+export interface ApiSource extends RingSource {
   readonly files: Files;
   readonly status: () => Promise<NodeStatus>;
-  readonly setExpectedVotes: (
-    votes: number,
-  ) => Promise<{ readonly ok: boolean; readonly reason: string }>;
-  readonly cancelWaitForAll: () => Promise<{ readonly ok: boolean; readonly reason: string }>;
   /** A line for the cluster log of all nodes. */
   readonly logToCluster: (line: ClusterLogLine) => void;
   /** Why the cluster could not use this corosync.conf, a sentence; "" when it could. */
   readonly confProblem: (content: Uint8Array) => Promise<string>;
-  /** All nodes read corosync.conf again; the answer is this node's. */
-  readonly reload: () => Promise<ReloadOutcome>;
-}
-
-/** What a failed request answers. */
-export interface ApiFault {
-  /** ECONFIG: what corosync.conf says cannot be used. */
-  readonly errno: Errno | "EREQUEST" | "ECONFIG";
-  readonly reason: string;
 }
 
 const httpStatus: Readonly<Record<Errno, 400 | 403 | 404 | 409 | 413 | 500 | 503>> = {
@@ -73,10 +61,6 @@ const mtimeBody = v.object({
   path: pathSchema,
   seconds: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff)),
 });
-const votesBody = v.object({
-  votes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
-});
-
 const noNul = v.check((text: string) => !text.includes("\0"), "text has no NUL");
 const logBody = v.object({
   tag: v.pipe(
@@ -87,42 +71,16 @@ const logBody = v.object({
   message: v.pipe(v.string(), v.minLength(1), v.maxLength(clusterLogTextMax), noNul),
 });
 
-class Refusal extends Error {
-  readonly fault: ApiFault;
-  readonly status: 400 | 403 | 404 | 409 | 413 | 500 | 503;
-  constructor(fault: ApiFault, status: Refusal["status"]) {
-    super(fault.reason);
-    this.fault = fault;
-    this.status = status;
-  }
-}
-
 function valueOf<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   const { errno, reason } = outcome;
   throw new Refusal({ errno, reason }, httpStatus[errno]);
 }
 
-function checked<T>(schema: v.GenericSchema<unknown, T>, input: unknown): T {
-  const result = v.safeParse(schema, input);
-  if (result.success) return result.output;
-  const reason = result.issues.map((issue) => issue.message).join("; ");
-  throw new Refusal({ errno: "EREQUEST", reason }, 400);
-}
-
 /** Builds the API; `app.fetch` serves it on any listener. */
 export function buildApi(source: ApiSource): Hono {
   const app = new Hono();
-  app.onError((error, c) => {
-    if (error instanceof Refusal) return c.json({ error: error.fault }, error.status);
-    return c.json({ error: { errno: "EIO", reason: error.message } satisfies ApiFault }, 500);
-  });
-  app.notFound((c) =>
-    c.json(
-      { error: { errno: "ENOENT", reason: `no such route: ${c.req.path}` } satisfies ApiFault },
-      404,
-    ),
-  );
+  answerFaults(app);
   const short = bodyLimit({ maxSize: jsonBytesMax, onError: tooLong });
   app.use(async (c, next) => (isFile(c.req) ? next() : short(c, next)));
   app.get("/v1/status", async (c) => c.json(await source.status()));
@@ -130,32 +88,10 @@ export function buildApi(source: ApiSource): Hono {
     source.logToCluster(checked(logBody, await c.req.json().catch(() => undefined)));
     return c.body(null, 204);
   });
-  quorumRoutes(app, source);
+  ringRoutes(app, source);
   readRoutes(app, source.files);
   changeRoutes(app, source);
   return app;
-}
-
-function quorumRoutes(app: Hono, source: ApiSource): void {
-  const settled = (result: { readonly ok: boolean; readonly reason: string }): void => {
-    if (!result.ok) throw new Refusal({ errno: "EINVAL", reason: result.reason }, 400);
-  };
-  app.post("/v1/quorum/expected", async (c) => {
-    const { votes } = checked(votesBody, await c.req.json().catch(() => undefined));
-    settled(await source.setExpectedVotes(votes));
-    return c.body(null, 204);
-  });
-  app.post("/v1/reload", async (c) => {
-    const outcome = await source.reload();
-    const { reason, isFileRefused } = outcome;
-    if (isFileRefused) throw new Refusal({ errno: "ECONFIG", reason }, 400);
-    settled(outcome);
-    return c.json(outcome);
-  });
-  app.post("/v1/quorum/cancel-wait-for-all", async (c) => {
-    settled(await source.cancelWaitForAll());
-    return c.body(null, 204);
-  });
 }
 
 function readRoutes(app: Hono, files: Files): void {

@@ -6,6 +6,7 @@ import type { DumpEntry } from "./tree-dump.ts";
 import { CommandFailure, exitConfiguration, exitNotRunning } from "../exit.ts";
 import { closeFd, lockFile } from "../../libc.ts";
 import { treeLockOf } from "../paths.ts";
+import type { RingReport } from "./ring-report.ts";
 import type { NodeStatus } from "./status.ts";
 
 const requestMsMax = 60_000;
@@ -63,6 +64,29 @@ const statusSchema = v.looseObject({
   mount: v.looseObject({ target: v.string(), reason: v.string() }),
 });
 
+const ringSchema = v.looseObject({
+  nodeid: v.number(),
+  transport: v.string(),
+  quorum: v.looseObject({
+    provider: v.string(),
+    ring: v.string(),
+    quorate: v.boolean(),
+    members: v.array(v.number()),
+    flags: v.array(v.string()),
+    voters: v.array(v.looseObject({ nodeid: v.number(), votes: v.number() })),
+    deviceName: v.string(),
+  }),
+  ring: v.looseObject({ id: v.string(), members: v.array(v.number()) }),
+  nodes: v.array(
+    v.looseObject({
+      nodeid: v.number(),
+      name: v.string(),
+      addresses: v.array(v.nullable(v.string())),
+    }),
+  ),
+  links: v.array(v.looseObject({ nodeid: v.number(), link: v.number() })),
+});
+
 /** What a running node refused; `errno` as in files.ts, or EREQUEST for a wrong request. */
 export class NodeRefusal extends CommandFailure {
   readonly errno: string;
@@ -74,14 +98,27 @@ export class NodeRefusal extends CommandFailure {
   }
 }
 
+/** Carries one request to a node, as fetch does. */
+export type Transport = (url: string, init: BunFetchRequestInit) => Promise<Response>;
+
 export class NodeClient {
   readonly #socket: string;
   readonly #patienceMs: number;
+  readonly #transport: Transport;
 
-  /** `patienceMs`: how long one answer may take. */
-  constructor(socket: string, patienceMs: number = requestMsMax) {
+  /** `patienceMs`: how long one answer may take. `transport`: another way to the node than its socket. */
+  constructor(socket: string, patienceMs: number = requestMsMax, transport: Transport = fetch) {
     this.#socket = socket;
     this.#patienceMs = patienceMs;
+    this.#transport = transport;
+  }
+
+  /** Ring, votes and links. */
+  async ring(): Promise<RingReport> {
+    const body: unknown = await (await this.#request("GET", "/v1/ring")).json();
+    if (!isRingReport(body))
+      throw new CommandFailure("the node answered with a ring that this version cannot read");
+    return body;
   }
 
   async status(): Promise<NodeStatus> {
@@ -144,6 +181,30 @@ export class NodeClient {
     await this.#request("POST", "/v1/quorum/expected", JSON.stringify({ votes }));
   }
 
+  /** Running votes of one node (services.md §4.11). */
+  async setVotes(nodeid: number, votes: number): Promise<void> {
+    await this.#request("POST", "/v1/quorum/votes", JSON.stringify({ nodeid, votes }));
+  }
+
+  async cancelWaitForAll(): Promise<void> {
+    await this.#request("POST", "/v1/quorum/cancel-wait-for-all");
+  }
+
+  /** The quorum device's client gives back its vote and ends. */
+  async stopDevice(): Promise<void> {
+    await this.#request("POST", "/v1/quorum/stop-device");
+  }
+
+  /** A member ends at once, without leaving the ring. `reason`: printable ASCII for its log. */
+  async killNode(nodeid: number, reason: string): Promise<void> {
+    await this.#request("POST", "/v1/ring/kill", JSON.stringify({ nodeid, reason }));
+  }
+
+  /** The node leaves the ring and its program ends; it has not when this resolves. */
+  async shutdown(reason: string): Promise<void> {
+    await this.#request("POST", "/v1/shutdown", JSON.stringify({ reason }));
+  }
+
   /** A line for the cluster log of all nodes. */
   async log(line: ClusterLogLine): Promise<void> {
     await this.#request("POST", "/v1/log", JSON.stringify(line));
@@ -181,7 +242,7 @@ export class NodeClient {
   ): Promise<Response> {
     let response: Response;
     try {
-      response = await fetch(`http://localhost${path}`, {
+      response = await this.#transport(`http://localhost${path}`, {
         method,
         unix: this.#socket,
         // Bun would give up on its own after five minutes.
@@ -232,6 +293,10 @@ export function isHeld(lock: string): boolean {
   const locked = lockFile(lock);
   if (locked.ok) closeFd(locked.fd);
   return !locked.ok && locked.call === "flock";
+}
+
+function isRingReport(body: unknown): body is RingReport {
+  return v.is(ringSchema, body);
 }
 
 function isNodeStatus(body: unknown): body is NodeStatus {

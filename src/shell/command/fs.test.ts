@@ -48,6 +48,11 @@ beforeEach(async () => {
   const source: ApiSource = {
     files: tree,
     status: never,
+    ring: never,
+    setVotes: never,
+    killNode: never,
+    stopDevice: never,
+    shutdown: never,
     setExpectedVotes: never,
     cancelWaitForAll: never,
     reload: never,

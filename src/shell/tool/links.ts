@@ -1,5 +1,7 @@
 // Called by the name of an original program: its options, output and exit codes (design.md, decision 7). A name whose program is not
 // written yet says so.
+import { setTimeout as wait } from "node:timers/promises";
+import type { NodeToolOptions } from "./node-tool.ts";
 import { identity } from "../version.ts";
 import { note, write } from "../cli/output.ts";
 import { exitUsage } from "../exit.ts";
@@ -18,6 +20,18 @@ export async function runLink(name: string, args: readonly string[]): Promise<nu
       const { qdeviceTool } = await import("./qdevice-tool.ts");
       return qdeviceTool({ args, socket: nodePaths("/").deviceSocket, write, writeError: note });
     }
+    case "corosync-quorumtool": {
+      const { quorumTool } = await import("./quorumtool.ts");
+      return quorumTool(await nodeToolOptions(args));
+    }
+    case "corosync-cfgtool": {
+      const { cfgTool } = await import("./cfgtool.ts");
+      return cfgTool(await nodeToolOptions(args));
+    }
+    case "corosync-keygen": {
+      const { keygen } = await import("./keygen.ts");
+      return keygen({ args, keyFile: nodePaths("/").authkey, write, writeError: note });
+    }
     case "pvecm": {
       const { pvecm } = await import("./pvecm/pvecm.ts");
       return pvecm({ root: "/", args, write, writeError: note });
@@ -27,13 +41,27 @@ export async function runLink(name: string, args: readonly string[]): Promise<nu
   }
 }
 
+/** How long a monitoring tool waits before it looks again. */
+const againMs = 1000;
+
+/** For a tool that asks the node of this machine. */
+async function nodeToolOptions(args: readonly string[]): Promise<NodeToolOptions> {
+  const { NodeClient } = await import("../api/client.ts");
+  const { hostNameOf } = await import("./node-tool.ts");
+  return {
+    args,
+    node: new NodeClient(nodePaths("/").socket),
+    write,
+    writeError: note,
+    now: () => new Date(),
+    hostName: hostNameOf,
+    again: () => wait(againMs, true),
+  };
+}
+
 /** What quorate has in place of a program that it does not answer for yet. */
 const instead: Readonly<Record<string, string>> = {
-  "corosync-quorumtool": 'use "quorate status": votes, quorum and nodes',
-  "corosync-cfgtool": 'use "quorate status" for the links (-s) and "quorate reload" for -R',
   "corosync-cmapctl": 'use "quorate status --json"',
-  "corosync-keygen":
-    "make the key of a new cluster with: (umask 077; head -c 256 /dev/urandom > /etc/corosync/authkey)",
 };
 
 function notYet(name: string): number {

@@ -32,6 +32,11 @@ async function node() {
   const source: ApiSource = {
     files: opened.value,
     status: never,
+    ring: never,
+    setVotes: never,
+    killNode: never,
+    stopDevice: never,
+    shutdown: never,
     setExpectedVotes: never,
     cancelWaitForAll: never,
     reload: never,

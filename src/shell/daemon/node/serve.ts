@@ -4,7 +4,11 @@ import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import { settingsOfText } from "../../../node/settings/load-settings.ts";
 import { buildApi } from "../../api/api.ts";
 import { listen, withNetworkApi } from "../../api/api-socket.ts";
+import { Refusal } from "../../api/refusal.ts";
+import { ringReport } from "../../api/ring-report.ts";
+import type { RingSource } from "../../api/ring-routes.ts";
 import { nodeStatus } from "../../api/status.ts";
+import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
 import { type ConfContext, confProblem, TreeConfWatch } from "../check-conf.ts";
@@ -46,9 +50,7 @@ function localApi(parts: NodeParts): ReturnType<typeof buildApi> {
         pid: process.pid,
         startedAt: parts.startedAt,
       }),
-    setExpectedVotes: (votes) => cluster.setExpectedVotes(votes),
-    cancelWaitForAll: () => cluster.cancelWaitForAll(),
-    reload: () => cluster.reload(),
+    ...ringSource(parts),
     confProblem: (content) => treeConfProblem(parts, content),
     logToCluster: ({ tag, priority, message }) =>
       tree.statusStore.log({
@@ -58,6 +60,23 @@ function localApi(parts: NodeParts): ReturnType<typeof buildApi> {
         message: new TextEncoder().encode(message),
       }),
   });
+}
+
+function ringSource({ mode, cluster, end }: NodeParts): RingSource {
+  return {
+    ring: async () => {
+      if (mode === "cluster") return ringReport(cluster.settings, await cluster.snapshot());
+      const reason = "this node is standalone: it is in no cluster, and has no ring";
+      throw new Refusal({ errno: "ENOENT", reason }, 404);
+    },
+    setExpectedVotes: (votes) => cluster.setExpectedVotes(votes),
+    setVotes: (nodeid, votes) => cluster.setVotes(nodeid, votes),
+    cancelWaitForAll: () => cluster.cancelWaitForAll(),
+    stopDevice: () => cluster.stopDevice(),
+    killNode: (nodeid, reason) => cluster.killNode(nodeid, reason),
+    reload: () => cluster.reload(),
+    shutdown: (reason) => end({ code: exitOk, reason }),
+  };
 }
 
 export async function serveDeviceTool({ options, cluster, log }: NodeParts): Promise<Stop> {

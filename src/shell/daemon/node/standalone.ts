@@ -84,6 +84,14 @@ export class StandaloneCluster implements Cluster {
     return Promise.resolve({ ok: false, reason: `${alone}, so there are no votes to expect` });
   }
 
+  setVotes(): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return Promise.resolve({ ok: false, reason: `${alone}, so there are no votes to change` });
+  }
+
+  killNode(): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return Promise.resolve({ ok: false, reason: `${alone}, so there is no member to end` });
+  }
+
   cancelWaitForAll(): Promise<{ readonly ok: boolean; readonly reason: string }> {
     return Promise.resolve({ ok: false, reason: `${alone}, so it waits for nobody` });
   }
