@@ -10,7 +10,11 @@ import { fileName, type Target, targets } from "./targets.ts";
 import { type Check, verify } from "./verify.ts";
 
 export const root = join(import.meta.dir, "..");
-const entrypoints = ["src/main.ts", "src/node/thread/thread.ts"].map((file) => join(root, file));
+const entrypoints = [
+  "src/main.ts",
+  "src/node/thread/thread.ts",
+  "src/shell/access/password-worker.ts",
+].map((file) => join(root, file));
 const mayNotSkip = process.env["QUORATE_CI"] === "1";
 
 /** What is compiled into an executable beside its source. */

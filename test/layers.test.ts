@@ -237,7 +237,10 @@ function crossings(source: Source): string[] {
 /** Rule 4: packages and the foreign function interface, each with the files that may have it. */
 const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] = [
   { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/disk\/journal\.ts$/ },
-  { packages: /^bun:ffi$/, files: /^(?:libc|node\/compression\/library)\.ts$/ },
+  {
+    packages: /^bun:ffi$/,
+    files: /^(?:libc|node\/compression\/library|shell\/access\/libcrypt)\.ts$/,
+  },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^hono(?:\/|$)/, files: /^(?:shell|qnetd)\// },
   { packages: /^bun:sqlite$/, files: /^fs\/disk\/read-database\.ts$/ },

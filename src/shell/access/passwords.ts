@@ -1,0 +1,91 @@
+// Passwords of the realm pam, by /etc/shadow and the system's crypt(3) in a Worker that is there only while it is needed. PAM itself is not
+// asked: its modules run foreign code in the asking process and hold its thread (pam_unix for two seconds after each wrong password), and
+// containers and the roots of tests have none; root's password is in /etc/shadow wherever there is one.
+import { readFileSync } from "node:fs";
+import { reasonOf } from "../../result.ts";
+import type { PasswordAnswer, PasswordQuestion } from "./password-worker.ts";
+import { shadowEntry } from "./shadow.ts";
+
+const passwordBytesMax = 512;
+/** Waiting ones; each takes up to half a second. */
+const waitingMax = 16;
+const idleMs = 30_000;
+/** A Worker that takes longer is broken. */
+const answerMsMax = 20_000;
+
+export type PasswordVerdict =
+  | { readonly kind: "right" }
+  /** `reason`: for the log. */
+  | { readonly kind: "wrong"; readonly reason: string }
+  /** Nobody can log in; for the log too. */
+  | { readonly kind: "fault"; readonly reason: string }
+  /** Too many at once. */
+  | { readonly kind: "busy" };
+
+export class SystemPasswords {
+  readonly #shadow: string;
+  #worker: Worker | undefined;
+  #idle: ReturnType<typeof setTimeout> | undefined;
+  #waiting = 0;
+  /** The end of the last question. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** `shadow`: /etc/shadow below the root. */
+  constructor(shadow: string) {
+    this.#shadow = shadow;
+  }
+
+  /** `name`: without realm. Never rejects. */
+  async check(name: string, password: string): Promise<PasswordVerdict> {
+    if (
+      password === "" ||
+      password.includes("\0") ||
+      Buffer.byteLength(password) > passwordBytesMax
+    ) {
+      return { kind: "wrong", reason: "an empty or impossible password" };
+    }
+    let text: string;
+    try {
+      text = readFileSync(this.#shadow, "utf8");
+    } catch (error) {
+      const reason = `passwords cannot be checked: ${reasonOf(error)}. The node must run as root, or use a join token`;
+      return { kind: "fault", reason };
+    }
+    const entry = shadowEntry(text, name, Math.floor(Date.now() / 86_400_000));
+    if (entry.kind === "closed") return { kind: "wrong", reason: `the account ${entry.reason}` };
+    if (this.#waiting >= waitingMax) return { kind: "busy" };
+    this.#waiting += 1;
+    const turn = this.#turn.then(() => this.#ask({ password, hash: entry.hash }));
+    this.#turn = turn;
+    const answer = await turn;
+    this.#waiting -= 1;
+    return answer.kind === "wrong" ? { kind: "wrong", reason: "a wrong password" } : answer;
+  }
+
+  close(): void {
+    clearTimeout(this.#idle);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  #ask(question: PasswordQuestion): Promise<PasswordAnswer> {
+    clearTimeout(this.#idle);
+    const { promise, resolve } = Promise.withResolvers<PasswordAnswer>();
+    const fail = (reason: string): void => {
+      this.close();
+      resolve({ kind: "fault", reason: `passwords cannot be checked: ${reason}` });
+    };
+    const deadline = setTimeout(() => fail("no answer in 20 s"), answerMsMax);
+    this.#worker ??= new Worker(new URL("./password-worker.ts", import.meta.url).href);
+    const worker = this.#worker;
+    worker.onerror = (event) => fail(event.message);
+    worker.onmessage = (event: MessageEvent<PasswordAnswer>) => resolve(event.data);
+    worker.postMessage(question);
+    return promise.finally(() => {
+      clearTimeout(deadline);
+      if (this.#worker === undefined) return;
+      this.#idle = setTimeout(() => this.close(), idleMs);
+      this.#idle.unref();
+    });
+  }
+}
