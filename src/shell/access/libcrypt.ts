@@ -35,7 +35,7 @@ function open(): Crypt {
       const { symbols } = dlopen(name, { crypt: { args: ["ptr", "ptr"], returns: "ptr" } });
       return (password, setting) => {
         const at = symbols.crypt(password, setting);
-        return at === null ? undefined : new CString(at).toString();
+        return at === null ? undefined : new CString(at);
       };
     } catch (error) {
       failures.push(reasonOf(error));

@@ -3,6 +3,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import type { Files, Outcome } from "../../fs/tree/files.ts";
+import { equalBytes } from "../../bytes.ts";
 import { type Result, failure, reasonOf, success } from "../../result.ts";
 import { replaceFile, withTreeLock } from "../api/tree-file.ts";
 import { csrfSecret } from "./csrf.ts";
@@ -27,8 +28,7 @@ export interface TicketKeysOptions {
 }
 
 interface Cached {
-  /** Time and size of the file. */
-  readonly version: string;
+  readonly bytes: Uint8Array;
   readonly key: KeyObject | undefined;
 }
 
@@ -156,14 +156,13 @@ export class TicketKeys {
 
   /** Undefined: there is none, or none that can be read. */
   #key(path: string): KeyObject | undefined {
-    const stat = this.#options.files.stat(path);
-    if (!stat.ok) return undefined;
-    const version = `${stat.value.mtime} ${stat.value.size}`;
-    const cached = this.#cache.get(path);
-    if (cached?.version === version) return cached.key;
     const bytes = this.#read(path);
-    const key = bytes === undefined ? undefined : keyOf(bytes, path === paths.private);
-    this.#cache.set(path, { version, key });
+    if (bytes === undefined) return undefined;
+    const cached = this.#cache.get(path);
+    // Times in the tree are whole seconds, too coarse to tell one content from the next.
+    if (cached !== undefined && equalBytes(cached.bytes, bytes)) return cached.key;
+    const key = keyOf(bytes, path === paths.private);
+    this.#cache.set(path, { bytes, key });
     return key;
   }
 }
@@ -183,7 +182,7 @@ async function newPair(): Promise<{ readonly private: Uint8Array; readonly publi
   const pair = await promisify(generateKeyPair)("rsa", { modulusLength: 2048 });
   const text = new TextEncoder();
   return {
-    private: text.encode(pair.privateKey.export({ format: "pem", type: "pkcs1" }).toString()),
-    public: text.encode(pair.publicKey.export({ format: "pem", type: "spki" }).toString()),
+    private: text.encode(pair.privateKey.export({ format: "pem", type: "pkcs1" })),
+    public: text.encode(pair.publicKey.export({ format: "pem", type: "spki" })),
   };
 }
