@@ -123,7 +123,11 @@ describe("a link", () => {
     cluster.absent.add("10.1.0.3");
     const planned = await planLink(cluster.ports(), { kind: "add", number: 1, addresses }, user);
     const bound = bindPlan(linkPlan, cluster.ports());
-    const context = { signal: new AbortController().signal, tell: () => undefined };
+    const context = {
+      signal: new AbortController().signal,
+      tell: () => undefined,
+      isRepeated: false,
+    };
     expect(await reason(bound.steps[0]!.run(planned!.facts, context))).toBe(
       "link 1 to pve3 (10.1.0.3) does not come up: is the address on an interface of that node, and is UDP port 5406 open both ways?",
     );
@@ -185,7 +189,11 @@ describe("readdress", () => {
       seen.push(cluster.view.members.length);
     };
     const bound = bindPlan(readdressByWayPlan, ports);
-    const context = { signal: new AbortController().signal, tell: () => undefined };
+    const context = {
+      signal: new AbortController().signal,
+      tell: () => undefined,
+      isRepeated: false,
+    };
     for (const step of bound.steps) await step.run(planned!.facts, context);
     expect(addressOf(cluster, "pve2")).toEqual(["10.9.0.2"]);
     expect(new Set(seen)).toEqual(new Set([3]));
