@@ -66,6 +66,7 @@ async function carryOut<Facts>(
   const context = {
     signal: new AbortController().signal,
     tell: (text: string) => void told.push(text),
+    isRepeated: false,
   };
   let known: unknown = facts;
   for (const step of bound.steps) known = await step.run(known, context);

@@ -24,7 +24,7 @@ export interface WaitingClock {
 
 export const realClock: WaitingClock = {
   now: () => performance.now(),
-  wait: async (ms) => void (await wait(ms)),
+  wait: (ms) => wait(ms),
 };
 
 export interface LockOptions {

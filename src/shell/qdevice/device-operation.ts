@@ -6,7 +6,7 @@ import { ClusterLock, corosyncConfLock, realClock } from "../operation/cluster-l
 import { OperationFiles } from "../operation/operation-store.ts";
 import type { Leftover } from "../operation/operation-record.ts";
 import { type OperationEnd, Operations } from "../operation/operations.ts";
-import { type BoundPlan, bindPlan, type Plan } from "../operation/plan.ts";
+import { type BoundPlan, bindPlan } from "../operation/plan.ts";
 import { nodePaths } from "../paths.ts";
 import {
   changedByOthers,
@@ -88,7 +88,9 @@ export async function setUpDevice(
     restored: (version: number) => void (restored = version),
   };
   const ports = devicePorts({ ...surroundings, report });
-  const end = await operationsOf(surroundings.root).run(deviceSetupPlan, ports, facts, { tell });
+  const end = await operationsOf(surroundings.root).run(deviceSetupPlan, ports, facts, {
+    tell: silent,
+  });
   if (end.kind === "completed") return;
   const { cause, sentence } = failureOf(end);
   if (!(cause instanceof DeviceFailure) || cause.part === "probe") {
@@ -108,7 +110,14 @@ export async function setUpDevice(
 /** Answers the version of corosync.conf without the device. */
 export async function removeDevice(surroundings: DeviceSurroundings): Promise<number> {
   const ports = devicePorts(surroundings);
-  const end = await operationsOf(surroundings.root).run(deviceRemovalPlan, ports, {}, { tell });
+  const end = await operationsOf(surroundings.root).run(
+    deviceRemovalPlan,
+    ports,
+    {},
+    {
+      tell: silent,
+    },
+  );
   if (end.kind === "completed") return end.facts.version ?? 0;
   const { cause, sentence } = failureOf(end);
   throw end.kind === "undone" && cause instanceof CommandFailure
@@ -117,13 +126,13 @@ export async function removeDevice(surroundings: DeviceSurroundings): Promise<nu
 }
 
 /** The steps are not shown: what they do has its own lines. */
-function tell(): void {}
+function silent(): void {}
 
 function operationsOf(root: string): Operations {
   return new Operations({ store: new OperationFiles(nodePaths(root).operationDir) });
 }
 
-function failureOf<Facts>(end: Exclude<OperationEnd<Facts>, { kind: "completed" }>): {
+function failureOf(end: Exclude<OperationEnd<unknown>, { kind: "completed" }>): {
   readonly cause: unknown;
   readonly sentence: string;
 } {

@@ -50,9 +50,10 @@ nodelist {
 const device = { host: "10.0.0.9", port: 5403, algorithm: "ffsplit", tls: "required" } as const;
 const bytes = (text: string): Uint8Array<ArrayBuffer> =>
   new Uint8Array(Buffer.from(text, "latin1"));
-const from = new Date(0);
-const authority = await createAuthority(101, from);
-const own = await createIdentity({ authority, commonName: "paper", serial: 103, from });
+const authority = await createAuthority(101, new Date(0));
+const own = await createIdentity({
+  ...{ authority, commonName: "paper", serial: 103, from: new Date(0) },
+});
 const identity = { ...own, authority: authority.certificate };
 const lockPath = `priv/lock/${corosyncConfLock}`;
 
