@@ -74,7 +74,7 @@ export class ConfigurationTree implements Files {
   readonly #startTime: number;
   #cluster: ClusterInfo | undefined;
   #debug = false;
-  #onChanged: TreeStoreOptions["onChanged"] = () => undefined;
+  readonly #onChanged: TreeStoreOptions["onChanged"][] = [];
   #stopped: Promise<void> | undefined;
 
   private constructor(options: TreeOptionsOfNode, parts: { journal: Journal; tree: Tree }) {
@@ -92,7 +92,9 @@ export class ConfigurationTree implements Files {
       wallS,
       log,
       onFatal: options.onFatal,
-      onChanged: (paths, isOwn) => this.#onChanged(paths, isOwn),
+      onChanged: (paths, isOwn) => {
+        for (const listener of this.#onChanged) listener(paths, isOwn);
+      },
       onCorosyncConf: (isOwn) => this.#syncCorosyncConf(isOwn),
     });
     const nodeName = byteStringOfText(options.nodeName);
@@ -180,9 +182,9 @@ export class ConfigurationTree implements Files {
     this.statusStore.store.nodesChanged(cluster.nodes.map(({ nodeid }) => nodeid));
   }
 
-  /** Whoever remembers what it read (the kernel) is told of each change when it is made; one listener. */
+  /** Whoever remembers what it read (the kernel, the network API) is told of each change when it is made. */
   onChanged(listener: TreeStoreOptions["onChanged"]): void {
-    this.#onChanged = listener;
+    this.#onChanged.push(listener);
   }
 
   /** For the operator; costs a hash over the whole tree after a change. */

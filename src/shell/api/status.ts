@@ -86,6 +86,8 @@ export interface StatusSource {
   readonly tree: () => TreeStatus;
   /** What is to be done about the corosync.conf of the tree; "": nothing. */
   readonly confWarning: () => Promise<string>;
+  /** What is to be done about the network API, sentences. */
+  readonly networkFaults: () => readonly string[];
   readonly upgrade: () => NodeStatus["upgrade"];
   readonly mount: () => { readonly target: string; readonly reason: string };
   readonly pid: number;
@@ -100,6 +102,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const warnings = [...(settings.warnings ?? [])];
   const confWarning = await source.confWarning();
   if (confWarning !== "") warnings.push(confWarning);
+  warnings.push(...source.networkFaults());
   if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
   const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
   return {

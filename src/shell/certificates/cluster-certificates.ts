@@ -73,9 +73,8 @@ export async function ensureCertificates(
     const made: string[] = [];
     await ensureDirectories(ports);
     // A certificate without its key is not given another key: it would no longer be the authority that everybody knows.
-    if (read(ports, authorityPaths.certificate) === undefined) {
-      await ensureKey(ports, authorityPaths.key, 4096, made);
-    }
+    const isNew = () => read(ports, authorityPaths.certificate) === undefined;
+    await ensureKey(ports, authorityPaths.key, 4096, made, isNew);
     await ensureKey(ports, wwwKeyPath, 2048, made);
     const paths = nodeCertificatePaths(ports.nodeName);
     await ensureKey(ports, paths.key, 2048, made);
@@ -115,11 +114,16 @@ async function ensureKey(
   path: string,
   modulusBits: 2048 | 4096,
   made: string[],
+  mayBeMade: () => boolean = () => true,
 ): Promise<void> {
-  if (read(ports, path) !== undefined) return;
+  const isThere = () => read(ports, path) !== undefined || !mayBeMade();
+  if (isThere()) return;
+  // Taken, the lock says that this tree is the cluster's own, not one that is still to be brought up to date.
+  await locked(ports, async () => undefined);
+  if (isThere()) return;
   const key = await newRsaKey(modulusBits);
   await locked(ports, async () => {
-    if (read(ports, path) !== undefined) return;
+    if (isThere()) return;
     await write(ports, path, key.export({ format: "pem", type: "pkcs8" }));
     made.push(path);
   });

@@ -1,16 +1,9 @@
-// Puts the API of a node together (pvecm.md §4): its routes, served on the network behind TLS and, for root, on the local socket. It shows the
-// certificate of the tree; until there is one, a certificate of its own making.
-import { hostname, networkInterfaces } from "node:os";
+// The two ways to the API of a node (pvecm.md §4): the network's, behind TLS and a login, and the local socket's, whose users are root.
 import { reasonOf } from "../../result.ts";
-import type { LogAction } from "../../world.ts";
-import type { Files } from "../../fs/tree/files.ts";
 import { type Api2, buildApi2 } from "../api/api2.ts";
-import { clusterRoutes } from "../api/cluster-routes.ts";
 import { type Authenticate, rootCaller, type Route } from "../api/route.ts";
-import { selfSignedIdentity } from "../certificates/self-signed.ts";
 import { Door } from "../door/door.ts";
-import type { NodePaths } from "../paths.ts";
-import { identity } from "../version.ts";
+import type { NodeCertificates } from "./certificates.ts";
 
 /** Where the network API listens. */
 export interface ApiAddress {
@@ -20,96 +13,67 @@ export interface ApiAddress {
 }
 
 export interface NodeApiOptions {
-  readonly paths: NodePaths;
-  readonly files: Files;
-  /** Of this node in the tree. */
-  readonly nodeName: string;
+  readonly routes: readonly Route[];
+  readonly authenticate: Authenticate;
   /** Undefined: nothing on the network. */
   readonly listen: ApiAddress | undefined;
-  readonly log: (line: LogAction) => void;
+  readonly certificates: NodeCertificates;
+  readonly log: (level: "notice" | "warning", text: string) => void;
 }
 
-/** The routes of a node, and the two ways to them. */
 export class NodeApi {
   readonly #options: NodeApiOptions;
-  readonly #routes: readonly Route[];
   #opening: Promise<void> | undefined;
   #door: Door | undefined;
   #fault = "";
 
   constructor(options: NodeApiOptions) {
     this.#options = options;
-    const { files, nodeName } = options;
-    this.#routes = clusterRoutes({
-      files,
-      nodeName,
-      version: identity.version,
-      commit: identity.commit,
-      address: () => ownAddresses()[0],
-    });
   }
 
   /** For the local socket, which only root (or who runs the node) may open: no login there. */
   localApp(): Api2 {
     return buildApi2({
-      routes: this.#routes,
+      routes: this.#options.routes,
       authenticate: async () => ({ ok: true, caller: rootCaller }),
     });
   }
 
-  /** Why the network API does not answer, a sentence with what to do; "" while it does, or was not wanted. */
-  get fault(): string {
-    return this.#door?.fault ?? this.#fault;
+  /** What keeps the network API from being as it should, sentences with what to do. */
+  get faults(): readonly string[] {
+    const faults = [this.#fault, this.#door?.fault ?? "", this.#options.certificates.fault];
+    return faults.filter((fault) => fault !== "");
   }
 
   /**
    * Opens the network's way in, beside whatever else starts: a new key takes its time. A port that is taken is no failure: it is tried
    * again.
    */
-  open(authenticate: Authenticate = refuseAll): void {
-    this.#opening = this.#open(authenticate).catch((error: unknown) => {
+  open(): void {
+    this.#opening = this.#open().catch((error: unknown) => {
       this.#fault = `the HTTPS API could not be started: ${reasonOf(error)}`;
-      this.#log("warning", this.#fault);
+      this.#options.log("warning", this.#fault);
     });
   }
 
   async close(): Promise<void> {
     await this.#opening;
+    await this.#options.certificates.stop();
     await this.#door?.close();
   }
 
-  async #open(authenticate: Authenticate): Promise<void> {
-    const { listen, paths, nodeName } = this.#options;
+  async #open(): Promise<void> {
+    const { listen, routes, authenticate, certificates, log } = this.#options;
     if (listen === undefined) return;
-    const app = buildApi2({ routes: this.#routes, authenticate });
-    const identityOfOwn = await selfSignedIdentity({
-      path: paths.selfSigned,
-      name: nodeName,
-      alternativeNames: [...new Set(["localhost", nodeName, hostname(), ...ownAddresses()])],
-      now: Date.now(),
-    });
+    const app = buildApi2({ routes, authenticate });
+    const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({
       ...listen,
-      identity: identityOfOwn,
+      identity,
       fetch: (request, facts) => app.fetch(request, facts),
-      log: (level, text) => this.#log(level, text),
+      log,
     });
+    // What came while the port was opened.
+    this.#door.present(certificates.shown ?? identity);
   }
-
-  #log(level: LogAction["level"], text: string): void {
-    this.#options.log({ kind: "log", level, subsystem: "API", text });
-  }
-}
-
-/** Until there is somebody who knows users. */
-const refuseAll: Authenticate = async () => ({ ok: false, reason: "No ticket" });
-
-/** Addresses of this machine under which others may reach it, IPv4 first. */
-function ownAddresses(): readonly string[] {
-  const all = Object.values(networkInterfaces())
-    .flatMap((each) => each ?? [])
-    .filter(({ internal, address }) => !internal && !address.startsWith("fe80:"));
-  return all
-    .toSorted((a, b) => Number(a.family === "IPv6") - Number(b.family === "IPv6"))
-    .map(({ address }) => address);
 }

@@ -12,26 +12,38 @@ import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
 import { type ConfContext, confProblem, TreeConfWatch } from "../check-conf.ts";
+import { NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
+import { nodeRoutes } from "../routes.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 
 /** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
 const operator = "root@pam";
 
 export async function serveApi(parts: NodeParts): Promise<Stop> {
-  const { options, tree, directoryName: nodeName } = parts;
-  const { paths, api: listenAt, log } = options;
-  const network = new NodeApi({ paths, files: tree, nodeName, listen: listenAt, log });
+  const { options, tree, cluster, directoryName: nodeName } = parts;
+  const { paths } = options;
+  const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
+  const network = new NodeApi({
+    ...nodeRoutes(parts),
+    listen: options.api,
+    certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
+    log,
+  });
   network.open();
-  const socket = listen(withNetworkApi(localApi(parts), network.localApp()), paths.socket);
+  const own = localApi(parts, () => network.faults);
+  const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
     await socket.close();
     await network.close();
   };
 }
 
-function localApi(parts: NodeParts): ReturnType<typeof buildApi> {
+function localApi(
+  parts: NodeParts,
+  networkFaults: () => readonly string[],
+): ReturnType<typeof buildApi> {
   const { options, mode, cluster, tree } = parts;
   const { paths, version } = options;
   const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
@@ -45,6 +57,7 @@ function localApi(parts: NodeParts): ReturnType<typeof buildApi> {
         cluster,
         tree: () => tree.status(),
         confWarning: () => confWarning(parts, confWatch),
+        networkFaults,
         upgrade: () => lastUpgradeEvent(upgradeLog),
         mount: parts.mount,
         pid: process.pid,

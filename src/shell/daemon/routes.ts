@@ -1,0 +1,21 @@
+// All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
+import { clusterRoutes } from "../api/cluster-routes.ts";
+import type { Authenticate, Route } from "../api/route.ts";
+import { identity } from "../version.ts";
+import { clusterAddress } from "./certificates.ts";
+import type { NodeParts } from "./node/parts.ts";
+
+export interface NodeRoutes {
+  readonly routes: readonly Route[];
+  readonly authenticate: Authenticate;
+}
+
+export function nodeRoutes({ tree, directoryName: nodeName }: NodeParts): NodeRoutes {
+  const { version, commit } = identity;
+  const address = () => clusterAddress(tree, nodeName);
+  return {
+    routes: [...clusterRoutes({ files: tree, nodeName, version, commit, address })],
+    // Until there is somebody who knows users.
+    authenticate: async () => ({ ok: false, reason: "No ticket" }),
+  };
+}
