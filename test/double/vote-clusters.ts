@@ -65,6 +65,16 @@ export function pollDevice(bus: OrderedBus): void {
   bus.settle();
 }
 
+/** Node 1's client says that the node with the device's vote wins. */
+export function letMasterWin(bus: OrderedBus): void {
+  bus.device(1, (node, out) => {
+    const votes = present(node.services.votes, "the cluster has a quorum provider");
+    const answer = votes.device.setMasterWins("SvDev", true, votes.deviceCall(bus.now, out));
+    assert(answer === "ok", "the device is registered");
+  });
+  bus.settle();
+}
+
 export function lmsAfter(...steps: readonly (readonly number[])[]): OrderedBus {
   const bus = cluster(4, lms);
   for (const rest of steps) {

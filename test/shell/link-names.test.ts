@@ -1,6 +1,5 @@
-// Each link name as a process of its own, without arguments or with a wrong one: it says something, of itself, and ends. Names whose
-// program is not written yet name what quorate has in their place.
-import { describe, expect, test } from "bun:test";
+// Each link name as a process of its own, with a wrong option or without arguments: it says something, of itself, and ends.
+import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { linkNames } from "../../src/shell/tool/link-names.ts";
 
@@ -14,29 +13,30 @@ function called(name: string, ...args: readonly string[]) {
   return { code: exitCode, said: `${stdout.toString()}${stderr.toString()}` };
 }
 
-// The daemon would start; what it says to a wrong option is its business.
-const tools = linkNames.filter((name) => name !== "corosync-qnetd");
+/** What a program does to nobody: without arguments some ask a node, and one writes a key. */
+const calls: readonly (readonly [name: string, args: readonly string[], code: number])[] = [
+  ["corosync-qnetd-certutil", [], 0],
+  ["corosync-qnetd-tool", [], 1],
+  ["corosync-qdevice-tool", [], 1],
+  ["corosync-cmapctl", ["-x"], 1],
+  ["corosync-cpgtool", ["-x"], 1],
+  ["corosync-quorumtool", ["-x"], 1],
+  ["corosync-cfgtool", [], 0],
+  ["corosync-keygen", ["-x"], 1],
+  ["pvecm", [], 255],
+];
 
-/** Where the original has one of its own for its usage. */
-const codes: Readonly<Record<string, number>> = {
-  "corosync-qnetd-certutil": 0,
-  "corosync-qnetd-tool": 1,
-  "corosync-qdevice-tool": 1,
-  pvecm: 255,
-};
-
-describe.each(tools.map((name) => [name]))("%s without arguments", (name) => {
-  test("says what it is for, and ends with the original's code", () => {
-    const { code, said } = called(name);
-    expect(code).toBe(codes[name] ?? 2);
-    expect(said).toMatch(/\[-|use "|USAGE|make the key/);
+test.each(calls)(
+  "%s says what it is for, and ends with the original's code",
+  (name, args, code) => {
+    const { code: ours, said } = called(name, ...args);
+    expect(said).toMatch(/\[-|USAGE|usage|invalid option -- 'x'/);
     expect(said).not.toMatch(/\n\s+at /);
-  });
-});
+    expect(ours).toBe(code);
+  },
+);
 
-test("a name that is not a part yet names what there is", () => {
-  expect(called("corosync-quorumtool", "-s")).toMatchObject({
-    code: 2,
-    said: expect.stringContaining('use "quorate status"'),
-  });
+test("no name is left out but that of the daemon, which would start", () => {
+  const named = calls.map(([name]) => name);
+  expect(linkNames.filter((name) => !named.includes(name))).toEqual(["corosync-qnetd"]);
 });

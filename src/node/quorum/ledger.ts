@@ -171,10 +171,11 @@ function winsTie(ledger: Ledger): boolean {
   if (breaker === undefined) return false;
   const isMember = (nodeid: number): boolean => ledger.voters.get(nodeid)?.state === "member";
   switch (breaker.kind) {
+    // A half that was started as such, and was never part of a majority, does not know whose the tie is: the other half may have it.
     case "lowest":
-      return isMember(ledger.lowest);
+      return ledger.hasEnds && isMember(ledger.lowest);
     case "highest":
-      return isMember(ledger.highest);
+      return ledger.hasEnds && isMember(ledger.highest);
     case "list":
       for (const nodeid of breaker.nodes) {
         if (ledger.current.includes(nodeid)) return true;

@@ -11,17 +11,21 @@ export class VoteMapKeys {
   #hasWaitForAll: boolean;
   #hasTieBreaker: boolean;
   #hasDevice: boolean;
+  /** The device's share of the expected votes by the file, which the original's barrier does not have. */
+  #deviceShare: number;
 
   constructor(rules: Rules, settings: NodeSettings) {
     this.#hasWaitForAll = rules.waitForAll;
-    this.#hasTieBreaker = rules.tieBreaker !== undefined;
+    this.#hasTieBreaker = settings.quorum.autoTieBreaker;
     this.#hasDevice = settings.quorum.device !== undefined;
+    this.#deviceShare = deviceShareOf(rules, settings);
   }
 
   /** The original sets the tie breaker's type whenever it reads the configuration again. */
   reconfigured(rules: Rules, settings: NodeSettings): void {
     this.#hasWaitForAll ||= rules.waitForAll;
     this.#hasTieBreaker = true;
+    this.#deviceShare = deviceShareOf(rules, settings);
     this.#hasDevice ||= settings.quorum.device !== undefined;
   }
 
@@ -34,9 +38,10 @@ export class VoteMapKeys {
   view(ledger: Ledger, hasAskedMasterWins: boolean): VoteMap {
     const { rules, trackingBarrier, lowest, highest } = ledger;
     const { tieBreaker } = rules;
+    const isByFile = ledger.barrier === rules.expectedVotes;
     return {
       twoNode: rules.twoNode,
-      expectedVotesBarrier: ledger.barrier,
+      expectedVotesBarrier: ledger.barrier - (isByFile ? this.#deviceShare : 0),
       ...(ledger.hasEnds ? { ends: { lowest, highest } } : {}),
       ...(this.#hasWaitForAll ? { isWaitingForAll: ledger.isWaiting } : {}),
       ...(rules.expectedVotesTracking ? { trackingBarrier } : {}),
@@ -47,4 +52,8 @@ export class VoteMapKeys {
       ...(hasAskedMasterWins ? { masterWins: ledger.masterWins } : {}),
     };
   }
+}
+
+function deviceShareOf(rules: Rules, settings: NodeSettings): number {
+  return settings.quorum.expectedVotes === undefined ? rules.deviceVotes : 0;
 }

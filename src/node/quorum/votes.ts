@@ -274,11 +274,12 @@ export class Votes implements SyncService {
 
   /** Whether the nodes that are left may become the whole cluster after the window (services.md §4.7). */
   #startsWindow(next: readonly number[]): boolean {
-    const { rules, current, quorum, lowest } = this.#ledger;
+    const { rules, current, quorum, hasEnds, lowest } = this.#ledger;
     if (!rules.lastManStanding) return false;
     const hasLost = current.some((nodeid) => !next.includes(nodeid));
     if (next.length >= quorum && hasLost) return true;
-    return rules.tieBreaker !== undefined && next.length <= quorum && next.includes(lowest);
+    const mayWinTie = rules.tieBreaker !== undefined && hasEnds && next.includes(lowest);
+    return mayWinTie && next.length <= quorum;
   }
 
   syncProcess(now: number, out: ServiceAction[]): boolean {

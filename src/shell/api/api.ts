@@ -4,6 +4,7 @@ import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
 import type { Errno, Files, Outcome } from "../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
+import { type MapRoutesSource, mapRoutes } from "./cmap-routes.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
 import { answerFaults, checked, Refusal } from "./refusal.ts";
@@ -21,6 +22,7 @@ const pathBytesMax = 4096;
 export interface ApiSource extends RingSource {
   readonly files: Files;
   readonly status: () => Promise<NodeStatus>;
+  readonly ringMap: MapRoutesSource;
   /** A line for the cluster log of all nodes. */
   readonly logToCluster: (line: ClusterLogLine) => void;
   /** Why the cluster could not use this corosync.conf, a sentence; "" when it could. */
@@ -89,6 +91,7 @@ export function buildApi(source: ApiSource): Hono {
     return c.body(null, 204);
   });
   ringRoutes(app, source);
+  mapRoutes(app, source.ringMap);
   readRoutes(app, source.files);
   changeRoutes(app, source);
   return app;

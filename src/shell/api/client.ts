@@ -219,6 +219,11 @@ export class NodeClient {
     return v.parse(reloadSchema, await response.json());
   }
 
+  /** A request of a resource whose client is a file of its own: the answer's JSON. */
+  async ask(method: string, path: string, body?: string): Promise<unknown> {
+    return (await this.#request(method, path, body)).json();
+  }
+
   /** A request about an object of the tree: a refusal names it. */
   async #onTree(
     subject: string,

@@ -46,6 +46,7 @@ beforeEach(async () => {
   undo.push(() => tree.stop());
   const never = (): never => expect.unreachable();
   const source: ApiSource = {
+    ringMap: { map: undefined, groups: async () => [] },
     files: tree,
     status: never,
     ring: never,

@@ -87,3 +87,15 @@ function takesNextWord(word: string, letters: string): boolean {
   }
   return false;
 }
+
+/** The words among `args` that are neither options nor their values, in their order. */
+export function operands(args: readonly string[], letters: string): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < args.length; at += 1) {
+    const word = args[at] ?? "";
+    if (word === "--") return [...found, ...args.slice(at + 1)];
+    if (!/^-./.test(word)) found.push(word);
+    else if (takesNextWord(word, letters)) at += 1;
+  }
+  return found;
+}

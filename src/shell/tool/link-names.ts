@@ -5,6 +5,7 @@ export const linkNames: readonly string[] = [
   "corosync-quorumtool",
   "corosync-cfgtool",
   "corosync-cmapctl",
+  "corosync-cpgtool",
   "corosync-keygen",
   "corosync-qnetd",
   "corosync-qnetd-tool",

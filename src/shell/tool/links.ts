@@ -1,5 +1,4 @@
-// Called by the name of an original program: its options, output and exit codes (design.md, decision 7). A name whose program is not
-// written yet says so.
+// Called by the name of an original program: its options, output and exit codes (design.md, decision 7).
 import { setTimeout as wait } from "node:timers/promises";
 import type { NodeToolOptions } from "./node-tool.ts";
 import { identity } from "../version.ts";
@@ -32,12 +31,18 @@ export async function runLink(name: string, args: readonly string[]): Promise<nu
       const { keygen } = await import("./keygen.ts");
       return keygen({ args, keyFile: nodePaths("/").authkey, write, writeError: note });
     }
+    case "corosync-cmapctl":
+    case "corosync-cpgtool": {
+      const { runMapLink } = await import("./map-links.ts");
+      return runMapLink(name, args);
+    }
     case "pvecm": {
       const { pvecm } = await import("./pvecm/pvecm.ts");
       return pvecm({ root: "/", args, write, writeError: note });
     }
     default:
-      return notYet(name);
+      note(`quorate: ${name} is no name that quorate ${identity.version} answers for\n`);
+      return exitUsage;
   }
 }
 
@@ -57,15 +62,4 @@ async function nodeToolOptions(args: readonly string[]): Promise<NodeToolOptions
     hostName: hostNameOf,
     again: () => wait(againMs, true),
   };
-}
-
-/** What quorate has in place of a program that it does not answer for yet. */
-const instead: Readonly<Record<string, string>> = {
-  "corosync-cmapctl": 'use "quorate status --json"',
-};
-
-function notYet(name: string): number {
-  const hint = instead[name] ?? "see `quorate --help`";
-  note(`quorate: ${name} is not a part of quorate ${identity.version} yet; ${hint}\n`);
-  return exitUsage;
 }

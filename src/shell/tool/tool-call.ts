@@ -59,7 +59,7 @@ export async function callTool(options: ToolOptions, tool: Tool): Promise<number
 }
 
 /** The C library's words for what may happen at a local socket. */
-function errnoText(errno: string): string {
+export function errnoText(errno: string): string {
   const texts: Readonly<Record<string, string>> = {
     ENOENT: "No such file or directory",
     ECONNREFUSED: "Connection refused",
@@ -68,6 +68,7 @@ function errnoText(errno: string): string {
     EINVAL: "File name too long",
     ENOTSOCK: "Connection refused",
     EAGAIN: "Resource temporarily unavailable",
+    EISDIR: "Is a directory",
   };
   return texts[errno] ?? errno;
 }

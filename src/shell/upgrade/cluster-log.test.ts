@@ -30,6 +30,7 @@ async function node() {
   const lines: ClusterLogLine[] = [];
   const never = (): never => expect.unreachable();
   const source: ApiSource = {
+    ringMap: { map: undefined, groups: async () => [] },
     files: opened.value,
     status: never,
     ring: never,

@@ -7,6 +7,8 @@ import { listen, withNetworkApi } from "../../api/api-socket.ts";
 import { Refusal } from "../../api/refusal.ts";
 import { ringReport } from "../../api/ring-report.ts";
 import type { RingSource } from "../../api/ring-routes.ts";
+import { ConfigurationMap } from "../../cmap/configuration-map.ts";
+import { groupListing } from "../../cmap/group-listing.ts";
 import { nodeStatus } from "../../api/status.ts";
 import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
@@ -64,6 +66,11 @@ function localApi(
         startedAt: parts.startedAt,
       }),
     ...ringSource(parts),
+    ringMap: {
+      map: mode === "cluster" ? new ConfigurationMap(cluster, Date.now) : undefined,
+      groups: async () =>
+        groupListing((await cluster.snapshot()).member.groups, cluster.settings.nodes),
+    },
     confProblem: (content) => treeConfProblem(parts, content),
     logToCluster: ({ tag, priority, message }) =>
       tree.statusStore.log({
