@@ -75,6 +75,7 @@ export class ConfigurationTree implements Files {
   #cluster: ClusterInfo | undefined;
   #debug = false;
   readonly #onChanged: TreeStoreOptions["onChanged"][] = [];
+  readonly #onMode: (() => void)[] = [];
   #stopped: Promise<void> | undefined;
 
   private constructor(options: TreeOptionsOfNode, parts: { journal: Journal; tree: Tree }) {
@@ -94,6 +95,9 @@ export class ConfigurationTree implements Files {
       onFatal: options.onFatal,
       onChanged: (paths, isOwn) => {
         for (const listener of this.#onChanged) listener(paths, isOwn);
+      },
+      onMode: () => {
+        for (const listener of this.#onMode) listener();
       },
       onCorosyncConf: (isOwn) => this.#syncCorosyncConf(isOwn),
     });
@@ -185,6 +189,16 @@ export class ConfigurationTree implements Files {
   /** Whoever remembers what it read (the kernel, the network API) is told of each change when it is made. */
   onChanged(listener: TreeStoreOptions["onChanged"]): void {
     this.#onChanged.push(listener);
+  }
+
+  /** Called whenever the tree begins or ends to be compared with those of others. */
+  onMode(listener: () => void): void {
+    this.#onMode.push(listener);
+  }
+
+  /** nodeids in the tree's group, this one among them, once all have the same tree; empty while they are being compared. */
+  get synced(): readonly number[] {
+    return this.#store.synced;
   }
 
   /** For the operator; costs a hash over the whole tree after a change. */

@@ -30,6 +30,8 @@ export interface TreeStoreOptions {
   readonly onFatal: (reason: string) => void;
   /** Objects changed: those of `paths`, or (undefined) all. `isOwn`: a caller of `change` on this node wanted it. */
   readonly onChanged: (paths: readonly string[] | undefined, isOwn: boolean) => void;
+  /** It begins or ends to be compared with the trees of others. */
+  readonly onMode?: () => void;
   /** `corosync.conf` of the tree may have changed; it is durable. */
   readonly onCorosyncConf: (isOwn: boolean) => void;
 }
@@ -192,6 +194,12 @@ export class TreeStore {
     };
   }
 
+  /** nodeids of the group once all have the same tree; empty before. */
+  get synced(): readonly number[] {
+    if (this.#mode !== "synced") return [];
+    return this.#dfsm?.members.map(({ nodeid }) => nodeid) ?? [];
+  }
+
   #send({ subtype, body }: Body, token: number | undefined): void {
     if (this.#host !== undefined) {
       return this.#host.step({ kind: "sendRequested", token, subtype, body });
@@ -235,7 +243,8 @@ export class TreeStore {
         return this.#answer(action.token, refused(action.errno, action.reason));
       case "modeChanged":
         this.#mode = action.mode;
-        return this.#acknowledgements.synced(action.mode === "synced");
+        this.#acknowledgements.synced(action.mode === "synced");
+        return this.#options.onMode?.();
       case "verified":
         this.#verified = {
           at: this.#options.wallS(),

@@ -10,11 +10,15 @@ export interface NodeRoutes {
   readonly authenticate: Authenticate;
 }
 
-export function nodeRoutes({ tree, directoryName: nodeName }: NodeParts): NodeRoutes {
+/** `more`: of parts that have a state of their own. */
+export function nodeRoutes(
+  { tree, directoryName: nodeName }: NodeParts,
+  more: readonly Route[],
+): NodeRoutes {
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);
   return {
-    routes: [...clusterRoutes({ files: tree, nodeName, version, commit, address })],
+    routes: [...clusterRoutes({ files: tree, nodeName, version, commit, address }), ...more],
     // Until there is somebody who knows users.
     authenticate: async () => ({ ok: false, reason: "No ticket" }),
   };

@@ -18,6 +18,7 @@ import { NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
+import { Joining } from "./joining.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 
 /** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
@@ -27,8 +28,9 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const { options, tree, cluster, directoryName: nodeName } = parts;
   const { paths } = options;
   const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
+  const joining = new Joining(parts);
   const network = new NodeApi({
-    ...nodeRoutes(parts),
+    ...nodeRoutes(parts, joining.routes),
     listen: options.api,
     certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
     log,
@@ -37,6 +39,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const own = localApi(parts, () => network.faults);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
+    joining.stop();
     await socket.close();
     await network.close();
   };

@@ -1,0 +1,128 @@
+// What a member does for nodes that join: it keeps their places going, by events of tree, ring and clock, and answers their calls.
+import { readFileSync } from "node:fs";
+import { Deadlines, systemClock } from "../../../deadlines.ts";
+import { fileReasonOf, type Result, failure, reasonOf, success } from "../../../result.ts";
+import { textOfByteString } from "../../../bytes.ts";
+import { joinRoutes } from "../../api/join-routes.ts";
+import type { Route } from "../../api/route.ts";
+import { Places } from "../../join/places.ts";
+import { ProbeServer } from "../../join/probe-server.ts";
+import { reservationPath } from "../../join/reservation.ts";
+import type { NodeParts } from "./parts.ts";
+
+const basePort = 5405;
+
+export class Joining {
+  readonly routes: readonly Route[];
+  readonly places: Places;
+  readonly #parts: NodeParts;
+  readonly #probes: ProbeServer;
+  readonly #deadlines: Deadlines<"tend">;
+  /** Who waits for the end of the reservation. */
+  #waiting: (() => void)[] = [];
+  #isStopped = false;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    const { cluster, tree, options, directoryName, log } = parts;
+    this.#deadlines = new Deadlines({ clock: systemClock, fire: () => this.#tend() });
+    this.#probes = new ProbeServer(() => {
+      const { nodeid, nodes } = cluster.settings;
+      const own = nodes.find((node) => node.nodeid === nodeid)?.addresses ?? [];
+      return new Map(
+        own.flatMap((address, link) => (address === undefined ? [] : [[link, address]])),
+      );
+    });
+    this.places = new Places({
+      files: tree,
+      nodeid: cluster.settings.nodeid,
+      ring: () => ({
+        isQuorate: cluster.quorum?.quorate ?? false,
+        members: cluster.quorum?.members ?? [],
+        synced: tree.synced,
+      }),
+      readKey: () => readKey(options.paths.authkey),
+      wallS: () => Math.floor(Date.now() / 1000),
+      nowMs: () => systemClock.now(),
+      logToCluster: (user, text) =>
+        tree.statusStore.log({
+          ident: user,
+          tag: "cluster",
+          priority: 5,
+          message: new TextEncoder().encode(text),
+        }),
+      warn: (text) => log("warning", text),
+    });
+    this.routes = joinRoutes({
+      files: tree,
+      places: this.places,
+      probes: this.#probes,
+      nodeName: textOfByteString(directoryName),
+      version: options.version,
+      linkPort: (link) =>
+        cluster.settings.links.find(({ number }) => number === link)?.port ?? basePort + link,
+      untilFree: (waitMs) => this.#untilFree(waitMs),
+      wallMs: () => Date.now(),
+    });
+    if (parts.mode === "cluster") this.#watch();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#deadlines.stop();
+    this.#probes.close();
+    this.#wake();
+  }
+
+  #watch(): void {
+    const { cluster, tree } = this.#parts;
+    tree.onChanged((paths) => {
+      if (paths === undefined || paths.includes(reservationPath)) this.#tendSoon();
+    });
+    tree.onMode(() => this.#tendSoon());
+    cluster.onQuorum(() => this.#tendSoon());
+  }
+
+  /** Not inside the event: the tree has not ended its turn then. */
+  #tendSoon(): void {
+    if (!this.#isStopped) this.#deadlines.arm("tend", systemClock.now());
+  }
+
+  #tend(): void {
+    this.places.tend().then(
+      (decision) => {
+        if (this.#isStopped) return;
+        if (decision.kind === "nothing") this.#wake();
+        if (decision.kind === "wait") this.#deadlines.arm("tend", decision.untilMs);
+      },
+      (error: unknown) =>
+        this.#parts.log("error", `a joining node could not be looked after: ${reasonOf(error)}`),
+    );
+  }
+
+  #untilFree(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = systemClock.after(waitMs, resolve);
+      this.#waiting.push(() => {
+        end();
+        resolve();
+      });
+    });
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+}
+
+function readKey(path: string): Result<Uint8Array> {
+  try {
+    return success(new Uint8Array(readFileSync(path)));
+  } catch (error) {
+    return failure(
+      `the cluster's key cannot be read on this member: ${fileReasonOf(error)}: ask another member`,
+    );
+  }
+}
