@@ -256,7 +256,7 @@ export class TestNode {
   }
 
   #noteChanges(): void {
-    const connected = this.links.snapshot().filter((link) => link.connected);
+    const connected = this.links.snapshot(this.#bed.now).filter((link) => link.connected);
     const up = new Set(connected.map(({ nodeid, link }) => `${nodeid}.${link}`));
     const reachable = new Set(this.links.reachable().map(String));
     this.#note("link", this.#up, up, ["up", "down"]);

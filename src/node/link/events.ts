@@ -1,6 +1,8 @@
 // Events and actions of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
 // Packets here are clear: the ring host (src/node/thread/thread.ts) seals and opens them.
 import type { LogAction, TimerAction } from "../../world.ts";
+import type { LinkChange, PingRecord } from "./history.ts";
+import type { PathReport } from "./pmtud.ts";
 import type { Amount, TrafficCounts } from "./traffic.ts";
 import type { LinksConfiguration } from "./configuration.ts";
 
@@ -66,6 +68,11 @@ export interface LinkSnapshot {
   readonly packetsReceived: number;
   readonly sent: TrafficCounts;
   readonly received: TrafficCounts;
+  /** Of the last minute or so. */
+  readonly recent: PingRecord;
+  /** Ups and downs since the link exists, the newest first; the last few. */
+  readonly changes: readonly LinkChange[];
+  readonly path: PathReport;
 }
 
 /** What no single link counts. */

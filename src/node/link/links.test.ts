@@ -65,7 +65,18 @@ describe("heartbeats", () => {
     expect(old.node(1).log.some((line) => line.includes("is down: no answer from 10.9.0.2"))).toBe(
       true,
     );
-    expect(old.node(1).links.snapshot()[0]?.downCount).toBe(2);
+    const [link] = old.node(1).links.snapshot(old.now);
+    expect(link?.downCount).toBe(2);
+    const [down, up, ...others] = link?.changes ?? [];
+    expect(down).toMatchObject({ agoMs: 0, isUp: false });
+    expect(down?.reason).toStartWith("no answer from 10.9.0.2");
+    expect(up).toMatchObject({ isUp: true, reason: "" });
+    expect(others).toEqual([]);
+    expect(link?.recent).toMatchObject({ lost: 0 });
+    old.run(3000);
+    const { recent } = old.node(1).links.snapshot(old.now)[0] ?? {};
+    expect(recent?.lost).toBeGreaterThan(1);
+    expect(recent?.latencyUs?.p50).toBeGreaterThan(0);
   });
 
   test("a closed port is noticed within two ticks, and the link comes back", () => {
@@ -117,8 +128,8 @@ describe("heartbeats", () => {
     bed.run(10);
     bed.boot(1);
     bed.run(5000);
-    expect(bed.node(1).links.snapshot()[0]?.latencyUs).toBeGreaterThanOrEqual(4999);
-    expect(bed.node(1).links.snapshot()[0]?.latencyUs).toBeLessThanOrEqual(5001);
+    expect(bed.node(1).links.snapshot(bed.now)[0]?.latencyUs).toBeGreaterThanOrEqual(4999);
+    expect(bed.node(1).links.snapshot(bed.now)[0]?.latencyUs).toBeLessThanOrEqual(5001);
   });
 
   test("pongs slower than the timeout do not bring a link up", () => {
@@ -391,7 +402,7 @@ describe("reconfiguration", () => {
     const configuration = { ...options, links: [{ ...linkSettings(0), port: 9999 }] };
     node.queue({ kind: "reconfigured", configuration });
     expect(node.links.reachable()).toEqual([]);
-    expect(node.links.snapshot()[0]?.connected).toBe(false);
+    expect(node.links.snapshot(bed.now)[0]?.connected).toBe(false);
   });
 
   test("outgoing compression is not done, and that is said", () => {

@@ -76,7 +76,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       case "refused":
         return this.#refused(event, now, out);
       case "reconfigured":
-        return this.#reconfigure(event.configuration, out);
+        return this.#reconfigure(event.configuration, now, out);
       case "keyChanged":
         return this.#keyChanged(out);
     }
@@ -92,10 +92,10 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   /** Every link to every remote node, by node and link number. Our own loopback is not among them. */
-  snapshot(): LinkSnapshot[] {
+  snapshot(now: number): LinkSnapshot[] {
     return [...this.#peers.values()]
       .toSorted((a, b) => a.nodeid - b.nodeid)
-      .flatMap((peer) => peer.links.map((link) => link.snapshot(peer.nodeid)));
+      .flatMap((peer) => peer.links.map((link) => link.snapshot(peer.nodeid, now)));
   }
 
   /** What is not counted by link. */
@@ -120,24 +120,24 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   /** New nodes, addresses or timers. Links whose two addresses and port stay the same keep their state. */
-  #reconfigure(configuration: LinksConfiguration, out: LinksAction[]): void {
+  #reconfigure(configuration: LinksConfiguration, now: number, out: LinksAction[]): void {
     this.#configuration = configuration;
     const listed = new Set(configuration.nodes.map((node) => node.nodeid));
     for (const peer of this.#peers.values()) {
       if (listed.has(peer.nodeid)) continue;
-      this.#relink(peer, [], out);
+      this.#relink(peer, [], now, out);
       this.#peers.delete(peer.nodeid);
     }
     for (const node of configuration.nodes) {
       if (node.nodeid === this.#nodeid) continue;
       const peer = this.#peers.get(node.nodeid) ?? new Peer(node.nodeid);
       this.#peers.set(node.nodeid, peer);
-      this.#relink(peer, linksTo(node, this.#nodeid, configuration), out);
+      this.#relink(peer, linksTo(node, this.#nodeid, configuration), now, out);
     }
     this.#measure(out);
   }
 
-  #relink(peer: Peer, wanted: readonly LinkOptions[], out: LinksAction[]): void {
+  #relink(peer: Peer, wanted: readonly LinkOptions[], now: number, out: LinksAction[]): void {
     const kept = wanted.map((options) => {
       const link = peer.link(options.settings.number);
       if (link === undefined || !link.isSame(options)) return new PeerLink(options);
@@ -145,7 +145,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       return link;
     });
     for (const link of peer.links) {
-      if (!kept.includes(link)) this.#linkDown(peer, link, "no longer configured", out);
+      if (!kept.includes(link)) this.#linkDown(peer, link, "no longer configured", now, out);
     }
     peer.setLinks(kept);
     this.#settle(peer, out);
@@ -191,7 +191,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       down === "refused"
         ? `nothing listens on ${where}; is the cluster service of that node running?`
         : `no answer from ${where} for ${Math.floor(link.heartbeat.timeoutMs)} ms; check that node, the network and its firewall`;
-    this.#linkDown(peer, link, why, out);
+    this.#linkDown(peer, link, why, now, out);
     this.#settle(peer, out);
     this.#measure(out);
   }
@@ -208,6 +208,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   #ping(peer: Peer, link: PeerLink, timed: boolean, now: number, out: LinksAction[]): void {
+    if (timed) link.history.pinged(now);
     const packet = encodePacket({
       kind: "ping",
       nodeid: this.#nodeid,
@@ -226,7 +227,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   // Up and down ---------------------------------------------------------------------------------------------------
 
-  #linkUp(peer: Peer, link: PeerLink, out: LinksAction[]): void {
+  #linkUp(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
+    link.history.changed(true, "", now);
     link.path.force();
     link.upCount += 1;
     const text = `rx: host: ${peer.nodeid} link: ${link.number} is up (${link.remoteAddress})`;
@@ -235,8 +237,9 @@ export class Links implements Core<LinksEvent, LinksAction> {
     this.#measure(out);
   }
 
-  #linkDown(peer: Peer, link: PeerLink, why: string, out: LinksAction[]): void {
+  #linkDown(peer: Peer, link: PeerLink, why: string, now: number, out: LinksAction[]): void {
     if (!link.heartbeat.down()) return;
+    link.history.changed(false, why, now);
     link.downCount += 1;
     link.path.abort();
     if (!peer.isUp) peer.window.reset();
@@ -370,10 +373,11 @@ export class Links implements Core<LinksEvent, LinksAction> {
     out: LinksAction[],
   ): void {
     const sentAt = decodeTime(pong.time);
+    if (sentAt !== undefined) link.history.answered(sentAt, now);
     const outcome = sentAt === undefined ? "nonsense" : link.heartbeat.pong(sentAt, now);
     if (outcome === "nonsense") return this.#drop("malformed");
     if (outcome === "repeated") return this.#drop("duplicate");
-    if (outcome === "up") this.#linkUp(peer, link, out);
+    if (outcome === "up") this.#linkUp(peer, link, now, out);
   }
 
   #receiveData(
@@ -385,7 +389,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
   ): void {
     if (packet.channel !== 0) return this.#drop("malformed");
     // Like knet 1.27: the sender finds us reachable already, so waiting for more pongs only loses its first messages.
-    if (link.heartbeat.dataSeen()) this.#linkUp(peer, link, out);
+    if (link.heartbeat.dataSeen()) this.#linkUp(peer, link, now, out);
     if (!peer.isReachable) return this.#drop("notReachable");
     const state = peer.window.check(packet.seq);
     if (state !== "new") return this.#drop(state);

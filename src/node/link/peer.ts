@@ -4,6 +4,7 @@ import type { LinkSettings } from "../settings/settings.ts";
 import type { LinkMode, LinkOptions } from "./configuration.ts";
 import { canonicalAddress, isIpv6 } from "./address.ts";
 import type { LinkSnapshot } from "./events.ts";
+import { LinkHistory } from "./history.ts";
 import { Heartbeat } from "./latency.ts";
 import { type PingPacket, decodeTime } from "./packet.ts";
 import { PathMtu } from "./pmtud.ts";
@@ -17,6 +18,7 @@ export class PeerLink {
   readonly #remoteCanonical: string | undefined;
   readonly heartbeat: Heartbeat;
   readonly path: PathMtu;
+  readonly history = new LinkHistory();
   #settings: LinkSettings;
   // knet counts the configuration itself as the first time down (§8).
   downCount = 1;
@@ -64,7 +66,8 @@ export class PeerLink {
     this.path.retune(pathOptions(options));
   }
 
-  snapshot(nodeid: number): LinkSnapshot {
+  /** `now`: for ages. */
+  snapshot(nodeid: number, now: number): LinkSnapshot {
     return {
       nodeid,
       link: this.number,
@@ -82,6 +85,9 @@ export class PeerLink {
       packetsReceived: this.received.packets,
       sent: this.sent.counts(),
       received: this.received.counts(),
+      recent: this.history.pings(now, this.heartbeat.answerMs),
+      changes: this.history.changes(now),
+      path: this.path.report,
     };
   }
 }

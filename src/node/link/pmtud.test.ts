@@ -53,6 +53,8 @@ describe.each([
     const probe = [1500, crypto === clear ? 1472 : 1423];
     expect(probes(bed)).toEqual([probe]);
     expect(bed.node(1).links.dataMtu).toBe(dataMtu(1500, false, crypto));
+    const [link] = bed.node(1).links.snapshot(bed.now);
+    expect(link?.path).toEqual({ state: "measured", mtu: 1500 });
     bed.run(30_000);
     expect(probes(bed)).toEqual([probe, probe]);
   });
@@ -62,7 +64,7 @@ describe.each([
     bed.everyPath({ interfaceMtu });
     bed.run(6000);
     expect(bed.node(1).links.dataMtu).toBe(dataMtu(interfaceMtu, false, crypto));
-    expect(bed.node(1).links.snapshot()[0]?.mtu).toBe(dataMtu(interfaceMtu, false, crypto));
+    expect(bed.node(1).links.snapshot(bed.now)[0]?.mtu).toBe(dataMtu(interfaceMtu, false, crypto));
   });
 
   test("a route that is narrower than both ends is found by silence", () => {
@@ -71,6 +73,11 @@ describe.each([
     bed.run(60_000);
     const found = bed.node(1).links.dataMtu;
     expect(found).toBe(dataMtu(1420, false, crypto));
+    const path = bed.node(1).links.snapshot(bed.now)[0]?.path;
+    expect(path).toMatchObject({ state: "measured" });
+    expect(path?.mtu).toBeLessThanOrEqual(1420);
+    // One step above what passes: a byte, with a cipher a block.
+    expect(path?.unanswered).toBe((path?.mtu ?? 0) + (crypto.cipher ? 16 : 1));
     bed.node(1).send(2, totemMessage(5000, 2, 1));
     bed.run(10);
     expect(bed.node(2).messages.length).toBe(1);
@@ -83,8 +90,9 @@ describe.each([
     bed.run(2000);
     expect(bed.node(1).links.reachable()).toEqual([2]);
     bed.run(70_000);
-    expect(bed.node(1).links.snapshot()[0]?.connected).toBe(true);
+    expect(bed.node(1).links.snapshot(bed.now)[0]?.connected).toBe(true);
     expect(bed.node(1).links.reachable()).toEqual([]);
+    expect(bed.node(1).links.snapshot(bed.now)[0]?.path.state).toBe("failed");
     expect(bed.node(1).changes.at(-1)).toBe("host 2 gone");
     bed.everyPath({ routeMtu: 1500 });
     bed.run(60_000);
@@ -105,7 +113,7 @@ test("the least of all links counts, and a link that comes up starts from the fl
   expect(
     bed
       .node(1)
-      .links.snapshot()
+      .links.snapshot(bed.now)
       .map((link) => link.mtu),
   ).toEqual([1446, 1246]);
   expect(bed.node(1).links.dataMtu).toBe(1246);

@@ -78,6 +78,16 @@ export type SearchStep =
 
 const IDLE: SearchStep = { kind: "idle" };
 
+/** What the last finished search of a path has found. */
+export interface PathReport {
+  /** `fixed`: corosync.conf says the MTU; `new`: no search was finished yet; `failed`: no probe was answered, and no data goes there. */
+  readonly state: "fixed" | "new" | "measured" | "failed";
+  /** Bytes of the largest IP packet that is sent. */
+  readonly mtu: number;
+  /** Bytes of the smallest IP packet that our interface took and nobody answered, though it was sent twice; absent: none. */
+  readonly unanswered?: number;
+}
+
 interface Run {
   /** Largest size known to pass, smallest known not to. */
   good: number;
@@ -87,6 +97,8 @@ interface Run {
   deadline: number;
   tries: number;
   attempts: number;
+  /** Smallest size that went out in vain. */
+  lost: number | undefined;
   /** Sizes worth trying before bisecting. */
   readonly hints: number[];
 }
@@ -101,6 +113,8 @@ export class PathMtu {
   #isForced = true;
   #startedAt: number | undefined;
   #run: Run | undefined;
+  /** Of the last run. */
+  #unanswered: number | undefined;
 
   constructor(options: PathOptions) {
     this.#options = options;
@@ -132,6 +146,16 @@ export class PathMtu {
   get probeDatagramBytes(): number | undefined {
     if (this.#run === undefined) return undefined;
     return this.#run.size - ipBytes(this.#options.ipv6);
+  }
+  get report(): PathReport {
+    const { fixedMtu } = this.#options;
+    const measured = this.#isValid ? "measured" : "failed";
+    const state = this.#isMeasured ? measured : "new";
+    return {
+      state: fixedMtu > 0 ? "fixed" : state,
+      mtu: this.#mtu,
+      ...(this.#unanswered === undefined ? {} : { unanswered: this.#unanswered }),
+    };
   }
   get startedAt(): number | undefined {
     return this.#startedAt;
@@ -188,6 +212,7 @@ export class PathMtu {
       deadline: 0,
       tries: 0,
       attempts: 0,
+      lost: undefined,
       hints: [this.#round(IP_PACKET_MAX), guess, guess + this.#grain()],
     };
     this.#run = run;
@@ -216,6 +241,7 @@ export class PathMtu {
     if (run.tries < TRIES_PER_SIZE && run.attempts < ATTEMPTS_MAX) {
       return this.#send(run, run.size, now, answerMs);
     }
+    run.lost = Math.min(run.lost ?? run.size, run.size);
     return this.#tooLarge(run, now, answerMs);
   }
 
@@ -256,6 +282,7 @@ export class PathMtu {
   #found(run: Run): SearchStep {
     const before = this.dataMtu;
     this.#mtu = run.good;
+    this.#unanswered = run.lost !== undefined && run.lost > run.good ? run.lost : undefined;
     this.#run = undefined;
     this.#isValid = this.dataMtu >= DATA_MTU_MIN;
     this.#isMeasured = true;
@@ -263,6 +290,7 @@ export class PathMtu {
   }
 
   #fail(): SearchStep {
+    this.#unanswered = this.#run?.lost;
     this.#run = undefined;
     this.#isValid = false;
     this.#isMeasured = true;

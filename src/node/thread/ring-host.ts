@@ -291,7 +291,7 @@ export class RingHost {
     const member = this.memberSnapshot();
     return {
       member,
-      links: this.#links.snapshot(),
+      links: this.#links.snapshot(now),
       reachable: this.#links.reachable(),
       rotationUs: this.#rotation.percentiles(),
       counts: {
