@@ -171,20 +171,20 @@ export class ToolWorld {
     let errors = "";
     const running = program({
       args: row.args,
-      node: this.#client(row.nodeid),
+      node: this.client(row.nodeid),
       write: (text) => void (output += text),
       writeError: (text) => void (errors += text),
       now: () => new Date(0),
       hostName: async () => "",
       again: async () => false,
     });
-    const code = await this.#finished(running);
+    const code = await this.finished(running);
     this.printed.push({ row, code, text: normalised(row.program, errors + output) });
     return true;
   }
 
   /** Lets virtual time go on only as far as the answer needs it. */
-  async #finished<T>(promise: Promise<T>): Promise<T> {
+  async finished<T>(promise: Promise<T>): Promise<T> {
     const state = { isOver: false };
     const over = (): void => void (state.isOver = true);
     promise.then(over, over);
@@ -197,7 +197,7 @@ export class ToolWorld {
   }
 
   /** Of a node as its own API answers; a node that is down, or none at all, has no socket. */
-  #client(nodeid: number | undefined): NodeClient {
+  client(nodeid: number | undefined): NodeClient {
     const node = nodeid === undefined ? undefined : this.node(nodeid);
     const cluster = node?.cluster;
     if (node === undefined || cluster === undefined) {

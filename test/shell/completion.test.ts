@@ -40,7 +40,7 @@ const optionsOf = (name: string, start: string): string[] =>
 /** What is offered for the last word, in any order. */
 const lines: readonly (readonly [string, readonly string[]])[] = [
   ["quorate ", commands],
-  ["quorate q", ["qnetd", "qdevice"]],
+  ["quorate q", ["qnetd", "qdevice", "quorum"]],
   ["quorate stat", ["status"]],
   ["quorate xyz", []],
   ["quorate fs ", verbNames(named("fs"))],

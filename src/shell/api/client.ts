@@ -76,7 +76,13 @@ const ringSchema = v.looseObject({
     voters: v.array(v.looseObject({ nodeid: v.number(), votes: v.number() })),
     deviceName: v.string(),
   }),
-  ring: v.looseObject({ id: v.string(), members: v.array(v.number()) }),
+  ring: v.looseObject({
+    id: v.string(),
+    members: v.array(v.number()),
+    counters: v.looseObject({}),
+    rotationUs: v.looseObject({ p50: v.number(), p99: v.number() }),
+    configVersions: v.array(v.looseObject({ nodeid: v.number(), version: v.number() })),
+  }),
   nodes: v.array(
     v.looseObject({
       nodeid: v.number(),
@@ -84,7 +90,16 @@ const ringSchema = v.looseObject({
       addresses: v.array(v.nullable(v.string())),
     }),
   ),
-  links: v.array(v.looseObject({ nodeid: v.number(), link: v.number() })),
+  links: v.array(
+    v.looseObject({
+      nodeid: v.number(),
+      link: v.number(),
+      recent: v.looseObject({ pings: v.number(), lost: v.number() }),
+      changes: v.array(v.looseObject({ agoMs: v.number(), isUp: v.boolean() })),
+      path: v.looseObject({ state: v.string(), mtu: v.number() }),
+      faults: v.array(v.string()),
+    }),
+  ),
 });
 
 /** What a running node refused; `errno` as in files.ts, or EREQUEST for a wrong request. */

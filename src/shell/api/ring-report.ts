@@ -2,10 +2,13 @@
 // and `ring` print, and GET /v1/ring answers. Fields are only ever added.
 import type { LinkSnapshot } from "../../node/link/events.ts";
 import type { QuorumView } from "../../node/member/events.ts";
+import type { RingCounters } from "../../node/ring/events.ts";
 import type { VoterView } from "../../node/quorum/voter.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
 import type { RingSnapshot } from "../../node/thread/bridge.ts";
 import { ringText } from "../../world.ts";
+import { linkFaults } from "./link-faults.ts";
+import { quorumMeaning } from "./status.ts";
 
 export interface RingReport {
   readonly nodeid: number;
@@ -31,17 +34,30 @@ export interface RingReport {
     readonly deviceVotes: number;
     /** "": nobody named one. */
     readonly deviceName: string;
+    /** What the votes mean, in a sentence. */
+    readonly meaning: string;
   };
   readonly ring: {
     readonly id: string;
     readonly state: string;
     readonly synchronising: boolean;
     readonly members: readonly number[];
+    readonly counters: RingCounters;
+    /** Times between two visits of the token where an idle token was not held in between, microseconds; 0: unknown. */
+    readonly rotationUs: { readonly p50: number; readonly p99: number };
+    readonly queuedMessages: number;
+    /** Of each member, as it said last. */
+    readonly configVersions: readonly { readonly nodeid: number; readonly version: number }[];
   };
   /** As corosync.conf lists them. */
   readonly nodes: readonly RingNode[];
   /** To every other node, by node and link number. */
-  readonly links: readonly LinkSnapshot[];
+  readonly links: readonly LinkReport[];
+}
+
+export interface LinkReport extends LinkSnapshot {
+  /** What is wrong with it, as sentences with what to do. */
+  readonly faults: readonly string[];
 }
 
 export interface RingNode {
@@ -74,12 +90,17 @@ export function ringReport(settings: NodeSettings, snapshot: RingSnapshot): Ring
       voters: quorum.voters,
       deviceVotes: quorum.deviceVotes,
       deviceName: quorum.deviceName ?? "",
+      meaning: quorumMeaning(quorum),
     },
     ring: {
       id: ringText(member.ring),
       state: member.state,
       synchronising: member.synchronising,
       members: member.members,
+      counters: member.counters,
+      rotationUs: snapshot.rotationUs,
+      queuedMessages: member.queuedMessages,
+      configVersions: member.configVersions,
     },
     nodes: settings.nodes.map(({ nodeid, name, addresses }) => ({
       nodeid,
@@ -88,8 +109,16 @@ export function ringReport(settings: NodeSettings, snapshot: RingSnapshot): Ring
       isLocal: nodeid === settings.nodeid,
       isReachable: nodeid === settings.nodeid || reachable.includes(nodeid),
     })),
-    links,
+    links: links.map((link) => ({
+      ...link,
+      faults: linkFaults(link, nodeText(settings.nodes, link.nodeid)),
+    })),
   };
+}
+
+function nodeText(nodes: NodeSettings["nodes"], nodeid: number): string {
+  const name = nodes.find((node) => node.nodeid === nodeid)?.name ?? "";
+  return name === "" ? `node ${nodeid}` : `${name} (node ${nodeid})`;
 }
 
 function highestExpected({ voters, expectedVotes }: QuorumView): number {

@@ -180,7 +180,9 @@ function meaningOf(mode: NodeStatus["mode"], quorum: QuorumView): string {
 }
 
 /** What the votes mean, in words an operator can act on. */
-export function quorumMeaning(quorum: QuorumView): string {
+export function quorumMeaning(
+  quorum: Pick<QuorumView, "totalVotes" | "expectedVotes" | "quorum" | "quorate" | "flags">,
+): string {
   const { totalVotes, expectedVotes, quorum: needed } = quorum;
   const have = `${totalVotes} of ${expectedVotes} votes`;
   if (quorum.quorate) {

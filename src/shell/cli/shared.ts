@@ -15,6 +15,7 @@ export const root = optionWithDefault(
   "Directory that holds etc/, var/ and run/",
 );
 export const json = flag("json", "For scripts");
+export const watch = flag("watch", "Follow until Ctrl-C");
 export const dryRun = flag("dry-run", "Show each step and change nothing");
 export const bin = option("bin", file(), "The installed file (default: this program)");
 

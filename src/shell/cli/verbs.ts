@@ -13,6 +13,7 @@ import {
   ownLog,
   root,
   socketFile,
+  watch,
   wrongLine,
 } from "./shared.ts";
 import {
@@ -31,6 +32,7 @@ import { install, uninstall } from "./verbs-install.ts";
 import { qdevice } from "./verbs-qdevice.ts";
 import { qnetd } from "./verbs-qnetd.ts";
 import { verify } from "./verbs-release.ts";
+import { links, quorum, ring } from "./verbs-ring.ts";
 import { doctor, rescue, unit, upgrade } from "./verbs-upgrade.ts";
 
 const node = command("node", {
@@ -95,7 +97,7 @@ const node = command("node", {
 
 const status = command("status", {
   description: "The node, its votes, its ring and its tree",
-  takes: { root, json, watch: flag("watch", "Follow until Ctrl-C") },
+  takes: { root, json, watch },
   examples: ["quorate status", "quorate status --watch", "quorate status --json"],
   manual: [
     "Asks the running node how it is: standalone or a member; votes and what they mean, ring, links, tree, the quorum device, the last upgrade. It warns of weak crypto, names every peer whose packets cannot be opened here, with the reason (another key, another cipher, crypto on one side only), and the last message that the ring refused. Nothing is changed.",
@@ -189,7 +191,21 @@ const man = command("man", {
 /** In the order of the overview. */
 export function commandTable(): CommandTable {
   return tableOf([
-    ...[node, qnetd, qdevice, status, fsVerbs, reload, install, uninstall, upgrade, unit],
+    ...[
+      node,
+      qnetd,
+      qdevice,
+      status,
+      links,
+      quorum,
+      ring,
+      fsVerbs,
+      reload,
+      install,
+      uninstall,
+      upgrade,
+      unit,
+    ],
     ...[doctor, rescue, verify, completion, man],
   ]);
 }
