@@ -20,6 +20,10 @@ export interface NodePaths {
   readonly socket: string;
   /** Where an operation under way has its record. */
   readonly operationDir: string;
+  /** Where the logs of tasks lie. */
+  readonly taskDir: string;
+  /** The hashes of the passwords by which people log in. */
+  readonly shadow: string;
   /** Certificate and key that the network API shows until the tree has some. */
   readonly selfSigned: string;
 }
@@ -39,6 +43,8 @@ export function nodePaths(root: string): NodePaths {
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,
     operationDir: `${base}/var/lib/quorate`,
+    taskDir: `${base}/var/log/pve/tasks`,
+    shadow: `${base}/etc/shadow`,
     selfSigned: `${base}/var/lib/quorate/api/self-signed.pem`,
   };
 }

@@ -17,7 +17,7 @@ const sha256 = "$5$aa$/e1kojZlq8qGGEZ4QNj1AiuUZhVfHUrhidsZx.pVJf7";
 
 let passwords: SystemPasswords;
 beforeAll(() => {
-  passwords = new SystemPasswords(file);
+  passwords = new SystemPasswords(() => file);
 });
 afterEach(() => passwords.close());
 
@@ -62,7 +62,7 @@ test("a method that crypt does not know, and a missing file, are faults with a s
   shadow("$zz$abc$def");
   const unknown = await passwords.check("root", "secret");
   expect(unknown.kind === "fault" ? unknown.reason : "").toContain("$zz$");
-  const none = await new SystemPasswords(join(directory, "none")).check("root", "x");
+  const none = await new SystemPasswords(() => join(directory, "none")).check("root", "x");
   expect(none.kind === "fault" ? none.reason : "").toStartWith(
     "passwords cannot be checked: ENOENT",
   );

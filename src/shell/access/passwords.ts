@@ -23,15 +23,15 @@ export type PasswordVerdict =
   | { readonly kind: "busy" };
 
 export class SystemPasswords {
-  readonly #shadow: string;
+  readonly #shadow: () => string;
   #worker: Worker | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
   #waiting = 0;
   /** The end of the last question. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** `shadow`: /etc/shadow below the root. */
-  constructor(shadow: string) {
+  /** `shadow`: the path of the file of hashes, asked for each time. */
+  constructor(shadow: () => string) {
     this.#shadow = shadow;
   }
 
@@ -46,7 +46,7 @@ export class SystemPasswords {
     }
     let text: string;
     try {
-      text = readFileSync(this.#shadow, "utf8");
+      text = readFileSync(this.#shadow(), "utf8");
     } catch (error) {
       const reason = `passwords cannot be checked: ${reasonOf(error)}. The node must run as root, or use a join token`;
       return { kind: "fault", reason };

@@ -1,6 +1,9 @@
 // All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
+import type { Access } from "../access/access.ts";
+import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { clusterRoutes } from "../api/cluster-routes.ts";
 import type { Authenticate, Route } from "../api/route.ts";
+import { taskRoutes } from "../task/task-routes.ts";
 import { identity } from "../version.ts";
 import { clusterAddress } from "./certificates.ts";
 import type { NodeParts } from "./node/parts.ts";
@@ -12,14 +15,20 @@ export interface NodeRoutes {
 
 /** `more`: of parts that have a state of their own. */
 export function nodeRoutes(
-  { tree, directoryName: nodeName }: NodeParts,
+  parts: NodeParts,
+  access: Access,
   more: readonly Route[],
 ): NodeRoutes {
+  const { tree, tasks, directoryName: nodeName } = parts;
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);
   return {
-    routes: [...clusterRoutes({ files: tree, nodeName, version, commit, address }), ...more],
-    // Until there is somebody who knows users.
-    authenticate: async () => ({ ok: false, reason: "No ticket" }),
+    routes: [
+      ...accessRoutes({ access, files: tree }),
+      ...clusterRoutes({ files: tree, nodeName, version, commit, address }),
+      ...taskRoutes({ tasks, nodeName }),
+      ...more,
+    ],
+    authenticate: authenticateWith(access),
   };
 }

@@ -90,6 +90,8 @@ export interface TaskFilter {
   readonly start: number;
   readonly limit: number;
   readonly source: "archive" | "active" | "all";
+  /** The whole name of the user whose tasks alone are shown. */
+  readonly owner?: string;
   /** Part of the user's name, any case. */
   readonly user?: string;
   readonly type?: string;
@@ -109,6 +111,7 @@ export function selectTasks(
 ): { readonly entries: readonly TaskEntry[]; readonly total: number } {
   const user = filter.user?.toLowerCase();
   const found = entries.filter(({ parts, status }) => {
+    if (filter.owner !== undefined && parts.user !== filter.owner) return false;
     if (user !== undefined && !parts.user.toLowerCase().includes(user)) return false;
     if (filter.type !== undefined && parts.type !== filter.type) return false;
     if (filter.id !== undefined && parts.id !== filter.id) return false;

@@ -3,8 +3,10 @@ import type { ConfigurationTree } from "../../../fs/fs.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { LogAction } from "../../../world.ts";
 import type { NodePaths } from "../../paths.ts";
+import type { Tasks } from "../../task/tasks.ts";
 import type { ApiAddress } from "../door.ts";
 import type { ServiceManager } from "../service-notify.ts";
+import type { ClusterLogger } from "./cluster-log.ts";
 
 export interface NodeOptions {
   readonly paths: NodePaths;
@@ -33,6 +35,10 @@ export interface NodeParts {
   readonly tree: ConfigurationTree;
   /** Of our directory below `nodes/` in the tree. */
   readonly directoryName: string;
+  /** Runs what takes longer than an answer. */
+  readonly tasks: Tasks;
+  /** Tells all nodes who did what. */
+  readonly clusterLog: ClusterLogger;
   readonly manager: ServiceManager;
   /** Unix seconds. */
   readonly startedAt: number;

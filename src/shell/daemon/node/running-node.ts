@@ -5,9 +5,12 @@ import type { ConfigurationTree } from "../../../fs/fs.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
+import { TaskFiles } from "../../task/task-files.ts";
+import { Tasks } from "../../task/tasks.ts";
 import { DeviceFiles } from "../device-files.ts";
 import { ownDirectory } from "../own-directory.ts";
 import { ServiceManager } from "../service-notify.ts";
+import { clusterLogger } from "./cluster-log.ts";
 import { NodeMount } from "./mount.ts";
 import type { End, Log, NodeOptions, NodeParts, NodeService, Stop } from "./parts.ts";
 import { clusterInfo, NodeRing } from "./ring.ts";
@@ -138,10 +141,16 @@ export class RunningNode {
     directoryName: string,
     own: readonly NodeService[] = [],
   ): Promise<void> {
+    const clusterLog = clusterLogger(tree);
+    const tasks = new Tasks({
+      files: new TaskFiles(this.#options.paths.taskDir),
+      node: () => directoryName,
+      logging: { cluster: clusterLog, warn: (text) => this.#log("warning", text, "TASK") },
+    });
     const parts: NodeParts = {
       ...this.#context(),
       mode: this.#mode.kind,
-      ...{ cluster, tree, directoryName },
+      ...{ cluster, tree, directoryName, tasks, clusterLog },
       startedAt: this.#startedAt,
       mount: () => this.#mount.place,
     };
@@ -149,6 +158,8 @@ export class RunningNode {
     for (const start of [serveApi, ...own, mount, feedWatchdog]) {
       this.#undo.push(await start(parts));
     }
+    // Whatever goes on with a task of an earlier daemon has taken it up by now.
+    tasks.settle();
   }
 
   #context(): Pick<NodeParts, "options" | "manager" | "log" | "end"> {

@@ -19,6 +19,7 @@ import { NodeApi } from "../door.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
+import { openLogins } from "./logins.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 
 /** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
@@ -29,8 +30,9 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const { paths } = options;
   const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
   const joining = new Joining(parts);
+  const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
   const network = new NodeApi({
-    ...nodeRoutes(parts, joining.routes),
+    ...nodeRoutes(parts, logins.access, joining.routes),
     listen: options.api,
     certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
     log,
@@ -42,6 +44,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
     joining.stop();
     await socket.close();
     await network.close();
+    await logins.stop();
   };
 }
 

@@ -1,0 +1,62 @@
+// Who may use this node's API over the network: passwords of this machine, keys and second factors of the tree, put together (pvecm.md §4.3).
+import { existsSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import type { ConfigurationTree } from "../../../fs/fs.ts";
+import { Access } from "../../access/access.ts";
+import { LoginAttempts } from "../../access/attempts.ts";
+import { SystemPasswords } from "../../access/passwords.ts";
+import { TicketKeys } from "../../access/ticket-keys.ts";
+import type { NodePaths } from "../../paths.ts";
+import type { ClusterLogger } from "./cluster-log.ts";
+import type { Log, Stop } from "./parts.ts";
+
+/** How often the keys are looked at. */
+const keysEveryMs = 10 * 60_000;
+
+export interface LoginOptions {
+  readonly paths: NodePaths;
+  readonly tree: ConfigurationTree;
+  readonly clusterLog: ClusterLogger;
+  readonly log: Log;
+}
+
+export interface Logins {
+  readonly access: Access;
+  readonly stop: Stop;
+}
+
+export function openLogins({ paths, tree, clusterLog, log }: LoginOptions): Logins {
+  const now = () => Math.floor(Date.now() / 1000);
+  const isQuorate = () => tree.status().writable;
+  const keys = new TicketKeys({
+    files: tree,
+    isQuorate,
+    now,
+    log: (level, text) => log(level, text, "ACCESS"),
+  });
+  // A root that is no machine of its own has the users of the machine that it is on.
+  const shadow = () => (existsSync(paths.shadow) ? paths.shadow : "/etc/shadow");
+  const passwords = new SystemPasswords(shadow);
+  const access = new Access({
+    files: tree,
+    isQuorate,
+    keys,
+    attempts: new LoginAttempts(),
+    passwords,
+    now,
+    clock: () => performance.now(),
+    pause: (pauseMs) => wait(pauseMs, undefined, { ref: false }),
+    warn: (text) => log("warning", text, "ACCESS"),
+    clusterLog: (user, message) => clusterLog({ user, message }),
+  });
+  const timer = setInterval(() => {
+    if (keys.rotationReason() !== "") void keys.rotate();
+  }, keysEveryMs);
+  return {
+    access,
+    stop: async () => {
+      clearInterval(timer);
+      passwords.close();
+    },
+  };
+}
