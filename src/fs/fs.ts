@@ -207,6 +207,11 @@ export class ConfigurationTree implements Files {
     return { ...this.#store.status(), digest };
   }
 
+  /** Whether a change would be taken now; without the digest, which is made anew for each status. */
+  get isWritable(): boolean {
+    return this.#store.status().writable;
+  }
+
   // Files: reads
 
   stat(path: string): Outcome<FileStat> {

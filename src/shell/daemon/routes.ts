@@ -14,11 +14,7 @@ export interface NodeRoutes {
 }
 
 /** `more`: of parts that have a state of their own. */
-export function nodeRoutes(
-  parts: NodeParts,
-  access: Access,
-  more: readonly Route[],
-): NodeRoutes {
+export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Route[]): NodeRoutes {
   const { tree, tasks, directoryName: nodeName } = parts;
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);

@@ -27,7 +27,7 @@ export interface Logins {
 
 export function openLogins({ paths, tree, clusterLog, log }: LoginOptions): Logins {
   const now = () => Math.floor(Date.now() / 1000);
-  const isQuorate = () => tree.status().writable;
+  const isQuorate = () => tree.isWritable;
   const keys = new TicketKeys({
     files: tree,
     isQuorate,
