@@ -221,7 +221,8 @@ test.each(["3n-healthy.n1", "3n-one-killed.n1", "3n-partition-minority.n3"])(
         ...{ nodeid: peer, link: 0, enabled: true, connected: true, mtu: 1397 },
         ...{ localAddress: "", remoteAddress: "", packetsSent: 0, packetsReceived: 0 },
         ...{ latencyUs: 5, latencySamples: 1, downCount: 1, upCount: 1 },
-        ...{ sent: nothing, received: nothing },
+        ...{ sent: nothing, received: nothing, recent: { pings: 0, lost: 0 }, changes: [] },
+        path: { state: "new", mtu: 1500 } as const,
       }));
     const entries = statsEntries({
       settings: net.settings(nodeid),
