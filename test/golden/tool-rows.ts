@@ -2,6 +2,7 @@
 // a situation on a node.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { comparable } from "./cmap-lines.ts";
 
 const directory = join(import.meta.dir, "tools");
 
@@ -27,6 +28,7 @@ const byProgram: Readonly<Record<string, readonly Normaliser[]>> = {
     // The representative is told by the members; the sequence by how often rings were formed on the way here.
     (text) => text.replaceAll(/^(Ring ID: +\d+\.)[0-9a-f]+$/gm, "$1<seq>"),
   ],
+  "corosync-cmapctl": [comparable],
 };
 
 export const toolRows: readonly ToolRow[] = readFileSync(join(directory, "INDEX.tsv"), "utf8")

@@ -23,9 +23,9 @@ async function threeNodes(): Promise<ToolWorld> {
   await world.start(1, 2, 3);
   await world.look("3n-healthy");
   await world.act("3n-healthy.n1.quorumtool-f");
+  world.edit({ version: 2 });
   await world.act("3n-healthy.n1.cfgtool-R");
-  await world.act("3n-healthy.n1.cmapctl-s-ro");
-  await world.act("3n-healthy.n1.cmapctl-cancel-wfa");
+  await world.pass(1);
   await world.kill(3);
   await world.look("3n-one-killed");
   await world.act("3n-one-killed.n1.quorumtool-e1");
@@ -51,6 +51,8 @@ async function threeNodes(): Promise<ToolWorld> {
   await world.act("3n-healthy.n1.quorumtool-v9-n9");
   await world.pass(1);
   await world.look("3n-after-v0-on-n2");
+  await world.act("3n-healthy.n1.cmapctl-s-ro");
+  await world.act("3n-healthy.n1.cmapctl-cancel-wfa");
   const client = world.device(1);
   client.register();
   await world.pass(1);
@@ -68,7 +70,7 @@ async function threeNodes(): Promise<ToolWorld> {
 }
 
 async function threeNodesAgain(): Promise<ToolWorld> {
-  const world = new ToolWorld({ nodes: 3 });
+  const world = new ToolWorld({ nodes: 3, isVerbose: true });
   await world.start(1, 2, 3);
   await world.act("3n-cfgtool-k9.n1.cfgtool-k");
   await world.act("3n-cfgtool-k3.n1.cfgtool-k");
@@ -104,11 +106,13 @@ async function threeNodesAgain(): Promise<ToolWorld> {
   client.unregister();
   await world.pass(1);
   await world.look("3n-qdevice-unregistered");
-  await reloads(world);
+  world.printed.push(...(await reloads()).printed);
   return world;
 }
 
-async function reloads(world: ToolWorld): Promise<void> {
+async function reloads(): Promise<ToolWorld> {
+  const world = new ToolWorld({ nodes: 3 });
+  await world.start(1, 2, 3);
   world.edit({ isUnreadable: true }, [2]);
   await world.act("3n-reload-parse-error.n2.cfgtool-R");
   world.edit({ isUnreadable: false });
@@ -123,6 +127,7 @@ async function reloads(world: ToolWorld): Promise<void> {
   await world.act("3n-reload-crypto-on.n1.cfgtool-R");
   await world.pass(5);
   await world.look("3n-reload-crypto-on");
+  return world;
 }
 
 async function twoNodes(): Promise<ToolWorld> {
@@ -136,8 +141,7 @@ async function twoNodes(): Promise<ToolWorld> {
   await world.kill(1);
   await world.start(1);
   await world.look("2n-two_node-survivor-restarted-alone");
-  const cancelled = await world.act("2n-two_node-survivor-restarted-alone.n1.cancel-wfa");
-  if (!cancelled) void world.node(1).cluster?.cancelWaitForAll();
+  await world.act("2n-two_node-survivor-restarted-alone.n1.cancel-wfa");
   await world.pass(1);
   await world.look("2n-two_node-wfa-cancelled");
   const other = new ToolWorld({
@@ -178,7 +182,8 @@ async function waitForAll(): Promise<ToolWorld> {
   await world.look("3n-wfa-all");
   await world.kill(3);
   await world.look("3n-wfa-one-killed");
-  await world.kill(2);
+  await world.start(3);
+  await world.kill(2, 3);
   await world.look("3n-wfa-minority");
   await world.start(2);
   await world.look("3n-wfa-2of3-after-quorum-loss");
@@ -191,8 +196,9 @@ async function tieBreaker(): Promise<ToolWorld> {
   await world.look("4n-atb-healthy");
   await world.kill(3, 4);
   await world.look("4n-atb-lowhalf");
-  await world.start(3, 4);
+  // The other half is started as such, and was never quorate.
   await world.kill(1, 2);
+  await world.start(3, 4);
   await world.look("4n-atb-highhalf");
   const list = new ToolWorld({
     nodes: 4,

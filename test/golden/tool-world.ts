@@ -3,10 +3,15 @@
 import { Hono } from "hono";
 import { present } from "../../src/assert.ts";
 import type { NodeSettings } from "../../src/node/settings/settings.ts";
+import type { Cluster } from "../../src/node/thread/cluster.ts";
 import { NodeClient } from "../../src/shell/api/client.ts";
 import { answerFaults } from "../../src/shell/api/refusal.ts";
 import { ringReport } from "../../src/shell/api/ring-report.ts";
 import { ringRoutes } from "../../src/shell/api/ring-routes.ts";
+import { MapClient } from "../../src/shell/api/cmap-client.ts";
+import { mapRoutes } from "../../src/shell/api/cmap-routes.ts";
+import { ConfigurationMap } from "../../src/shell/cmap/configuration-map.ts";
+import { cmapctl } from "../../src/shell/tool/cmapctl.ts";
 import { cfgTool } from "../../src/shell/tool/cfgtool.ts";
 import type { NodeToolOptions } from "../../src/shell/tool/node-tool.ts";
 import { quorumTool } from "../../src/shell/tool/quorumtool.ts";
@@ -24,6 +29,13 @@ export const programs: Readonly<
 > = {
   "corosync-quorumtool": quorumTool,
   "corosync-cfgtool": cfgTool,
+  "corosync-cmapctl": (options) =>
+    cmapctl({
+      ...options,
+      map: new MapClient(options.node),
+      readFile: () => Promise.reject(new Error("no recording reads a file")),
+      untilQuit: () => Promise.resolve(),
+    }),
 };
 
 export interface Printed {
@@ -31,6 +43,8 @@ export interface Printed {
   readonly code: number;
   /** Normalised, standard error first. */
   readonly text: string;
+  /** Standard output as it was. */
+  readonly output: string;
 }
 
 export interface ToolConf {
@@ -42,6 +56,8 @@ export interface ToolConf {
   readonly version?: number;
   readonly isEncrypted?: boolean;
   readonly isUnreadable?: boolean;
+  /** logging.debug is on. */
+  readonly isVerbose?: boolean;
 }
 
 const seed = 1;
@@ -54,6 +70,7 @@ const addressOf = (nodeid: number, link: number): string => `10.96.${link}.${nod
 export class ToolWorld {
   /** What every row that was run has printed. */
   readonly printed: Printed[] = [];
+  readonly #maps = new WeakMap<Cluster, ConfigurationMap>();
   readonly #agenda = new Agenda();
   readonly #network: Network;
   readonly #nodes: readonly SimNode[];
@@ -108,7 +125,10 @@ export class ToolWorld {
 
   /** Starts nodes and waits until those that run are in one ring, their paths measured. */
   async start(...nodeids: readonly number[]): Promise<void> {
-    for (const nodeid of nodeids) this.node(nodeid).start();
+    for (const nodeid of nodeids) {
+      this.node(nodeid).start();
+      this.#map(this.node(nodeid).cluster);
+    }
     const running = this.#nodes.filter((node) => node.running);
     const isWhole = (): boolean =>
       running.every(({ member }) => member?.quorum.members.length === running.length);
@@ -179,7 +199,7 @@ export class ToolWorld {
       again: async () => false,
     });
     const code = await this.finished(running);
-    this.printed.push({ row, code, text: normalised(row.program, errors + output) });
+    this.printed.push({ row, code, text: normalised(row.program, errors + output), output });
     return true;
   }
 
@@ -194,6 +214,14 @@ export class ToolWorld {
       if (!state.isOver) await this.pass(0.001);
     }
     return promise;
+  }
+
+  /** One for each life of a node. */
+  #map(cluster: Cluster | undefined): ConfigurationMap | undefined {
+    if (cluster === undefined) return undefined;
+    const known = this.#maps.get(cluster) ?? new ConfigurationMap(cluster, () => 0);
+    this.#maps.set(cluster, known);
+    return known;
   }
 
   /** Of a node as its own API answers; a node that is down, or none at all, has no socket. */
@@ -215,6 +243,7 @@ export class ToolWorld {
       reload: () => cluster.reload(),
       shutdown: () => node.leave(),
     });
+    mapRoutes(app, { map: this.#map(cluster), groups: async () => [] });
     const carry = async (url: string, init: RequestInit) => app.request(url, init);
     return new NodeClient("/nonexistent/quorate.sock", 60_000, carry);
   }
@@ -265,7 +294,7 @@ class TestDevice {
 }
 
 function settingsOf(nodeid: number, conf: ToolConf): NodeSettings {
-  const { nodes, links = 1, version = 1, isEncrypted = false } = conf;
+  const { nodes, links = 1, version = 1, isEncrypted = false, isVerbose = false } = conf;
   const { quorum = ["provider: corosync_votequorum"] } = conf;
   const ids = Array.from({ length: nodes }, (_, at) => at + 1);
   const numbers = Array.from({ length: links }, (_, link) => link);
@@ -279,7 +308,8 @@ function settingsOf(nodeid: number, conf: ToolConf): NodeSettings {
     `crypto_hash: ${isEncrypted ? "sha256" : "none"}`,
     ...(links === 1 ? [] : numbers.flatMap(interfaceLines)),
     "}",
-    ...["logging {", "to_syslog: no", "to_stderr: yes", "timestamp: hires", "debug: off", "}"],
+    ...["logging {", "to_syslog: no", "to_stderr: yes", "timestamp: hires"],
+    ...[`debug: ${isVerbose ? "on" : "off"}`, "}"],
     ...["quorum {", ...quorum, "}"],
     "nodelist {",
     ...ids.flatMap((id) => [
