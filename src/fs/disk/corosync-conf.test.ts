@@ -84,7 +84,7 @@ test("a missing or oversized file reads as none; an impossible path is a sentenc
   writeFileSync(large, new Uint8Array(1_048_577));
   expect(readConf(large)).toBeUndefined();
   rmSync(large);
-  const written = replaceConf(join(directory, "none/corosync.conf"), conf("1"));
+  const written = replaceConf(join(directory, "corosync.conf/below"), conf("1"));
   expect(written.ok ? "" : written.reason).toMatch(
     /could not be written .*the ring keeps its old configuration/,
   );

@@ -139,6 +139,16 @@ export class Access {
     return this.#answer(user, step);
   }
 
+  /** Headers by which another node of the cluster believes that `user` calls: a ticket of this moment. Throws when there is no key for it. */
+  async proofOf(user: string): Promise<Record<string, string>> {
+    const answer = await this.#answer(user, { kind: "granted" });
+    if (answer.kind !== "granted") {
+      throw new Error(answer.kind === "fault" ? answer.reason : "no ticket can be made now");
+    }
+    const { ticket, csrfToken: token } = answer;
+    return { cookie: `PVEAuthCookie=${encodeURIComponent(ticket)}`, csrfpreventiontoken: token };
+  }
+
   /** Who sends a request: by its ticket, and for a change by its CSRF token as well. Never rejects. */
   async authenticate(request: {
     readonly method: string;

@@ -5,6 +5,7 @@ import {
   ApiError,
   type Authenticate,
   type Caller,
+  type Forward,
   nobody,
   Page,
   type Permission,
@@ -28,6 +29,8 @@ export interface ConnectionFacts {
 export interface Api2Options {
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
+  /** For routes below /nodes/{node}; undefined: all nodes are this one. */
+  readonly forward?: Forward;
 }
 
 export type Api2 = Hono<{ Bindings: ConnectionFacts }>;
@@ -91,7 +94,7 @@ async function answered(
 
 async function called(
   table: RouteTable,
-  { authenticate }: Api2Options,
+  { authenticate, forward }: Api2Options,
   { path, request, address }: Answering,
 ): Promise<{ readonly data: unknown; readonly total?: number }> {
   const { method } = request;
@@ -109,6 +112,11 @@ async function called(
   const caller = route.permission.kind === "none" ? nobody : await knownCaller(authenticate, facts);
   // The body of somebody who may not call this is never parsed.
   checkPermission(route.permission, caller, named.path);
+  const { node } = named.path;
+  if (forward !== undefined && node !== undefined && route.path.startsWith("/nodes/{node}")) {
+    const answer = await forward({ node, caller, request });
+    if (answer !== undefined) return { data: answer };
+  }
   const given = withPath(await parametersOf(request), named.path);
   const data = await route.answer({ parameters: given, caller, request: facts });
   return data instanceof Page ? { data: data.data, total: data.total } : { data };
@@ -267,7 +275,8 @@ function refusal(error: unknown, format: Format): Response {
     ...(known?.code === undefined ? {} : { code: known.code }),
     ...(known?.hint === undefined ? {} : { hint: known.hint }),
   };
-  if (error instanceof Unknown && format !== "ours") {
+  // What another node did not answer, and callers who are not known: the phrase alone.
+  if ((error instanceof Unknown || status > 594) && format !== "ours") {
     return new Response(null, { status, statusText: reasonPhrase(message) });
   }
   const facts = { format, request: undefined };

@@ -134,6 +134,17 @@ export type Authenticate = (
   { readonly ok: true; readonly caller: Caller } | { readonly ok: false; readonly reason: string }
 >;
 
+/** A call below /nodes/{node}, which may be another node's. */
+export interface ForwardedCall {
+  readonly node: string;
+  readonly caller: Caller;
+  /** Its body is not read yet. */
+  readonly request: Request;
+}
+
+/** Answers undefined for a call that this node is to answer. Throws ApiError 595 to 599 when the other node gives none. */
+export type Forward = (call: ForwardedCall) => Promise<Response | undefined>;
+
 export const nobody: Caller = { user: "", isToken: false, may: () => false };
 /** The superuser, who has every privilege. */
 export const rootCaller: Caller = { user: "root@pam", isToken: false, may: () => true };

@@ -225,14 +225,13 @@ test("an administrator's own certificate is shown first, unless it is without it
   const certificate = pem("CERTIFICATE", own);
   expect(new X509Certificate(certificate).serialNumber).toBe("FF00");
   await put(files, "nodes/pve1/pveproxy-ssl.pem", certificate);
-  expect(presentedIdentity(files, "pve1").identity?.certificate).toBe(
-    textOf(files, "nodes/pve1/pve-ssl.pem"),
-  );
+  const chain = textOf(files, "nodes/pve1/pve-ssl.pem") + textOf(files, "pve-root-ca.pem");
+  expect(presentedIdentity(files, "pve1").identity?.certificate).toBe(chain);
   await put(files, "nodes/pve1/pveproxy-ssl.key", key.export({ format: "pem", type: "pkcs8" }));
   expect(presentedIdentity(files, "pve1")).toMatchObject({ identity: { certificate }, fault: "" });
   await put(files, "nodes/pve1/pveproxy-ssl.key", textOf(first, "pve-www.key"));
   const { identity, fault } = presentedIdentity(files, "pve1");
-  expect(identity?.certificate).toBe(textOf(files, "nodes/pve1/pve-ssl.pem"));
+  expect(identity?.certificate).toBe(chain);
   expect(fault).toMatch(
     /pveproxy-ssl\.pem and .*pveproxy-ssl\.key are not a certificate with its key/,
   );

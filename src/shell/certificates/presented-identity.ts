@@ -2,7 +2,7 @@
 // that can be used, with what is wrong with it.
 import type { Files } from "../../fs/tree/files.ts";
 import { certificateOf, keyOf } from "./certificate-state.ts";
-import { nodeCertificatePaths } from "./cluster-certificates.ts";
+import { authorityPaths, nodeCertificatePaths } from "./cluster-certificates.ts";
 import type { PemIdentity } from "./self-signed.ts";
 
 export interface Presented {
@@ -22,10 +22,28 @@ export function presentedIdentity(files: Files, node: string): Presented {
     const certificate = textOf(files, certificatePath);
     const key = textOf(files, keyPath);
     if (certificate === undefined || key === undefined) continue;
-    if (isPair(certificate, key)) return { identity: { certificate, key }, fault };
+    if (isPair(certificate, key)) {
+      return { identity: { certificate: withAuthority(files, certificate), key }, fault };
+    }
     fault ||= `/etc/pve/${certificatePath} and /etc/pve/${keyPath} are not a certificate with its key, and are not shown: put a pair there, or remove both`;
   }
   return { identity: undefined, fault };
+}
+
+/** Who has only the authority's fingerprint (a join token) has to see the authority, too: it goes with what it has issued. */
+function withAuthority(files: Files, certificate: string): string {
+  const text = textOf(files, authorityPaths.certificate);
+  if (text === undefined) return certificate;
+  const [issued, authority] = [certificateOf(bytesOf(certificate)), certificateOf(bytesOf(text))];
+  const isIssuer =
+    authority !== undefined &&
+    issued?.checkIssued(authority) === true &&
+    issued.verify(authority.publicKey);
+  return isIssuer ? `${certificate.trimEnd()}\n${text}` : certificate;
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, "latin1"));
 }
 
 function textOf(files: Files, path: string): string | undefined {
@@ -34,8 +52,7 @@ function textOf(files: Files, path: string): string | undefined {
 }
 
 function isPair(certificate: string, key: string): boolean {
-  const bytes = (text: string) => new Uint8Array(Buffer.from(text, "latin1"));
-  const privateKey = keyOf(bytes(key));
-  const read = certificateOf(bytes(certificate));
+  const privateKey = keyOf(bytesOf(key));
+  const read = certificateOf(bytesOf(certificate));
   return read !== undefined && privateKey !== undefined && read.checkPrivateKey(privateKey);
 }

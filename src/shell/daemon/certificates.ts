@@ -9,6 +9,7 @@ import type { Cluster } from "../../node/thread/cluster.ts";
 import { reasonOf } from "../../result.ts";
 import { membersOf } from "../api/cluster-facts.ts";
 import {
+  authorityPaths,
   type CertificatePorts,
   ensureCertificates,
   nodeCertificatePaths,
@@ -61,7 +62,10 @@ export class NodeCertificates {
     const first = this.#fromTree() ?? (await this.#ownMaking());
     this.#shown = first;
     this.#present = present;
-    const own = new Set<string>(Object.values(nodeCertificatePaths(this.#options.nodeName)));
+    const own = new Set<string>([
+      ...Object.values(nodeCertificatePaths(this.#options.nodeName)),
+      authorityPaths.certificate,
+    ]);
     tree.onChanged((changed) => {
       if (changed === undefined || changed.some((path) => own.has(path))) this.#show();
     });

@@ -1,7 +1,7 @@
 // The two ways to the API of a node (pvecm.md §4): the network's, behind TLS and a login, and the local socket's, whose users are root.
 import { reasonOf } from "../../result.ts";
 import { type Api2, buildApi2 } from "../api/api2.ts";
-import { type Authenticate, rootCaller, type Route } from "../api/route.ts";
+import { type Authenticate, type Forward, rootCaller, type Route } from "../api/route.ts";
 import { Door } from "../door/door.ts";
 import type { NodeCertificates } from "./certificates.ts";
 
@@ -15,6 +15,7 @@ export interface ApiAddress {
 export interface NodeApiOptions {
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
+  readonly forward: Forward;
   /** Undefined: nothing on the network. */
   readonly listen: ApiAddress | undefined;
   readonly certificates: NodeCertificates;
@@ -35,6 +36,7 @@ export class NodeApi {
   localApp(): Api2 {
     return buildApi2({
       routes: this.#options.routes,
+      forward: this.#options.forward,
       authenticate: async () => ({ ok: true, caller: rootCaller }),
     });
   }
@@ -63,9 +65,9 @@ export class NodeApi {
   }
 
   async #open(): Promise<void> {
-    const { listen, routes, authenticate, certificates, log } = this.#options;
+    const { listen, routes, authenticate, forward, certificates, log } = this.#options;
     if (listen === undefined) return;
-    const app = buildApi2({ routes, authenticate });
+    const app = buildApi2({ routes, authenticate, forward });
     const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({
       ...listen,

@@ -2,7 +2,8 @@
 import type { Access } from "../access/access.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { clusterRoutes } from "../api/cluster-routes.ts";
-import type { Authenticate, Route } from "../api/route.ts";
+import type { Authenticate, Forward, Route } from "../api/route.ts";
+import { forwarding } from "../door/forwarding.ts";
 import { taskRoutes } from "../task/task-routes.ts";
 import { identity } from "../version.ts";
 import { clusterAddress } from "./certificates.ts";
@@ -11,11 +12,16 @@ import type { NodeParts } from "./node/parts.ts";
 export interface NodeRoutes {
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
+  /** Calls of other nodes. */
+  readonly forward: Forward;
 }
+
+/** Where other nodes listen, when this one listens nowhere. */
+const apiPort = 8006;
 
 /** `more`: of parts that have a state of their own. */
 export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Route[]): NodeRoutes {
-  const { tree, tasks, directoryName: nodeName } = parts;
+  const { tree, tasks, directoryName: nodeName, options } = parts;
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);
   return {
@@ -26,5 +32,11 @@ export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Rout
       ...more,
     ],
     authenticate: authenticateWith(access),
+    forward: forwarding({
+      files: tree,
+      nodeName,
+      port: options.api?.port ?? apiPort,
+      credentials: (user) => access.proofOf(user),
+    }),
   };
 }
