@@ -24,8 +24,8 @@ export class Deadlines<Timer> {
   readonly #clock: Clock;
   readonly #fire: (timer: Timer) => void;
   readonly #at = new Map<Timer, number>();
-  /** A heap by `at`. An entry may be older than what holds now: a name that was armed later anew keeps its place until then. */
-  readonly #heap: Entry<Timer>[] = [];
+  /** By `at`. An entry may be older than what holds now: a name that was armed later anew keeps its place until then. */
+  readonly #heap = new Heap<Entry<Timer>>((a, b) => a.at < b.at);
   /** The earliest entry of each name in the heap. */
   readonly #queued = new Map<Timer, number>();
   #cancel: (() => void) | undefined;
@@ -53,7 +53,7 @@ export class Deadlines<Timer> {
   stop(): void {
     this.#at.clear();
     this.#queued.clear();
-    this.#heap.length = 0;
+    this.#heap.clear();
     this.#cancel?.();
     this.#cancel = undefined;
     this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -91,7 +91,7 @@ export class Deadlines<Timer> {
   /** The first entry that still says what holds; older ones are dropped or take their new place. */
   #earliest(): Entry<Timer> | undefined {
     for (;;) {
-      const first = this.#heap[0];
+      const { first } = this.#heap;
       if (first === undefined) return undefined;
       const at = this.#at.get(first.timer);
       if (at === first.at) return first;
@@ -102,39 +102,71 @@ export class Deadlines<Timer> {
   }
 
   #push(entry: Entry<Timer>): void {
-    const heap = this.#heap;
     this.#queued.set(entry.timer, entry.at);
-    let place = heap.length;
-    heap.push(entry);
-    while (place > 0) {
-      const above = (place - 1) >> 1;
-      const parent = heap[above];
-      if (parent === undefined || parent.at <= entry.at) break;
-      heap[place] = parent;
-      place = above;
-    }
-    heap[place] = entry;
+    this.#heap.push(entry);
   }
 
   #pop(): void {
-    const heap = this.#heap;
-    const first = heap[0];
-    const last = heap.pop();
-    if (first === undefined || last === undefined) return;
-    if (this.#queued.get(first.timer) === first.at) this.#queued.delete(first.timer);
-    if (heap.length === 0) return;
+    const first = this.#heap.pop();
+    if (first !== undefined && this.#queued.get(first.timer) === first.at) {
+      this.#queued.delete(first.timer);
+    }
+  }
+}
+
+/** A binary heap: what `isBefore` all others is taken out first. Those of one place in the order come in an order of no meaning. */
+export class Heap<Item> {
+  readonly #isBefore: (a: Item, b: Item) => boolean;
+  readonly #items: Item[] = [];
+
+  constructor(isBefore: (a: Item, b: Item) => boolean) {
+    this.#isBefore = isBefore;
+  }
+
+  /** Undefined when it is empty. */
+  get first(): Item | undefined {
+    return this.#items[0];
+  }
+
+  push(item: Item): void {
+    const items = this.#items;
+    let place = items.length;
+    items.push(item);
+    while (place > 0) {
+      const above = (place - 1) >> 1;
+      const parent = items[above];
+      if (parent === undefined || !this.#isBefore(item, parent)) break;
+      items[place] = parent;
+      place = above;
+    }
+    items[place] = item;
+  }
+
+  /** Takes out `first`. */
+  pop(): Item | undefined {
+    const items = this.#items;
+    const first = items[0];
+    const last = items.pop();
+    if (last === undefined || items.length === 0) return first;
     let place = 0;
     for (;;) {
       let below = 2 * place + 1;
-      const left = heap[below];
-      if (left === undefined) break;
-      const right = heap[below + 1];
-      const lower = right !== undefined && right.at < left.at ? right : left;
-      if (lower === right) below += 1;
-      if (last.at <= lower.at) break;
-      heap[place] = lower;
+      let lower = items[below];
+      if (lower === undefined) break;
+      const right = items[below + 1];
+      if (right !== undefined && this.#isBefore(right, lower)) {
+        below += 1;
+        lower = right;
+      }
+      if (!this.#isBefore(lower, last)) break;
+      items[place] = lower;
       place = below;
     }
-    heap[place] = last;
+    items[place] = last;
+    return first;
+  }
+
+  clear(): void {
+    this.#items.length = 0;
   }
 }
