@@ -47,6 +47,12 @@ export interface Printed {
   readonly output: string;
 }
 
+export interface Called {
+  readonly code: number;
+  readonly output: string;
+  readonly errors: string;
+}
+
 export interface ToolConf {
   readonly nodes: number;
   /** Of each node; default 1. */
@@ -58,6 +64,8 @@ export interface ToolConf {
   readonly isUnreadable?: boolean;
   /** logging.debug is on. */
   readonly isVerbose?: boolean;
+  /** corosync.conf gives no names. */
+  readonly isNameless?: boolean;
 }
 
 const seed = 1;
@@ -74,6 +82,7 @@ export class ToolWorld {
   readonly #agenda = new Agenda();
   readonly #network: Network;
   readonly #nodes: readonly SimNode[];
+  readonly #lines = new Map<number, string[]>();
   /** By node, what its files say. */
   readonly #confs: ToolConf[];
 
@@ -92,7 +101,8 @@ export class ToolWorld {
       const ignored = (): void => undefined;
       return new SimNode({
         ...{ nodeid, seed, agenda, network: this.#network, checker, clockRate: 1 },
-        ...{ onQuorum: ignored, acknowledged: ignored, forgot: ignored, trace: ignored },
+        ...{ onQuorum: ignored, acknowledged: ignored, forgot: ignored },
+        trace: (id, text) => void this.lines(id).push(text),
         interfaces: { addressOf, mtu },
         settings: () => settingsOf(nodeid, this.#conf(nodeid)),
         load: () => {
@@ -117,6 +127,13 @@ export class ToolWorld {
     for (const nodeid of nodeids) {
       this.#confs[nodeid - 1] = { ...this.#conf(nodeid), ...change };
     }
+  }
+
+  /** What a node has logged, and how it began and ended. */
+  lines(nodeid: number): string[] {
+    const lines = this.#lines.get(nodeid) ?? [];
+    this.#lines.set(nodeid, lines);
+    return lines;
   }
 
   async pass(seconds: number): Promise<void> {
@@ -185,22 +202,33 @@ export class ToolWorld {
   }
 
   async #run(row: ToolRow): Promise<boolean> {
-    const program = programs[row.program];
-    if (program === undefined) return false;
-    let output = "";
-    let errors = "";
-    const running = program({
-      args: row.args,
-      node: this.client(row.nodeid),
-      write: (text) => void (output += text),
-      writeError: (text) => void (errors += text),
-      now: () => new Date(0),
-      hostName: async () => "",
-      again: async () => false,
-    });
-    const code = await this.finished(running);
+    if (programs[row.program] === undefined) return false;
+    const { code, output, errors } = await this.call(row.program, row.nodeid, row.args);
     this.printed.push({ row, code, text: normalised(row.program, errors + output), output });
     return true;
+  }
+
+  /** One call of a tool on a node, undefined: where none is. `again`: before a monitoring tool looks again. */
+  async call(
+    program: string,
+    nodeid: number | undefined,
+    args: readonly string[],
+    again: () => Promise<boolean> = async () => false,
+  ): Promise<Called> {
+    const tool = present(programs[program], `${program} is a tool of ours`);
+    let output = "";
+    let errors = "";
+    const running = tool({
+      args,
+      node: this.client(nodeid),
+      write: (text) => void (output += text),
+      writeError: (text) => void (errors += text),
+      now: () => new Date(2026, 10, 1, 9, 5, 7),
+      hostName: async (address) => (address.endsWith(".2") ? "two.example" : ""),
+      again,
+    });
+    const code = await this.finished(running);
+    return { code, output, errors };
   }
 
   /** Lets virtual time go on only as far as the answer needs it. */
@@ -294,7 +322,8 @@ class TestDevice {
 }
 
 function settingsOf(nodeid: number, conf: ToolConf): NodeSettings {
-  const { nodes, links = 1, version = 1, isEncrypted = false, isVerbose = false } = conf;
+  const { nodes, links = 1, version = 1, isEncrypted = false } = conf;
+  const { isVerbose = false, isNameless = false } = conf;
   const { quorum = ["provider: corosync_votequorum"] } = conf;
   const ids = Array.from({ length: nodes }, (_, at) => at + 1);
   const numbers = Array.from({ length: links }, (_, link) => link);
@@ -313,7 +342,7 @@ function settingsOf(nodeid: number, conf: ToolConf): NodeSettings {
     ...["quorum {", ...quorum, "}"],
     "nodelist {",
     ...ids.flatMap((id) => [
-      ...["node {", `name: n${id}`, `nodeid: ${id}`, "quorum_votes: 1"],
+      ...["node {", ...(isNameless ? [] : [`name: n${id}`]), `nodeid: ${id}`, "quorum_votes: 1"],
       ...numbers.map((link) => `ring${link}_addr: ${addressOf(id, link)}`),
       "}",
     ]),
@@ -322,6 +351,7 @@ function settingsOf(nodeid: number, conf: ToolConf): NodeSettings {
   const settings = settingsOfText(text, {
     nodeid,
     addresses: ids.flatMap((id) => numbers.map((link) => addressOf(id, link))),
+    own: numbers.map((link) => addressOf(nodeid, link)),
     key: new Uint8Array(128).fill(1),
   });
   const { device } = settings.quorum;

@@ -52,6 +52,8 @@ export function settingsOfText(
   machine: {
     readonly nodeid: number;
     readonly addresses: readonly string[];
+    /** Of its own interfaces; default: none, it finds itself by its name. */
+    readonly own?: readonly string[];
     readonly key: Uint8Array;
   },
 ): NodeSettings {
@@ -60,7 +62,7 @@ export function settingsOfText(
   const settings = readSettings({
     conf: parsed.value,
     file: "sim",
-    local: { names: [`n${machine.nodeid}`], addresses: [] },
+    local: { names: [`n${machine.nodeid}`], addresses: machine.own ?? [] },
     resolved: new Map(machine.addresses.map((address) => [address, address])),
     key: { ok: true, bytes: machine.key },
   });
