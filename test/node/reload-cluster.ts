@@ -164,6 +164,38 @@ export class ReloadCluster {
     return child.exited;
   }
 
+  /** The exit code of a node that ends by itself. */
+  async ended(nodeid: number): Promise<number> {
+    return this.#child(nodeid).exited;
+  }
+
+  /** SIGKILL, as by the kernel. */
+  async kill(nodeid: number): Promise<void> {
+    const child = this.#child(nodeid);
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+
+  /** A node that ended, with the files that it has; `name`: when it is another one now. */
+  startAgain(nodeid: number, name = `n${nodeid}`): void {
+    const words = ["node", "--root", this.root(nodeid), "--name", name, "--no-mount"];
+    this.#spawn(`n${nodeid}`, words);
+  }
+
+  /** The node's corosync.conf of the tree has `text`. */
+  async untilConf(nodeid: number, text: string): Promise<void> {
+    await until(
+      async () => {
+        const bytes = await this.client(nodeid).read("corosync.conf");
+        const conf = Buffer.from(bytes).toString();
+        return conf.includes(text) ? ready(undefined) : pending(conf);
+      },
+      settleMsMax,
+      `corosync.conf of node ${nodeid} has ${text}`,
+      20,
+    );
+  }
+
   /** The node stands still; for the others it is gone. */
   freeze(nodeid: number): void {
     this.#child(nodeid).kill("SIGSTOP");

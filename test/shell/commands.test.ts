@@ -133,8 +133,9 @@ describe.each(table.commands.map((command) => [command.name, command] as const))
       }
       if (command.arguments.some(({ isRest }) => isRest)) return;
       const [takes] = command.arguments;
-      const enough =
-        takes?.value.kind === "words" ? [takes.value.words[0]!] : takes ? ["node"] : [];
+      const enough = command.arguments.map(({ value }) =>
+        value.kind === "words" ? value.words[0]! : "node",
+      );
       expectComplaint(await line(name, ...enough, "extra"), `"extra" is too much`);
       if (takes?.isRequired === true)
         expectComplaint(await line(name), `\`quorate ${name}\` needs`);

@@ -56,3 +56,7 @@ export interface ChangePorts {
 
 /** Between two looks at the cluster. */
 export const turnMs = 250;
+
+/** The original's sentence for a node without corosync.conf in its tree. */
+export const notClusteredText =
+  "Error: Corosync config '/etc/pve/corosync.conf' does not exist - is this node part of a cluster?";

@@ -27,6 +27,7 @@ import {
   tableOf,
 } from "./table.ts";
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
+import { expected, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
 import { qdevice } from "./verbs-qdevice.ts";
@@ -199,6 +200,12 @@ export function commandTable(): CommandTable {
       links,
       quorum,
       ring,
+      nodes,
+      link,
+      remove,
+      readdress,
+      rename,
+      expected,
       fsVerbs,
       reload,
       install,

@@ -1,12 +1,12 @@
 // `quorate uninstall`: stops what was installed and removes what was written down then, and nothing else; with --purge, after asking,
 // also keys, certificates and the tree (engineering.md §13 I16). A node whose leaving would cost its cluster the quorum is not stopped.
-import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname } from "node:path";
 import { defaultAdvancedSettings } from "../../qnetd/server/configuration.ts";
 import { isAnswered } from "../api/api-socket.ts";
 import { NodeClient } from "../api/client.ts";
-import { CommandFailure, exitFailed, exitNotRunning, exitOk, exitUsage } from "../exit.ts";
+import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../exit.ts";
 import { type RoleData, roleData } from "../install/data.ts";
 import { managerOf, tracesOf } from "../install/service-manager.ts";
 import {
@@ -21,9 +21,9 @@ import { nodePaths } from "../paths.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { roles } from "../upgrade/events.ts";
 import { run } from "../unit/services.ts";
+import { askOnTerminal } from "./ask.ts";
 
 const askMsMax = 15_000;
-const answerBytesMax = 64;
 
 export interface UninstallOptions {
   /** Data as well. */
@@ -56,7 +56,12 @@ export async function uninstallCommand(options: UninstallOptions): Promise<numbe
   }
   if (data.length > 0) await refuseRunning(installed, places);
   if (!options.isForce) await checkQuorum(installed);
-  if (data.length > 0 && !options.isYes && !options.isDry) askForData(data);
+  if (data.length > 0 && !options.isYes && !options.isDry) {
+    const list = data.map((path) => `  ${path}\n`).join("");
+    askOnTerminal(`This removes keys, certificates and configuration for good:\n${list}`, {
+      ...{ what: "--purge", declined: "nothing was removed" },
+    });
+  }
 
   const steps = new Steps(options);
   await stopServices(installed, home, steps);
@@ -143,28 +148,6 @@ export function whyNeeded(status: Pick<NodeStatus, "quorum" | "nodes">): string 
     `without this node the others would have ${totalVotes - own} of ${quorum} votes needed: ` +
     "they would lose their quorum, and the tree there would be read-only"
   );
-}
-
-/** Throws unless the operator says yes on the terminal; stdin may be a script. */
-function askForData(data: readonly string[]): void {
-  let terminal: number;
-  try {
-    terminal = openSync("/dev/tty", "r+");
-  } catch {
-    throw new CommandFailure("there is no terminal to ask on: --purge needs --yes here", exitUsage);
-  }
-  try {
-    writeSync(
-      terminal,
-      `This removes keys, certificates and configuration for good:\n${data.map((path) => `  ${path}\n`).join("")}Type "yes" to go on: `,
-    );
-    const answer = Buffer.alloc(answerBytesMax);
-    const length = readSync(terminal, answer);
-    if (answer.toString("utf8", 0, length).trim() === "yes") return;
-  } finally {
-    closeSync(terminal);
-  }
-  throw new CommandFailure("nothing was removed", exitFailed);
 }
 
 async function stopServices({ services }: Installed, home: string, steps: Steps): Promise<void> {

@@ -20,6 +20,8 @@ import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
 import { openLogins } from "./logins.ts";
+import { operationRoutes, resumeChanges } from "./changes.ts";
+import { NodeOperations } from "./operations.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 
 /** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
@@ -31,17 +33,23 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
+  const operations = new NodeOperations(parts);
+  const confProblemOf = (content: Uint8Array) => treeConfProblem(parts, content);
+  const changes = { tree, cluster, confProblem: confProblemOf };
+  const more = [...joining.routes, ...operationRoutes(changes, operations)];
   const network = new NodeApi({
-    ...nodeRoutes(parts, logins.access, joining.routes),
+    ...nodeRoutes(parts, logins.access, more),
     listen: options.api,
     certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
     log,
   });
   network.open();
+  resumeChanges(changes, operations);
   const own = localApi(parts, () => network.faults);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
     joining.stop();
+    operations.stop();
     await socket.close();
     await network.close();
     await logins.stop();

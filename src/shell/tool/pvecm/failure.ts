@@ -1,6 +1,3 @@
 // How pvecm ends early (pvecm.md §1.0): one sentence and 255, as Perl's die.
 
 export const exitDied = 255;
-
-export const notClusteredText =
-  "Error: Corosync config '/etc/pve/corosync.conf' does not exist - is this node part of a cluster?";

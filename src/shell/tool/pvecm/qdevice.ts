@@ -18,7 +18,7 @@ import { checkedIdentity } from "../../qdevice/device-identity.ts";
 import { enrolBySsh, type SshOrder } from "../../qdevice/enrol-ssh.ts";
 import { CommandFailure } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
-import { notClusteredText } from "./failure.ts";
+import { notClusteredText } from "../../change/ports.ts";
 import { deviceSetupFacts } from "../../qdevice/device-plan.ts";
 import { removeDevice, resumeDevice, setUpDevice } from "../../qdevice/device-operation.ts";
 import { storedFiles } from "../../qdevice/device-tree.ts";

@@ -1,0 +1,72 @@
+// Changes of a running cluster from the command line: shown, asked about, carried out by the node as a task, and followed.
+import * as v from "valibot";
+import { LocalApi, type Words } from "./local-api.ts";
+import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
+import { askOnTerminal } from "../ask.ts";
+import { nodePaths } from "../../paths.ts";
+
+export interface ChangeOptions {
+  readonly root: string;
+  readonly json: boolean;
+  readonly dryRun: boolean;
+  /** Do not ask. */
+  readonly isYes: boolean;
+  readonly write: (text: string) => void;
+  readonly note: (text: string) => void;
+}
+
+export interface ChangeCall {
+  readonly method: "POST" | "PUT" | "DELETE";
+  /** Below /api/v1. */
+  readonly path: string;
+  readonly words: Words;
+  /** Asked before it is begun; "": nothing. */
+  readonly question: string;
+  /** When all is done, a sentence. */
+  readonly done: string;
+}
+
+const changeSchema = v.object({
+  upid: v.optional(v.string()),
+  isDone: v.boolean(),
+  plan: v.string(),
+  steps: v.array(v.string()),
+  changes: v.array(
+    v.object({
+      path: v.string(),
+      before: v.optional(v.string()),
+      after: v.optional(v.string()),
+    }),
+  ),
+  notes: v.array(v.string()),
+});
+
+/** 0: done, or so already; a CommandFailure says why not. */
+export async function changeCommand(options: ChangeOptions, call: ChangeCall): Promise<number> {
+  const { root, json, dryRun, isYes, write, note } = options;
+  const api = new LocalApi(nodePaths(root).socket);
+  const { method, path, words, question } = call;
+  const planned = await api.call(changeSchema, method, path, { ...words, "dry-run": true });
+  if (planned.isDone || dryRun) {
+    const { plan, ...facts } = planned;
+    if (json) write(`${JSON.stringify(facts, undefined, 2)}\n`);
+    else
+      write([plan, ...planned.notes.map((text) => `${text}\n`)].join(planned.isDone ? "" : "\n"));
+    return exitOk;
+  }
+  if (!json) write(planned.notes.map((text) => `${text}\n`).join(""));
+  if (question !== "" && !isYes) {
+    const list = planned.steps.map((text) => `  ${text}\n`).join("");
+    askOnTerminal(`${list}${question}`);
+  }
+  const { upid = "", notes } = await api.call(changeSchema, method, path, words);
+  const status = await api.follow(upid, (line) => (json ? note : write)(`${line}\n`));
+  const isFine = status === "OK" || status.startsWith("WARNINGS: ");
+  if (json) {
+    write(`${JSON.stringify({ upid, status, isDone: isFine, notes }, undefined, 2)}\n`);
+    return isFine ? exitOk : exitFailed;
+  }
+  if (!isFine) throw new CommandFailure(status);
+  write(`${call.done}\n`);
+  return exitOk;
+}

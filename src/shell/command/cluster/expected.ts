@@ -1,0 +1,74 @@
+// `quorate expected N`: quorum by decree (pvecm.md §1.7, pain point 9). It lasts until votes return, a reload or a restart; until then status says so.
+import { NodeClient, NodeRefusal } from "../../api/client.ts";
+import type { NodeStatus } from "../../api/status.ts";
+import { CommandFailure, exitOk } from "../../exit.ts";
+import { nodePaths } from "../../paths.ts";
+import { askOnTerminal } from "../ask.ts";
+import type { ChangeOptions } from "./change.ts";
+
+export interface ExpectedOptions extends Omit<ChangeOptions, "note"> {
+  /** 1 to 255. */
+  readonly votes: number;
+  /** Also when a node that is not in the ring still answers. */
+  readonly force: boolean;
+}
+
+export async function expectedCommand(options: ExpectedOptions): Promise<number> {
+  const { root, json, dryRun, isYes, votes, force, write } = options;
+  const client = new NodeClient(nodePaths(root).socket);
+  const status = await client.status();
+  const effect = effectOf(status, votes);
+  const isSo = status.quorum.expectedVotes === votes;
+  const risk = riskOf(status, effect);
+  const say = (facts: object): void => {
+    if (json) write(`${JSON.stringify({ votes, ...effect, risk, ...facts }, undefined, 2)}\n`);
+  };
+  if (!json) write(`${effect.text}\n${risk === "" || isSo ? "" : `${risk}\n`}`);
+  if (isSo || dryRun) {
+    say({ isDone: isSo });
+    return exitOk;
+  }
+  checkReachable(status, force);
+  if (risk !== "" && !isYes) askOnTerminal(risk);
+  await client.setExpectedVotes(votes).catch((error: unknown) => {
+    if (!(error instanceof NodeRefusal)) throw error;
+    throw new CommandFailure(
+      `Unable to set expected votes: ${error.reason}. It must be from ${status.quorum.totalVotes}, the votes that are here, to what keeps this partition quorate`,
+    );
+  });
+  const message = `expected votes set to ${votes} by hand: ${effect.text}`;
+  await client.log({ tag: "quorate", priority: risk === "" ? 5 : 4, message });
+  if (!json) write("Done.\n");
+  say({ isDone: true });
+  return exitOk;
+}
+
+interface Effect {
+  /** Needed then. */
+  readonly quorum: number;
+  readonly isQuorate: boolean;
+  readonly text: string;
+}
+
+function effectOf({ quorum: now }: NodeStatus, votes: number): Effect {
+  const quorum = Math.max(Math.floor(votes / 2), Math.floor(now.totalVotes / 2)) + 1;
+  const isQuorate = now.totalVotes >= quorum;
+  const text = `${now.totalVotes} votes are here, ${now.expectedVotes} are expected and ${now.quorum} needed; with ${votes} expected ${quorum} are needed: ${isQuorate ? "quorate" : "not quorate"}.`;
+  return { quorum, isQuorate, text };
+}
+
+/** "" when nothing is overridden: as many are expected as the nodes have, or it was quorate before. */
+function riskOf({ quorum, nodes }: NodeStatus, { isQuorate }: Effect): string {
+  if (quorum.quorate || !isQuorate) return "";
+  const away = nodes.filter(({ member }) => !member).map(({ name }) => name);
+  return `This overrides quorum. If ${away.join(", ")} ${away.length === 1 ? "runs" : "run"} on, apart from here, both sides change the tree and start guests at the same time: data are lost. Be sure that they are off, and stay off until they can reach this node. The override ends by itself when their votes return, at the next change of corosync.conf, or when this node restarts.`;
+}
+
+/** A node that answers on some way is no dead one. */
+function checkReachable({ quorum, nodes }: NodeStatus, force: boolean): void {
+  const alive = nodes.filter(({ member, reachable }) => !member && reachable);
+  if (quorum.quorate || alive.length === 0 || force) return;
+  throw new CommandFailure(
+    `${alive.map(({ name }) => name).join(", ")} still answers on a link: with an override both sides may write. Look why it is not in the ring (quorate status), or give --force`,
+  );
+}

@@ -1,0 +1,123 @@
+// The node's network API, asked on the local socket, where whoever may open it is root; and following a task there, over a restart of the node.
+import { setTimeout as wait } from "node:timers/promises";
+import * as v from "valibot";
+import { CommandFailure } from "../../exit.ts";
+import { NodeClient } from "../../api/client.ts";
+
+const requestMsMax = 120_000;
+const followMs = 300;
+const linesMax = 1000;
+/** How long a node may be away, between its stop and its next start, while a task is followed. */
+const absenceMsMax = 120_000;
+
+export type Words = Readonly<Record<string, string | number | boolean | undefined>>;
+
+const faultSchema = v.object({
+  message: v.string(),
+  errors: v.optional(v.record(v.string(), v.string())),
+  hint: v.optional(v.string()),
+});
+const statusSchema = v.object({
+  data: v.object({ status: v.string(), exitstatus: v.optional(v.string()) }),
+});
+const logSchema = v.object({
+  data: v.array(v.object({ n: v.number(), t: v.string() })),
+  total: v.number(),
+});
+
+class Away extends Error {}
+
+export class LocalApi {
+  readonly #socket: string;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  /**
+   * The answer's `data`, as `schema` reads it. `path`: below /api/v1. Rejects with a CommandFailure: the node's own sentence, or why none answers.
+   */
+  async call<T>(
+    schema: v.GenericSchema<unknown, T>,
+    method: "GET" | "POST" | "PUT" | "DELETE",
+    path: string,
+    words: Words = {},
+  ): Promise<T> {
+    try {
+      const body = await this.#ask(method, `/api/v1${path}`, words);
+      return v.parse(v.object({ data: schema }), body).data;
+    } catch (error) {
+      if (!(error instanceof Away)) throw error;
+      // It knows why none answers, and what to do.
+      await new NodeClient(this.#socket).status();
+      throw new CommandFailure(`the node at ${this.#socket} closed the connection; see its log`);
+    }
+  }
+
+  /** Gives each line of a task's log to `write`; resolves with its status at its end. A node that restarts itself is waited for. */
+  async follow(upid: string, write: (line: string) => void): Promise<string> {
+    let start = 0;
+    let seenAt = performance.now();
+    for (;;) {
+      try {
+        const path = `/api2/json/nodes/localhost/tasks/${encodeURIComponent(upid)}`;
+        // Asked before the log is read: what was written before the end is in it then.
+        const state = v.parse(statusSchema, await this.#ask("GET", `${path}/status`, {})).data;
+        const body = await this.#ask("GET", `${path}/log`, { start, limit: linesMax });
+        // Where there is none yet, one line says so.
+        const lines = v
+          .parse(logSchema, body)
+          .data.filter(({ n, t }) => n > start && t !== "no content");
+        seenAt = performance.now();
+        start += lines.length;
+        for (const { t } of lines) if (!/^TASK (?:OK|ERROR|WARNINGS)/.test(t)) write(t);
+        if (state.status === "stopped" && lines.length === 0) return state.exitstatus ?? "";
+        if (state.status === "stopped") continue;
+      } catch (error) {
+        if (!(error instanceof Away)) throw error;
+        if (performance.now() - seenAt > absenceMsMax) {
+          throw new CommandFailure(
+            `the node at ${this.#socket} does not answer any more; what was begun is completed or taken back at its next start`,
+          );
+        }
+      }
+      await wait(followMs);
+    }
+  }
+
+  async #ask(method: string, path: string, words: Words): Promise<unknown> {
+    const given = new URLSearchParams();
+    for (const [name, word] of Object.entries(words)) {
+      if (word !== undefined)
+        given.set(name, typeof word === "boolean" ? String(Number(word)) : String(word));
+    }
+    const text = given.toString();
+    const hasBody = method === "POST" || method === "PUT";
+    const query = hasBody || text === "" ? "" : `?${text}`;
+    let response: Response;
+    try {
+      response = await fetch(`http://localhost${path}${query}`, {
+        method,
+        unix: this.#socket,
+        signal: AbortSignal.timeout(requestMsMax),
+        ...(hasBody
+          ? { body: text, headers: { "content-type": "application/x-www-form-urlencoded" } }
+          : {}),
+      });
+    } catch (error) {
+      throw new Away(String(error));
+    }
+    const body: unknown = await response.json().catch(() => undefined);
+    if (response.ok) return body;
+    const fault = v.safeParse(faultSchema, body);
+    if (!fault.success) {
+      throw new CommandFailure(
+        `the node answered with HTTP status ${response.status}; see its log`,
+      );
+    }
+    const { message, errors = {}, hint } = fault.output;
+    const reasons = Object.entries(errors).map(([name, reason]) => `${name}: ${reason}`);
+    const sentence = [message.trimEnd(), ...reasons].join("\n");
+    throw new CommandFailure(hint === undefined ? sentence : `${sentence}: ${hint}`);
+  }
+}
