@@ -8,6 +8,7 @@ import { taskRoutes } from "../task/task-routes.ts";
 import { identity } from "../version.ts";
 import { clusterAddress } from "./certificates.ts";
 import type { NodeParts } from "./node/parts.ts";
+import { toldByOthers } from "./node/task-broadcast.ts";
 
 export interface NodeRoutes {
   readonly routes: readonly Route[];
@@ -28,7 +29,7 @@ export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Rout
     routes: [
       ...accessRoutes({ access, files: tree }),
       ...clusterRoutes({ files: tree, nodeName, version, commit, address }),
-      ...taskRoutes({ tasks, nodeName }),
+      ...taskRoutes({ tasks, nodeName, told: () => toldByOthers(parts) }),
       ...more,
     ],
     authenticate: authenticateWith(access),

@@ -1,6 +1,7 @@
 // The routes of tasks (pvecm.md §4.2, §4.6): lists, status, log, stop. Who has not the right to see all sees their own.
 import * as parameter from "../api/parameters.ts";
 import { anyUser, ApiError, type Caller, Page, type Route, route } from "../api/route.ts";
+import { listedRow, readBroadcast, taskRow } from "./task-broadcast.ts";
 import { type StatusKind, type TaskEntry, type TaskFilter } from "./task-list.ts";
 import type { Tasks } from "./tasks.ts";
 import { parseUpid, upidBytesMax } from "./upid.ts";
@@ -12,6 +13,8 @@ export interface TaskSource {
   readonly tasks: Tasks;
   /** Of this node. */
   readonly nodeName: string;
+  /** What the other nodes tell of their tasks (task-broadcast.ts). */
+  readonly told: () => readonly Uint8Array[];
 }
 
 const node = parameter.nodeName();
@@ -23,22 +26,19 @@ export function taskRoutes(source: TaskSource): readonly Route[] {
   return [clusterTasksRoute(source), nodeTasksRoute(source), ...oneTaskRoutes(source)];
 }
 
-function clusterTasksRoute({ tasks, nodeName }: TaskSource): Route {
+function clusterTasksRoute({ tasks, told }: TaskSource): Route {
   return route({
     method: "GET",
     path: "/cluster/tasks",
-    description: "Tasks that run or ended lately; of the node that answers.",
+    description: "Tasks of all nodes that run or ended lately, newest first.",
     permission: anyUser,
     parameters: {},
-    handle: ({ caller }) =>
-      tasks
-        .active()
-        .filter(({ parts }) => maySee(caller, nodeName, parts.user))
-        .toSorted((a, b) => b.parts.startTime - a.parts.startTime)
-        .map((entry) => ({
-          ...rowOf(entry),
-          ...(entry.endTime === undefined ? {} : { saved: "1" }),
-        })),
+    handle: ({ caller }) => {
+      const all = caller.may("/", "Sys.Audit");
+      return [...tasks.active().map(listedRow), ...told().flatMap(readBroadcast)]
+        .filter(({ user }) => all || user === caller.user)
+        .toSorted((a, b) => b.starttime - a.starttime);
+    },
   });
 }
 
@@ -86,7 +86,7 @@ function nodeTasksRoute({ tasks, nodeName }: TaskSource): Route {
         ...(kinds === undefined ? {} : { kinds }),
       };
       const { entries, total } = tasks.list(filter);
-      return new Page(entries.map(rowOf), total);
+      return new Page(entries.map(taskRow), total);
     },
   });
 }
@@ -119,7 +119,7 @@ function oneTaskRoutes({ tasks, nodeName }: TaskSource): readonly Route[] {
         const { endTime, status, ...entry } = found(caller, parameters, "Sys.Audit");
         const state = endTime === undefined ? { status: "running" } : { status: "stopped" };
         return {
-          ...rowOf(entry),
+          ...taskRow(entry),
           ...state,
           ...(status === undefined ? {} : { exitstatus: status }),
         };
@@ -172,20 +172,6 @@ function wholeLog(tasks: Tasks, { upid: of, parts }: TaskEntry): Response {
       "cache-control": "max-age=0",
     },
   });
-}
-
-function rowOf({ upid: of, parts, endTime, status }: TaskEntry): object {
-  const { startTime, ...rest } = parts;
-  return {
-    upid: of,
-    ...rest,
-    starttime: startTime,
-    ...(endTime === undefined ? {} : { endtime: endTime, status }),
-  };
-}
-
-function maySee(caller: Caller, nodeName: string, owner: string): boolean {
-  return owner === caller.user || caller.may(`/nodes/${nodeName}`, "Sys.Audit");
 }
 
 /** Calls for other nodes do not come here: they are forwarded before. */

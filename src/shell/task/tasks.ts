@@ -85,6 +85,7 @@ export class Tasks {
   #ended: TaskEntry[] = [];
   #activeTimer: ReturnType<typeof setTimeout> | undefined;
   #isDiskReported = false;
+  #changed: () => void = () => undefined;
 
   /** Tasks that an earlier daemon left unfinished wait for `resume`, until `settle`. */
   constructor({ files, node, logging }: TasksOptions) {
@@ -97,6 +98,11 @@ export class Tasks {
         this.#add(upid, parts, false);
       }
     });
+  }
+
+  /** Sets what is called whenever a task has begun or ended. */
+  onChanged(changed: () => void): void {
+    this.#changed = changed;
   }
 
   /** Starts `work` and gives its UPID, or the sentence that says why it cannot start. */
@@ -229,7 +235,9 @@ export class Tasks {
     }
     const stop = new AbortController();
     this.#running.set(upid, { parts, stop, end: Promise.withResolvers(), isTaken });
-    if (isTaken) this.#saveActive();
+    if (!isTaken) return;
+    this.#saveActive();
+    this.#onDisk("tell of the tasks", () => this.#changed());
   }
 
   /** The work begins when the caller has its UPID. */
@@ -282,6 +290,7 @@ export class Tasks {
     this.#ended = [...this.#ended, entry].slice(-endedInActiveMax);
     this.#files.appendIndex(entry);
     this.#saveActive();
+    this.#changed();
   }
 
   #withOwn(entries: readonly TaskEntry[]): TaskEntry[] {

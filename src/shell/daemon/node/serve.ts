@@ -23,6 +23,7 @@ import { openLogins } from "./logins.ts";
 import { operationRoutes, resumeChanges } from "./changes.ts";
 import { NodeOperations } from "./operations.ts";
 import type { NodeParts, Stop } from "./parts.ts";
+import { tellTasks } from "./task-broadcast.ts";
 
 /** Only root reaches the local API; so Proxmox's log calls who logs in as root. */
 const operator = "root@pam";
@@ -31,6 +32,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const { options, tree, cluster, directoryName: nodeName } = parts;
   const { paths } = options;
   const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
+  tellTasks(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
   const operations = new NodeOperations(parts);
