@@ -2,11 +2,14 @@
 import { rmSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, dirname } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { Directory } from "../../directory.ts";
 import { pauseWhenScarce } from "../../listening.ts";
 import { bodyBytesMax } from "./api.ts";
 
 const probeMs = 2000;
+/** How long an answer under way may take once the socket is to be closed. */
+const answerMsMax = 1000;
 
 export interface ApiSocket {
   close(): Promise<void>;
@@ -76,6 +79,8 @@ export function listen(app: ServedApp, path: string): ApiSocket {
   return {
     close: async () => {
       end();
+      const answered = Promise.all(servers.map((server) => server.stop(false)));
+      await Promise.race([answered, wait(answerMsMax, undefined, { ref: false })]);
       await Promise.all(servers.map((server) => server.stop(true)));
       rmSync(path, { force: true });
     },

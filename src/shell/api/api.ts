@@ -27,6 +27,8 @@ export interface ApiSource extends RingSource {
   readonly logToCluster: (line: ClusterLogLine) => void;
   /** Why the cluster could not use this corosync.conf, a sentence; "" when it could. */
   readonly confProblem: (content: Uint8Array) => Promise<string>;
+  /** The node begins anew as the same process; returns before it does. */
+  readonly restart: () => void;
 }
 
 const httpStatus: Readonly<Record<Errno, 400 | 403 | 404 | 409 | 413 | 500 | 503>> = {
@@ -89,6 +91,10 @@ export function buildApi(source: ApiSource): Hono {
   app.post("/v1/log", async (c) => {
     source.logToCluster(checked(logBody, await c.req.json().catch(() => undefined)));
     return c.body(null, 204);
+  });
+  app.post("/v1/restart", (c) => {
+    source.restart();
+    return c.body(null, 202);
   });
   ringRoutes(app, source);
   mapRoutes(app, source.ringMap);

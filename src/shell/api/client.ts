@@ -225,6 +225,11 @@ export class NodeClient {
     await this.#request("POST", "/v1/log", JSON.stringify(line));
   }
 
+  /** The node leaves its cluster gracefully and begins anew as the same process; resolves before it does. */
+  async restart(): Promise<void> {
+    await this.#request("POST", "/v1/restart");
+  }
+
   /**
    * Asks all nodes to read corosync.conf again; the answer is this node's. Waits as long as the node does, which may have to wait for
    * a name server; a node that ends ends the wait.

@@ -57,6 +57,7 @@ beforeEach(async () => {
     setExpectedVotes: never,
     cancelWaitForAll: never,
     reload: never,
+    restart: never,
     logToCluster: never,
     confProblem: async (content) => (Buffer.from(content).toString() === wrong[0] ? wrong[1] : ""),
   };

@@ -1,9 +1,11 @@
-// Messages to the service manager (sd_notify protocol): READY, STOPPING, STATUS, WATCHDOG. Spec: engineering.md §10.
+// Messages to the service manager (sd_notify protocol): READY, RELOADING, STOPPING, STATUS, WATCHDOG. Spec: engineering.md §10.
 // Without NOTIFY_SOCKET every call does nothing. A message that cannot be sent is reported once by `onFailure`, never thrown:
 // the service manager's own timeouts decide what silence means.
 import { errnoName, sendUnixDatagram } from "../../libc.ts";
 
 const STATUS_CHARACTERS_MAX = 512;
+/** A restart in place: leaving the cluster, then a start. Nobody can feed the watchdog in between. */
+const restartUsMax = 120_000_000;
 
 export class ServiceManager {
   readonly #socket: string | undefined;
@@ -11,6 +13,8 @@ export class ServiceManager {
   #hasFailed = false;
   /** How often `watchdog` must be called at the latest (half of the manager's limit), or undefined: no watchdog. */
   readonly watchdogMs: number | undefined;
+  /** The manager's own limit, microseconds. */
+  readonly #watchdogUs: string | undefined;
 
   /** `environment` is process.env: NOTIFY_SOCKET (a path, or "@name"), WATCHDOG_USEC and WATCHDOG_PID are read. */
   constructor(options: {
@@ -22,11 +26,20 @@ export class ServiceManager {
     this.#socket = socket !== undefined && /^[/@]./.test(socket) ? socket : undefined;
     this.#onFailure = options.onFailure;
     this.watchdogMs = watchdogInterval(options.environment, options.pid);
+    this.#watchdogUs = options.environment["WATCHDOG_USEC"];
   }
 
   /** The service is up; `status` is shown by `systemctl status`. */
   ready(status: string): void {
-    this.#send(`READY=1\nSTATUS=${oneLine(status)}`);
+    // The limit of the manager's unit again, if this process replaced one that had asked for more time.
+    const watchdog = this.watchdogMs === undefined ? "" : `\nWATCHDOG_USEC=${this.#watchdogUs}`;
+    this.#send(`READY=1\nSTATUS=${oneLine(status)}${watchdog}`);
+  }
+  /** The service is away for a moment and comes back as the same process: `ready` follows. */
+  reloading(status: string): void {
+    const watchdog =
+      this.watchdogMs === undefined ? "" : `\nWATCHDOG_USEC=${restartUsMax}\nWATCHDOG=1`;
+    this.#send(`RELOADING=1\nSTATUS=${oneLine(status)}${watchdog}`);
   }
   stopping(status: string): void {
     this.#send(`STOPPING=1\nSTATUS=${oneLine(status)}`);

@@ -41,6 +41,7 @@ async function node() {
     setExpectedVotes: never,
     cancelWaitForAll: never,
     reload: never,
+    restart: never,
     confProblem: never,
     logToCluster: (line) => void lines.push(line),
   };

@@ -5,6 +5,7 @@ import type { LogAction } from "../../../world.ts";
 import type { NodePaths } from "../../paths.ts";
 import type { Tasks } from "../../task/tasks.ts";
 import type { ApiAddress } from "../door.ts";
+import type { NodeOperations } from "./node-operations.ts";
 import type { ServiceManager } from "../service-notify.ts";
 import type { ClusterLogger } from "./cluster-log.ts";
 
@@ -25,6 +26,8 @@ export interface NodeOptions {
 export interface End {
   readonly code: number;
   readonly reason: string;
+  /** It begins anew as the same process, once everything is given back. */
+  readonly isRestart?: true;
 }
 
 export interface NodeParts {
@@ -46,6 +49,12 @@ export interface NodeParts {
   readonly mount: () => { readonly target: string; readonly reason: string };
   readonly log: Log;
   readonly end: (end: End) => void;
+  /** The node leaves its cluster gracefully and begins anew as the same process. `reason`: for its log. Returns at once. */
+  readonly restart: (reason: string) => void;
+  /** Aborted when the node begins to end, whatever for: what is under way is left to its next start. */
+  readonly ending: AbortSignal;
+  /** Plans that run as tasks. */
+  readonly operations: NodeOperations;
 }
 
 /** Of `subsystem` MAIN where none is given. */

@@ -12,7 +12,9 @@ import { ownDirectory } from "../own-directory.ts";
 import { ServiceManager } from "../service-notify.ts";
 import { clusterLogger } from "./cluster-log.ts";
 import { NodeMount } from "./mount.ts";
+import { NodeOperations } from "./node-operations.ts";
 import type { End, Log, NodeOptions, NodeParts, NodeService, Stop } from "./parts.ts";
+import { plansOf } from "./plans.ts";
 import { clusterInfo, NodeRing } from "./ring.ts";
 import { serveApi, serveDeviceTool } from "./serve.ts";
 import { StandaloneCluster, standaloneNodeid } from "./standalone.ts";
@@ -26,6 +28,8 @@ export class RunningNode {
   readonly #mount: NodeMount;
   readonly #startedAt = nowS();
   readonly #ended = Promise.withResolvers<End>();
+  readonly #ending = new AbortController();
+  #isRestart = false;
   /** What was started, to be stopped in reverse order. */
   readonly #undo: Stop[] = [];
 
@@ -40,8 +44,17 @@ export class RunningNode {
     });
   }
 
-  /** Throws CommandFailure when it cannot run; `stop` then ends what was started. */
-  async start(): Promise<void> {
+  /** Resolves when it has ended and given everything back; throws CommandFailure when it cannot run. */
+  async run(): Promise<End> {
+    try {
+      await this.#start();
+      return await this.#untilEnd();
+    } finally {
+      await this.#stop();
+    }
+  }
+
+  async #start(): Promise<void> {
     this.#catchSignals();
     switch (this.#mode.kind) {
       case "cluster":
@@ -52,15 +65,18 @@ export class RunningNode {
     this.#mode satisfies never;
   }
 
-  async untilEnd(): Promise<number> {
+  async #untilEnd(): Promise<End> {
     const end = await this.#ended.promise;
+    this.#isRestart = end.isRestart === true;
     if (end.reason !== "") this.#log(end.code === exitOk ? "notice" : "error", end.reason);
-    return end.code;
+    return end;
   }
 
-  async stop(): Promise<void> {
-    const isMember = this.#mode.kind === "cluster";
-    this.#manager.stopping(isMember ? "leaving the cluster" : "stopping");
+  async #stop(): Promise<void> {
+    this.#ending.abort(new Error("the node is ending"));
+    const how = this.#mode.kind === "cluster" ? "leaving the cluster" : "stopping";
+    if (this.#isRestart) this.#manager.reloading(`restarting in place: ${how}`);
+    else this.#manager.stopping(how);
     for (const undo of this.#undo.toReversed()) await undo();
     this.#undo.length = 0;
   }
@@ -147,10 +163,15 @@ export class RunningNode {
       node: () => directoryName,
       logging: { cluster: clusterLog, warn: (text) => this.#log("warning", text, "TASK") },
     });
+    const { operationDir } = this.#options.paths;
+    const operations = new NodeOperations({
+      ...{ operationDir, tasks, ending: this.#ending.signal },
+      warn: (text) => this.#log("warning", text, "TASK"),
+    });
     const parts: NodeParts = {
       ...this.#context(),
       mode: this.#mode.kind,
-      ...{ cluster, tree, directoryName, tasks, clusterLog },
+      ...{ cluster, tree, directoryName, tasks, operations, clusterLog },
       startedAt: this.#startedAt,
       mount: () => this.#mount.place,
     };
@@ -158,16 +179,23 @@ export class RunningNode {
     for (const start of [serveApi, ...own, mount, feedWatchdog]) {
       this.#undo.push(await start(parts));
     }
+    // What is under way ends, for now, before anything that it uses.
+    this.#undo.push(() => operations.suspended());
+    operations.resume(plansOf(parts));
     // Whatever goes on with a task of an earlier daemon has taken it up by now.
     tasks.settle();
   }
 
-  #context(): Pick<NodeParts, "options" | "manager" | "log" | "end"> {
+  #context(): Pick<NodeParts, "options" | "manager" | "log" | "end" | "restart" | "ending"> {
+    const { resolve } = this.#ended;
     return {
       options: this.#options,
       manager: this.#manager,
       log: this.#log,
-      end: (end) => this.#ended.resolve(end),
+      end: resolve,
+      restart: (reason) =>
+        resolve({ code: exitOk, reason: `restarting in place: ${reason}`, isRestart: true }),
+      ending: this.#ending.signal,
     };
   }
 
@@ -194,6 +222,7 @@ export class RunningNode {
 async function feedWatchdog({ manager, cluster, log }: NodeParts): Promise<Stop> {
   const everyMs = manager.watchdogMs;
   if (everyMs === undefined) return () => Promise.resolve();
+  manager.watchdog();
   const timer = setInterval(() => {
     cluster.snapshot().then(
       () => manager.watchdog(),

@@ -81,6 +81,7 @@ function localApi(
         pid: process.pid,
         startedAt: parts.startedAt,
       }),
+    restart: () => parts.restart("asked for on the local socket"),
     ...ringSource(parts),
     ringMap: {
       map: mode === "cluster" ? new ConfigurationMap(cluster, Date.now) : undefined,
