@@ -58,6 +58,7 @@ const interop: readonly Suite[] = [
   patient("reload with Debian's nodes", "test/interop/reload.ts"),
   patient("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
   patient("compressed rings", "test/interop/compression.ts"),
+  patient("maps and groups beside Debian's nodes", "test/interop/cmap.ts"),
   patient("names and addresses", "test/interop/names.ts"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
   patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
