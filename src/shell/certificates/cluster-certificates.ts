@@ -31,7 +31,9 @@ const authorityDays = 3650;
 const certificateDays = 730;
 /** A node's certificate ends this much before its authority. */
 const marginDays = 2;
-const lockName = "pve-root-ca";
+const authorityLock = "pve-root-ca";
+/** Of whoever makes keys of logins (shell/access). */
+const loginLock = "authkey";
 const firstSerial = "0000000000000000";
 const serialDigitsMax = 38;
 
@@ -74,10 +76,10 @@ export async function ensureCertificates(
     await ensureDirectories(ports);
     // A certificate without its key is not given another key: it would no longer be the authority that everybody knows.
     const isNew = () => read(ports, authorityPaths.certificate) === undefined;
-    await ensureKey(ports, authorityPaths.key, 4096, made, isNew);
-    await ensureKey(ports, wwwKeyPath, 2048, made);
+    await ensureKey(ports, { path: authorityPaths.key, modulusBits: 4096, isNew }, made);
+    await ensureKey(ports, { path: wwwKeyPath, modulusBits: 2048, lock: loginLock }, made);
     const paths = nodeCertificatePaths(ports.nodeName);
-    await ensureKey(ports, paths.key, 2048, made);
+    await ensureKey(ports, { path: paths.key, modulusBits: 2048 }, made);
     const reason = await locked(ports, async () => {
       await ensureAuthority(ports, made);
       return ensureNodeCertificate(ports, options, made);
@@ -92,8 +94,12 @@ export async function ensureCertificates(
 /** What ends the work with a sentence. */
 class Refused extends Error {}
 
-async function locked<Value>(ports: CertificatePorts, work: () => Promise<Value>): Promise<Value> {
-  const done = await withTreeLock(ports.files, lockName, work);
+async function locked<Value>(
+  ports: CertificatePorts,
+  work: () => Promise<Value>,
+  lock = authorityLock,
+): Promise<Value> {
+  const done = await withTreeLock(ports.files, lock, work);
   if (!done.ok) throw new Refused(done.reason);
   return done.value;
 }
@@ -108,25 +114,33 @@ async function ensureDirectories({ files, nodeName }: CertificatePorts): Promise
   }
 }
 
+interface MissingKey {
+  readonly path: string;
+  readonly modulusBits: 2048 | 4096;
+  /** Who else makes it holds the same one. */
+  readonly lock?: string;
+  /** False: there must not be another than the one that was there. */
+  readonly isNew?: () => boolean;
+}
+
 /** A key that is not there is made outside the lock, and written under it unless somebody else was faster. */
 async function ensureKey(
   ports: CertificatePorts,
-  path: string,
-  modulusBits: 2048 | 4096,
+  { path, modulusBits, lock = authorityLock, isNew = () => true }: MissingKey,
   made: string[],
-  mayBeMade: () => boolean = () => true,
 ): Promise<void> {
-  const isThere = () => read(ports, path) !== undefined || !mayBeMade();
+  const isThere = () => read(ports, path) !== undefined || !isNew();
   if (isThere()) return;
   // Taken, the lock says that this tree is the cluster's own, not one that is still to be brought up to date.
-  await locked(ports, async () => undefined);
+  await locked(ports, async () => undefined, lock);
   if (isThere()) return;
   const key = await newRsaKey(modulusBits);
-  await locked(ports, async () => {
+  const write = async (): Promise<void> => {
     if (isThere()) return;
-    await write(ports, path, key.export({ format: "pem", type: "pkcs8" }));
+    await put(ports, path, key.export({ format: "pem", type: "pkcs8" }));
     made.push(path);
-  });
+  };
+  await locked(ports, write, lock);
 }
 
 async function ensureAuthority(ports: CertificatePorts, made: string[]): Promise<void> {
@@ -153,8 +167,8 @@ async function ensureAuthority(ports: CertificatePorts, made: string[]): Promise
     kind: "authority",
     alternativeNames: [],
   });
-  await write(ports, path, pem("CERTIFICATE", der));
-  await write(ports, serial, `${firstSerial}\n`);
+  await put(ports, path, pem("CERTIFICATE", der));
+  await put(ports, serial, `${firstSerial}\n`);
   made.push(path, serial);
 }
 
@@ -198,7 +212,7 @@ async function ensureNodeCertificate(
     kind: "server",
     alternativeNames: names,
   });
-  await write(ports, paths.certificate, pem("CERTIFICATE", der));
+  await put(ports, paths.certificate, pem("CERTIFICATE", der));
   made.push(paths.certificate);
   return reason;
 }
@@ -246,7 +260,7 @@ async function nextSerial(ports: CertificatePorts): Promise<bigint> {
   }
   const next = BigInt(`0x${digits}`) + 1n;
   const hex = next.toString(16).toUpperCase();
-  await write(ports, authorityPaths.serial, `${hex.length % 2 === 0 ? hex : `0${hex}`}\n`);
+  await put(ports, authorityPaths.serial, `${hex.length % 2 === 0 ? hex : `0${hex}`}\n`);
   return next;
 }
 
@@ -261,7 +275,7 @@ function needed(ports: CertificatePorts, path: string): Uint8Array {
   throw new Refused(`/etc/pve/${path} is missing: somebody removed it meanwhile; try again`);
 }
 
-async function write({ files }: CertificatePorts, path: string, text: string): Promise<void> {
+async function put({ files }: CertificatePorts, path: string, text: string): Promise<void> {
   const written = await replaceFile(files, path, new TextEncoder().encode(text));
   if (!written.ok) throw new Refused(`/etc/pve/${path} cannot be written: ${written.reason}`);
 }

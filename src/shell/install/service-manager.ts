@@ -163,6 +163,7 @@ export function dataOf(role: Role, { base }: InstallPlaces): readonly string[] {
         `${base}/etc/corosync/qdevice`,
         `${base}/var/lib/corosync`,
         `${base}/var/lib/pve-cluster`,
+        `${base}/var/lib/quorate/api`,
       ];
 }
 
