@@ -25,7 +25,7 @@ export interface OperationStore {
   setAside(leftover: Leftover): void;
   /** Of the last operation that left something. */
   leftover(): Result<Leftover | undefined>;
-  /** Somebody has done it, or does not care. */
+  /** An operation was completed since: somebody has done it. */
   dismissLeftover(): void;
 }
 

@@ -248,8 +248,10 @@ export class Operations {
     const { store } = this.#options;
     try {
       if (action.kind === "persist") store.persist(action.record);
-      else if (action.kind === "forget") store.forget();
-      else store.setAside(action.leftover);
+      else if (action.kind === "forget") {
+        store.forget();
+        if (action.isCompleted) store.dismissLeftover();
+      } else store.setAside(action.leftover);
       return undefined;
     } catch (error) {
       return reasonOf(error);

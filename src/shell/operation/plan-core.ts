@@ -48,8 +48,8 @@ export type OperationAction =
   /** Before something is tried again. */
   | { readonly kind: "pause"; readonly pauseMs: number }
   | { readonly kind: "tell"; readonly text: string }
-  /** Removes the record: nothing is under way any more. */
-  | { readonly kind: "forget" }
+  /** Removes the record: nothing is under way any more. Completed: what an earlier one left to be done by hand is done, too. */
+  | { readonly kind: "forget"; readonly isCompleted: boolean }
   /** Stores what is left to be done by hand, and removes the record. */
   | { readonly kind: "setAside"; readonly leftover: Leftover }
   | { readonly kind: "finish"; readonly outcome: OperationOutcome };
@@ -255,7 +255,7 @@ export class PlanCore {
     out.push(
       outcome.kind === "byHand"
         ? { kind: "setAside", leftover: outcome.leftover }
-        : { kind: "forget" },
+        : { kind: "forget", isCompleted: outcome.kind === "completed" },
     );
     out.push({ kind: "finish", outcome });
   }
