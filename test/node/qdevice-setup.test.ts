@@ -90,6 +90,27 @@ const conf = async (nodeid: number): Promise<string> =>
 const identityPath = (nodeid: number): string =>
   `${nodePaths(cluster.root(nodeid)).deviceDir}/${localIdentity}`;
 
+/** A set-up on node 1 whose process is killed while it waits for the votes; answers where its record is. */
+async function killedSetup(): Promise<string> {
+  const main = join(import.meta.dir, "../../src/main.ts");
+  const words = ["--root", cluster.root(1), "--tls", "off", "--port", String(port)];
+  const child = Bun.spawn(
+    [process.execPath, main, "qdevice", "setup", cluster.address(200), ...words],
+    { stdout: "ignore", stderr: "pipe" },
+  );
+  let said = "";
+  const decoder = new TextDecoder();
+  for await (const piece of child.stderr) {
+    said += decoder.decode(piece);
+    if (said.includes("waiting for the votes")) child.kill("SIGKILL");
+  }
+  expect(await child.exited).not.toBe(0);
+  const record = join(nodePaths(cluster.root(1)).operationDir, "operation.json");
+  expect(JSON.parse(readFileSync(record, "utf8"))).toMatchObject({ at: "votes" });
+  expect(statSync(record).mode & 0o777).toBe(0o600);
+  return record;
+}
+
 describe("two nodes", () => {
   test("by an invitation: certificate, configuration and vote on both, and away again", async () => {
     port = await cluster.startServer("on");
@@ -200,30 +221,33 @@ describe("two nodes", () => {
   test("a set-up that is killed while it waits for the votes: the next command resumes it first", async () => {
     port = await cluster.startServer("off");
     await form([1, 2]);
-    const main = join(import.meta.dir, "../../src/main.ts");
-    const address = cluster.address(200);
-    const words = ["--root", cluster.root(1), "--tls", "off", "--port", String(port)];
-    const child = Bun.spawn([process.execPath, main, "qdevice", "setup", address, ...words], {
-      stdout: "ignore",
-      stderr: "pipe",
-    });
-    let said = "";
-    const decoder = new TextDecoder();
-    for await (const piece of child.stderr) {
-      said += decoder.decode(piece);
-      if (said.includes("waiting for the votes")) child.kill("SIGKILL");
-    }
-    expect(await child.exited).not.toBe(0);
-    const record = join(nodePaths(cluster.root(1)).operationDir, "operation.json");
-    expect(JSON.parse(readFileSync(record, "utf8"))).toMatchObject({ at: "votes" });
-    expect(statSync(record).mode & 0o777).toBe(0o600);
+    const record = await killedSetup();
     const sentence = await failure(
-      run(1, "setup", [address], { tls: "off", port, note: (text) => void (notes += text) }),
+      run(1, "setup", [cluster.address(200)], {
+        tls: "off",
+        port,
+        note: (text) => void (notes += text),
+      }),
     );
     expect(sentence).toContain("is configured already");
     expect(notes).toContain("interrupted here before");
     expect(existsSync(record)).toBe(false);
     expect(await run(2, "status", [])).toBe(0);
+  }, 120_000);
+
+  test("a set-up that is killed: the node completes it at its next start", async () => {
+    port = await cluster.startServer("off");
+    await form([1, 2]);
+    const record = await killedSetup();
+    await cluster.stop(1);
+    cluster.start(1, readFileSync(cluster.confPath(1), "utf8"));
+    await until(
+      () => (existsSync(record) ? pending("the record is there") : ready(undefined)),
+      60_000,
+      "the node completes the set-up",
+    );
+    await cluster.all([1, 2], ({ quorum }) => quorum.totalVotes === 3);
+    expect(await cluster.client(1).list("priv/lock")).toEqual([]);
   }, 120_000);
 
   test("with a node that is dead for good: what is advised works, that node and the device out of corosync.conf at once", async () => {

@@ -6,6 +6,7 @@ import { readdressByWayPlan, readdressPlan } from "../../change/readdress.ts";
 import { removePlan } from "../../change/remove.ts";
 import { renamePlan } from "../../change/rename.ts";
 import { bindPlan } from "../../operation/plan.ts";
+import { devicePlans, devicePorts } from "../../qdevice/device-operation.ts";
 import { changePorts, type ChangeSource } from "./change-ports.ts";
 import type { NodeOperations } from "./operations.ts";
 
@@ -24,15 +25,17 @@ export function operationRoutes(
   });
 }
 
-/** Goes on with what a daemon before this one left. */
+/** Goes on with what a daemon before this one left, or a command that set a quorum device up. */
 export function resumeChanges(
   source: Omit<ChangeSource, "user">,
   operations: NodeOperations,
+  root: string,
 ): void {
-  operations.resume(() => {
+  operations.resume((tell) => {
     const ports = changePorts({ ...source, user: superuser });
     return [linkPlan, readdressPlan, readdressByWayPlan]
       .map((plan) => bindPlan(plan, ports))
-      .concat([bindPlan(removePlan, ports), bindPlan(renamePlan, ports)]);
+      .concat([bindPlan(removePlan, ports), bindPlan(renamePlan, ports)])
+      .concat(devicePlans(devicePorts({ root, note: (line) => tell(line.trimEnd()) })));
   });
 }

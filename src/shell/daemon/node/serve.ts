@@ -46,7 +46,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
     log,
   });
   network.open();
-  resumeChanges(changes, operations);
+  resumeChanges(changes, operations, paths.root);
   const own = localApi(parts, () => network.faults);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
