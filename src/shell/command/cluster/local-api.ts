@@ -10,6 +10,7 @@ const linesMax = 1000;
 /** How long a node may be away, between its stop and its next start, while a task is followed. */
 const absenceMsMax = 120_000;
 
+type Method = "GET" | "POST" | "PUT" | "DELETE";
 export type Words = Readonly<Record<string, string | number | boolean | undefined>>;
 
 const faultSchema = v.object({
@@ -37,14 +38,33 @@ export class LocalApi {
   /**
    * The answer's `data`, as `schema` reads it. `path`: below /api/v1. Rejects with a CommandFailure: the node's own sentence, or why none answers.
    */
-  async call<T>(
+  call<T>(
     schema: v.GenericSchema<unknown, T>,
-    method: "GET" | "POST" | "PUT" | "DELETE",
+    method: Method,
     path: string,
     words: Words = {},
   ): Promise<T> {
+    return this.#call(schema, method, `/api/v1${path}`, words);
+  }
+
+  /** The same of Proxmox's API: `path` below /api2/json. */
+  original<T>(
+    schema: v.GenericSchema<unknown, T>,
+    method: Method,
+    path: string,
+    words: Words = {},
+  ): Promise<T> {
+    return this.#call(schema, method, `/api2/json${path}`, words);
+  }
+
+  async #call<T>(
+    schema: v.GenericSchema<unknown, T>,
+    method: Method,
+    path: string,
+    words: Words,
+  ): Promise<T> {
     try {
-      const body = await this.#ask(method, `/api/v1${path}`, words);
+      const body = await this.#ask(method, path, words);
       return v.parse(v.object({ data: schema }), body).data;
     } catch (error) {
       if (!(error instanceof Away)) throw error;

@@ -5,6 +5,8 @@ import { settingsOfText } from "../../../node/settings/load-settings.ts";
 import { buildApi } from "../../api/api.ts";
 import { listen, withNetworkApi } from "../../api/api-socket.ts";
 import { Refusal } from "../../api/refusal.ts";
+import { certificateRoutes } from "../../certificates/certificate-routes.ts";
+import { ensureCertificates } from "../../certificates/cluster-certificates.ts";
 import { ringReport } from "../../api/ring-report.ts";
 import type { RingSource } from "../../api/ring-routes.ts";
 import { ConfigurationMap } from "../../cmap/configuration-map.ts";
@@ -14,7 +16,7 @@ import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
 import { type ConfContext, confProblem, TreeConfWatch } from "../check-conf.ts";
-import { NodeCertificates } from "../certificates.ts";
+import { certificatePorts, NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
@@ -38,7 +40,13 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const operations = new NodeOperations(parts);
   const confProblemOf = (content: Uint8Array) => treeConfProblem(parts, content);
   const changes = { tree, cluster, confProblem: confProblemOf };
-  const more = [...joining.routes, ...operationRoutes(changes, operations)];
+  const more = [
+    ...joining.routes,
+    ...operationRoutes(changes, operations),
+    ...certificateRoutes((how) =>
+      ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
+    ),
+  ];
   const network = new NodeApi({
     ...nodeRoutes(parts, logins.access, more),
     listen: options.api,

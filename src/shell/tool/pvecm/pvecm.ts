@@ -3,10 +3,7 @@ import type { SshOrder } from "../../qdevice/enrol-ssh.ts";
 import { CommandFailure, exitOk } from "../../exit.ts";
 import { findCommand, helpText, overview } from "./commands.ts";
 import { exitDied } from "./failure.ts";
-import { readWords, type PvecmCommand, type PvecmWords } from "./words.ts";
-
-/** Of the join protocol (pvecm.md §1.13). */
-export const joinApiVersion = 1;
+import { readLink, readWords, type PvecmCommand, type PvecmWords } from "./words.ts";
 
 export interface PvecmOptions {
   readonly root: string;
@@ -16,6 +13,10 @@ export interface PvecmOptions {
   readonly writeError: (text: string) => void;
   /** For `qdevice setup`; tests have their own. */
   readonly programs?: SshOrder["programs"];
+  /** For `status`; tests have their own. */
+  readonly now?: () => Date;
+  /** For `mtunnel`; undefined: standard input. */
+  readonly input?: AsyncIterable<Uint8Array>;
 }
 
 /** Answers the exit code; throws nothing but bugs. */
@@ -52,16 +53,50 @@ export async function pvecm(options: PvecmOptions): Promise<number> {
 async function carryOut(
   options: PvecmOptions,
   { name }: PvecmCommand,
-  { given }: PvecmWords,
+  { given, extra }: PvecmWords,
 ): Promise<number> {
   const word = (key: string): string => given.get(key) ?? "";
+  const isSet = (key: string): boolean => given.get(key) === "1";
+  const cluster = await import("./cluster.ts");
   switch (name) {
-    case "apiver":
+    case "apiver": {
+      const { joinApiVersion } = await import("../../api/cluster-routes.ts");
       options.write(`${joinApiVersion}\n`);
       return exitOk;
+    }
+    case "status":
+      return cluster.status(options);
+    case "nodes":
+      return cluster.nodes(options);
+    case "expected":
+      return cluster.expected(options, word("expected"));
+    case "keygen":
+      return cluster.keygenCommand(options, word("filename"));
+    case "delnode":
+      await cluster.delnode(options, word("node"));
+      return exitOk;
+    case "addnode":
+      await cluster.addnode(options, linkAddresses(given));
+      return exitOk;
+    case "updatecerts":
+      await cluster.updatecerts(options, { force: isSet("force"), silent: isSet("silent") });
+      return exitOk;
+    case "mtunnel": {
+      const { mtunnel } = await import("./mtunnel.ts");
+      const { root, write, input = process.stdin } = options;
+      return mtunnel(
+        { root, write, input },
+        {
+          getsAddress: isSet("get_migration_ip"),
+          network: given.get("migration_network"),
+          runsCommand: isSet("run-command"),
+          command: extra,
+        },
+      );
+    }
     case "qdevice setup": {
       const { qdeviceSetup } = await import("./qdevice.ts");
-      await qdeviceSetup(options, { address: word("address"), force: word("force") === "1" });
+      await qdeviceSetup(options, { address: word("address"), force: isSet("force") });
       return exitOk;
     }
     case "qdevice remove": {
@@ -74,4 +109,14 @@ async function carryOut(
         `pvecm ${name} is not a part of quorate yet; see \`quorate --help\``,
       );
   }
+}
+
+/** Links without their priorities, which a joining node does not give. */
+function linkAddresses(given: ReadonlyMap<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    [...given].map(([key, word]) => {
+      const read = /^link\d$/.test(key) ? readLink(word) : word;
+      return [key, typeof read === "string" ? word : read.address];
+    }),
+  );
 }
