@@ -20,6 +20,7 @@ import { flushDirectory, replaceDurably } from "../../durable-file.ts";
 import { readDatabase } from "../../fs/disk/read-database.ts";
 import { sqlDump } from "../../fs/disk/sql-dump.ts";
 import { reasonOf } from "../../result.ts";
+import type { ChangeoverState } from "../join/changeover-state.ts";
 import type { NodePaths } from "../paths.ts";
 
 /** So often may a member on trial be started before it is given up. */
@@ -62,15 +63,6 @@ export interface NewIdentity {
   /** Unix seconds. */
   readonly stamp: number;
 }
-
-export type ChangeoverState =
-  | { readonly kind: "none" }
-  /** Becomes a member at the next start. */
-  | { readonly kind: "ordered" }
-  /** Is a member, not yet for good. */
-  | { readonly kind: "onTrial" }
-  /** Is standalone again, or will be after the next start (`isDone` false). */
-  | { readonly kind: "back"; readonly reason: string; readonly isDone: boolean };
 
 export class Changeover {
   readonly #paths: NodePaths;

@@ -18,7 +18,7 @@ export interface ProbeLink {
   readonly address: string;
   readonly port: number;
   /** Of the member's interface, bytes; absent: unknown. */
-  readonly mtu?: number;
+  readonly mtu?: number | undefined;
   /** Why nothing listens there; "" when it does. */
   readonly fault: string;
 }

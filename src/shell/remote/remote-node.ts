@@ -46,6 +46,14 @@ export interface RemoteNodeOptions {
   readonly trust: Trust;
   /** For one call, milliseconds. */
   readonly callMs?: number;
+  /** Of a login that another process or an earlier one made. */
+  readonly session?: Session;
+}
+
+/** What a login gives, for calls as that user. Secret; good for two hours. */
+export interface Session {
+  readonly ticket: string;
+  readonly csrf: string;
 }
 
 /** Values of a call: numbers and texts as they are, true and false as 1 and 0, undefined left out. */
@@ -54,12 +62,13 @@ export type Parameters = Readonly<Record<string, string | number | boolean | und
 export class RemoteNode {
   readonly #options: RemoteNodeOptions;
   readonly #subject: string;
-  #session: { readonly ticket: string; readonly csrf: string } | undefined;
+  #session: Session | undefined;
   #last: HttpsAnswer | undefined;
   #clockOffsetMs: number | undefined;
 
   constructor(options: RemoteNodeOptions) {
     this.#options = options;
+    this.#session = options.session;
     const { host, port = apiPort } = options;
     const address = host.includes(":") ? `[${host}]` : host;
     this.#subject = `the node at ${address}${port === apiPort ? "" : `:${port}`}`;
@@ -78,6 +87,11 @@ export class RemoteNode {
   /** Our own address on the connection of the last answer. */
   get ownAddress(): string | undefined {
     return this.#last?.ownAddress;
+  }
+
+  /** Undefined: nobody is logged in. */
+  get session(): Session | undefined {
+    return this.#session;
   }
 
   /** Logs in; calls after it are that user's. The password is not kept. */
