@@ -88,7 +88,7 @@ async function answered(
     const body = { data: data ?? null, ...(total === undefined ? {} : { total }) };
     return reply(facts.format === "extjs" ? { success: 1, ...body } : body, facts, 200, "");
   } catch (error) {
-    return refusal(error, facts.format);
+    return refusal(error, facts.format, facts.address !== "");
   }
 }
 
@@ -266,7 +266,7 @@ function decodedSegment(segment: string): string | undefined {
 }
 
 /** Any error as the answer of a format (§4.4). */
-function refusal(error: unknown, format: Format): Response {
+function refusal(error: unknown, format: Format, isNetwork = true): Response {
   const known = error instanceof ApiError ? error : undefined;
   const message = error instanceof Error ? error.message : String(error);
   const status = known?.status ?? 500;
@@ -276,7 +276,8 @@ function refusal(error: unknown, format: Format): Response {
     ...(known?.hint === undefined ? {} : { hint: known.hint }),
   };
   // What another node did not answer, and callers who are not known: the phrase alone.
-  if ((error instanceof Unknown || status > 594) && format !== "ours") {
+  // The local socket's listener has no phrases of its own.
+  if ((error instanceof Unknown || status > 594) && format !== "ours" && isNetwork) {
     return new Response(null, { status, statusText: reasonPhrase(message) });
   }
   const facts = { format, request: undefined };

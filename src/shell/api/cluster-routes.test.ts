@@ -226,7 +226,7 @@ async function send(
       method: "POST",
       headers: { cookie: "PVEAuthCookie=ticket", ...headers },
     }),
-    {},
+    { address: "192.0.2.1" },
   );
   const text = await response.text();
   return `${response.status} ${response.statusText} ${text}`;
@@ -266,6 +266,17 @@ test("a member that does not answer is 595, one with another certificate 596", a
   expect(await send(firstNode(both, 1), "pve2")).toMatch(
     /^595 the node pve2 cannot be reached: .* $/,
   );
+  // Where no phrase can be sent, the body says it.
+  const local = await firstNode(both, 1).fetch(
+    new Request("http://local/api2/json/nodes/pve2/echo?text=a", {
+      method: "POST",
+      headers: { cookie: "PVEAuthCookie=ticket" },
+    }),
+    {},
+  );
+  expect(await local.json()).toMatchObject({
+    message: expect.stringContaining("cannot be reached"),
+  });
   const other = await cluster(["pve1"]);
   await other.mkdir("nodes/pve2");
   const wrong = both.read("nodes/pve1/pve-ssl.pem");

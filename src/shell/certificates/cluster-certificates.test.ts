@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { connect, createServer } from "node:tls";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
 import { pem } from "../../qnetd/pki/pki.ts";
+import { certificatesOf } from "./certificate-info.ts";
 import { type CertificatePorts, ensureCertificates } from "./cluster-certificates.ts";
 import { presentedIdentity } from "./presented-identity.ts";
 import { issueCertificate, newRsaKey } from "./x509.ts";
@@ -92,6 +93,31 @@ test("names, lifetimes and extensions are the original's; a second time nothing 
   expect(textOf(first, "priv/pve-root-ca.srl")).toBe("01\n");
   expect(node.publicKey.asymmetricKeyDetails?.modulusLength).toBe(2048);
   expect(authority.publicKey.asymmetricKeyDetails?.modulusLength).toBe(4096);
+});
+
+test("an operator reads of them what the original's API says", async () => {
+  const [authority, node, ...more] = certificatesOf(first, "pve1");
+  expect(more).toEqual([]);
+  expect(authority).toMatchObject({
+    filename: "pve-root-ca.pem",
+    "public-key-bits": 4096,
+    san: [],
+  });
+  expect(node).toEqual({
+    filename: "pve-ssl.pem",
+    fingerprint: certificateOf(first).fingerprint256,
+    subject: "/OU=PVE Cluster Node/O=Proxmox Virtual Environment/CN=pve1.example.org",
+    issuer: authority?.subject ?? "",
+    notbefore: begin / 1000 - 86_400,
+    notafter: begin / 1000 + 730 * 86_400,
+    san: ["127.0.0.1", "0:0:0:0:0:0:0:1", "localhost", "192.0.2.91", "pve1", "pve1.example.org"],
+    "public-key-type": "rsaEncryption",
+    "public-key-bits": 2048,
+    pem: textOf(first, "nodes/pve1/pve-ssl.pem"),
+  });
+  expect(certificatesOf(first, "pve9").map(({ filename }) => filename)).toEqual([
+    "pve-root-ca.pem",
+  ]);
 });
 
 test("openssl verifies the chain strictly, and knows its purpose and names", async () => {

@@ -1,6 +1,7 @@
 // All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
 import type { Access } from "../access/access.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
+import { certificateInfoRoute } from "../certificates/certificate-info.ts";
 import { clusterRoutes } from "../api/cluster-routes.ts";
 import type { Authenticate, Forward, Route } from "../api/route.ts";
 import { forwarding } from "../door/forwarding.ts";
@@ -28,6 +29,7 @@ export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Rout
   return {
     routes: [
       ...accessRoutes({ access, files: tree }),
+      certificateInfoRoute(tree),
       ...clusterRoutes({ files: tree, nodeName, version, commit, address }),
       ...taskRoutes({ tasks, nodeName, told: () => toldByOthers(parts) }),
       ...more,
