@@ -114,4 +114,28 @@ test("tasks of an earlier daemon are found, with their log and their end", async
   });
   const bad = await client.get("/api2/json/nodes/door2/tasks/UPID:x/log", {}, anything);
   expect(bad).toMatchObject({ status: 400, errors: { upid: "unable to parse worker upid" } });
+
+  const listed = await node.run("task", "list");
+  expect(listed.out.split("\n")[1]).toBe(
+    `2025-03-24 00:05:06  door2  clusterjoin      root@pam  unexpected status  ${upid}`,
+  );
+  expect(listed.code).toBe(0);
+  const json = await node.run("task", "list", "--all", "--json");
+  expect(JSON.parse(json.out)).toMatchObject([{ upid, status: "unexpected status" }]);
+  expect(await node.run("task", "log")).toMatchObject({
+    code: 1,
+    out: "Login succeeded.\nhalf a li\n",
+  });
+  expect(await node.run("task", "log", upid, "--follow")).toMatchObject({
+    code: 1,
+    out: "Login succeeded.\nhalf a li\nTASK ERROR: unexpected status\n",
+  });
+  const status = await node.run("task", "status", upid);
+  expect(status).toMatchObject({ code: 1 });
+  expect(status.out).toStartWith("clusterjoin on door2, by root@pam, since 2025-03-24 00:05:06: ");
+  expect((await node.run("task", "stop", upid)).out).toContain("has ended already");
+  const unknown = await node.run("task", "status", upid.replace("clusterjoin", "other"));
+  expect(unknown).toMatchObject({ code: 1, error: "quorate: no such task\n" });
+  const nonsense = await node.run("task", "log", "nonsense");
+  expect(nonsense.error).toContain('"nonsense" is no UPID');
 });

@@ -28,6 +28,7 @@ import {
 } from "./table.ts";
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
 import { expected, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
+import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
 import { qdevice } from "./verbs-qdevice.ts";
@@ -206,6 +207,7 @@ export function commandTable(): CommandTable {
       readdress,
       rename,
       expected,
+      task,
       fsVerbs,
       reload,
       install,
