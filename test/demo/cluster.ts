@@ -78,7 +78,9 @@ export class DemoNode {
 
   /** The words after the program's own: also what a person starts it again with. */
   get words(): string[] {
-    const where = ["node", "--root", this.paths.root, "--name", this.name];
+    const own = ["node", "--root", this.paths.root, "--name", this.name];
+    // One machine, so an address each.
+    const where = [...own, "--api", `${this.address}:8006`];
     return this.#options.mount ? where : [...where, "--no-mount"];
   }
 

@@ -112,7 +112,7 @@ test("the view says why a node ended, and how it is started again", async () => 
     [
       "",
       "pve3 ended with code 8: error: the key is missing",
-      `  dist/quorate node --root ${root} --name pve3 --no-mount >> ${root}/log 2>&1 &        (starts it again)`,
+      `  dist/quorate node --root ${root} --name pve3 --api 127.0.0.13:8006 --no-mount >> ${root}/log 2>&1 &        (starts it again)`,
     ].join("\n"),
   );
 });

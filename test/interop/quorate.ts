@@ -26,7 +26,7 @@ export function nodeCommand(
   program: readonly string[],
   node: { readonly root: string; readonly name: string },
 ): string[] {
-  return [...program, "node", "--root", node.root, "--name", node.name, "--no-mount"];
+  return [...program, "node", "--root", node.root, "--name", node.name, "--no-mount", "--no-api"];
 }
 
 /** Asks the running node of `root` for its view, as an operator would. */

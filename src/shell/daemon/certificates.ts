@@ -20,6 +20,8 @@ import type { NodePaths } from "../paths.ts";
 
 /** Between two looks at how long the certificate still serves, and at the node's address. */
 const lookMs = 3_600_000;
+/** How long the others leave it to the lowest member to make an authority: its key takes seconds of a processor, on each node that makes one. */
+const turnMs = 30_000;
 /** After one that failed although there is quorum: the tree may not be synchronised yet. */
 const retryMs = 15_000;
 
@@ -39,6 +41,7 @@ export class NodeCertificates {
   #looking: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
+  #hasWaited = false;
   #fault = "";
   #ensureFault = "";
 
@@ -67,7 +70,10 @@ export class NodeCertificates {
       authorityPaths.certificate,
     ]);
     tree.onChanged((changed) => {
-      if (changed === undefined || changed.some((path) => own.has(path))) this.#show();
+      if (changed !== undefined && !changed.some((path) => own.has(path))) return;
+      this.#show();
+      // The authority that this node has left to another.
+      if (changed?.includes(authorityPaths.certificate) === true) this.#look();
     });
     // There may have been a change while the first was made.
     this.#show();
@@ -123,6 +129,11 @@ export class NodeCertificates {
   #look(): void {
     if (this.#isStopped || this.#looking !== undefined) return;
     clearTimeout(this.#timer);
+    if (this.#isAnothersTurn()) {
+      this.#hasWaited = true;
+      this.#timer = setTimeout(() => this.#look(), turnMs);
+      return;
+    }
     this.#looking = this.#ensure()
       .catch((error: unknown) => reasonOf(error))
       .then((reason) => {
@@ -139,6 +150,15 @@ export class NodeCertificates {
         this.#ensureFault = fault;
         this.#timer = setTimeout(() => this.#look(), fault === "" ? lookMs : retryMs);
       });
+  }
+
+  /** There is no authority, and a member with a lower nodeid is there to make one; once only. */
+  #isAnothersTurn(): boolean {
+    const { tree, nodeName } = this.#options;
+    if (this.#hasWaited || tree.stat(authorityPaths.certificate).ok) return false;
+    const { nodelist = {} } = membersOf(tree);
+    const own = nodelist[nodeName]?.id ?? 0;
+    return Object.values(nodelist).some(({ id, online }) => online === 1 && id < own);
   }
 
   /** "" or why it could not. */

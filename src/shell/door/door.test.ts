@@ -191,7 +191,11 @@ test("time: no handshake, a head or a body that dribbles, and idleness end a con
 test("a thousand connections: never more than the limit, the longest idle goes, who works stays", async () => {
   const held = Promise.withResolvers<void>();
   const door = await openDoor(
-    { connectionsPerAddressMax: 16, connectionRate: { perSecond: 1e6, burst: 1e6 } },
+    {
+      connectionsPerAddressMax: 16,
+      connectionRate: { perSecond: 1e6, burst: 1e6 },
+      totalConnectionRate: { perSecond: 1e6, burst: 1e6 },
+    },
     async (request) => {
       if (request.url.endsWith("/slow")) await held.promise;
       return new Response("done");

@@ -23,6 +23,8 @@ export interface DoorLimits {
   readonly bodyBytesMax: number;
   /** TLS handshakes of one address: each costs a signature. */
   readonly connectionRate: RateLimits;
+  /** Of all together: this thread has the tree's work to do as well. */
+  readonly totalConnectionRate: RateLimits;
   /** Requests of one address. */
   readonly requestRate: RateLimits;
   readonly phaseMs: PhaseLimits;
@@ -35,6 +37,7 @@ export const doorLimits: DoorLimits = {
   headBytesMax: 16_384,
   bodyBytesMax: 65_536,
   connectionRate: { perSecond: 20, burst: 100 },
+  totalConnectionRate: { perSecond: 200, burst: 600 },
   requestRate: { perSecond: 100, burst: 400 },
   phaseMs: { hello: 10_000, idle: 20_000, body: 20_000, work: 300_000, answer: 30_000 },
 };
@@ -80,6 +83,7 @@ export class Door {
   readonly #limits: DoorLimits;
   readonly #admission: DoorAdmission<DoorConnection>;
   readonly #connectionRate: RequestRate;
+  readonly #totalConnectionRate: RequestRate;
   readonly #requestRate: RequestRate;
   readonly #http: ReturnType<typeof createHttpServer>;
   readonly #connections = new Set<DoorConnection>();
@@ -117,6 +121,7 @@ export class Door {
     this.#context = contextOf(options.identity);
     this.#admission = new DoorAdmission(this.#limits);
     this.#connectionRate = new RequestRate(this.#limits.connectionRate);
+    this.#totalConnectionRate = new RequestRate(this.#limits.totalConnectionRate);
     this.#requestRate = new RequestRate(this.#limits.requestRate);
     this.#http = createHttpServer(
       {
@@ -216,7 +221,11 @@ export class Door {
     // Gone before it was accepted.
     if (remoteAddress === undefined) return void socket.destroy();
     this.counters.connections += 1;
-    if (!this.#connectionRate.take(remoteAddress, performance.now())) {
+    const now = performance.now();
+    // Who is above the rate of an address takes nothing from the others.
+    const isTaken =
+      this.#connectionRate.take(remoteAddress, now) && this.#totalConnectionRate.take("", now);
+    if (!isTaken) {
       this.counters.limited += 1;
       return void socket.destroy();
     }

@@ -54,7 +54,12 @@ const door = await Door.open({
     key: key.export({ format: "pem", type: "pkcs8" }),
   },
   fetch: (request, facts) => app.fetch(request, facts),
-  limits: { ...doorLimits, connectionRate: unlimited, requestRate: unlimited },
+  limits: {
+    ...doorLimits,
+    connectionRate: unlimited,
+    totalConnectionRate: unlimited,
+    requestRate: unlimited,
+  },
   log: () => undefined,
 });
 
