@@ -54,6 +54,7 @@ export function healthyCluster(): Cluster & { readonly net: MemberNet } {
     setExpectedVotes: async () => ({ ok: false, reason: "" }),
     setVotes: async () => ({ ok: false, reason: "" }),
     killNode: async () => ({ ok: false, reason: "" }),
+    changeConfiguration: async () => ({ ok: false, reason: "" }),
     stopDevice: async () => ({ ok: false, reason: "" }),
     reload: () => Promise.reject(new Error("no file to reload")),
     cancelWaitForAll: async () => {

@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Hono } from "hono";
+import type { Cluster } from "../../src/node/thread/cluster.ts";
 import { CommandFailure, exitNotRunning } from "../../src/shell/exit.ts";
 import { MapClient } from "../../src/shell/api/cmap-client.ts";
 import { mapRoutes } from "../../src/shell/api/cmap-routes.ts";
@@ -26,9 +27,9 @@ const calls: readonly Call[] = readFileSync(join(import.meta.dir, "cmap/session.
   .map((line) => JSON.parse(line));
 
 /** A map behind its routes, as a tool finds it. */
-function mapClient(): MapClient {
+function mapClient(cluster: Cluster = healthyCluster()): MapClient {
   const app = new Hono();
-  const map = new ConfigurationMap(healthyCluster(), () => 0);
+  const map = new ConfigurationMap(cluster, () => 0);
   mapRoutes(app, { map, groups: async () => [] });
   const ask = async (method: string, path: string, body?: string): Promise<unknown> => {
     const response = await app.request(path, { method, ...(body === undefined ? {} : { body }) });
@@ -82,4 +83,44 @@ test("without a node, and with one that may not be asked", async () => {
     text: `${unreachable}the node gave no answer in 60 s\n`,
   });
   expect(run(failing(new TypeError("a bug")), [])).rejects.toThrow("a bug");
+});
+
+test("what a running node takes over is put in force, and what it cannot is refused", async () => {
+  const asked: string[] = [];
+  const cluster = healthyCluster();
+  const map = mapClient({
+    ...cluster,
+    changeConfiguration: async (keys) => {
+      const totem = keys.filter(({ key }) => /^totem\.(token|link_mode|interface)/.test(key));
+      asked.push(totem.map(({ key, type, value }) => `${key} ${type} ${value}`).join(", "));
+      return { ok: totem.every(({ value }) => value !== "1"), reason: "" };
+    },
+  });
+  const results: string[] = [];
+  for (const words of [
+    ["-s", "totem.token", "u32", "5000"],
+    ["-s", "totem.interface.0.knet_link_priority", "u8", "7"],
+    ["-s", "totem.token", "u32", "1"],
+    ["-s", "totem.token", "str", "5000"],
+    ["-s", "totem.config_version", "u64", "9"],
+    ["-s", "quorum.device.votes", "u32", "1"],
+    ["-d", "totem.token"],
+  ]) {
+    const { code, text } = await run(map, words);
+    results.push(`${code} ${text.trimEnd()}`.trimEnd());
+  }
+  expect(results).toEqual([
+    "0",
+    "0",
+    "1 Failed to set key totem.token. Error CS_ERR_INVALID_PARAM",
+    "1 Failed to set key totem.token. Error CS_ERR_INVALID_PARAM",
+    "1 Failed to set key totem.config_version. Error CS_ERR_ACCESS",
+    "1 Failed to set key quorum.device.votes. Error CS_ERR_ACCESS",
+    "1 Can't delete key totem.token. Error CS_ERR_NOT_EXIST",
+  ]);
+  expect(asked).toEqual([
+    "totem.token u32 5000",
+    "totem.interface.0.knet_link_priority u8 7",
+    "totem.token u32 1",
+  ]);
 });

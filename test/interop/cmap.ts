@@ -35,6 +35,9 @@ const asked = /^quorum\.cancel_wait_for_all /;
 
 const newVersion = "totem.config_version (u64) = 7";
 
+/** Laboratories in which the token's timeout has changed while they ran. */
+const tunings = new WeakSet<Lab>();
+
 const settledMs = 30_000;
 
 /** Ours runs in this process: a node's socket is reached from outside its namespaces too. */
@@ -68,8 +71,8 @@ async function theirs(node: LabNode, tool: string, args: readonly string[]): Pro
   return stdout;
 }
 
-async function maps(lab: Lab, isReloaded: boolean): Promise<readonly (readonly string[])[]> {
-  const differing = isReloaded ? [local, asked, heartbeat] : [local, asked];
+async function maps(lab: Lab, isTuned: boolean): Promise<readonly (readonly string[])[]> {
+  const differing = isTuned ? [local, asked, heartbeat] : [local, asked];
   const lists: string[][] = [];
   for (const node of lab.nodes) {
     if (!node.running) continue;
@@ -88,7 +91,7 @@ async function maps(lab: Lab, isReloaded: boolean): Promise<readonly (readonly s
 async function agree(lab: Lab, situation: string, ...expected: readonly string[]): Promise<number> {
   return until(
     async () => {
-      const lists = await maps(lab, expected.includes(newVersion));
+      const lists = await maps(lab, tunings.has(lab));
       const [first = []] = lists;
       const missing = expected.filter((line) => !first.includes(line));
       if (missing.length > 0) return pending(`missing: ${missing.join("; ")}`);
@@ -120,6 +123,27 @@ async function sameGroups(lab: Lab): Promise<void> {
     "the same groups everywhere",
     askToolsAgainMs,
   );
+}
+
+/** What corosync takes over from its map while it runs, by each node's own tool. */
+async function changedByTool(lab: Lab): Promise<void> {
+  const onAll = async (...args: readonly string[]): Promise<void> => {
+    for (const node of lab.nodes) {
+      if (node.running) await (node.kind === "quorate" ? ours : theirs)(node, "cmapctl", args);
+    }
+  };
+  const timeout = "runtime.config.totem.token (u32)";
+  const barrier = "runtime.votequorum.ev_barrier (u32)";
+  const tuned = "runtime.config.totem.token_retransmit (u32)";
+  // Votes first: ours counts them anew at every change, and so has atb_type from then on, corosync at one of quorum{} only.
+  await onAll("-s", "quorum.expected_votes", "u32", "4");
+  await agree(lab, "expected votes by cmapctl", `${barrier} = 4`);
+  await onAll("-s", "quorum.expected_votes", "u32", "3");
+  await agree(lab, "expected votes as they were", `${barrier} = 3`);
+  await onAll("-s", "totem.token", "u32", "5000");
+  await agree(lab, "a token timeout by cmapctl", `${timeout} = 5650`, `${tuned} = 1345`);
+  await onAll("-d", "totem.token");
+  await agree(lab, "the token's default timeout", `${timeout} = 3650`);
 }
 
 async function reloaded(lab: Lab): Promise<void> {
@@ -172,6 +196,8 @@ async function mixedRing(binary: string | undefined): Promise<string> {
       askToolsAgainMs,
     );
     await third.kill();
+    tunings.add(lab);
+    await changedByTool(lab);
     await reloaded(lab);
     await agree(lab, "the same map after a reload", newVersion, "totem.token (u32) = 1500");
     await ours(lab.node(2), "cmapctl", ["-s", "quorum.cancel_wait_for_all", "u8", "1"]);

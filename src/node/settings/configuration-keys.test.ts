@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseConf } from "../../conf.ts";
-import { configurationKeys, keysAfterReload } from "./configuration-keys.ts";
+import { parseConf, printConf } from "../../conf.ts";
+import { configurationKeys, confOfKeys, keysAfterReload } from "./configuration-keys.ts";
 
 const golden = join(import.meta.dir, "../../../test/golden/cmap");
 
@@ -44,6 +44,16 @@ test("a negative version wraps around as 64 bits do", () => {
   expect(keysOf("totem {\nconfig_version: -1\n}")).toEqual([
     "totem.config_version (u64) = 18446744073709551615",
   ]);
+});
+
+test("keys become a file with these keys again", () => {
+  const conf = parseConf(readFileSync(join(golden, "wide.conf"), "utf8"));
+  if (!conf.ok) throw new Error(conf.reason);
+  const keys = configurationKeys(conf.value).filter(
+    ({ key }) => !key.startsWith("logging.logging_daemon."),
+  );
+  const text = printConf(confOfKeys(keys.toReversed()));
+  expect(keysOf(text)).toEqual(keys.map(({ key, type, value }) => `${key} (${type}) = ${value}`));
 });
 
 test("a reload leaves what only a start reads as it was", () => {

@@ -1,5 +1,5 @@
 // corosync.conf as keys of the configuration map, with the names, types and values that corosync gives them (services.md §5.2, §6.1). Pure.
-import { type Conf, type ConfEntry, type ConfSection } from "../../conf.ts";
+import { type Conf, type ConfEntry, type ConfItem, type ConfSection } from "../../conf.ts";
 import { integerTypeOf } from "./conf-value.ts";
 
 /** The map's integer types, and text; those that only a client writes are not among them. */
@@ -172,4 +172,76 @@ export function keysAfterReload(
   return [...running.filter(isFixed), ...next.filter((key) => !isFixed(key))].toSorted((a, b) =>
     a.key < b.key ? -1 : 1,
   );
+}
+
+/** A file that has these keys; what it says of the loggers of other daemons is left out. */
+export function confOfKeys(keys: readonly ConfigurationKey[]): Conf {
+  const root: Conf = newSection("");
+  for (const { key, value } of keys) {
+    const numbered = /^(totem|nodelist)\.(interface|node)\.(\d+)\.(.+)$/.exec(key);
+    const [, top = "", inner = "", number = "", name = ""] = numbered ?? [];
+    if (numbered !== null) {
+      const place = indexed(open(root, top), inner, Number(number));
+      place.items.push(newEntry(name, value));
+      continue;
+    }
+    const subsystem = /^logging\.logger_subsys\.(.+)\.([^.]+)$/.exec(key);
+    if (subsystem !== null) {
+      const [, which = "", field = ""] = subsystem;
+      if (field !== "subsys") loggerOf(root, which).items.push(newEntry(field, value));
+      continue;
+    }
+    const user = /^uidgid\.config\.([ug]id)\.(\d+)$/.exec(key);
+    if (user !== null) open(root, "uidgid").items.push(newEntry(user[1] ?? "", user[2] ?? ""));
+    else if (!key.startsWith("logging.logging_daemon.")) {
+      const path = key.split(".");
+      const last = path.pop() ?? "";
+      path.reduce(open, root).items.push(newEntry(last, value));
+    }
+  }
+  return root;
+}
+
+function newSection(name: string, ...items: ConfItem[]): ConfSection {
+  return { kind: "section", name, items, line: 0 };
+}
+
+function newEntry(key: string, value: string): ConfEntry {
+  return { kind: "entry", key, value, line: 0 };
+}
+
+/** The section of that name, made if need be. */
+function open(outer: ConfSection, name: string): ConfSection {
+  const known = sections(outer).find((inner) => inner.name === name);
+  if (known !== undefined) return known;
+  const made = newSection(name);
+  outer.items.push(made);
+  return made;
+}
+
+/** A link by its number, or a node by its place in the list; keys come sorted, so that places before it may still be to come. */
+function indexed(outer: ConfSection, name: string, index: number): ConfSection {
+  if (name === "interface") {
+    const isLink = (inner: ConfSection): boolean =>
+      entries(inner).some(({ key, value }) => key === "linknumber" && value === String(index));
+    const known = sections(outer).find(isLink);
+    if (known !== undefined) return known;
+    const made = newSection(name, newEntry("linknumber", String(index)));
+    outer.items.push(made);
+    return made;
+  }
+  const nodes = (): ConfSection[] => sections(outer).filter((inner) => inner.name === name);
+  while (nodes().length <= index) outer.items.push(newSection(name));
+  return nodes()[index] ?? outer;
+}
+
+function loggerOf(root: Conf, subsystem: string): ConfSection {
+  const logging = open(root, "logging");
+  const known = sections(logging).find((inner) =>
+    entries(inner).some(({ key, value }) => key === "subsys" && value === subsystem),
+  );
+  if (known !== undefined) return known;
+  const made = newSection("logger_subsys", newEntry("subsys", subsystem));
+  logging.items.push(made);
+  return made;
 }

@@ -20,6 +20,7 @@ import {
 import type { RingCluster } from "./cluster.ts";
 import type { MemberEnd, QuorumView } from "../member/events.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
+import type { ConfigurationKey } from "../settings/configuration-keys.ts";
 import { Reloader, type ReloadOutcome } from "./reloader.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 
@@ -65,6 +66,8 @@ export interface ClusterOptions {
   readonly pid: number;
   /** Reads corosync.conf for a reload; without it reloads are refused. */
   readonly load?: () => Promise<SettingsResult>;
+  /** The settings of a file with these keys; without it they cannot be changed one by one. */
+  readonly loadKeys?: (keys: readonly ConfigurationKey[]) => Promise<SettingsResult>;
   readonly log: (line: LogAction) => void;
   /** Default: this process and a Worker in it. */
   readonly machine?: ClientMachine;
@@ -136,7 +139,7 @@ export class RingThreadClient implements RingCluster {
     this.#reloader = new Reloader({
       load: options.load ?? (async () => ({ ok: false, reason: "this program cannot reload" })),
       running: () => this.#settings,
-      apply: (settings) => this.#apply(settings),
+      apply: (settings, isReload) => this.#apply(settings, isReload),
       wallS: this.#machine.wallS,
       log: options.log,
     });
@@ -220,16 +223,28 @@ export class RingThreadClient implements RingCluster {
     return this.#reloader.refused(reason);
   }
 
+  async changeConfiguration(
+    keys: readonly ConfigurationKey[],
+  ): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    const { loadKeys } = this.#options;
+    const reason = await this.#reloader.change(
+      loadKeys === undefined
+        ? async () => ({ ok: false, reason: "this program cannot change its configuration" })
+        : () => loadKeys(keys),
+    );
+    return { ok: reason === "", reason };
+  }
+
   /** Reads corosync.conf again on this node alone. */
   reloadHere(): Promise<ReloadOutcome> {
     return this.#reloader.reload(this.#settings.nodeid);
   }
 
-  async #apply(settings: NodeSettings): Promise<string> {
+  async #apply(settings: NodeSettings, isReload: boolean): Promise<string> {
     const { ok, reason } = await this.#command({ kind: "reconfigure", settings });
     if (!ok) return reason;
     this.#settings = settings;
-    for (const listener of this.#reloadListeners) listener(settings);
+    if (isReload) for (const listener of this.#reloadListeners) listener(settings);
     return "";
   }
 

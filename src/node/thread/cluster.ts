@@ -4,6 +4,7 @@ import type { GroupPort } from "../../world.ts";
 import type { RingSnapshot } from "./bridge.ts";
 import type { ReloadOutcome } from "./reloader.ts";
 import type { MemberEnd, QuorumView } from "../member/events.ts";
+import type { ConfigurationKey } from "../settings/configuration-keys.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 
 export interface Cluster {
@@ -34,6 +35,10 @@ export interface Cluster {
    * nothing about the others.
    */
   reload(): Promise<ReloadOutcome>;
+  /** Puts these keys of corosync.conf in force in place of those that are, on this node alone and until the next reload. */
+  changeConfiguration(
+    keys: readonly ConfigurationKey[],
+  ): Promise<{ readonly ok: boolean; readonly reason: string }>;
   /** Called with the settings of every reload that succeeded. */
   onReloaded(listener: (settings: NodeSettings) => void): void;
 }

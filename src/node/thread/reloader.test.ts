@@ -113,3 +113,36 @@ test("one after the other, in the order of asking", async () => {
   await Promise.all(both);
   expect(order).toEqual(["begin 0", "end 0", "begin 1", "end 1"]);
 });
+
+test("a change that is no reload keeps version and key, and is told", async () => {
+  const applied: NodeSettings[] = [];
+  const { made, logs } = reloader(
+    async () => ({ ok: false, reason: "the file is not read" }),
+    async (settings) => {
+      applied.push(settings);
+      return "";
+    },
+  );
+  const other = busSettings({
+    nodeid: 1,
+    nodes: 2,
+    configVersion: 9,
+    quorum: { expectedVotes: 4 },
+  });
+  const crypto = { cipher: "aes256", hash: "sha256", key: new Uint8Array(128) } as const;
+  expect(await made.change(read({ ...other, crypto }))).toBe("");
+  expect(applied).toMatchObject([
+    { configVersion: 1, crypto: { cipher: "none" }, quorum: { expectedVotes: 4 } },
+  ]);
+  expect(made.last).toBeUndefined();
+  expect(logs).toEqual([
+    "notice changed on this node until the next reload: expected_votes unset -> 4",
+  ]);
+  expect(await made.change(async () => ({ ok: false, reason: "token is too short" }))).toBe(
+    "token is too short",
+  );
+  const broken = (): Promise<SettingsResult> => Promise.reject(new Error("no name server"));
+  expect(await made.change(broken)).toBe("no name server");
+  // Who comes next is not held up.
+  expect(await made.change(read(other))).toBe("");
+});

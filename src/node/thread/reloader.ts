@@ -25,8 +25,8 @@ export interface ReloadOutcome {
 export interface ReloaderOptions {
   readonly load: () => Promise<SettingsResult>;
   readonly running: () => NodeSettings;
-  /** Puts settings in force: "" or why not, and then nothing has changed. */
-  readonly apply: (settings: NodeSettings) => Promise<string>;
+  /** Puts settings in force, of a reload or of another change: "" or why not, and then nothing has changed. */
+  readonly apply: (settings: NodeSettings, isReload: boolean) => Promise<string>;
   /** Unix seconds. */
   readonly wallS: () => number;
   readonly log: (line: LogAction) => void;
@@ -53,6 +53,29 @@ export class Reloader {
     const done = this.#queue.then(() => this.#reload(nodeid, key));
     this.#queue = done;
     return done;
+  }
+
+  /**
+   * Puts other settings in force on this node alone, until the next reload; they are no reload. `load`: those settings, of which key and
+   * version do not count. After what was asked for before. "" or why nothing has changed. Never rejects.
+   */
+  change(load: () => Promise<SettingsResult>): Promise<string> {
+    const done = this.#queue.then(() => this.#change(load)).catch(reasonOf);
+    this.#queue = done;
+    return done;
+  }
+
+  async #change(load: () => Promise<SettingsResult>): Promise<string> {
+    const { running, apply } = this.#options;
+    const loaded = await load();
+    if (!loaded.ok) return loaded.reason;
+    const { crypto, configVersion } = running();
+    const check = checkReload(running(), { ...loaded.value, crypto, configVersion });
+    if (!check.ok) return check.reason;
+    const reason = await apply(check.settings, false);
+    const what = check.changes.length === 0 ? "nothing that is in force" : check.changes.join("; ");
+    if (reason === "") this.#log("notice", `changed on this node until the next reload: ${what}`);
+    return reason;
   }
 
   /** A reload that did not come to reading the file. */
@@ -85,7 +108,7 @@ export class Reloader {
     if (!check.ok) return this.#refuse(check.reason, true);
     const { settings, changes, needsRestart } = check;
     const before = running().configVersion;
-    const reason = await apply(settings);
+    const reason = await apply(settings, true);
     if (reason !== "") return this.refused(reason);
     const versions =
       before === settings.configVersion ? "" : ` (was ${before}, asked by node ${nodeid})`;

@@ -1,7 +1,7 @@
 // The two maps of a running node as its clients see them: read from the ring at every question, with the keys that clients have added.
 // Those and what was cleared of the statistics live as long as the node; both are bounded.
 import type { Cluster } from "../../node/thread/cluster.ts";
-import { accessTo } from "./access.ts";
+import { accessTo, runtimeTypeOf } from "./access.ts";
 import { icmapEntries } from "./icmap.ts";
 import {
   type MapEntry,
@@ -102,6 +102,7 @@ export class ConfigurationMap {
     const bytes = entry.type === "bin" ? Buffer.from(value, "base64").length : value.length + 1;
     if (bytes === 0 || bytes > valueBytesMax) return "CS_ERR_INVALID_PARAM";
     if (access === "own") return "CS_OK";
+    if (access === "runtime") return this.#change(key, entry);
     if (access === "cancelWaitForAll") return this.#cancelWaitForAll(entry);
     if (!this.#free.has(key) && this.#free.size >= freeKeysMax) return "CS_ERR_NO_MEMORY";
     this.#free.set(key, entry);
@@ -117,9 +118,22 @@ export class ConfigurationMap {
     return ok ? "CS_OK" : "CS_ERR_TRY_AGAIN";
   }
 
+  /** Undefined: the key is taken away, and its default counts. */
+  async #change(key: string, entry: MapEntry | undefined): Promise<MapResult> {
+    const { configuration = [] } = this.#cluster.settings;
+    const others = configuration.filter((each) => each.key !== key);
+    if (entry === undefined && others.length === configuration.length) return "CS_ERR_NOT_EXIST";
+    const type = runtimeTypeOf(key);
+    if (entry !== undefined && entry.type !== type) return "CS_ERR_INVALID_PARAM";
+    const added = entry === undefined ? [] : [{ key, type, value: entry.value }];
+    const { ok } = await this.#cluster.changeConfiguration([...others, ...added]);
+    return ok ? "CS_OK" : "CS_ERR_INVALID_PARAM";
+  }
+
   async delete(map: MapName, key: string): Promise<MapResult> {
     if (map === "stats") return "CS_ERR_ACCESS";
     if (this.#free.delete(key)) return "CS_OK";
+    if (accessTo(key) === "runtime") return this.#change(key, undefined);
     const isKnown = (await this.#icmap()).some((entry) => entry.key === key);
     return isKnown ? "CS_ERR_ACCESS" : "CS_ERR_NOT_EXIST";
   }

@@ -1,8 +1,10 @@
 // The ring of a member: the ring thread, and how it follows corosync.conf. The tree is told of quorum and of a new configuration; a new
 // corosync.conf of the tree reaches the ring (pmxcfs.md §2.8).
+import { printConf } from "../../../conf.ts";
 import type { ClusterInfo, ConfigurationTree } from "../../../fs/fs.ts";
 import { absentBindings } from "../../../node/link/own-addresses.ts";
-import { loadSettings } from "../../../node/settings/load-settings.ts";
+import { confOfKeys } from "../../../node/settings/configuration-keys.ts";
+import { loadSettings, settingsOfText } from "../../../node/settings/load-settings.ts";
 import type { NodeSettings } from "../../../node/settings/settings.ts";
 import { RingThreadClient } from "../../../node/thread/client.ts";
 import { quorumMeaning } from "../../api/status.ts";
@@ -46,6 +48,8 @@ export class NodeRing {
       configPaths: { conf: paths.conf, authkey: paths.authkey },
       pid: process.pid,
       load: () => loadSettings(paths, name, this.cluster.settings),
+      loadKeys: (keys) =>
+        settingsOfText(printConf(confOfKeys(keys)), paths, name, this.cluster.settings),
       log,
     });
   }

@@ -108,6 +108,10 @@ export class StandaloneCluster implements Cluster {
     });
   }
 
+  changeConfiguration(): Promise<{ readonly ok: boolean; readonly reason: string }> {
+    return Promise.resolve({ ok: false, reason: `${alone}, so it has no configuration of one` });
+  }
+
   onReloaded(): void {
     // There is no corosync.conf that could be read again.
   }
