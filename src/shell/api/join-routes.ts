@@ -29,7 +29,8 @@ export interface JoinSource {
 /** How long an original's joiner, which asks only once, is kept waiting while another node is joining; it gives up after 60 s. */
 const queueMsMax = 25_000;
 
-const linkParameters = {
+/** Of every call that names addresses of a node. */
+export const linkParameters = {
   link0: parameter.optional(parameter.text({ max: 300 })),
   link1: parameter.optional(parameter.text({ max: 300 })),
   link2: parameter.optional(parameter.text({ max: 300 })),
@@ -277,7 +278,7 @@ function placeRequest(parameters: PlaceParameters): PlaceRequest {
 }
 
 /** Addresses by link number; their priorities count at creation only (pvecm.md §1.0). */
-function linksOf(parameters: LinkParameters): Readonly<Record<string, string>> {
+export function linksOf(parameters: LinkParameters): Readonly<Record<string, string>> {
   const { link0, link1, link2, link3, link4, link5, link6, link7 } = parameters;
   const given = [link0, link1, link2, link3, link4, link5, link6, link7];
   return Object.fromEntries(

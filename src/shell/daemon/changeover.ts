@@ -90,6 +90,11 @@ export class Changeover {
     return { kind: stage === "applied" ? "onTrial" : "ordered" };
   }
 
+  /** A member on trial that was started once: nobody can have confirmed it while it did not run. */
+  get isFirstStart(): boolean {
+    return this.#read()?.starts === 1;
+  }
+
   /** The next start makes a member of this node. Throws what the disk says; then nothing was changed. */
   order({ conf, key, nodeid, stamp }: NewIdentity): void {
     const code = Buffer.from(key).toString("base64");

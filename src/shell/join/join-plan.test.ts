@@ -49,6 +49,7 @@ function paper({ isReachable = true, hasRing = true, queued = 0, cannotStart = f
     };
     const unreachable = { ok: false, kind: "unreachable", reason: "no way" } as const;
     const ports: JoinPorts = {
+      check: async (known) => known,
       cluster: {
         reserve: async () => {
           if (before > 0) {

@@ -54,6 +54,8 @@ export interface JoinProgress {
 }
 
 export interface JoinPorts {
+  /** Looks at this machine and the cluster, and answers what is known then; rejects with all that is in the way. */
+  readonly check: (facts: JoinFacts, tell: (text: string) => void) => Promise<JoinFacts>;
   readonly cluster: {
     readonly reserve: (facts: JoinFacts) => Promise<Remote<Grant>>;
     readonly cancel: (facts: JoinFacts) => Promise<Remote<StateAnswer>>;
@@ -94,6 +96,12 @@ const tellMs = 30_000;
 const marginMs = 5000;
 
 type JoinStep = Step<JoinFacts, JoinPorts>;
+
+const check: JoinStep = {
+  name: "check",
+  text: () => "check this node, the cluster and the links between them",
+  run: (known, ports, { tell }) => ports.check(known, tell),
+};
 
 const reserve: JoinStep = {
   name: "reserve",
@@ -267,7 +275,7 @@ export const joinPlan: Plan<JoinFacts, JoinPorts> = {
   kind: "join",
   facts,
   timeMsMax: 30 * 60_000,
-  steps: [reserve, changeover, wait, finish],
+  steps: [check, reserve, changeover, wait, finish],
 };
 
 export function introductionOf({ hosts, port, trust, session, token }: JoinFacts): Introduction {

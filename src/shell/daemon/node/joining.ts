@@ -8,16 +8,26 @@ import type { Route } from "../../api/route.ts";
 import { Places } from "../../join/places.ts";
 import { ProbeServer } from "../../join/probe-server.ts";
 import { reservationPath } from "../../join/reservation.ts";
+import { membersOf } from "../../api/cluster-facts.ts";
+import { type StartSource, startRoutes } from "../../join/start-routes.ts";
+import { tokensDirectory } from "../../join/token-record.ts";
+import { makeToken, sweepTokens, type TokenSource } from "../../join/tokens.ts";
+import { clusterAddress } from "../certificates.ts";
+import { reportJoin, startJoin } from "./join-host.ts";
 import type { NodeParts } from "./parts.ts";
 
 const basePort = 5405;
+const apiPort = 8006;
+/** Between two looks at the tokens. */
+const sweepMsMin = 1000;
+const sweepMsMax = 3_600_000;
 
 export class Joining {
   readonly routes: readonly Route[];
   readonly places: Places;
   readonly #parts: NodeParts;
   readonly #probes: ProbeServer;
-  readonly #deadlines: Deadlines<"tend">;
+  readonly #deadlines: Deadlines<"tend" | "sweep">;
   /** Who waits for the end of the reservation. */
   #waiting: (() => void)[] = [];
   #isStopped = false;
@@ -25,7 +35,10 @@ export class Joining {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     const { cluster, tree, options, directoryName, log } = parts;
-    this.#deadlines = new Deadlines({ clock: systemClock, fire: () => this.#tend() });
+    this.#deadlines = new Deadlines({
+      clock: systemClock,
+      fire: (timer) => (timer === "tend" ? this.#tend() : this.#sweep()),
+    });
     this.#probes = new ProbeServer(() => {
       const { nodeid, nodes } = cluster.settings;
       const own = nodes.find((node) => node.nodeid === nodeid)?.addresses ?? [];
@@ -53,7 +66,7 @@ export class Joining {
         }),
       warn: (text) => log("warning", text),
     });
-    this.routes = joinRoutes({
+    const asMember = joinRoutes({
       files: tree,
       places: this.places,
       probes: this.#probes,
@@ -64,7 +77,60 @@ export class Joining {
       untilFree: (waitMs) => this.#untilFree(waitMs),
       wallMs: () => Date.now(),
     });
-    if (parts.mode === "cluster") this.#watch();
+    this.routes = [...asMember, ...startRoutes(this.#startSource())];
+    if (parts.mode === "cluster") {
+      this.#watch();
+      this.#sweep();
+    }
+  }
+
+  #startSource(): StartSource {
+    const { cluster, tree, mode } = this.#parts;
+    return {
+      files: tree,
+      start: (input) => startJoin(this.#parts, input),
+      report: (input) => reportJoin(this.#parts, input),
+      makeToken: async (lifetimeS, by) => {
+        const made = await makeToken(this.#tokenSource(), lifetimeS, by);
+        this.#sweep();
+        return made;
+      },
+      noCluster: () =>
+        mode === "cluster"
+          ? ""
+          : `node '${cluster.settings.name}' is in no cluster that a machine could join: make one first (quorate create NAME)`,
+    };
+  }
+
+  #tokenSource(): TokenSource {
+    const { cluster, tree, options, directoryName } = this.#parts;
+    const own = textOfByteString(directoryName);
+    return {
+      files: tree,
+      clusterName: () => cluster.settings.clusterName,
+      addresses: () => {
+        const { nodelist = {} } = membersOf(tree);
+        const others = Object.entries(nodelist).filter(
+          ([name, { online }]) => name !== own && online === 1,
+        );
+        const found = [clusterAddress(tree, own), ...others.map(([, { ip }]) => ip)];
+        return [...new Set(found.filter((address) => address !== undefined))];
+      },
+      port: options.api?.port ?? apiPort,
+      wallS: () => Math.floor(Date.now() / 1000),
+    };
+  }
+
+  /** Tokens that have expired go, by whichever member is first. */
+  #sweep(): void {
+    sweepTokens(this.#tokenSource()).then(
+      (nextS) => {
+        if (this.#isStopped || nextS === undefined) return;
+        const waitMs = Math.min(sweepMsMax, Math.max(sweepMsMin, nextS * 1000 - Date.now()));
+        this.#deadlines.arm("sweep", systemClock.now() + waitMs);
+      },
+      (error: unknown) => this.#parts.log("warning", `join tokens: ${reasonOf(error)}`),
+    );
   }
 
   stop(): void {
@@ -78,6 +144,7 @@ export class Joining {
     const { cluster, tree } = this.#parts;
     tree.onChanged((paths) => {
       if (paths === undefined || paths.includes(reservationPath)) this.#tendSoon();
+      if (paths?.some((path) => path.startsWith(tokensDirectory)) === true) this.#sweep();
     });
     tree.onMode(() => this.#tendSoon());
     cluster.onQuorum(() => this.#tendSoon());

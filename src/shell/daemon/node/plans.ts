@@ -1,7 +1,9 @@
 // All plans that a node can carry out, with the ports it has for them: what a daemon before this one left is resumed by these.
-import type { BoundPlan } from "../../operation/plan.ts";
+import { joinPlan } from "../../join/join-plan.ts";
+import { type BoundPlan, bindPlan } from "../../operation/plan.ts";
 import { devicePlans, devicePorts } from "../../qdevice/device-operation.ts";
 import { changePlans, whenWritable } from "./changes.ts";
+import { resumedJoinPorts } from "./join-host.ts";
 import type { NodeParts } from "./parts.ts";
 
 export function plansOf(parts: NodeParts): readonly BoundPlan[] {
@@ -10,5 +12,7 @@ export function plansOf(parts: NodeParts): readonly BoundPlan[] {
   return [
     ...changePlans(parts),
     ...devicePlans(devicePorts({ root, note })).map((plan) => whenWritable(plan, parts)),
+    // At once: whether the tree can be written ever again is what it finds out.
+    bindPlan(joinPlan, resumedJoinPorts(parts)),
   ];
 }

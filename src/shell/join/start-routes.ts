@@ -1,0 +1,215 @@
+// The routes by which a node is told to join: Proxmox's POST /cluster/config/join (pvecm.md §4.2), ours with everything that our command line
+// has, and one-time tokens.
+import * as parameter from "../api/parameters.ts";
+import { ApiError, onlyRoot, type Route, route } from "../api/route.ts";
+import { linkParameters, linksOf } from "../api/join-routes.ts";
+import type { Files } from "../../fs/tree/files.ts";
+import type { Result } from "../../result.ts";
+import type { Introduction } from "./cluster-side.ts";
+import { tokenLifetime } from "./token-record.ts";
+import { listTokens, type MadeToken, revokeToken } from "./tokens.ts";
+
+/** What a join is begun with. */
+export interface JoinInput {
+  readonly introduction: Introduction;
+  /** Of root@pam there; undefined: a session or a token is in the introduction. */
+  readonly password: string | undefined;
+  readonly nodeid: number | undefined;
+  readonly votes: number;
+  readonly links: ReadonlyMap<number, string>;
+  readonly isForced: boolean;
+  readonly user: string;
+}
+
+export interface JoinReportText {
+  readonly cluster: string;
+  readonly links: Readonly<Record<string, string>>;
+  readonly effect: string;
+  readonly notes: readonly string[];
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+export interface StartSource {
+  readonly files: Files;
+  /** The UPID, or why nothing was begun. */
+  readonly start: (input: JoinInput) => Result<string>;
+  readonly report: (input: JoinInput) => Promise<Result<JoinReportText>>;
+  readonly makeToken: (lifetimeS: number, by: string) => Promise<Result<MadeToken>>;
+  /** Why this node has no tokens; "": it is a member of a cluster. */
+  readonly noCluster: () => string;
+}
+
+const fingerprint = parameter.formatted(
+  95,
+  /^(?:[A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}$/,
+  "value does not match the regex pattern",
+);
+const shared = {
+  ...linkParameters,
+  nodeid: parameter.optional(parameter.integer({ min: 1 })),
+  votes: parameter.optional(parameter.integer({ min: 0 })),
+  force: parameter.optional(parameter.boolean()),
+};
+const host = parameter.formatted(
+  253,
+  /^[A-Za-z0-9:][A-Za-z0-9.:%-]*$/,
+  "invalid format - value does not look like a valid address",
+);
+const hosts = parameter.formatted(
+  5000,
+  /^[A-Za-z0-9:][A-Za-z0-9.:%,-]*$/,
+  "invalid format - value does not look like a list of addresses",
+);
+
+/** All of this file. */
+export function startRoutes(source: StartSource): readonly Route[] {
+  return [
+    route({
+      method: "POST",
+      path: "/cluster/config/join",
+      description: "Joins this node into an existing cluster.",
+      permission: onlyRoot,
+      parameters: {
+        ...shared,
+        hostname: host,
+        fingerprint,
+        password: parameter.text({ max: 128 }),
+      },
+      handle: ({ parameters, caller }) => {
+        const { hostname, fingerprint: shown, password } = parameters;
+        const trust = { kind: "certificate", fingerprint: shown } as const;
+        const introduction = { hosts: [hostname], trust };
+        return begun(source, { ...wishOf(parameters, caller.user), introduction, password });
+      },
+    }),
+    ownRoute(source),
+    ...tokenRoutes(source),
+  ];
+}
+
+function ownRoute(source: StartSource): Route {
+  return route({
+    method: "POST",
+    path: "/join",
+    isOurs: true,
+    description:
+      "Joins this node into an existing cluster, by a login, a ticket or a one-time token.",
+    permission: onlyRoot,
+    parameters: {
+      ...shared,
+      hosts,
+      port: parameter.optional(parameter.integer({ min: 1, max: 65_535 })),
+      trust: parameter.oneOf(["certificate", "authority"]),
+      fingerprint,
+      ticket: parameter.optional(parameter.text({ max: 8192 })),
+      csrf: parameter.optional(parameter.text({ max: 8192 })),
+      token: parameter.optional(
+        parameter.formatted(32, /^[0-9a-f]{32}$/, "invalid format - not hex"),
+      ),
+      "dry-run": parameter.optional(parameter.boolean()),
+    },
+    handle: async ({ parameters, caller }) => {
+      const {
+        hosts: list,
+        port,
+        trust: kind,
+        fingerprint: shown,
+        ticket,
+        csrf,
+        token,
+      } = parameters;
+      if ((ticket === undefined || csrf === undefined) && token === undefined) {
+        throw new ApiError(400, "a join needs a ticket with its CSRF token, or a join token");
+      }
+      const introduction: Introduction = {
+        hosts: list.split(",").filter((each) => each !== ""),
+        port,
+        trust: { kind, fingerprint: shown },
+        ...(ticket === undefined || csrf === undefined ? {} : { session: { ticket, csrf } }),
+        token,
+      };
+      const input = { ...wishOf(parameters, caller.user), introduction, password: undefined };
+      if (parameters["dry-run"] !== true) return { upid: begun(source, input) };
+      const report = await source.report(input);
+      if (!report.ok) throw new ApiError(400, report.reason, { code: "check" });
+      return report.value;
+    },
+  });
+}
+
+function tokenRoutes(source: StartSource): readonly Route[] {
+  const ours = { isOurs: true, permission: onlyRoot } as const;
+  const needCluster = (): void => {
+    const reason = source.noCluster();
+    if (reason !== "") throw new ApiError(424, reason, { code: "standalone" });
+  };
+  return [
+    route({
+      ...ours,
+      method: "POST",
+      path: "/join-tokens",
+      description: "Makes a one-time token with which one machine may join.",
+      parameters: {
+        lifetime: parameter.optional(
+          parameter.integer({ min: tokenLifetime.min, max: tokenLifetime.max }),
+        ),
+      },
+      handle: async ({ parameters, caller }) => {
+        needCluster();
+        const made = await source.makeToken(
+          parameters.lifetime ?? tokenLifetime.default,
+          caller.user,
+        );
+        if (!made.ok) throw new ApiError(500, made.reason);
+        return made.value;
+      },
+    }),
+    route({
+      ...ours,
+      method: "GET",
+      path: "/join-tokens",
+      description: "The one-time tokens that are open or were used, without their secrets.",
+      parameters: {},
+      handle: () => {
+        needCluster();
+        return listTokens(source.files).map(({ hash, ...record }) => ({
+          id: hash.slice(0, 16),
+          ...record,
+        }));
+      },
+    }),
+    route({
+      ...ours,
+      method: "DELETE",
+      path: "/join-tokens/{id}",
+      description: "Takes a one-time token back.",
+      parameters: {
+        id: parameter.formatted(16, /^[0-9a-f]{16}$/, "invalid format - not the id of a token"),
+      },
+      handle: async ({ parameters }) => {
+        needCluster();
+        const revoked = await revokeToken(source.files, parameters.id);
+        if (!revoked.ok) throw new ApiError(404, revoked.reason);
+        return undefined;
+      },
+    }),
+  ];
+}
+
+function wishOf(
+  parameters: parameter.ParametersOf<typeof shared>,
+  user: string,
+): Pick<JoinInput, "nodeid" | "votes" | "links" | "isForced" | "user"> {
+  const { nodeid, votes = 1, force = false } = parameters;
+  const links = Object.entries(linksOf(parameters)).map(
+    ([link, text]) => [Number(link), text] as const,
+  );
+  return { nodeid, votes, links: new Map(links), isForced: force, user };
+}
+
+function begun(source: StartSource, input: JoinInput): string {
+  const started = source.start(input);
+  if (!started.ok) throw new ApiError(500, started.reason);
+  return started.value;
+}
