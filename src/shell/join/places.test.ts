@@ -25,6 +25,7 @@ class Cluster {
   seconds = 1000;
   readonly log: string[] = [];
   readonly warnings: string[] = [];
+  readonly granted: [number, number][] = [];
 
   member(nodeid: number, change: Partial<PlacePorts> = {}): Places {
     return new Places({
@@ -34,6 +35,7 @@ class Cluster {
       readKey: () => success(key),
       wallS: () => this.seconds,
       nowMs: () => this.seconds * 1000,
+      grantVotes: async (granted, votes) => void this.granted.push([granted, votes]),
       logToCluster: (user, line) => this.log.push(`${user}: ${line}`),
       warn: (line) => this.warnings.push(line),
       ...change,
@@ -125,6 +127,7 @@ describe("a place", () => {
     expect(await first.tend()).toMatchObject({ kind: "wait" });
     cluster.synced = [1, 2, 3];
     expect(await first.tend()).toEqual({ kind: "nothing" });
+    expect(cluster.granted).toEqual([[3, 1]]);
     expect(cluster.votes("pve3")).toBe(1);
     expect(cluster.version).toBe(before + 2);
     expect(cluster.hasReservation).toBe(false);

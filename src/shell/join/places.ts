@@ -47,6 +47,11 @@ export interface PlacePorts {
   readonly wallS: () => number;
   /** Milliseconds of a clock that is never set. */
   readonly nowMs: () => number;
+  /**
+   * Gives a member of the ring its votes at once, on all nodes together. The reload that follows comes to each node at its own moment: one
+   * that expects the new vote before it has seen it would lose quorum until then.
+   */
+  readonly grantVotes: (nodeid: number, votes: number) => Promise<void>;
   /** For the cluster log of all nodes. */
   readonly logToCluster: (user: string, text: string) => void;
   readonly warn: (text: string) => void;
@@ -250,10 +255,11 @@ export class Places {
   }
 
   async #confirm(reservation: Reservation): Promise<Result<undefined>> {
-    const { node, votes } = reservation;
+    const { node, nodeid, votes } = reservation;
     const before = this.#conf();
     const conf = withConfirmed(before, node, votes);
     if (!conf.ok) return conf;
+    if (votes > 0) await this.#ports.grantVotes(nodeid, votes);
     const written = conf.value === before ? success(undefined) : await this.#putConf(conf.value);
     if (!written.ok) return written;
     return this.#forget(reservation, true);

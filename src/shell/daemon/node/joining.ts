@@ -57,6 +57,11 @@ export class Joining {
       readKey: () => readKey(options.paths.authkey),
       wallS: () => Math.floor(Date.now() / 1000),
       nowMs: () => systemClock.now(),
+      grantVotes: async (nodeid, votes) => {
+        const granted = await cluster.setVotes(nodeid, votes);
+        if (!granted.ok)
+          log("notice", `votes of node ${nodeid} come with the reload: ${granted.reason}`);
+      },
       logToCluster: (user, text) =>
         tree.statusStore.log({
           ident: user,
