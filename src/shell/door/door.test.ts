@@ -188,6 +188,51 @@ test("time: no handshake, a head or a body that dribbles, and idleness end a con
   expect(door.connections).toBe(0);
 });
 
+test("who does not take an answer is cut, and the rest of it is never made", async () => {
+  let pieces = 0;
+  const cancelled = Promise.withResolvers<void>();
+  const endless = () =>
+    new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        pieces += 1;
+        controller.enqueue(new Uint8Array(65_536));
+      },
+      cancel: () => cancelled.resolve(),
+    });
+  const ms = { hello: 5000, idle: 5000, body: 5000, work: 5000, answer: 300 };
+  const door = await openDoor({ phaseMs: ms }, () => new Response(endless()));
+  const one = await client(door);
+  one.socket.pause();
+  one.socket.write(get("/"));
+  await cancelled.promise;
+  expect(door.counters.timedOut).toBe(1);
+  // What the buffers of two sockets hold, not more.
+  expect(pieces).toBeLessThan(500);
+  one.socket.resume();
+  await one.ended;
+  expect(door.connections).toBe(0);
+});
+
+test("an answer that fails in its middle, or an app that does, ends its connection only", async () => {
+  const broken = () =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode("half of it")),
+      pull: () => Promise.reject(new Error("disk gone")),
+    });
+  const door = await openDoor({}, (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/broken") return new Response(broken());
+    if (pathname === "/thrown") throw new Error("the app failed");
+    return echo(request);
+  });
+  const cut = await (await client(door, get("/broken"))).ended;
+  // No last chunk: nobody takes it for whole.
+  expect(cut).toStartWith("HTTP/1.1 200 ");
+  expect(cut).not.toContain("\r\n0\r\n\r\n");
+  expect(await (await client(door, get("/thrown"))).ended).toStartWith("HTTP/1.1 500 ");
+  await (await client(door, get("/"))).until(/GET \/ $/);
+});
+
 test("a thousand connections: never more than the limit, the longest idle goes, who works stays", async () => {
   const held = Promise.withResolvers<void>();
   const door = await openDoor(

@@ -28,7 +28,12 @@ export async function exchange(
   const response = await responseTo(incoming, options, gone.signal);
   options.enter("answer");
   if (gone.signal.aborted) return;
-  await write(response, outgoing, incoming.method === "HEAD", () => options.enter("answer"));
+  try {
+    await write(response, outgoing, incoming.method === "HEAD", () => options.enter("answer"));
+  } catch {
+    // The app's stream failed in its middle, or a header is none: what has been sent already cannot be taken back.
+    outgoing.destroy();
+  }
 }
 
 async function responseTo(
@@ -56,16 +61,25 @@ async function responseTo(
   const body = isRead ? await bodyOf(incoming, length, signal) : undefined;
   if (isRead && body === undefined) return new Response(null, { status: 400 });
   options.enter("work");
+  const request = requestOf(`https://node.invalid${url}`, {
+    method,
+    headers,
+    signal,
+    ...(body === undefined ? {} : { body }),
+  });
+  if (request === undefined) return new Response(null, { status: 400 });
   try {
-    const request = new Request(`https://node.invalid${url}`, {
-      method,
-      headers,
-      signal,
-      ...(body === undefined ? {} : { body }),
-    });
     return await options.fetch(request, { address: options.address });
   } catch {
-    return new Response(null, { status: 400 }); // A path or method that the runtime takes for none.
+    return new Response(null, { status: 500 }); // The app answers its own errors; this is one of the app itself.
+  }
+}
+
+function requestOf(url: string, init: RequestInit): Request | undefined {
+  try {
+    return new Request(url, init);
+  } catch {
+    return undefined; // A path or method that the runtime takes for none.
   }
 }
 
@@ -134,4 +148,6 @@ async function drained(outgoing: ServerResponse): Promise<void> {
   outgoing.once("drain", resolve);
   outgoing.once("close", resolve);
   await promise;
+  outgoing.off("drain", resolve);
+  outgoing.off("close", resolve);
 }
