@@ -18,7 +18,7 @@ const pureGround = ["bytes", "world", "assert", "conf", "result"];
 /** Files with sockets, files, threads, clocks or promises, as patterns below src/. */
 const hosts: readonly string[] = [
   "node/thread/*.ts",
-  "node/settings/{key-file,load-settings,machine,resolve}.ts",
+  "node/settings/{key-file,load-settings,machine,own-address,resolve}.ts",
   "node/compression/{library,inflate}.ts",
   "node/link/{mismatch,own-addresses}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
