@@ -38,7 +38,7 @@ export function bindingKey(address: string, port: number): string {
 
 /** Those that no interface of this machine has now: their links wait. */
 export function absentBindings(own: OwnLinks): Binding[] {
-  return [...bindings(own).values()].filter(({ address }) => !isOurs(address));
+  return [...bindings(own).values()].filter(({ address }) => !isOwnAddress(address));
 }
 
 /** What is missing and what to do, for log and status. */
@@ -50,7 +50,8 @@ export function linkNames({ links }: Binding): string {
   return links.length === 1 ? `link ${links[0]}` : `links ${links.join(", ")}`;
 }
 
-function isOurs(address: string): boolean {
+/** Whether an interface of this machine has the IP address now. */
+export function isOwnAddress(address: string): boolean {
   const wanted = canonicalAddress(address);
   // All of 127.0.0.0/8 is ours, though only one of it is listed; wildcards are nobody's.
   if (wanted?.startsWith("127.") === true || wanted === "0.0.0.0") return true;

@@ -27,6 +27,7 @@ import {
   tableOf,
 } from "./table.ts";
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
+import { create } from "./verbs/create.ts";
 import { expected, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
 import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
@@ -195,6 +196,7 @@ export function commandTable(): CommandTable {
   return tableOf([
     ...[
       node,
+      create,
       qnetd,
       qdevice,
       status,

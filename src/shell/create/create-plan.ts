@@ -25,7 +25,7 @@ export interface CreatePorts {
     mode(): Promise<"standalone" | "cluster">;
     /** Why this process runs standalone although it has the configuration of a member, a sentence; "" when it does not. */
     startFault(): Promise<string>;
-    /** The node begins anew; on a real node it does not resolve, its next process goes on. */
+    /** The node begins anew; on a real node it only rejects, as its process ends: the next one goes on. */
     restart(reason: string): Promise<void>;
     /** Resolves when the tree can be written. */
     writable(signal: AbortSignal): Promise<void>;
@@ -105,14 +105,15 @@ const conf: CreateStep = {
     if (present !== undefined) throw new Error(existsText);
     await ports.conf.putInTree(known.conf);
   },
-  undo: async (known, ports) => {
+  undo: async (known, ports, { signal }) => {
+    await ports.node.writable(signal);
     // From the tree last: while it has the file a start makes the other one of it.
     if ((await ports.conf.onDisk()) === known.conf) await ports.conf.removeFromDisk();
     if ((await ports.conf.inTree()) === known.conf) await ports.conf.removeFromTree();
   },
   byHand: () =>
     "remove corosync.conf from the tree (quorate fs rm --force corosync.conf) and /etc/corosync/corosync.conf",
-  changes: (known) => [{ path: "/etc/pve/corosync.conf", before: "", after: known.conf }],
+  changes: (known) => [{ path: "etc/pve/corosync.conf", before: "", after: known.conf }],
 };
 
 const restart: CreateStep = {
@@ -137,7 +138,8 @@ async function refuseFault({ node }: CreatePorts): Promise<void> {
 const finish: CreateStep = {
   name: "finish",
   text: () => "(re)generate node files",
-  run: async (known, ports, { tell }) => {
+  run: async (known, ports, { tell, signal }) => {
+    await ports.node.writable(signal);
     await ports.node.finish(tell);
     await ports.node.log(
       known.user,

@@ -7,9 +7,10 @@ import { isAnswered } from "../api/api-socket.ts";
 import { CommandFailure, exitConfiguration, exitOk } from "../exit.ts";
 import type { ChangeoverState } from "../join/changeover-state.ts";
 import { Changeover } from "./changeover.ts";
-import type { NodeOptions } from "./node/parts.ts";
+import { isCreationPending } from "./node/creation.ts";
+import type { End, NodeOptions } from "./node/parts.ts";
 import { RunningNode } from "./node/running-node.ts";
-import { startMode } from "./node/start-mode.ts";
+import { standalone, startMode } from "./node/start-mode.ts";
 import { restartInPlace } from "./restart.ts";
 
 /** Resolves with the exit code after a graceful stop; throws CommandFailure when the node cannot start. */
@@ -27,7 +28,7 @@ export async function nodeCommand(options: NodeOptions): Promise<number> {
   const changeover = new Changeover(paths, (text) => log("notice", text));
   const { kind } = await applied(changeover);
   try {
-    const end = await new RunningNode(options, await startMode(options)).run();
+    const end = await runNode(options);
     const isFailing = end.code !== exitOk && kind === "onTrial";
     if (end.isRestart !== true && !isFailing) return end.code;
     if (isFailing) await wait(trialPauseMs);
@@ -49,5 +50,16 @@ async function applied(changeover: Changeover): Promise<ChangeoverState> {
     return await changeover.apply();
   } catch (error) {
     throw new CommandFailure(reasonOf(error), exitConfiguration);
+  }
+}
+
+/** A member that cannot start while its cluster is being created runs standalone, and takes the creation back. */
+async function runNode(options: NodeOptions): Promise<End> {
+  try {
+    return await new RunningNode(options, await startMode(options)).run();
+  } catch (error) {
+    if (!(error instanceof CommandFailure) || !isCreationPending(options.paths)) throw error;
+    options.log({ kind: "log", level: "error", subsystem: "MAIN", text: error.message });
+    return new RunningNode(options, standalone(options, error.message)).run();
   }
 }

@@ -51,6 +51,8 @@ export interface NodeParts {
   readonly end: (end: End) => void;
   /** The node leaves its cluster gracefully and begins anew as the same process. `reason`: for its log. Returns at once. */
   readonly restart: (reason: string) => void;
+  /** Why it runs standalone although it has the configuration of a member, a sentence; "": it is as it is configured. */
+  readonly startFault: string;
   /** Aborted when the node begins to end, whatever for: what is under way is left to its next start. */
   readonly ending: AbortSignal;
   /** Plans that run as tasks. */

@@ -3,6 +3,7 @@ import { joinPlan } from "../../join/join-plan.ts";
 import { type BoundPlan, bindPlan } from "../../operation/plan.ts";
 import { devicePlans, devicePorts } from "../../qdevice/device-operation.ts";
 import { changePlans, whenWritable } from "./changes.ts";
+import { creationPlan } from "./creation.ts";
 import { resumedJoinPorts } from "./join-host.ts";
 import type { NodeParts } from "./parts.ts";
 
@@ -10,6 +11,8 @@ export function plansOf(parts: NodeParts): readonly BoundPlan[] {
   const { root } = parts.options.paths;
   const note = (line: string): void => parts.log("notice", line.trimEnd(), "QDEVICE");
   return [
+    // Not when the tree can be written: a member that never becomes so is taken back.
+    creationPlan(parts),
     ...changePlans(parts),
     ...devicePlans(devicePorts({ root, note })).map((plan) => whenWritable(plan, parts)),
     // At once: whether the tree can be written ever again is what it finds out.

@@ -121,7 +121,7 @@ export class RunningNode {
     log("notice", `node ${settings.name} (${nodeid}) is running, version ${version}`);
   }
 
-  async #startAlone({ name }: StartMode & { readonly kind: "standalone" }): Promise<void> {
+  async #startAlone({ name, fault }: StartMode & { readonly kind: "standalone" }): Promise<void> {
     const directoryName = this.#directoryName(name);
     const { options, manager, log, end } = this.#context();
     const tree = await openTree(options, {
@@ -134,7 +134,7 @@ export class RunningNode {
     });
     this.#undo.push(() => tree.stop());
     const conf = tree.stat(corosyncConfPath);
-    if (conf.ok && conf.value.type === "file") {
+    if (conf.ok && conf.value.type === "file" && fault === "") {
       throw new CommandFailure(
         "the tree got the corosync.conf of a cluster while this node was starting without one: start it again, as a member",
       );
@@ -173,6 +173,7 @@ export class RunningNode {
       mode: this.#mode.kind,
       ...{ cluster, tree, directoryName, tasks, operations, clusterLog },
       startedAt: this.#startedAt,
+      startFault: this.#mode.kind === "standalone" ? this.#mode.fault : "",
       mount: () => this.#mount.place,
     };
     const mount: NodeService = (all) => this.#mount.start(all);

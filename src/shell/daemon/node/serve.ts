@@ -20,6 +20,7 @@ import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
 import { openLogins } from "./logins.ts";
 import { operationRoutes } from "./changes.ts";
+import { creationRoutes } from "./creation.ts";
 import { confWarning, treeConfProblem } from "./conf-checks.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 import { tellTasks } from "./task-broadcast.ts";
@@ -37,6 +38,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const more = [
     ...joining.routes,
     ...operationRoutes(parts),
+    ...creationRoutes(parts),
     ...certificateRoutes((how) =>
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),

@@ -18,6 +18,8 @@ export type StartMode =
       readonly kind: "standalone";
       /** Of this node: given, or the host name up to its first dot. */
       readonly name: string;
+      /** Why it does not start as the member that it is configured to be; "": it is not. */
+      readonly fault: string;
     };
 
 /** Throws CommandFailure (exit 8) with what is wrong and the remedy; nothing was changed then. */
@@ -26,7 +28,7 @@ export async function startMode(options: NodeOptions): Promise<StartMode> {
   if (isThere(paths.conf)) return { kind: "cluster", settings: await settingsOf(options) };
   const stored = storedConf(options);
   if (stored === undefined) {
-    return { kind: "standalone", name: name ?? (hostname().split(".")[0] || "localhost") };
+    return standalone(options, "");
   }
   const text = Buffer.from(stored).toString("latin1");
   const read = await settingsOfText(text, paths, name);
@@ -46,6 +48,12 @@ export async function startMode(options: NodeOptions): Promise<StartMode> {
     text: `wrote ${paths.conf} as the tree has it (version = ${read.value.configVersion})`,
   });
   return { kind: "cluster", settings: await settingsOf(options) };
+}
+
+/** `fault`: why it does not start as the member that it is configured to be. */
+export function standalone({ name }: NodeOptions, fault: string): StartMode {
+  const own = hostname().split(".")[0] ?? "";
+  return { kind: "standalone", name: name ?? (own === "" ? "localhost" : own), fault };
 }
 
 /** From corosync.conf on disk; throws CommandFailure (exit 8). */
