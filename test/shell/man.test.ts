@@ -13,6 +13,7 @@ import {
 import { anyWord } from "../../src/shell/cli/values.ts";
 import { commandTable } from "../../src/shell/cli/verbs.ts";
 import { manCommand, manPages } from "../../src/shell/manual/man.ts";
+import { linkNames } from "../../src/shell/tool/link-names.ts";
 import { CommandFailure, exitTexts } from "../../src/shell/exit.ts";
 
 const table = commandTable();
@@ -73,6 +74,14 @@ test("every page describes, names its files and its exit codes", () => {
     for (const [path] of files) expect(section("FILES")).toContain(path.replaceAll("-", "\\-"));
     expect(page.includes(".SH FILES")).toBe(files.length > 0);
   }
+});
+
+test("the page of the whole has every name that the file answers to", () => {
+  const page = manPages(table, "1").get("quorate.8") ?? "";
+  const missing = linkNames.filter(
+    (name) => !page.includes(`\\fB${name.replaceAll("-", "\\-")}\\fR`),
+  );
+  expect(missing).toEqual([]);
 });
 
 test("what cannot be is said", async () => {

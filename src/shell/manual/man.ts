@@ -21,6 +21,7 @@ import {
   exitUsage,
 } from "../exit.ts";
 import { nearest } from "../cli/near-miss.ts";
+import { linkTexts } from "../tool/link-names.ts";
 import { certificateDirectory, nodeFiles } from "../cli/shared.ts";
 
 export interface ManOptions {
@@ -125,6 +126,11 @@ function overviewPage(table: CommandTable, version: string): string {
       `\\fBquorate\\-${plain(name)}\\fR(${manualSection})`,
       text(description),
     ]),
+    ".SH OTHER NAMES",
+    text(
+      "Called by one of these names, as a link to it, the file takes the options of the original program, prints its text and ends with its exit status.",
+    ),
+    ...linkTexts.flatMap(([name, what]) => [".TP", `\\fB${plain(name)}\\fR`, text(what)]),
     ".SH OPTIONS",
     ...table.options.flatMap(optionLines),
     ".SH FILES",
