@@ -29,6 +29,7 @@ import {
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
 import { create } from "./verbs/create.ts";
 import { expected, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
+import { join, joinInfo, joinToken } from "./verbs/join.ts";
 import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
@@ -203,6 +204,9 @@ export function commandTable(): CommandTable {
       links,
       quorum,
       ring,
+      join,
+      joinToken,
+      joinInfo,
       nodes,
       link,
       remove,

@@ -75,6 +75,10 @@ async function carryOut(
     case "delnode":
       await cluster.delnode(options, word("node"));
       return exitOk;
+    case "add": {
+      const { add } = await import("./add.ts");
+      return add(options, linkAddresses(given));
+    }
     case "addnode":
       await cluster.addnode(options, linkAddresses(given));
       return exitOk;
