@@ -78,6 +78,17 @@ test("many at once: in turns, and more than may wait are turned away", async () 
   expect(await passwords.check("root", "secret")).toEqual({ kind: "right" });
 });
 
+test("who waits at the end gets an answer", async () => {
+  shadow(sha512);
+  const waiting = passwords.check("root", "secret");
+  await Promise.resolve();
+  passwords.close();
+  expect(await waiting).toEqual({
+    kind: "fault",
+    reason: "passwords cannot be checked: the node is ending",
+  });
+});
+
 test("property: any file is read without a throw, and a hash has no colon", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => {

@@ -27,6 +27,8 @@ export class SystemPasswords {
   #worker: Worker | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
   #waiting = 0;
+  /** Ends the question that is asked now. */
+  #fail: (reason: string) => void = () => undefined;
   /** The end of the last question. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -62,7 +64,13 @@ export class SystemPasswords {
     return answer.kind === "wrong" ? { kind: "wrong", reason: "a wrong password" } : answer;
   }
 
+  /** Whoever waits gets a fault. */
   close(): void {
+    this.#fail("the node is ending");
+    this.#end();
+  }
+
+  #end(): void {
     clearTimeout(this.#idle);
     this.#worker?.terminate();
     this.#worker = undefined;
@@ -72,9 +80,10 @@ export class SystemPasswords {
     clearTimeout(this.#idle);
     const { promise, resolve } = Promise.withResolvers<PasswordAnswer>();
     const fail = (reason: string): void => {
-      this.close();
+      this.#end();
       resolve({ kind: "fault", reason: `passwords cannot be checked: ${reason}` });
     };
+    this.#fail = fail;
     const deadline = setTimeout(() => fail("no answer in 20 s"), answerMsMax);
     this.#worker ??= new Worker(new URL("./password-worker.ts", import.meta.url).href);
     const worker = this.#worker;
@@ -83,8 +92,9 @@ export class SystemPasswords {
     worker.postMessage(question);
     return promise.finally(() => {
       clearTimeout(deadline);
+      this.#fail = () => undefined;
       if (this.#worker === undefined) return;
-      this.#idle = setTimeout(() => this.close(), idleMs);
+      this.#idle = setTimeout(() => this.#end(), idleMs);
       this.#idle.unref();
     });
   }
