@@ -102,11 +102,13 @@ export class Votes implements SyncService {
   }
 
   /**
-   * The votes as they are now; whether they are quorate, and in which ring, as last published: while a synchronisation goes on that
-   * stays. A node that never was in a synchronised ring is not quorate, whatever its votes.
+   * As last published. While a synchronisation goes on, the votes are those of now, as the original answers, but whether they are
+   * quorate stays. A node that never was in a synchronised ring is not quorate, whatever its votes.
    */
   view(): QuorumView {
-    return { ...this.#current(), quorate: this.#published?.quorate ?? false };
+    const published = this.#published;
+    if (published !== undefined && !this.#isSynchronising) return published;
+    return { ...this.#current(), quorate: published?.quorate ?? false };
   }
 
   /** Its keys of the configuration map. */
