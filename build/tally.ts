@@ -57,6 +57,7 @@ const interop: readonly Suite[] = [
   patientTests("build and install tests", "./test/install", "./build"),
   patient("reload with Debian's nodes", "test/interop/reload.ts"),
   patient("reload, other way round", "test/interop/reload.ts", "--kinds", "corosync,quorate"),
+  patient("tools beside Debian's", "test/interop/mixed-tools.ts"),
   patient("compressed rings", "test/interop/compression.ts"),
   patient("maps and groups beside Debian's nodes", "test/interop/cmap.ts"),
   patient("names and addresses", "test/interop/names.ts"),
