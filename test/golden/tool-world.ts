@@ -241,6 +241,8 @@ export class ToolWorld {
       await new Promise(setImmediate);
       if (!state.isOver) await this.pass(0.001);
     }
+    // What a route does after its answer.
+    await new Promise(setImmediate);
     return promise;
   }
 

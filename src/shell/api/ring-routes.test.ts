@@ -56,6 +56,7 @@ test("what the ring is asked", async () => {
   ];
   for (const [path, body] of requests) expect((await post(path, body)).status).toBe(204);
   expect((await post("/v1/shutdown", { reason: "" })).status).toBe(202);
+  await new Promise(setImmediate);
   expect(asked).toEqual([
     ["expected", 5],
     ["votes", 2, 0],

@@ -72,7 +72,9 @@ export function ringRoutes(app: Hono, source: RingSource): void {
     return c.json(outcome);
   });
   app.post("/v1/shutdown", async (c) => {
-    source.shutdown(checked(shutdownBody, await c.req.json().catch(() => undefined)).reason);
+    const wanted = checked(shutdownBody, await c.req.json().catch(() => undefined));
+    // The answer goes out first: this socket closes with the node.
+    setImmediate(() => source.shutdown(wanted.reason));
     return c.body(null, 202);
   });
 }
