@@ -103,7 +103,7 @@ class Trial {
 
   async restart(): Promise<void> {
     await this.stop();
-    const command = [...this.quorate, "node", "--root", this.ours.root, "--no-mount"];
+    const command = [...this.quorate, "node", "--root", this.ours.root, "--no-mount", "--no-api"];
     this.#daemon = this.ours.spawn(command, this.ours.logPath);
   }
 

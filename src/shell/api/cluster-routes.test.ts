@@ -77,9 +77,10 @@ const fingerprint = (node: string) => {
   return read.ok ? new X509Certificate(read.value).fingerprint256 : "";
 };
 
-function appOf(files: TestingFiles) {
+function appOf(files: TestingFiles, device = "") {
   const source = { files, version: "0.2.0", commit: "0123456", nodeName: "pve1" };
-  const routes = clusterRoutes({ ...source, address: () => "192.0.2.1" });
+  const deviceText = () => Promise.resolve(device);
+  const routes = clusterRoutes({ ...source, address: () => "192.0.2.1", deviceText });
   return buildApi2({ routes, authenticate: async () => ({ ok: true, caller: rootCaller }) });
 }
 
@@ -162,6 +163,28 @@ test("join information is refused with the reason: no cluster, no such node, no 
     status: 500,
     body: { message: "node 'pve1' has no certificate yet\n", code: "noCertificate" },
   });
+});
+
+test("the quorum device: what the original passes on of its client's status", async () => {
+  const text = [
+    "Qdevice information\n-------------------\nModel:\t\t\tNet\nNode ID:\t\t1\nMembership node list:\t1, 2",
+    "Last poll call:\t\t2026-03-09T10:00:03 (cast vote)\n\nQdevice-net information\nCluster name:\t\tprod",
+    "QNetd host:\t\t192.168.22.5:5403\nAlgorithm:\t\tFifty-Fifty split",
+    "Tie-breaker:\t\tNode with lowest node ID\nState:\t\t\tConnected\nEcho reply received:\t2026-03-09T10:00:05\n",
+  ].join("\n");
+  const request = new Request("https://node/api2/json/cluster/config/qdevice");
+  expect(await (await appOf(both, text).fetch(request, {})).json()).toEqual({
+    data: {
+      Model: "Net",
+      "QNetd host": "192.168.22.5:5403",
+      Algorithm: "Fifty-Fifty split",
+      "Tie-breaker": "Node with lowest node ID",
+      State: "Connected",
+      "Last poll call": "2026-03-09T10:00:03 (cast vote)",
+      "Echo reply": "2026-03-09T10:00:05",
+    },
+  });
+  expect((await get(both, "/cluster/config/qdevice")).body).toEqual({ data: {} });
 });
 
 test("standalone: one node with the id 0, no configuration, and no cluster entry", async () => {

@@ -15,6 +15,8 @@ export interface ClusterSource {
   readonly nodeName: string;
   /** Under which others reach this node; undefined: unknown. */
   readonly address: () => string | undefined;
+  /** What corosync-qdevice-tool shows of the quorum device's client on this node, at length; "": there is none. */
+  readonly deviceText: () => Promise<string>;
 }
 
 /** What of Proxmox's API we speak: clients decide by it which calls there are. */
@@ -111,7 +113,27 @@ function machineLoad(): object {
   };
 }
 
-function configRoutes({ files }: ClusterSource): readonly Route[] {
+/** Of the device's text, what the original passes on. It means to pass "Echo reply", too, which its daemon calls otherwise (§4.2). */
+const deviceKeys: Readonly<Record<string, string>> = {
+  Model: "Model",
+  "QNetd host": "QNetd host",
+  Algorithm: "Algorithm",
+  "Tie-breaker": "Tie-breaker",
+  State: "State",
+  "Last poll call": "Last poll call",
+  "Echo reply received": "Echo reply",
+};
+
+function deviceFacts(text: string): Readonly<Record<string, string>> {
+  const pairs = text.split("\n").flatMap((line) => {
+    const [, label = "", value = ""] = /^([^:\t]+):\s+(.*)$/.exec(line) ?? [];
+    const key = Object.hasOwn(deviceKeys, label) ? deviceKeys[label] : undefined;
+    return key === undefined ? [] : [[key, value] as const];
+  });
+  return Object.fromEntries(pairs);
+}
+
+function configRoutes({ files, deviceText }: ClusterSource): readonly Route[] {
   return [
     route({
       method: "GET",
@@ -137,6 +159,14 @@ function configRoutes({ files }: ClusterSource): readonly Route[] {
       parameters: {},
       handle: () =>
         (clusterConfOf(files)?.nodes ?? []).map((node) => ({ node: node["name"], ...node })),
+    }),
+    route({
+      method: "GET",
+      path: "/cluster/config/qdevice",
+      description: "How the quorum device is from this node; {} without one.",
+      permission: mayAudit,
+      parameters: {},
+      handle: async () => deviceFacts(await deviceText()),
     }),
     route({
       method: "GET",

@@ -1,4 +1,5 @@
 // All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
+import type { Cluster } from "../../node/thread/cluster.ts";
 import type { Access } from "../access/access.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { certificateInfoRoute } from "../certificates/certificate-info.ts";
@@ -6,6 +7,7 @@ import { clusterRoutes } from "../api/cluster-routes.ts";
 import type { Authenticate, Forward, Route } from "../api/route.ts";
 import { forwarding } from "../door/forwarding.ts";
 import { taskRoutes } from "../task/task-routes.ts";
+import { qdeviceStatusText } from "../tool/qdevice-socket-text.ts";
 import { identity } from "../version.ts";
 import { clusterAddress } from "./certificates.ts";
 import type { NodeParts } from "./node/parts.ts";
@@ -30,7 +32,10 @@ export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Rout
     routes: [
       ...accessRoutes({ access, files: tree }),
       certificateInfoRoute(tree),
-      ...clusterRoutes({ files: tree, nodeName, version, commit, address }),
+      ...clusterRoutes({
+        ...{ files: tree, nodeName, version, commit, address },
+        deviceText: () => deviceText(parts.cluster),
+      }),
       ...taskRoutes({ tasks, nodeName, told: () => toldByOthers(parts) }),
       ...more,
     ],
@@ -42,4 +47,10 @@ export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Rout
       credentials: (user) => access.proofOf(user),
     }),
   };
+}
+
+async function deviceText(cluster: Cluster): Promise<string> {
+  const { device } = await cluster.snapshot();
+  if (device === undefined) return "";
+  return qdeviceStatusText(device, { isVerbose: true, now: Date.now() });
 }
