@@ -170,7 +170,7 @@ test("heads, bodies and nonsense end at their limits", async () => {
 });
 
 test("time: no handshake, a head or a body that dribbles, and idleness end a connection", async () => {
-  const ms = { hello: 150, idle: 300, body: 300, work: 5000, answer: 5000 };
+  const ms = { hello: 4000, idle: 1500, body: 1500, work: 20_000, answer: 20_000 };
   const door = await openDoor({ phaseMs: ms });
   const silent = plain(door, "\x16");
   const head = await client(door, "GET / HTTP/1.1\r\nHost: ");
@@ -199,7 +199,7 @@ test("who does not take an answer is cut, and the rest of it is never made", asy
       },
       cancel: () => cancelled.resolve(),
     });
-  const ms = { hello: 5000, idle: 5000, body: 5000, work: 5000, answer: 300 };
+  const ms = { hello: 20_000, idle: 20_000, body: 20_000, work: 20_000, answer: 500 };
   const door = await openDoor({ phaseMs: ms }, () => new Response(endless()));
   const one = await client(door);
   one.socket.pause();
