@@ -26,6 +26,8 @@ export interface LabOptions {
   readonly bystanders?: number;
   /** The words that start quorate (`quorateProgram`). */
   readonly quorate: readonly string[];
+  /** Its nodes have their network API; by default they have none. */
+  readonly hasApi?: boolean;
 }
 
 export interface Finished {
@@ -81,7 +83,7 @@ export class Lab {
         }
         const anchor = await Anchor.start(["-m", "-n", "-u"], nodeScript, [root, `n${nodeid}`]);
         anchors.push(anchor);
-        machines.push(new LabNode(nodeid, kind, root, anchor, options.quorate));
+        machines.push(new LabNode(nodeid, kind, root, anchor, options));
         await connect(hub.pid, anchor.pid, nodeid);
       }
       const nodes = machines.slice(0, options.kinds.length);
@@ -175,7 +177,7 @@ export class LabNode {
   /** Its private directory: what it sees as /etc/corosync is `<root>/etc/corosync`, and so on. */
   readonly root: string;
   readonly #anchor: Anchor;
-  readonly #quorate: readonly string[];
+  readonly #options: Pick<LabOptions, "quorate" | "hasApi">;
   #daemon: Subprocess | undefined;
   readonly #others = new Set<Subprocess>();
 
@@ -184,7 +186,7 @@ export class LabNode {
     kind: NodeKind,
     root: string,
     anchor: Anchor,
-    quorate: readonly string[],
+    options: Pick<LabOptions, "quorate" | "hasApi">,
   ) {
     this.nodeid = nodeid;
     this.name = `n${nodeid}`;
@@ -192,7 +194,7 @@ export class LabNode {
     this.kind = kind;
     this.root = root;
     this.#anchor = anchor;
-    this.#quorate = quorate;
+    this.#options = options;
   }
 
   get running(): boolean {
@@ -203,7 +205,9 @@ export class LabNode {
   start(): void {
     if (this.running) throw new Error(`${this.name} runs already`);
     const command =
-      this.kind === "corosync" ? ["corosync", "-f"] : nodeCommand(this.#quorate, this);
+      this.kind === "corosync"
+        ? ["corosync", "-f"]
+        : nodeCommand(this.#options.quorate, this, this.#options.hasApi);
     this.#daemon = this.spawn(command, this.logPath);
   }
 

@@ -25,8 +25,10 @@ export function quorateProgram(binary: string | undefined): readonly string[] {
 export function nodeCommand(
   program: readonly string[],
   node: { readonly root: string; readonly name: string },
+  hasApi = false,
 ): string[] {
-  return [...program, "node", "--root", node.root, "--name", node.name, "--no-mount", "--no-api"];
+  const words = [...program, "node", "--root", node.root, "--name", node.name, "--no-mount"];
+  return hasApi ? words : [...words, "--no-api"];
 }
 
 /** Asks the running node of `root` for its view, as an operator would. */

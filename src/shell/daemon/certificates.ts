@@ -42,6 +42,7 @@ export class NodeCertificates {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
   #hasWaited = false;
+  #isAgain = false;
   #fault = "";
   #ensureFault = "";
 
@@ -127,7 +128,13 @@ export class NodeCertificates {
 
   /** Sees to the certificates, one look at a time; the next comes by itself. */
   #look(): void {
-    if (this.#isStopped || this.#looking !== undefined) return;
+    if (this.#isStopped) return;
+    if (this.#looking !== undefined) {
+      // Quorum that comes while the look before it is ending in vain.
+      this.#isAgain = true;
+      return;
+    }
+    this.#isAgain = false;
     clearTimeout(this.#timer);
     if (this.#isAnothersTurn()) {
       this.#hasWaited = true;
@@ -140,6 +147,7 @@ export class NodeCertificates {
         const { cluster, log } = this.#options;
         this.#looking = undefined;
         if (this.#isStopped) return;
+        if (this.#isAgain) return this.#look();
         // Without quorum nothing is wrong: this is called again when there is some.
         const isQuorate = cluster.quorum?.quorate === true;
         const fault =
