@@ -14,7 +14,9 @@ import { nodeClient, quorateProgram } from "./quorate.ts";
 import { pending, ready, until } from "./wait.ts";
 
 const readyMs = 60_000;
-const joinMs = 180_000;
+const joinMs = 600_000;
+/** For a machine that is busy with other things. */
+const tokenLine = "  token: 10000\n  token_coefficient";
 const steps = ["check", "reserve", "changeover", "wait", "finish"] as const;
 type StepName = (typeof steps)[number];
 
@@ -35,7 +37,8 @@ async function prepared(lab: Lab, program: readonly string[], members: number): 
     rmSync(join(node.root, "etc/corosync/corosync.conf"));
     if (node !== first) rmSync(join(node.root, "etc/corosync/authkey"));
   }
-  writeFileSync(join(first.root, "etc/corosync/corosync.conf"), fresh.value);
+  const conf = fresh.value.replace("  token_coefficient", tokenLine);
+  writeFileSync(join(first.root, "etc/corosync/corosync.conf"), conf);
   lab.startAll();
   for (const node of lab.nodes) await answers(node);
   await until(
