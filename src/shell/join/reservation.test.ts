@@ -147,6 +147,18 @@ describe("a member that looks after a reservation", () => {
     });
   });
 
+  test("takes a machine without a tree, added by an original's tool, once it has stayed in the ring", () => {
+    const { secret: _, ...original } = reservation;
+    const keeper = new JoinKeeper();
+    const inRing = { ...view, reservation: original, members: [1, 2, 3] };
+    expect(keeper.decide(inRing)).toEqual({ kind: "wait", untilMs: 80_000 });
+    expect(keeper.decide({ ...view, reservation: original, nowMs: 70_000 })).toMatchObject({
+      untilMs: 370_000,
+    });
+    expect(keeper.decide({ ...inRing, nowMs: 80_000 })).toEqual({ kind: "wait", untilMs: 110_000 });
+    expect(keeper.decide({ ...inRing, nowMs: 110_000 })).toMatchObject({ kind: "confirm" });
+  });
+
   test("does not trust a clock that is ahead", () => {
     expect(first({ wallS: 9_999_999 })).toEqual({ kind: "wait", untilMs: 350_000 });
   });

@@ -13,6 +13,8 @@ const recordBytesMax = 16 * 1024;
 export const reservationS = 300;
 /** Seconds more for a joiner that is in the ring already and still receives the tree. */
 export const synchronisingS = 300;
+/** A machine that was added by an original's tool may have no tree at all (corosync alone): so long in the ring is enough for it, ms. */
+const withoutTreeMs = 30_000;
 /** The member with the lowest nodeid acts at once; each next one waits so much longer (ms), in case that one is none of ours, or dead. */
 const rankMs = 3000;
 
@@ -161,9 +163,14 @@ export class JoinKeeper {
       return { kind: "nothing" };
     }
     const key = `${reservation.node} ${reservation.reservedAt} ${reservation.endsAt}`;
-    if (this.#watched?.key !== key) this.#watched = { key, sinceMs: nowMs, due: undefined };
+    if (this.#watched?.key !== key) {
+      this.#watched = { key, sinceMs: nowMs, ringMs: undefined, due: undefined };
+    }
     const watched: Watched = this.#watched;
-    const decision = view.isQuorate ? judge(view, reservation, watched.sinceMs) : waitForQuorum;
+    watched.ringMs = view.members.includes(reservation.nodeid)
+      ? (watched.ringMs ?? nowMs)
+      : undefined;
+    const decision = view.isQuorate ? judge(view, reservation, watched) : waitForQuorum;
     const { kind } = decision;
     if (kind === "wait" || kind === "nothing") {
       watched.due = undefined;
@@ -178,6 +185,8 @@ export class JoinKeeper {
 interface Watched {
   readonly key: string;
   readonly sinceMs: number;
+  /** Since when the joiner is in the ring; undefined: it is not. */
+  ringMs: number | undefined;
   /** Since when there is this to do. */
   due: Due | undefined;
 }
@@ -190,7 +199,11 @@ interface Due {
 /** A change of quorum asks again. */
 const waitForQuorum: JoinDecision = { kind: "nothing" };
 
-function judge(view: JoinView, reservation: Reservation, sinceMs: number): JoinDecision {
+function judge(
+  view: JoinView,
+  reservation: Reservation,
+  { sinceMs, ringMs }: Watched,
+): JoinDecision {
   const { entry, members, synced, wallS, nowMs } = view;
   const { node, nodeid } = reservation;
   if (entry === undefined || entry.nodeid !== nodeid) {
@@ -199,6 +212,10 @@ function judge(view: JoinView, reservation: Reservation, sinceMs: number): JoinD
   }
   if (entry.votes !== 0) return { kind: "forget", reservation, isConfirmed: true };
   if (members.includes(nodeid) && synced.includes(nodeid)) return { kind: "confirm", reservation };
+  if (reservation.secret === undefined && ringMs !== undefined) {
+    const untilMs = ringMs + withoutTreeMs;
+    return nowMs >= untilMs ? { kind: "confirm", reservation } : { kind: "wait", untilMs };
+  }
   // Over by the clock on the wall, which may be wrong here, and by what this member has seen itself.
   const leftS = endOf(reservation, members) - wallS;
   const lengthMs = Math.max(0, reservation.endsAt - reservation.reservedAt) * 1000;
