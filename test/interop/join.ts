@@ -192,7 +192,7 @@ async function settled(lab: Lab, joiner: LabNode): Promise<"joined" | "as before
           () => false,
         );
       if (isMember === own)
-        return pending(`${isMember ? "a member with its old tree" : "its old tree is lost"}`);
+        return pending(isMember ? "a member with its old tree" : "its old tree is lost");
       return ready(isMember ? "joined" : "as before");
     },
     joinMs * 3,
