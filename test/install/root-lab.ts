@@ -109,6 +109,11 @@ export class Root {
     }
   }
 
+  /** Of its first process, as this machine counts. */
+  get pid(): number {
+    return this.#pid;
+  }
+
   /** A command inside. */
   run(
     command: readonly string[],

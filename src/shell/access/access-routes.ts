@@ -100,10 +100,6 @@ function loginData({ files }: AccessSource, answer: LoginAnswer, isCheckOnly: bo
         code: "tooManyLogins",
       });
     }
-    case "busy":
-      throw new ApiError(429, "too many logins at once: try again in some seconds", {
-        code: "tooManyLogins",
-      });
     case "fault":
       throw new ApiError(503, "this node cannot check logins at the moment", {
         code: "loginFault",

@@ -55,8 +55,6 @@ export type LoginAnswer =
   | { readonly kind: "refused" }
   /** Too many failures: not looked at. */
   | { readonly kind: "tooMany"; readonly waitMs: number }
-  /** Too many logins at this moment: not looked at. */
-  | { readonly kind: "busy" }
   /** `reason`: a sentence without secrets. */
   | { readonly kind: "fault"; readonly reason: string };
 
@@ -122,7 +120,7 @@ export class Access {
     } catch (error) {
       step = { kind: "fault", reason: reasonOf(error) };
     }
-    if (step.kind === "busy") return step;
+    if (step.kind === "busy") return { kind: "tooMany", waitMs: refusalMs };
     if (step.kind === "fault") this.#options.warn(`login of ${shown(user)}: ${step.reason}`);
     if (step.kind === "fault" || step.kind === "refused") {
       if (step.kind === "refused") {

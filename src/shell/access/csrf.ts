@@ -4,9 +4,9 @@ import { fullRange, hex8, isWithin } from "./time-text.ts";
 
 const tokenCharactersMax = 64;
 
-/** `wwwKey`: the content of pve-www.key, as it is. It is the key of an HMAC over nothing: Perl's function takes its only argument for that. */
+/** `wwwKey`: the content of pve-www.key, as it is. */
 export function csrfSecret(wwwKey: Uint8Array): string {
-  return base64(createHmac("sha256", wwwKey));
+  return base64(createHmac("sha256", "").update(wwwKey));
 }
 
 /** `at`: Unix seconds. */

@@ -102,6 +102,8 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const warnings = [...(settings.warnings ?? [])];
   const confWarning = await source.confWarning();
   if (confWarning !== "") warnings.push(confWarning);
+  const override = expectedOverride(settings, member.quorum);
+  if (override !== "") warnings.push(override);
   warnings.push(...source.networkFaults());
   if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
   const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
@@ -196,4 +198,29 @@ export function quorumMeaning(
   }
   const missing = needed - totalVotes;
   return `not quorate: ${have} present, ${needed} needed; ${missing} vote${missing === 1 ? " is" : "s are"} missing. Reading works, changes are refused`;
+}
+
+/** With these the expected votes go down by themselves. */
+const loweredByItself: readonly string[] = ["LastManStanding", "AllowDownscale"];
+
+/**
+ * Whether somebody has overridden the expected votes (pvecm.md §1.7): its risk and its end as a sentence; "": there is no override. The
+ * value lives in memory only, so it is told from what corosync.conf makes of the nodes' votes.
+ */
+export function expectedOverride(
+  { nodes, quorum: { provider } }: Pick<NodeSettings, "nodes" | "quorum">,
+  quorum: Pick<QuorumView, "expectedVotes" | "flags" | "members">,
+): string {
+  const configured = nodes.reduce((sum, { votes }) => sum + votes, 0);
+  const { expectedVotes, flags, members } = quorum;
+  if (!provider || expectedVotes === 0 || expectedVotes >= configured) return "";
+  if (flags.some((flag) => loweredByItself.includes(flag))) return "";
+  const away = nodes
+    .filter(({ nodeid }) => !members.includes(nodeid))
+    .map(({ name, nodeid }) => name || `node${nodeid}`);
+  const risk =
+    away.length === 0
+      ? ""
+      : `if ${away.join(" or ")} runs apart from here, both sides change the tree and start guests: be sure that they are off. `;
+  return `the expected votes are overridden: ${expectedVotes} instead of the ${configured} of corosync.conf (pvecm expected); ${risk}It ends when their votes return, at the next change of corosync.conf, or when the nodes restart`;
 }

@@ -1,7 +1,7 @@
 // Which config_version a corosync.conf must have to be taken.
 import { expect, test } from "bun:test";
 import { settingsOfText } from "../../node/settings/load-settings.ts";
-import { confProblem } from "./check-conf.ts";
+import { confProblem, TreeConfWatch } from "./check-conf.ts";
 
 const paths = { conf: "corosync.conf", authkey: "/nonexistent" };
 const conf = (version: number, comment = ""): string => `${comment}
@@ -41,4 +41,17 @@ test.each([
   const problem = await confProblem(bytes(content), context);
   if (expected === "") expect(problem).toBe("");
   else expect(problem).toEndWith(expected);
+});
+
+test("a corosync.conf of the tree that is older than what the node runs with is named, with the version that it must have", async () => {
+  const read = await settingsOfText(conf(5), paths, "n1");
+  if (!read.ok) throw new Error(read.reason);
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const context = { running: read.value, paths, name: "n1", present: [bytes(conf(5))] };
+  const watch = new TreeConfWatch();
+  expect(await watch.warning(bytes(conf(5)), context)).toBe("");
+  expect(await watch.warning(bytes(conf(4)), context)).toBe(
+    "the corosync.conf in the tree has config_version 4, older than configuration 5 that this node runs with, so no node takes it: give it config_version 6",
+  );
+  expect(await watch.warning(bytes(conf(6)), context)).toBe("");
 });

@@ -36,12 +36,16 @@ export class TreeConfWatch {
     }
     const good = this.#good;
     if (good?.running === running && equalBytes(good.content, content)) return "";
+    const next = Math.max(running.configVersion, ...present.map(configVersionOf)) + 1;
     const problem = await contentProblem(content, context);
+    const version = configVersionOf(content);
+    if (problem === "" && version < running.configVersion) {
+      return `the corosync.conf in the tree has config_version ${version}, older than configuration ${running.configVersion} that this node runs with, so no node takes it: give it config_version ${next}`;
+    }
     if (problem === "") {
       this.#good = { content: content.slice(), running };
       return "";
     }
-    const next = Math.max(running.configVersion, ...present.map(configVersionOf)) + 1;
     return `the corosync.conf in the tree cannot be used, and this node goes on with configuration ${running.configVersion} (${problem}): put a good one in its place, with config_version ${next} (quorate fs put corosync.conf FILE)`;
   }
 }

@@ -7,7 +7,8 @@ import { confOfKeys } from "../../../node/settings/configuration-keys.ts";
 import { loadSettings, settingsOfText } from "../../../node/settings/load-settings.ts";
 import type { NodeSettings } from "../../../node/settings/settings.ts";
 import { RingThreadClient } from "../../../node/thread/client.ts";
-import { quorumMeaning } from "../../api/status.ts";
+import type { QuorumView } from "../../../node/member/events.ts";
+import { expectedOverride, quorumMeaning } from "../../api/status.ts";
 import { CommandFailure, exitConfiguration, exitFailed, exitOk } from "../../exit.ts";
 import type { ServiceManager } from "../service-notify.ts";
 import type { End, Log, NodeOptions } from "./parts.ts";
@@ -35,6 +36,8 @@ export class NodeRing {
   /** The tree wrote a newer corosync.conf before the ring was started. */
   #confChanged = false;
   #isStarted = false;
+  /** Expected votes of the override that was told last; undefined: there is none. */
+  #overriddenTo: number | undefined;
   #reloadTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: NodeRingOptions) {
@@ -82,6 +85,7 @@ export class NodeRing {
       const meaning = quorumMeaning(quorum);
       tree.setQuorate(quorum.quorate, meaning);
       manager.status(`${meaning}${this.absentText()}`);
+      this.#tellOverride(quorum);
     });
     this.cluster.onReloaded((settings) => tree.setCluster(clusterInfo(settings)));
     this.#warnOf(this.#settings);
@@ -118,6 +122,24 @@ export class NodeRing {
       );
     }
     tree.setCluster(clusterInfo(this.#settings));
+  }
+
+  /** Loud on every node, not only where it was typed. */
+  #tellOverride(quorum: QuorumView): void {
+    const { expectedVotes } = quorum;
+    const override = expectedOverride(this.cluster.settings, quorum);
+    if (override === "") {
+      if (this.#overriddenTo !== undefined) {
+        this.#options.log(
+          "notice",
+          `the expected votes are ${expectedVotes} again: the override is over`,
+        );
+      }
+      this.#overriddenTo = undefined;
+      return;
+    }
+    if (this.#overriddenTo !== expectedVotes) this.#options.log("warning", override);
+    this.#overriddenTo = expectedVotes;
   }
 
   #warnOf({ warnings = [] }: NodeSettings): void {
