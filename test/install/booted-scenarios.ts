@@ -17,7 +17,7 @@ import {
   type Scenario,
   until,
 } from "./root-scenarios.ts";
-import { corosyncConf, systemd } from "./root-stand-ins.ts";
+import { systemd } from "./root-stand-ins.ts";
 
 const rolledBackCode = 6;
 const install = "sh /release/versions/install.sh --from /release/versions/old";
@@ -206,12 +206,13 @@ const node = booted(async (root) => {
   const before = await root.listing();
   const early = await good(root.shell(`${install} node`));
   match(closing(early)[1] ?? "", /^cluster node is running: service quorate-node of systemd/);
-  await good(
-    root.shell(
-      `mkdir /etc/corosync; cat >/etc/corosync/corosync.conf <<'END'\n${corosyncConf}END\n`,
-    ),
-  );
-  await good(root.shell("systemctl restart quorate-node"));
+  // The node restarts in place: its manager sees one process all the time.
+  const pid = await property(root, "node", "MainPID");
+  await good(root.shell("quorate create home --link0 127.0.0.1"));
+  match(await good(root.shell("quorate status")), /in cluster home, configuration 1, encrypted/);
+  await until("it runs again", isActive(root, "node"));
+  equal(await property(root, "node", "MainPID"), pid);
+  equal(await property(root, "node", "NRestarts"), "0");
   const out = await good(root.shell(`${install} node`));
   match(closing(out)[1] ?? "", /^cluster node is running: service quorate-node of systemd/);
   await good(root.shell("quorate status; echo 1 >/etc/pve/one; grep 1 /etc/pve/one"));

@@ -76,7 +76,7 @@ const situations: readonly (readonly [string, Partial<MachineFacts>, readonly st
   [
     "a standalone node",
     { node: { ...node, cluster: "", isStandalone: true, nodeCount: 1 } },
-    ["quorate status", "quorate fs ls", "quorate man"],
+    ["quorate create NAME", "quorate status", "quorate fs ls"],
   ],
   ["a node of three", { node }, ["quorate status --watch", "quorate fs ls", "quorate reload"]],
   [

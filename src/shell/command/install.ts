@@ -144,14 +144,13 @@ class Installation {
     await this.#makeDocumentation();
     const manager = this.#manager;
     const role = this.#role;
-    const isRunning =
-      manager !== undefined && role !== undefined && (await this.#makeService(manager, role));
+    if (manager !== undefined && role !== undefined) await this.#makeService(manager, role);
     if (steps.changed.length === 0 && !this.#options.isReplaced && !this.#options.isDry) {
       steps.say("nothing to do: all is installed already");
     }
     if (this.#options.isDry) return;
     if (manager !== undefined && role !== undefined) steps.say(firewallHints[role]);
-    this.#close(isRunning);
+    this.#close();
   }
 
   /** A name that belongs to another program, here or further along the path, is left alone and said. */
@@ -188,8 +187,7 @@ class Installation {
     }
   }
 
-  /** True when the service runs in the end. */
-  async #makeService(manager: Manager, role: Role): Promise<boolean> {
+  async #makeService(manager: Manager, role: Role): Promise<void> {
     const steps = this.#steps;
     if (role === "qnetd" && this.#isRoot) await this.#makeUser(manager);
     const own = directoriesOf(role, this.#places).flatMap((path) => missingDirectories(path));
@@ -213,24 +211,20 @@ class Installation {
       isNew = steps.file(this.#record, unit.path, made.text, unit.mode) || isNew;
     }
     if (isNew) for (const words of manager.enable(role)) await steps.command(words);
-    return this.#start(manager, role);
+    await this.#start(manager, role);
   }
 
-  async #start(manager: Manager, role: Role): Promise<boolean> {
+  async #start(manager: Manager, role: Role): Promise<void> {
     const steps = this.#steps;
     const { isReplaced, isDry } = this.#options;
     const wasRunning = !isDry && (await succeeds(manager.isRunning(role)));
     const hint = `\n  what it says: ${manager.look(role)}`;
     if (wasRunning && !isReplaced) {
-      await this.#lookAt(role, hint);
-      return true;
+      return this.#lookAt(role, hint);
     }
     steps.changed.push(serviceName(role));
     const words = wasRunning ? manager.restart(role) : manager.start(role);
-    if (isDry) {
-      await steps.command(words);
-      return true;
-    }
+    if (isDry) return steps.command(words);
     try {
       await steps.command(words, hint);
       await this.#untilAnswers(role, hint);
@@ -240,7 +234,6 @@ class Installation {
       throw error;
     }
     await this.#lookAt(role, hint);
-    return true;
   }
 
   #socketOf(role: Role): string {
@@ -302,7 +295,7 @@ class Installation {
   }
 
   /** Exactly three lines: version, what runs where, what is next. */
-  #close(isRunning: boolean): void {
+  #close(): void {
     const { bin, versionLine, write } = this.#options;
     const role = this.#role;
     const isInPath = (process.env["PATH"] ?? "").split(":").includes(dirname(bin));
@@ -313,12 +306,7 @@ class Installation {
       lines.push(`nothing was started; the program is ${bin}`, `next: ${quorate} --help`);
     } else {
       const service = `service ${serviceName(role)} of ${manager.name}, program ${bin}`;
-      lines.push(
-        isRunning
-          ? `${heads[role]} is running: ${service}`
-          : `${heads[role]} is not started yet: ${service}`,
-        `next: ${this.#next(role, quorate)}`,
-      );
+      lines.push(`${heads[role]} is running: ${service}`, `next: ${this.#next(role, quorate)}`);
     }
     write(`${lines.join("\n")}\n`);
   }

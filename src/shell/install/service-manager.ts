@@ -164,6 +164,7 @@ export function dataOf(role: Role, { base }: InstallPlaces): readonly string[] {
         `${base}/var/lib/corosync`,
         `${base}/var/lib/pve-cluster`,
         `${base}/var/lib/quorate/api`,
+        `${base}/var/log/pve/tasks`,
       ];
 }
 
