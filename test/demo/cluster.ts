@@ -1,8 +1,8 @@
-// Three quorate nodes on 127.0.0.11-13 out of one executable, each in a directory of its own below ./demo.
+// Three quorate nodes on 127.0.0.11-13 out of one executable, each in a directory of its own below ./demo: started alone, then made a cluster
+// by the commands that a person would give.
 import { Database } from "bun:sqlite";
-import { createHash, randomBytes } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { copyFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { NodeClient } from "../../src/shell/api/client.ts";
 import type { NodeStatus } from "../../src/shell/api/status.ts";
@@ -11,6 +11,9 @@ import { expectFree, Obstacle, remove, unmount } from "./place.ts";
 
 const sample = `${import.meta.dir}/../golden/config.db`;
 const pollMs = 100;
+const startMsMax = 30_000;
+/** Of one command: a join waits for the ring and for its turn. */
+const commandMsMax = 180_000;
 
 export interface ClusterOptions {
   /** The executable, or bun and src/main.ts. */
@@ -98,6 +101,20 @@ export class DemoNode {
     closeSync(log);
   }
 
+  /** Runs a command of quorate for this node; its output. Throws with what it said when it fails. */
+  async run(...words: readonly string[]): Promise<string> {
+    const child = Bun.spawn([...this.#options.command, ...words, "--root", this.paths.root], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: commandMsMax,
+      killSignal: "SIGKILL",
+    });
+    const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    if ((await child.exited) === 0) return out;
+    throw new Error(`quorate ${words.join(" ")} on ${this.name} failed: ${(error || out).trim()}`);
+  }
+
   /** Sends the signal and resolves with the exit code once the process is gone. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<number> {
     const child = this.#process;
@@ -145,42 +162,53 @@ export async function expectNoneRuns(nodes: readonly DemoNode[]): Promise<void> 
 }
 
 /**
- * Lays out the three directories: configuration, key, and the sample database on the first node only. What an earlier demo left
- * there is removed; none of its nodes may run (`expectNoneRuns`).
+ * Lays out the three directories, with a sample database on the first node only. What an earlier demo left there is removed; none of
+ * its nodes may run (`expectNoneRuns`).
  */
-export async function prepare(nodes: readonly DemoNode[]): Promise<void> {
-  const database = new Database(sample, { readonly: true, strict: true });
-  const conf = confOf(database);
-  database.close();
-  const key = randomBytes(256);
+export function prepare(nodes: readonly DemoNode[]): void {
   for (const node of nodes) {
     unmount(node.paths.mount);
     remove(node.paths.root);
-    for (const folder of [
-      "etc/corosync",
-      "etc/pve",
-      "run",
-      "var/lib/corosync",
-      "var/lib/pve-cluster",
-    ]) {
+    for (const folder of ["etc/pve", "run", "var/lib/pve-cluster"]) {
       mkdirSync(`${node.paths.root}/${folder}`, { recursive: true });
     }
-    writeFileSync(node.paths.conf, conf);
-    writeFileSync(node.paths.authkey, key, { mode: 0o400 });
   }
   const first = nodes[0];
-  if (first !== undefined) await copyFile(sample, `${first.paths.treeDir}/config.db`);
+  if (first === undefined) return;
+  const path = `${first.paths.treeDir}/config.db`;
+  copyFileSync(sample, path);
+  // The tree of a node that is in no cluster yet.
+  const database = new Database(path, { strict: true });
+  database.run("DELETE FROM tree WHERE parent = 0 AND name = 'corosync.conf'");
+  database.close();
 }
 
-/** The corosync.conf that the sample tree carries: it names pve1-3 on 127.0.0.11-13, encrypted. */
-function confOf(database: Database): Uint8Array {
-  const row = database
-    .query("SELECT data FROM tree WHERE parent = 0 AND name = 'corosync.conf'")
-    .get();
-  if (typeof row === "object" && row !== null && "data" in row && row.data instanceof Uint8Array) {
-    return row.data;
-  }
-  throw new Error("the sample database has no corosync.conf");
+/** The nodes run, each alone: the first creates the cluster, the others join, all by `quorate`'s own commands. `tell`: what is done. */
+export async function form(
+  nodes: readonly DemoNode[],
+  tell: (text: string) => void,
+): Promise<void> {
+  const [first, ...others] = nodes;
+  if (first === undefined) throw new Error("a cluster needs a node");
+  await until("the nodes run, each alone", startMsMax, async () => {
+    const fate = nodes.find((node) => node.fate !== "");
+    if (fate !== undefined) throw new Error(`${fate.name} ${fate.fate}`);
+    const statuses = await Promise.all(nodes.map((node) => node.status()));
+    return statuses.every((status) => status?.mode === "standalone") ? true : undefined;
+  });
+  tell(`${first.name}: quorate create demo --link0 ${first.address}`);
+  await first.run("create", "demo", "--link0", first.address);
+  await Promise.all(
+    others.map(async (node) => {
+      const made: unknown = JSON.parse(await first.run("join-token", "--json"));
+      if (typeof made !== "object" || made === null || !("text" in made)) {
+        throw new Error("there is no join token");
+      }
+      tell(`${node.name}: quorate join ${String(made.text).slice(0, 24)}… --link0 ${node.address}`);
+      const own = ["--link0", node.address, "--nodeid", String(node.nodeid)];
+      await node.run("join", String(made.text), ...own);
+    }),
+  );
 }
 
 /** A hash over the rows of a config.db as plain SQLite sees them; the type of the version record does not count. */

@@ -67,18 +67,18 @@ describe("a second demo", () => {
 const isRoot = process.getuid?.() === 0 && existsSync("/dev/fuse");
 
 describe("what an earlier demo left", () => {
-  test("is replaced", async () => {
+  test("is replaced", () => {
     const nodes = brokenNodes("again");
-    await prepare(nodes);
+    prepare(nodes);
     writeFileSync(nodes[2]!.log, "old");
-    await prepare(nodes);
+    prepare(nodes);
     expect(existsSync(nodes[2]!.log)).toBe(false);
-    expect(existsSync(nodes[0]!.paths.conf)).toBe(true);
+    expect(existsSync(`${nodes[0]!.paths.treeDir}/config.db`)).toBe(true);
   });
 
   test.skipIf(!isRoot)("a dead mount, twice on one place, is taken away", async () => {
     const nodes = brokenNodes("mounted");
-    await prepare(nodes);
+    prepare(nodes);
     const target = nodes[2]!.paths.mount;
     for (let times = 0; times < 2; times += 1) {
       const device = openFuse();
@@ -87,7 +87,7 @@ describe("what an earlier demo left", () => {
       expect(mount({ source: "demo", target, type: "fuse", flags: 0, options })).toBe(0);
       closeFd(device.fd);
     }
-    await prepare(nodes);
+    prepare(nodes);
     expect(mountedOn(readFileSync("/proc/self/mountinfo", "utf8"), target)).toBeUndefined();
     expect(existsSync(target)).toBe(true);
   });
@@ -101,7 +101,7 @@ describe("what an earlier demo left", () => {
 
 test("the view says why a node ended, and how it is started again", async () => {
   const nodes = brokenNodes("broken");
-  await prepare(nodes);
+  prepare(nodes);
   expect(screen(nodes)).toContain("starting");
   expect(screen(nodes)).not.toContain("kill -9");
   const [, , three] = nodes;

@@ -6,7 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { reasonOf } from "../../src/result.ts";
 import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { checkTranscript } from "./check.ts";
-import { type DemoNode, demoNodes, expectNoneRuns, prepare, until } from "./cluster.ts";
+import { type DemoNode, demoNodes, expectNoneRuns, form, prepare, until } from "./cluster.ts";
 import { claim, Obstacle, unmount } from "./place.ts";
 import { view } from "./view.ts";
 
@@ -15,7 +15,8 @@ const binary = join(home, `dist/quorate-linux-${process.arch}`);
 const stopMsMax = 20_000;
 
 const usage = `usage: npm run demo [-- --check]
-  (nothing)  builds the executable, starts three nodes on 127.0.0.11-13 below ./demo, shows them live; Ctrl-C stops them
+  (nothing)  builds the executable, starts three nodes on 127.0.0.11-13 below ./demo, makes a cluster of them by create and
+             join, shows them live; Ctrl-C stops them
   --check    plays the whole story by itself and ends with 0 only if every step holds
   --help     prints this
 `;
@@ -44,7 +45,7 @@ async function main(words: readonly string[]): Promise<number> {
   const nodes = demoNodes(options);
   await expectNoneRuns(nodes);
   await build();
-  await prepare(nodes);
+  prepare(nodes);
   return play(nodes, options.mount, words.includes("--check"));
 }
 
@@ -65,12 +66,9 @@ async function play(nodes: readonly DemoNode[], mount: boolean, check: boolean):
   }
   try {
     for (const node of nodes) node.start();
-    if (check) {
-      return await Promise.race([
-        checkTranscript(nodes, mount),
-        interrupt.promise.then(() => Promise.reject(new Error("interrupted"))),
-      ]);
-    }
+    const cut = interrupt.promise.then(() => Promise.reject(new Error("interrupted")));
+    await Promise.race([form(nodes, (text) => console.log(text)), cut]);
+    if (check) return await Promise.race([checkTranscript(nodes, mount), cut]);
     await follow(nodes, mount, () => interrupted);
     return 0;
   } catch (error) {
