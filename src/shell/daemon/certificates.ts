@@ -45,6 +45,8 @@ export class NodeCertificates {
   #isAgain = false;
   #fault = "";
   #ensureFault = "";
+  /** All was well, or made so, and the tree was not replaced since; the next look comes by its time. */
+  #isSeenTo = false;
 
   constructor(options: NodeCertificatesOptions) {
     this.#options = options;
@@ -72,14 +74,16 @@ export class NodeCertificates {
     ]);
     tree.onChanged((changed) => {
       if (changed !== undefined && !changed.some((path) => own.has(path))) return;
+      if (changed === undefined) this.#isSeenTo = false;
       this.#show();
       // The authority that this node has left to another.
       if (changed?.includes(authorityPaths.certificate) === true) this.#look();
     });
     // There may have been a change while the first was made.
     this.#show();
+    // Not at each change of the membership: looking takes a lock of the cluster, which is a write on all nodes.
     cluster.onQuorum(({ quorate }) => {
-      if (quorate) this.#look();
+      if (quorate && !this.#isSeenTo) this.#look();
     });
     this.#look();
     return this.#shown ?? first;
@@ -156,6 +160,7 @@ export class NodeCertificates {
             : `the certificates of this node were not seen to: ${reason}`;
         if (fault !== "" && fault !== this.#ensureFault) log("warning", fault);
         this.#ensureFault = fault;
+        this.#isSeenTo = isQuorate && reason === "";
         this.#timer = setTimeout(() => this.#look(), fault === "" ? lookMs : retryMs);
       });
   }

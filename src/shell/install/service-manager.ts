@@ -176,6 +176,7 @@ export function directoriesOf(role: Role, { base }: InstallPlaces): readonly str
         `${base}/etc/corosync`,
         `${base}/var/lib/corosync`,
         `${base}/var/lib/pve-cluster`,
+        `${base}/var/log/pve/tasks`,
         `${base}/etc/pve`,
       ];
 }
