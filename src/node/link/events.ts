@@ -68,7 +68,7 @@ export interface LinkSnapshot {
   readonly packetsReceived: number;
   readonly sent: TrafficCounts;
   readonly received: TrafficCounts;
-  /** Of the last minute or so. */
+  /** Of the last minute or so, since the link came up. */
   readonly recent: PingRecord;
   /** Ups and downs since the link exists, the newest first; the last few. */
   readonly changes: readonly LinkChange[];

@@ -25,12 +25,22 @@ test("without an answer there is no latency", () => {
   expect(history.pings(1501, 1500)).toEqual({ pings: 1, lost: 1 });
 });
 
+test("what was lost before the link came up does not count", () => {
+  const history = new LinkHistory();
+  for (let at = 0; at < 20; at += 1) history.pinged(at);
+  history.changed(true, "", 20);
+  expect(history.pings(5000, 10)).toEqual({ pings: 0, lost: 0 });
+  history.pinged(5000);
+  history.changed(false, "no answer", 6000);
+  expect(history.pings(6000, 10)).toEqual({ pings: 1, lost: 1 });
+});
+
 test("only the last pings and changes are kept, the newest change first", () => {
   const history = new LinkHistory();
   for (let at = 0; at < 1000; at += 1) {
-    history.pinged(at);
     history.changed(at % 2 === 0, at % 2 === 0 ? "" : `reason ${at}`, at);
   }
+  for (let at = 0; at < 1000; at += 1) history.pinged(at);
   expect(history.pings(100_000, 10)).toEqual({ pings: 100, lost: 100 });
   const changes = history.changes(1009);
   expect(changes).toHaveLength(changesMax);

@@ -15,7 +15,7 @@ export interface LinkChange {
   readonly reason: string;
 }
 
-/** Of the last pings that were answered or are overdue. */
+/** Of the last pings since the link came up, those that were answered or are overdue. */
 export interface PingRecord {
   readonly pings: number;
   readonly lost: number;
@@ -44,7 +44,9 @@ export class LinkHistory {
     if (ping !== undefined) ping.us ??= Math.max(0, Math.floor((now - sentAt) * 1000));
   }
 
+  /** What was not answered before a link came up is part of the time it was down, no loss of the link that is up. */
   changed(isUp: boolean, reason: string, now: number): void {
+    if (isUp) this.#pings.length = 0;
     this.#changes = [{ at: now, isUp, reason }, ...this.#changes.slice(0, changesMax - 1)];
   }
 

@@ -23,7 +23,7 @@ export const links = command("links", {
   takes: { root, json, watch },
   examples: ["quorate links", "quorate links --watch", "quorate links --json"],
   manual: [
-    "A line a link, as this node sees it. LATENCY is the middle of the last hundred answered pings, with the fastest and the slowest; LOSS the share of the last hundred pings that had no answer in time; MTU the largest IP packet that the other end answers, with a question mark until it is measured.",
+    "A line a link, as this node sees it. LATENCY is the middle of the last hundred answered pings since the link came up, with the fastest and the slowest; LOSS the share of these pings that had no answer in time; MTU the largest IP packet that the other end answers, with a question mark until it is measured.",
     "Below, what is wrong, with what to do: a link that is down and why, one that is flapping (three times down within ten minutes), one whose other end never answers packets of the size that this machine's interface takes, one that loses a twentieth of its pings or more.",
     "The other end may see a link differently: look on both. --json has the last changes of every link with their times.",
   ],

@@ -89,8 +89,9 @@ function milliseconds(us: number): string {
   return (us / 1000).toFixed(us < 10_000 ? 2 : 1);
 }
 
-function lossText({ recent: { pings, lost } }: LinkReport): string {
-  return pings === 0 ? "-" : `${((100 * lost) / pings).toFixed(lost === 0 ? 0 : 1)}%`;
+/** Of a link that is down all is lost, which its state says already. */
+function lossText({ connected, recent: { pings, lost } }: LinkReport): string {
+  return !connected || pings === 0 ? "-" : `${((100 * lost) / pings).toFixed(lost === 0 ? 0 : 1)}%`;
 }
 
 /** Of the path, as an interface has it. */
