@@ -227,8 +227,37 @@ function killed(whom: "joiner" | "member", step: StepName): Case {
   };
 }
 
+/** Longer than a token is waited for. */
+const cutMs = 20_000;
+
+/** Shorter than the time of the place: the join completes by itself. */
+const cut: Case = {
+  name: "the joining node is cut off while it waits, and comes in when the network is back",
+  machines: 3,
+  run: async (lab, program) => {
+    await prepared(lab, program, 2);
+    const [first, second, joiner] = lab.nodes;
+    if (first === undefined || second === undefined || joiner === undefined)
+      throw new Error("three nodes");
+    await nodeClient(joiner.root).put("own.txt", new TextEncoder().encode("mine\n"));
+    let isOver = false;
+    const joining = joinBy(joiner, program, await tokenOf(first, program)).finally(() => {
+      isOver = true;
+    });
+    await reaches(joiner, "changeover", () => isOver);
+    await lab.cut([joiner], [first, second]);
+    await reaches(joiner, "wait", () => isOver);
+    await pause(cutMs);
+    await lab.heal();
+    const { code, stdout, stderr } = await joining;
+    if (code !== 0) throw new Error(`${stdout}${stderr}`);
+    await settled(lab, joiner);
+    await oneCluster(lab.nodes);
+  },
+};
 const cases: readonly Case[] = [
   together,
+  cut,
   ...steps.map((step) => killed("joiner", step)),
   ...steps.map((step) => killed("member", step)),
 ];
