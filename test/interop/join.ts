@@ -1,13 +1,16 @@
 // Joins with real daemons in namespaces: several machines at the same moment, and a SIGKILL of the joining node or of the member that it asked
 // at each step; afterwards a node is a confirmed member, or both sides are as before. One line a case, then "N passed, N failed".
 //   bun test/interop/join.ts [--only WORD] [--times N] [--binary FILE]
-// Without root it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
+// Without root or Debian's corosync it says "skipped: …" and exits 0; with QUORATE_CI=1 that is a failure.
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import * as v from "valibot";
 import { reasonOf } from "../../src/result.ts";
+import { LocalApi } from "../../src/shell/command/cluster/local-api.ts";
 import { readClusterConf } from "../../src/shell/conf/cluster-conf.ts";
 import { freshConf } from "../../src/shell/conf/fresh.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
 import { Lab, type LabNode, runLabs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";
@@ -23,6 +26,8 @@ type StepName = (typeof steps)[number];
 interface Case {
   readonly name: string;
   readonly machines: number;
+  /** n2 runs Debian's corosync. */
+  readonly isMixed?: true;
   readonly run: (lab: Lab, program: readonly string[]) => Promise<void>;
 }
 
@@ -30,15 +35,7 @@ interface Case {
 async function prepared(lab: Lab, program: readonly string[], members: number): Promise<void> {
   const [first] = lab.nodes;
   if (first === undefined) throw new Error("a laboratory has a node");
-  const links = [{ number: 0, address: first.address, priority: 0 }];
-  const fresh = freshConf({ clusterName: "prod", node: { name: first.name }, links });
-  if (!fresh.ok) throw new Error(fresh.reason);
-  for (const node of lab.nodes) {
-    rmSync(join(node.root, "etc/corosync/corosync.conf"));
-    if (node !== first) rmSync(join(node.root, "etc/corosync/authkey"));
-  }
-  const conf = fresh.value.replace("  token_coefficient", tokenLine);
-  writeFileSync(join(first.root, "etc/corosync/corosync.conf"), conf);
+  clustered(lab, first);
   lab.startAll();
   for (const node of lab.nodes) await answers(node);
   await until(
@@ -53,6 +50,19 @@ async function prepared(lab: Lab, program: readonly string[], members: number): 
     const joined = await joinBy(node, program, await tokenOf(first, program));
     if (joined.code !== 0) throw new Error(`${node.name}: ${joined.stdout}${joined.stderr}`);
   }
+}
+
+/** Files of a cluster of one; the other machines have none. */
+function clustered(lab: Lab, first: LabNode): void {
+  const links = [{ number: 0, address: first.address, priority: 0 }];
+  const fresh = freshConf({ clusterName: "prod", node: { name: first.name }, links });
+  if (!fresh.ok) throw new Error(fresh.reason);
+  for (const node of lab.nodes) {
+    rmSync(join(node.root, "etc/corosync/corosync.conf"));
+    if (node !== first) rmSync(join(node.root, "etc/corosync/authkey"));
+  }
+  const conf = fresh.value.replace("  token_coefficient", tokenLine);
+  writeFileSync(join(first.root, "etc/corosync/corosync.conf"), conf);
 }
 
 async function answers(node: LabNode): Promise<void> {
@@ -227,6 +237,47 @@ function killed(whom: "joiner" | "member", step: StepName): Case {
   };
 }
 
+const grantSchema = v.looseObject({ corosync_authkey: v.string(), corosync_conf: v.string() });
+
+/** Without a tree: what an original's joiner gets, by hand. */
+const debian: Case = {
+  name: "Debian's corosync, let in by Proxmox's call, gets its vote once it stays in the ring",
+  machines: 2,
+  isMixed: true,
+  run: async (lab) => {
+    const [first, other] = lab.nodes;
+    if (first === undefined || other === undefined) throw new Error("two nodes");
+    clustered(lab, first);
+    first.start();
+    await answers(first);
+    const api = new LocalApi(nodePaths(first.root).socket);
+    const words = { link0: other.address, apiversion: 1 };
+    const granted = await until(
+      async () =>
+        api
+          .original(grantSchema, "POST", "/cluster/config/nodes/n2", words)
+          .then(ready, (error: unknown) => pending(reasonOf(error))),
+      readyMs,
+      "n1 lets n2 in",
+    );
+    const key = Buffer.from(granted.corosync_authkey, "latin1");
+    writeFileSync(join(other.root, "etc/corosync/authkey"), key, { mode: 0o400 });
+    writeFileSync(join(other.root, "etc/corosync/corosync.conf"), granted.corosync_conf);
+    other.start();
+    await until(
+      async () => {
+        const seen = await other.exec(["corosync-quorumtool", "-s"]);
+        const isRight =
+          /Expected votes: +2\n/.test(seen.stdout) && /Total votes: +2\n/.test(seen.stdout);
+        return isRight && seen.code === 0 ? ready(undefined) : pending(seen.stdout + seen.stderr);
+      },
+      readyMs * 3,
+      "corosync-quorumtool on n2 shows two votes",
+    );
+    if (first.log().includes("within the non-primary component")) throw new Error("n1 lost quorum");
+  },
+};
+
 /** Longer than a token is waited for. */
 const cutMs = 20_000;
 
@@ -258,6 +309,7 @@ const cut: Case = {
 const cases: readonly Case[] = [
   together,
   cut,
+  debian,
   ...steps.map((step) => killed("joiner", step)),
   ...steps.map((step) => killed("member", step)),
 ];
@@ -268,7 +320,7 @@ function wordAfter(words: readonly string[], name: string): string | undefined {
 }
 
 async function main(words: readonly string[]): Promise<number> {
-  const obstacle = obstacleTo([]);
+  const obstacle = obstacleTo(["corosync", "corosync-quorumtool"]);
   if (obstacle !== undefined) return skipped(obstacle);
   const program = quorateProgram(wordAfter(words, "--binary"));
   const only = wordAfter(words, "--only") ?? "";
@@ -276,7 +328,9 @@ async function main(words: readonly string[]): Promise<number> {
   const count = { passed: 0, failed: 0 };
   const chosen = cases.filter(({ name }) => name.includes(only));
   for (const each of Array.from({ length: times }, () => chosen).flat()) {
-    const kinds = Array.from({ length: each.machines }, () => "quorate" as const);
+    const kinds = Array.from({ length: each.machines }, (_, at) =>
+      each.isMixed === true && at === 1 ? ("corosync" as const) : ("quorate" as const),
+    );
     const lab = await Lab.create({
       kinds,
       crypto: "aes",
