@@ -243,13 +243,13 @@ function answer<Facts>(
   return isDry ? facts : { upid: started(source.start(change, user)), ...facts };
 }
 
-function started(outcome: Result<string>): string {
+export function started(outcome: Result<string>): string {
   if (outcome.ok) return outcome.value;
   throw new ApiError(409, outcome.reason);
 }
 
 /** What the plan refuses is the caller's to hear. */
-async function refusing<T>(planned: Promise<T>): Promise<T> {
+export async function refusing<T>(planned: Promise<T>): Promise<T> {
   try {
     return await planned;
   } catch (error) {

@@ -28,8 +28,8 @@ import {
 } from "./table.ts";
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
 import { create } from "./verbs/create.ts";
-import { expected, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
 import { join, joinInfo, joinToken } from "./verbs/join.ts";
+import { expected, leave, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
 import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
@@ -210,6 +210,7 @@ export function commandTable(): CommandTable {
       nodes,
       link,
       remove,
+      leave,
       readdress,
       rename,
       expected,

@@ -2,26 +2,14 @@
 // between the stop of the one and the start of the other (pvecm.md §3.4). What is to be done, and how far it is, is on disk before it is
 // done, so that a start after a SIGKILL at any moment goes on with it. Until the join is settled the node is a member on trial: one that
 // cannot start, or dies again and again, becomes standalone by itself.
-import {
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGzip } from "node:zlib";
 import * as v from "valibot";
 import { flushDirectory, replaceDurably } from "../../durable-file.ts";
-import { readDatabase } from "../../fs/disk/read-database.ts";
-import { sqlDump } from "../../fs/disk/sql-dump.ts";
 import { reasonOf } from "../../result.ts";
 import type { ChangeoverState } from "../join/changeover-state.ts";
 import type { NodePaths } from "../paths.ts";
+import { dumpTree } from "./tree-dump.ts";
 
 /** So often may a member on trial be started before it is given up. */
 const startsMax = 5;
@@ -170,21 +158,14 @@ export class Changeover {
 
   async #dump(record: ChangeoverRecord): Promise<void> {
     const file = this.#backupFile(record);
-    try {
-      const rows = readDatabase(join(this.#paths.treeDir, "config.db"));
-      if (!rows.ok) throw new Error(rows.reason);
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      const draft = `${file}.tmp`;
-      const to = createWriteStream(draft, { mode: 0o600, flush: true });
-      await pipeline(Readable.from(sqlDump(rows.value)), createGzip(), to);
-      this.#move(draft, file);
-      this.#tell(`backup old database to '${file}'`);
-    } catch (error) {
-      rmSync(`${file}.tmp`, { force: true });
-      this.#tell(
-        `failed to create backup of pre-join config database - ${reasonOf(error)}; it is kept as ${this.#asideDatabase(record)}`,
-      );
-    }
+    this.#before();
+    await dumpTree(join(this.#paths.treeDir, "config.db"), file).then(
+      () => this.#tell(`backup old database to '${file}'`),
+      (error: unknown) =>
+        this.#tell(
+          `failed to create backup of pre-join config database - ${reasonOf(error)}; it is kept as ${this.#asideDatabase(record)}`,
+        ),
+    );
   }
 
   #restore(record: ChangeoverRecord): void {

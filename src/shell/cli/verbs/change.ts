@@ -80,6 +80,32 @@ export const remove = command("remove", {
   },
 });
 
+export const leave = command("leave", {
+  description: "Take this node out of its cluster",
+  takes: common,
+  examples: ["quorate leave --dry-run"],
+  manual: [
+    "The node takes itself out of corosync.conf on all nodes and becomes standalone, without being installed anew. Its tree stays, guests too; directories of the other nodes go from it, and the whole of it is kept as a backup. corosync.conf and key are kept beside their places as *.bak.",
+    "It is refused while the other nodes would have no quorum without this one. In the cluster a copy of the node's directory is left. It may join again at any time.",
+    logged,
+  ],
+  files: [...files, [`${nodePaths("/").treeDir}/backup`, "the tree of before"]],
+  exits,
+  run: async (given) => {
+    const { changeCommand } = await import("../../command/cluster/change.ts");
+    return changeCommand(
+      { ...given, write, note },
+      {
+        method: "POST",
+        path: "/cluster/leave",
+        words: {},
+        question: "This node leaves its cluster.",
+        done: "This node is standalone.",
+      },
+    );
+  },
+});
+
 export const rename = command("rename", {
   description: "Give a node another name",
   takes: { node: required(anyWord("node")), newName: required(anyWord("new-name")), ...common },

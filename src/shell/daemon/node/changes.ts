@@ -13,7 +13,8 @@ import { changePorts } from "./change-ports.ts";
 import { treeConfProblem } from "./conf-checks.ts";
 import type { NodeParts } from "./parts.ts";
 
-const superuser = "root@pam";
+/** Who the cluster log names for what an earlier daemon began: its task knows. */
+export const superuser = "root@pam";
 /** Between two looks whether the tree can be written. */
 const lookMs = 1000;
 

@@ -5,6 +5,7 @@ import { devicePlans, devicePorts } from "../../qdevice/device-operation.ts";
 import { changePlans, whenWritable } from "./changes.ts";
 import { creationPlan } from "./creation.ts";
 import { resumedJoinPorts } from "./join-host.ts";
+import { leavePlans } from "../leave/leave-host.ts";
 import type { NodeParts } from "./parts.ts";
 
 export function plansOf(parts: NodeParts): readonly BoundPlan[] {
@@ -14,6 +15,7 @@ export function plansOf(parts: NodeParts): readonly BoundPlan[] {
     // Not when the tree can be written: a member that never becomes so is taken back.
     creationPlan(parts),
     ...changePlans(parts),
+    ...leavePlans(parts),
     ...devicePlans(devicePorts({ root, note })).map((plan) => whenWritable(plan, parts)),
     // At once: whether the tree can be written ever again is what it finds out.
     bindPlan(joinPlan, resumedJoinPorts(parts)),

@@ -121,7 +121,8 @@ export class RunningNode {
     log("notice", `node ${settings.name} (${nodeid}) is running, version ${version}`);
   }
 
-  async #startAlone({ name, fault }: StartMode & { readonly kind: "standalone" }): Promise<void> {
+  async #startAlone(mode: StartMode & { readonly kind: "standalone" }): Promise<void> {
+    const { name, fault, hasLeft } = mode;
     const directoryName = this.#directoryName(name);
     const { options, manager, log, end } = this.#context();
     const tree = await openTree(options, {
@@ -133,6 +134,7 @@ export class RunningNode {
       onCorosyncConf: () => undefined,
     });
     this.#undo.push(() => tree.stop());
+    if (hasLeft) await tree.remove(corosyncConfPath);
     const conf = tree.stat(corosyncConfPath);
     if (conf.ok && conf.value.type === "file" && fault === "") {
       throw new CommandFailure(

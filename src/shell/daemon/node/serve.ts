@@ -22,6 +22,7 @@ import { openLogins } from "./logins.ts";
 import { operationRoutes } from "./changes.ts";
 import { creationRoutes } from "./creation.ts";
 import { confWarning, treeConfProblem } from "./conf-checks.ts";
+import { leaveRoutes } from "../leave/leave-host.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 import { tellTasks } from "./task-broadcast.ts";
 
@@ -39,6 +40,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
     ...joining.routes,
     ...operationRoutes(parts),
     ...creationRoutes(parts),
+    ...leaveRoutes(parts),
     ...certificateRoutes((how) =>
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),

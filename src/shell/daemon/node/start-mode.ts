@@ -9,7 +9,9 @@ import { fileType } from "../../../fs/tree/entry.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import { loadSettings, settingsOfText } from "../../../node/settings/load-settings.ts";
 import type { NodeSettings } from "../../../node/settings/settings.ts";
+import { reasonOf } from "../../../result.ts";
 import { CommandFailure, exitConfiguration } from "../../exit.ts";
+import { Leaving } from "../leave/leaving.ts";
 import type { NodeOptions } from "./parts.ts";
 
 export type StartMode =
@@ -20,16 +22,17 @@ export type StartMode =
       readonly name: string;
       /** Why it does not start as the member that it is configured to be; "": it is not. */
       readonly fault: string;
+      /** It was a member until this start: its tree may have the cluster's corosync.conf. */
+      readonly hasLeft: boolean;
     };
 
 /** Throws CommandFailure (exit 8) with what is wrong and the remedy; nothing was changed then. */
 export async function startMode(options: NodeOptions): Promise<StartMode> {
   const { paths, name } = options;
+  if (await hasLeft(options)) return { ...standalone(options, ""), hasLeft: true };
   if (isThere(paths.conf)) return { kind: "cluster", settings: await settingsOf(options) };
   const stored = storedConf(options);
-  if (stored === undefined) {
-    return standalone(options, "");
-  }
+  if (stored === undefined) return standalone(options, "");
   const text = Buffer.from(stored).toString("latin1");
   const read = await settingsOfText(text, paths, name);
   if (!read.ok) {
@@ -51,9 +54,24 @@ export async function startMode(options: NodeOptions): Promise<StartMode> {
 }
 
 /** `fault`: why it does not start as the member that it is configured to be. */
-export function standalone({ name }: NodeOptions, fault: string): StartMode {
+export function standalone(
+  { name }: NodeOptions,
+  fault: string,
+): StartMode & { readonly kind: "standalone" } {
   const own = hostname().split(".")[0] ?? "";
-  return { kind: "standalone", name: name ?? (own === "" ? "localhost" : own), fault };
+  const known = name ?? (own === "" ? "localhost" : own);
+  return { kind: "standalone", name: known, fault, hasLeft: false };
+}
+
+/** Puts the cluster's files aside when this node has left it. */
+async function hasLeft({ paths, log }: NodeOptions): Promise<boolean> {
+  const tell = (text: string): void =>
+    log({ kind: "log", level: "notice", subsystem: "MAIN", text });
+  try {
+    return await new Leaving(paths).apply(tell);
+  } catch (error) {
+    throw new CommandFailure(reasonOf(error), exitConfiguration);
+  }
 }
 
 /** From corosync.conf on disk; throws CommandFailure (exit 8). */
