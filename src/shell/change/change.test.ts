@@ -430,3 +430,14 @@ describe("remove", () => {
     expect(tally.undone).toBeGreaterThan(3);
   });
 });
+
+test("what a node that is gone left is removed afterwards", async () => {
+  const cluster = new PaperCluster(paperConf(2));
+  const request = { node: "old", purge: true, withGuests: false };
+  expect(await reason(planRemove(cluster.ports(), request))).toContain("not a known host");
+  cluster.addFile("nodes/old/pve-ssl.pem");
+  const planned = await planRemove(cluster.ports(), request);
+  await carryOut(removePlan, cluster, planned.facts);
+  expect(cluster.tree.size).toBe(0);
+  expect(cluster.written).toEqual([]);
+});

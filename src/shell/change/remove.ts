@@ -1,7 +1,7 @@
 // A node out of the cluster (pvecm.md §1.4, §3.6), and with `purge` what it leaves in the tree. First its entry in corosync.conf, then its daemon
 // through the ring: so it learns from its own copy why it is out, and no other reads its packets any more.
 import * as v from "valibot";
-import { nodeOf, type ClusterNode } from "../conf/cluster-conf.ts";
+import { isNodeName, nodeOf, type ClusterNode } from "../conf/cluster-conf.ts";
 import { withoutNode } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
 import type { FileChange, Plan } from "../operation/plan.ts";
@@ -109,6 +109,9 @@ export async function planRemove(
   const now = await situation(ports);
   const node = nodeOf(now.conf, request.node);
   if (node === undefined) {
+    const left =
+      request.purge && isNodeName(request.node) ? await goneNode(ports, now, request) : undefined;
+    if (left !== undefined) return left;
     throw new CommandFailure(`Node/IP: ${request.node} is not a known host of the cluster.`);
   }
   if (node.nodeid === now.view.self) {
@@ -140,6 +143,25 @@ export async function planRemove(
         (path) => `/etc/pve/${path} names ${node.name}: look at it, it is not changed here.`,
       ),
     ],
+  };
+}
+
+/** One that is out of corosync.conf already: what it left in the tree. Undefined: nothing. */
+async function goneNode(
+  ports: ChangePorts,
+  now: Situation,
+  { node: name, withGuests }: RemoveRequest,
+): Promise<Planned<RemoveFacts> | undefined> {
+  const node = { name, nodeid: 0, votes: 0, addresses: new Map<number, string>() };
+  const [names, lines] = [await ports.tree.list("nodes"), await linesOf(ports, node)];
+  if (!names.includes(`${name}/`) && lines.length === 0) return undefined;
+  return {
+    facts: {
+      ...{ name, nodeid: 0, addresses: [], isKilled: false, before: now.text, after: now.text },
+      ...{ members: membersOf(now), purges: true, lines },
+      purge: await leftoversOf(ports, node, withGuests),
+    },
+    notes: [`${name} is out of corosync.conf already: what it left in the tree goes.`],
   };
 }
 

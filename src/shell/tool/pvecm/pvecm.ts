@@ -59,6 +59,11 @@ async function carryOut(
   const isSet = (key: string): boolean => given.get(key) === "1";
   const cluster = await import("./cluster.ts");
   switch (name) {
+    case "create": {
+      const { pvecmCreate } = await import("../../command/cluster/create.ts");
+      await pvecmCreate(options, Object.fromEntries(given));
+      return exitOk;
+    }
     case "apiver": {
       const { joinApiVersion } = await import("../../api/cluster-routes.ts");
       options.write(`${joinApiVersion}\n`);
@@ -109,9 +114,7 @@ async function carryOut(
       return exitOk;
     }
     default:
-      throw new CommandFailure(
-        `pvecm ${name} is not a part of quorate yet; see \`quorate --help\``,
-      );
+      throw new Error(`invariant broken: pvecm has the command ${name}`);
   }
 }
 

@@ -1,0 +1,50 @@
+// Quorum by decree: asked for, loud in status and log, refused while another node still answers, and over when votes return.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { expectedCommand } from "../../src/shell/command/cluster/expected.ts";
+import { ReloadCluster } from "./reload-cluster.ts";
+
+let cluster: ReloadCluster;
+beforeEach(() => {
+  cluster = new ReloadCluster();
+});
+afterEach(() => cluster.close());
+
+async function expected(votes: number, more: { readonly dryRun?: boolean } = {}) {
+  let [out, error] = ["", ""];
+  const options = { root: cluster.root(1), json: false, dryRun: false, isYes: true, ...more };
+  const code = await expectedCommand({
+    ...{ ...options, votes, force: false },
+    write: (text) => void (out += text),
+  }).catch((reason: unknown) => {
+    error = String(reason);
+    return 1;
+  });
+  return { code, out, error };
+}
+
+test("one of three goes on alone, and gives the override up when the others come back", async () => {
+  const conf = cluster.conf({ version: 1, nodes: [1, 2, 3] });
+  for (const nodeid of [1, 2, 3]) cluster.start(nodeid, conf);
+  await cluster.all([1, 2, 3], (s) => s.ring.members.length === 3 && s.tree.writable);
+  expect((await expected(2)).error).toContain("Unable to set expected votes");
+  expect(await expected(3)).toMatchObject({ code: 0, error: "" });
+  await cluster.stop(2);
+  await cluster.kill(3);
+  await cluster.status(
+    1,
+    (s) => !s.quorum.quorate && s.nodes.every((n) => n.local || !n.reachable),
+  );
+  const shown = await expected(1, { dryRun: true });
+  expect(shown.out).toContain("with 1 expected 1 are needed: quorate.\n");
+  expect(shown.out).toContain(
+    "This overrides quorum. If n2, n3 run on, apart from here, both sides",
+  );
+  await cluster.status(1, (s) => !s.quorum.quorate);
+  expect(await expected(1)).toMatchObject({ code: 0, error: "" });
+  const alone = await cluster.status(1, (s) => s.quorum.quorate && s.tree.writable);
+  expect(alone.warnings?.join()).toContain("the expected votes are overridden: 1 instead of the 3");
+  await cluster.client(1).put("alone", new TextEncoder().encode("x"));
+  for (const nodeid of [2, 3]) cluster.startAgain(nodeid);
+  const back = await cluster.status(1, (s) => s.quorum.expectedVotes === 3 && s.quorum.quorate);
+  expect(back.warnings?.join() ?? "").not.toContain("overridden");
+}, 200_000);
