@@ -81,6 +81,7 @@ const services: readonly Suite[] = [
   patient("upgrades of running services", "test/interop/upgrade.ts", "--short"),
   patient("upgrade on arm64", "test/interop/upgrade-arm64.ts"),
   patient("installer in throw-away machines", "test/install/roots.ts"),
+  patient("runbooks on empty machines", "test/runbook/run.ts", ...x64),
 ];
 
 /** Cheapest first. */
