@@ -82,8 +82,15 @@ export const remove = command("remove", {
 
 export const leave = command("leave", {
   description: "Take this node out of its cluster",
-  takes: common,
-  examples: ["quorate leave --dry-run"],
+  takes: {
+    local: flag(
+      "local",
+      "Ask nobody: the others have removed this node, or are gone; it must be stopped",
+    ),
+    name: option("name", anyWord("node"), "With --local: of this node, when it is not the host's"),
+    ...common,
+  },
+  examples: ["quorate leave --dry-run", "quorate leave --local"],
   manual: [
     "The node takes itself out of corosync.conf on all nodes and becomes standalone, without being installed anew. Its tree stays, guests too; directories of the other nodes go from it, and the whole of it is kept as a backup. corosync.conf and key are kept beside their places as *.bak.",
     "It is refused while the other nodes would have no quorum without this one. In the cluster a copy of the node's directory is left. It may join again at any time.",
@@ -91,7 +98,11 @@ export const leave = command("leave", {
   ],
   files: [...files, [`${nodePaths("/").treeDir}/backup`, "the tree of before"]],
   exits,
-  run: async (given) => {
+  run: async ({ local, name, ...given }) => {
+    if (local) {
+      const { leaveLocalCommand } = await import("../../command/cluster/leave-local.ts");
+      return leaveLocalCommand({ ...given, name, write });
+    }
     const { changeCommand } = await import("../../command/cluster/change.ts");
     return changeCommand(
       { ...given, write, note },
