@@ -22,8 +22,10 @@ import type { NodePaths } from "../paths.ts";
 const lookMs = 3_600_000;
 /** How long the others leave it to the lowest member to make an authority: its key takes seconds of a processor, on each node that makes one. */
 const turnMs = 30_000;
-/** After one that failed although there is quorum: the tree may not be synchronised yet. */
-const retryMs = 15_000;
+/** After one that failed although there is quorum: at first the tree joins its group, or an operation holds the lock. */
+const retryMs = 2000;
+/** What fails for longer is told. */
+const patienceMs = 30_000;
 
 export interface NodeCertificatesOptions {
   readonly paths: NodePaths;
@@ -43,6 +45,8 @@ export class NodeCertificates {
   #isStopped = false;
   #hasWaited = false;
   #isAgain = false;
+  /** Of `performance.now()`; undefined: the last look did what it should. */
+  #failedSince: number | undefined;
   #fault = "";
   #ensureFault = "";
   /** All was well, or made so, and the tree was not replaced since; the next look comes by its time. */
@@ -147,22 +151,25 @@ export class NodeCertificates {
     }
     this.#looking = this.#ensure()
       .catch((error: unknown) => reasonOf(error))
-      .then((reason) => {
-        const { cluster, log } = this.#options;
-        this.#looking = undefined;
-        if (this.#isStopped) return;
-        if (this.#isAgain) return this.#look();
-        // Without quorum nothing is wrong: this is called again when there is some.
-        const isQuorate = cluster.quorum?.quorate === true;
-        const fault =
-          reason === "" || !isQuorate
-            ? ""
-            : `the certificates of this node were not seen to: ${reason}`;
-        if (fault !== "" && fault !== this.#ensureFault) log("warning", fault);
-        this.#ensureFault = fault;
-        this.#isSeenTo = isQuorate && reason === "";
-        this.#timer = setTimeout(() => this.#look(), fault === "" ? lookMs : retryMs);
-      });
+      .then((reason) => this.#looked(reason));
+  }
+
+  #looked(reason: string): void {
+    const { cluster, log } = this.#options;
+    this.#looking = undefined;
+    if (this.#isStopped) return;
+    if (this.#isAgain) return this.#look();
+    const isQuorate = cluster.quorum?.quorate === true;
+    this.#isSeenTo = isQuorate && reason === "";
+    // Without quorum nothing is wrong: this is called again when there is some.
+    const isFine = reason === "" || !isQuorate;
+    this.#failedSince = isFine ? undefined : (this.#failedSince ?? performance.now());
+    this.#timer = setTimeout(() => this.#look(), isFine ? lookMs : retryMs);
+    const isLasting =
+      this.#failedSince !== undefined && performance.now() - this.#failedSince > patienceMs;
+    const fault = isLasting ? `the certificates of this node were not seen to: ${reason}` : "";
+    if (fault !== "" && fault !== this.#ensureFault) log("warning", fault);
+    this.#ensureFault = fault;
   }
 
   /** There is no authority, and a member with a lower nodeid is there to make one; once only. */
