@@ -255,6 +255,60 @@ function foreignPackages(source: Source): string[] {
   });
 }
 
+/** What other files import of a file, by its name in that file; "*": all. */
+function importedNames({ file, text }: Pick<Source, "file" | "text">): string[] {
+  const patterns = [
+    /(?:import|export)\s+(?:type\s+)?\{([^}]*)\}\s+from\s+"(\.[^"]+)"/g,
+    /\{([^{}]*)\}\s*=\s*await\s+import\(\s*"(\.[^"]+)"/g,
+    /(?:import|export)\s+\*()(?:\s+as\s+\w+)?\s+from\s+"(\.[^"]+)"/g,
+  ];
+  return patterns.flatMap((pattern) =>
+    [...text.matchAll(pattern)].flatMap(([, names = "", path = ""]) => {
+      const target = normalize(join(dirname(file), path));
+      const plain = names.split(",").map((name) => name.trim().replace(/^type\s+/, ""));
+      const known = plain.map((name) => name.split(/\s+as\s+|:/)[0] ?? "").filter(Boolean);
+      return (known.length === 0 ? ["*"] : known).map((name) => `${target} ${name}`);
+    }),
+  );
+}
+
+/** Values that nobody but tests in other folders imports, as "file name"; types are there to be named. */
+function exportsForTests(of: readonly Pick<Source, "file" | "text">[]): string[] {
+  const users = Map.groupBy(
+    of.flatMap((user) => importedNames(user).map((name) => ({ name, file: user.file }))),
+    ({ name }) => name,
+  );
+  const isOfTests = (file: string): boolean => isTest(file) || file.startsWith("test/");
+  return of
+    .filter(({ file }) => !isOfTests(file))
+    .flatMap(({ file, text }) => {
+      const found = text.matchAll(/^export\s+(?:async\s+)?(?:function\*?|class|const)\s+(\w+)/gm);
+      return [...found].flatMap(([, name = ""]) => {
+        const all = [`${file} ${name}`, `${file} *`].flatMap((key) => users.get(key) ?? []);
+        const isBeside = all.some((user) => dirname(user.file) === dirname(file));
+        const isOnly = all.length > 0 && all.every((user) => isOfTests(user.file));
+        return isOnly && !isBeside ? [`${file} ${name}`] : [];
+      });
+    });
+}
+
+/** By reason. Of the inside; what is printed (src/shell) is compared with recordings everywhere. */
+const knownExportsForTests: Readonly<Record<string, readonly string[]>> = {
+  "the simulator's agenda is the same heap": ["src/deadlines.ts Heap"],
+  "limits that the abuse tests go up to": [
+    "src/qnetd/server/server-log.ts kindBurst",
+    "src/qnetd/server/server-log.ts strangersLimits",
+    "src/qnetd/server/server.ts lingeringMax",
+    "src/qnetd/session/qnetd-core.ts emptyClustersMax",
+    "src/qnetd/session/snapshot.ts toldMax",
+    "src/qnetd/vote/cluster.ts clientsMax",
+  ],
+  "recordings of pmxcfs are taken apart and replayed": [
+    "src/fs/replica/dcdb.ts indexOf",
+    "src/fs/replica/message.ts normalHeaderBytes",
+  ],
+};
+
 const sources = [...new Bun.Glob("**/*.ts").scanSync(join(root, "src"))]
   .toSorted()
   .map((file) => read(file, readFileSync(join(root, "src", file), "utf8")));
@@ -332,6 +386,11 @@ describe("the form of files", () => {
   test("nothing below src is there for tests only", () => {
     const doubles = sources.filter(({ file }) => isTest(file) && !file.endsWith(".test.ts"));
     expect(doubles.map(({ file }) => file)).toEqual([]);
+  });
+
+  test("nothing of the inside is exported for tests of other folders, but for a reason", () => {
+    const found = exportsForTests(everywhere).filter((each) => /^src\/(?!shell\/)/.test(each));
+    expect(found.toSorted()).toEqual(Object.values(knownExportsForTests).flat().toSorted());
   });
 
   test("each file of the program begins by saying what it is", () => {
@@ -420,6 +479,22 @@ describe("this test sees", () => {
     ).toEqual([]);
     expect(foreignPackages(read("node/a.ts", 'import { dlopen } from "bun:ffi";'))).toHaveLength(1);
     expect(foreignPackages(read("shell/a.ts", 'import left from "left-pad";'))).toHaveLength(1);
+  });
+
+  test("what is exported for tests only", () => {
+    const of = [
+      {
+        file: "src/a/a.ts",
+        text: "export const a = 1;\nexport function b() {}\nexport class C {}",
+      },
+      { file: "src/a/d.ts", text: "export const d = 1;\nexport const e = 1;\nexport const f = 1;" },
+      { file: "src/b/b.ts", text: 'import { type C } from "../a/a.ts";' },
+      { file: "src/b/c.ts", text: 'const { f } = await import("../a/d.ts");' },
+      { file: "src/a/d.test.ts", text: 'import { e } from "./d.ts";' },
+      { file: "test/t.ts", text: 'import { a, b as B, C } from "../src/a/a.ts";' },
+      { file: "test/u.ts", text: 'import { d, e, f } from "../src/a/d.ts";' },
+    ];
+    expect(exportsForTests(of)).toEqual(["src/a/a.ts a", "src/a/a.ts b", "src/a/d.ts d"]);
   });
 
   test("who composes, and who imports each other", () => {
