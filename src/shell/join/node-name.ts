@@ -3,7 +3,3 @@
 export const nodeNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/;
 /** Of a DNS label; Proxmox states no limit of its own. */
 export const nodeNameMax = 63;
-
-export function isNodeName(text: string): boolean {
-  return text.length <= nodeNameMax && nodeNamePattern.test(text);
-}
