@@ -13,6 +13,7 @@ test("changes with three lines around them; far ones apart; a file that comes or
   expect(unifiedDifference("f", lines("abcdefghijkl"), lines("aBcdefghijkL"))).toBe(
     "--- a/f\n+++ b/f\n@@ -1,5 +1,5 @@\n a\n-b\n+B\n c\n d\n e\n@@ -9,4 +9,4 @@\n i\n j\n k\n-l\n+L\n",
   );
+  expect(unifiedDifference("/etc/f", "a\n", "b\n")).toStartWith("--- a/etc/f\n+++ b/etc/f\n");
   expect(unifiedDifference("f", undefined, "a\n")).toBe(
     "--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n",
   );

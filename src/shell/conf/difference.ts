@@ -16,8 +16,8 @@ export function unifiedDifference(
   const lines = difference(linesOf(before ?? ""), linesOf(after ?? ""));
   if (lines.every(({ sign }) => sign === " ")) return "";
   const head = (prefix: string, text: string | undefined): string =>
-    text === undefined ? "/dev/null" : `${prefix}${path}`;
-  return `--- ${head("a/", before)}\n+++ ${head("b/", after)}\n${hunks(lines)}`;
+    text === undefined ? "/dev/null" : `${prefix}/${path.replace(/^\//, "")}`;
+  return `--- ${head("a", before)}\n+++ ${head("b", after)}\n${hunks(lines)}`;
 }
 
 function linesOf(text: string): string[] {
