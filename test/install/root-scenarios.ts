@@ -192,6 +192,7 @@ const glibcNode: Scenario = (release) =>
     const before = await root.listing();
     const early = await good(root.shell(`${fromMirror} node 2>/dev/null`));
     match(closing(early)[1] ?? "", /^cluster node is running: service quorate-node of systemd/);
+    match(closing(early)[2] ?? "", /^next: quorate create NAME .*; quorate join TOKEN /);
     match(await good(root.shell("quorate status")), /standalone/);
     await good(
       root.shell(

@@ -76,7 +76,7 @@ const situations: readonly (readonly [string, Partial<MachineFacts>, readonly st
   [
     "a standalone node",
     { node: { ...node, cluster: "", isStandalone: true, nodeCount: 1 } },
-    ["quorate create NAME", "quorate status", "quorate fs ls"],
+    ["quorate create NAME", "quorate join TOKEN", "quorate status"],
   ],
   ["a node of three", { node }, ["quorate status --watch", "quorate fs ls", "quorate reload"]],
   [

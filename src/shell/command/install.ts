@@ -66,7 +66,7 @@ function roleOf({ role, noService }: InstallOptions): Role | undefined {
 
 const heads = { node: "cluster node", qnetd: "vote server" } as const;
 const firewallHints = {
-  node: "if a firewall is on, open 5405-5412/udp between the nodes",
+  node: "if a firewall is on, open 5405-5412/udp and 8006/tcp between the nodes",
   qnetd: "if a firewall is on, open 5403/tcp for the nodes of the clusters",
 } as const;
 
@@ -80,6 +80,8 @@ class Installation {
   readonly #record: InstallRecord;
   /** Undefined: no service is wanted. */
   #manager: Manager | undefined;
+  /** The node that runs now is in no cluster. */
+  #isStandalone = false;
 
   constructor(options: InstallOptions, role: Role | undefined) {
     this.#options = options;
@@ -243,7 +245,8 @@ class Installation {
 
   /** That a service runs does not mean that it can serve. */
   async #lookAt(role: Role, hint: string): Promise<void> {
-    const { faults, remarks } = await firstLook(role, this.#socketOf(role));
+    const { faults, remarks, isStandalone } = await firstLook(role, this.#socketOf(role));
+    this.#isStandalone = isStandalone;
     for (const remark of remarks) this.#steps.say(remark);
     if (faults.length === 0) return;
     throw new CommandFailure(
@@ -313,7 +316,9 @@ class Installation {
 
   #next(role: Role, quorate: string): string {
     if (role === "node") {
-      return `${quorate} status`;
+      return this.#isStandalone
+        ? `${quorate} create NAME makes a cluster with this node as its first; ${quorate} join TOKEN makes it a member of one (TOKEN: quorate join-token, there)`
+        : `${quorate} status`;
     }
     if (!this.#isRoot) {
       return `${quorate} qnetd status --root ${this.#places.base}; \`loginctl enable-linger\` keeps it running when you log out`;

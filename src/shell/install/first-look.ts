@@ -12,20 +12,24 @@ export interface FirstLook {
   readonly faults: readonly string[];
   /** What the operator chose and should know. */
   readonly remarks: readonly string[];
+  /** A node that is in no cluster. */
+  readonly isStandalone: boolean;
 }
 
 /** Asks the running service at its local socket. A node without quorum waits for others: that is well. */
 export async function firstLook(role: Role, socket: string): Promise<FirstLook> {
-  return role === "node" ? nodeLook(socket) : { faults: await serverFaults(socket), remarks: [] };
+  if (role === "node") return nodeLook(socket);
+  return { faults: await serverFaults(socket), remarks: [], isStandalone: false };
 }
 
 async function nodeLook(socket: string): Promise<FirstLook> {
   try {
-    const { mount, warnings = [] } = await new NodeClient(socket).status();
+    const { mode, mount, warnings = [] } = await new NodeClient(socket).status();
     const faults = mount.target === "" ? [`the tree is not mounted: ${mount.reason}`] : [];
-    return { faults, remarks: warnings };
+    return { faults, remarks: warnings, isStandalone: mode === "standalone" };
   } catch (error) {
-    if (error instanceof CommandFailure) return { faults: [error.message], remarks: [] };
+    if (error instanceof CommandFailure)
+      return { faults: [error.message], remarks: [], isStandalone: false };
     throw error;
   }
 }

@@ -142,6 +142,10 @@ function* withNode(node: MachineFacts["node"] & { readonly kind: "runs" }): Gene
   }
   if (node.isStandalone) {
     yield { command: "quorate create NAME", why: "make it the first node of a cluster" };
+    yield {
+      command: "quorate join TOKEN",
+      why: "make it a member of one; `quorate join-token` on a member prints the line",
+    };
     yield { command: "quorate status", why: "its tree, and where it is mounted" };
   } else if (node.isQuorate) {
     yield { command: "quorate status --watch", why: "votes, ring, links and tree as they change" };

@@ -96,14 +96,14 @@ async function probe(
   };
 }
 
-/** As the original's tool words it (pvecm.md §1.2), with what to do. */
+/** As the original's tool words it (pvecm.md §1.2), with what to do. A task's end is one line, so each problem is a sentence. */
 function refuse(
   problems: readonly Problem[],
   isForced: boolean,
   tell: (text: string) => void,
 ): void {
   if (problems.length === 0) return;
-  const lines = problems.map(({ text, remedy }) => `* ${text}\n  ${remedy}`);
+  const lines = problems.map(({ text, remedy }) => `* ${text}: ${remedy}.`);
   const text = ["detected the following error(s):", ...lines].join("\n");
   if (!isForced) throw new Error(`${text}\nCheck if node may join a cluster failed!`);
   tell(`${text}\nWARNING : detected error but forced to continue!`);
