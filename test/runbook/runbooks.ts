@@ -114,11 +114,25 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     match(await one.types("pvecm delnode pve3"), /Killing node 3/);
     await two.comesTo("pvecm status", /^Expected votes: +2\n/m);
     ok(!(await two.types("cat /etc/corosync/corosync.conf")).includes("pve3"));
-    // It comes back with what it had: nobody is disturbed.
+    // It comes back with what it had: nobody is disturbed, and it has no quorum.
     await three.start();
-    await three.comesTo("quorate status || true", /removed|not in|no longer/i);
+    await three.comesTo("pvecm status; true", /Activity blocked/);
     match(await one.types("pvecm status"), /^Total votes: +2\n/m);
-    await three.types("quorate leave --yes");
+    await three.refuses("quorate leave --yes", 1, /no quorum/);
+    await three.refuses("quorate leave --local --yes", 1, /stop it first/);
+    await three.stop();
+    await three.types("quorate leave --local --yes");
+    await three.start();
+    match(await three.types("quorate status"), /standalone/);
+    await three.types(await joinLine(one));
+    await quorate([one, two, three], 3);
+    // Removed while it runs, it ends and is not started again.
+    await one.types("quorate remove pve3 --purge --yes");
+    await three.ended();
+    match(await three.log(), /Killed by node \d : pve3 was removed from the cluster/);
+    equal(await one.types("ls /etc/pve/nodes"), "pve1\npve2\n");
+    await three.types("quorate leave --local --yes");
+    await three.start();
     await three.types(await joinLine(one));
     await quorate([one, two, three], 3);
   },
@@ -187,6 +201,37 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
       new RegExp(`= ${version + 1}$`, "m"),
     );
     await quorate([one, two], 2);
+  },
+
+  async "a node that was off while corosync.conf changed"(site) {
+    const [one, two, three] = (await members(site, 3)) as [Machine, Machine, Machine];
+    await three.powerOff();
+    await quorate([one, two], 2);
+    const conf = await one.types("cat /etc/pve/corosync.conf");
+    const version = Number(/config_version: (\d+)/.exec(conf)?.[1]);
+    await one.refuses(
+      "sed 's/debug: off/debug: on/' /etc/pve/corosync.conf >/root/new.conf; quorate fs put corosync.conf /root/new.conf",
+      1,
+      new RegExp(`it must have ${version + 1}`),
+    );
+    await one.types(
+      `sed -i 's/config_version: .*/config_version: ${version + 1}/' /root/new.conf; quorate fs put corosync.conf /root/new.conf`,
+    );
+    await two.comesTo(
+      "corosync-cmapctl -g totem.config_version",
+      new RegExp(`= ${version + 1}$`, "m"),
+    );
+    await three.tries(
+      "setsid sh -c 'quorate node >>/var/log/node.log 2>&1; echo ended with $? >>/var/log/node.log' >/dev/null 2>&1 &",
+    );
+    await three.comesTo(
+      "tail -n 2 /var/log/node.log",
+      /copy the cluster's corosync.conf to this node and start again[^]*ended with 8/,
+    );
+    const copy = await one.types("cat /etc/corosync/corosync.conf");
+    await three.types("cat >/etc/corosync/corosync.conf", copy);
+    await three.start();
+    await quorate([one, two, three], 3);
   },
 
   async "readdress and rename"(site) {
