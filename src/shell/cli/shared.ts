@@ -4,8 +4,8 @@ import { nodePaths } from "../paths.ts";
 import type { Level, LogAction } from "../../world.ts";
 import { logger } from "./log.ts";
 import { standardError } from "./output.ts";
-import { type FileText, flag, option, optionWithDefault } from "./table.ts";
-import { directory, file, text } from "./values.ts";
+import { type FileText, flag, option, optionWithDefault, type TableOption } from "./table.ts";
+import { anyWord, directory, file, text } from "./values.ts";
 
 /** Every verb that meets files or sockets takes the directory they are below. */
 export const root = optionWithDefault(
@@ -18,6 +18,20 @@ export const json = flag("json", "For scripts");
 export const watch = flag("watch", "Follow until Ctrl-C");
 export const dryRun = flag("dry-run", "Show each step and change nothing");
 export const bin = option("bin", file(), "The installed file (default: this program)");
+
+/** Link numbers are 0 to 7 (conf/cluster-conf.ts, which a command line does not load). */
+export const linksMax = 8;
+
+/** --link0 to --link7. */
+export function linkOptions(
+  help: (link: number) => string,
+): Readonly<Record<string, TableOption<string | undefined>>> {
+  const options = Array.from({ length: linksMax }, (_, link) => {
+    const name = `link${link}`;
+    return [name, option(name, anyWord("address"), help(link))] as const;
+  });
+  return Object.fromEntries(options);
+}
 
 /** `of`: whose password, for help; `form`: which form of its verb takes them. */
 export function passwordOptions(of: string, form: string) {

@@ -1,7 +1,8 @@
 // What an operation under way has on disk (`operation.json`), and what one left that could be neither completed nor undone
 // (`operation-by-hand.json`). Read by programs of two versions: fields are only added, `format` changes when that is not enough.
 import * as v from "valibot";
-import { type Result, failure, reasonOf, success } from "../../result.ts";
+import type { Result } from "../../result.ts";
+import { decodeJson } from "../stored-json.ts";
 
 export const recordBytesMax = 16 * 1024 * 1024;
 
@@ -46,23 +47,9 @@ export function encodeJson(value: OperationRecord | Leftover): Uint8Array {
 }
 
 export function decodeOperation(content: string): Result<OperationRecord> {
-  return decodeBy(recordSchema, content);
+  return decodeJson(recordSchema, content, recordBytesMax);
 }
 
 export function decodeLeftover(content: string): Result<Leftover> {
-  return decodeBy(leftoverSchema, content);
-}
-
-function decodeBy<T>(schema: v.GenericSchema<unknown, T>, content: string): Result<T> {
-  if (content.length > recordBytesMax) return failure("it is too long");
-  let value: unknown;
-  try {
-    value = JSON.parse(content);
-  } catch (error) {
-    return failure(reasonOf(error));
-  }
-  const read = v.safeParse(schema, value);
-  if (read.success) return success(read.output);
-  const [issue] = read.issues;
-  return failure(`${v.getDotPath(issue) ?? "it"}: ${issue.message}`);
+  return decodeJson(leftoverSchema, content, recordBytesMax);
 }

@@ -1,7 +1,8 @@
 // What an upgrade remembers on disk (`upgrade.json`), the versions that were rolled back (`upgrade-bad.json`) and the events (`upgrade.log`,
 // one JSON object a line). Read by programs of two versions: fields are only added, `format` changes when that is not enough.
 import * as v from "valibot";
-import { type Result, success, failure, reasonOf } from "../../result.ts";
+import type { Result } from "../../result.ts";
+import { decodeJson } from "../stored-json.ts";
 import type { UpgradeRecord } from "./events.ts";
 
 export const recordBytesMax = 16 * 1024 * 1024;
@@ -59,32 +60,13 @@ export function encodeRecord(record: UpgradeRecord): string {
 }
 
 export function decodeRecord(content: string): Result<UpgradeRecord> {
-  return decodeBy(recordSchema, content);
+  return decodeJson(recordSchema, content, recordBytesMax);
 }
 
 export function decodeBadBuilds(content: string): Result<readonly BadBuild[]> {
-  return decodeBy(badSchema, content);
+  return decodeJson(badSchema, content, recordBytesMax);
 }
 
 export function decodeEventLine(content: string): Result<EventLine> {
-  return decodeBy(lineSchema, content);
-}
-
-function decodeBy<T>(schema: v.GenericSchema<unknown, T>, content: string): Result<T> {
-  if (content.length > recordBytesMax) return failure("it is too long");
-  let value: unknown;
-  try {
-    value = JSON.parse(content);
-  } catch (error) {
-    return failure(reasonOf(error));
-  }
-  const read = v.safeParse(schema, value);
-  return read.success
-    ? success(read.output)
-    : failure(
-        read.issues
-          .slice(0, 3)
-          .map((issue) => `${v.getDotPath(issue) ?? "it"}: ${issue.message}`)
-          .join("; "),
-      );
+  return decodeJson(lineSchema, content, recordBytesMax);
 }

@@ -2,21 +2,21 @@
 import { exitFailed, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { note, write } from "../output.ts";
-import { done, dryRun, failed, json, notRunning, root, socketFile, wrongLine } from "../shared.ts";
 import {
-  command,
-  commandOfVerbs,
-  flag,
-  option,
-  required,
-  rest,
-  type TableOption,
-  verb,
-} from "../table.ts";
+  done,
+  dryRun,
+  failed,
+  json,
+  linkOptions,
+  linksMax,
+  notRunning,
+  root,
+  socketFile,
+  wrongLine,
+} from "../shared.ts";
+import { command, commandOfVerbs, flag, option, required, rest, verb } from "../table.ts";
 import { anyWord, number, parsed } from "../values.ts";
 
-/** Link numbers are 0 to 7 (conf/cluster-conf.ts, which a command line does not load). */
-const linksMax = 8;
 const mount = nodePaths("/").mount;
 const isYes = flag("yes", "Do not ask");
 const common = { root, isYes, dryRun, json };
@@ -142,16 +142,13 @@ export const rename = command("rename", {
   },
 });
 
-const linkOptions: Readonly<Record<string, TableOption<string | undefined>>> = Object.fromEntries(
-  Array.from({ length: linksMax }, (_, link) => [
-    `link${link}`,
-    option(`link${link}`, anyWord("address"), `New address of the node on link ${link}`),
-  ]),
-);
-
 export const readdress = command("readdress", {
   description: "Give a node other addresses",
-  takes: { node: required(anyWord("node")), ...linkOptions, ...common },
+  takes: {
+    node: required(anyWord("node")),
+    ...linkOptions((which) => `New address of the node on link ${which}`),
+    ...common,
+  },
   examples: ["quorate readdress pve3 --link0 10.0.0.13"],
   manual: [
     "A running ring takes no other address for a link, so the link goes and comes back while others carry the ring; for the only link another is laid for the time, on the next free port. The node must have the new address on an interface already. What does not come up is taken back.",

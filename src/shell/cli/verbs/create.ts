@@ -2,24 +2,16 @@
 import { exitFailed, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { note, write } from "../output.ts";
-import { dryRun, json, notRunning, root, socketFile, wrongLine } from "../shared.ts";
-import { command, option, required, type TableOption } from "../table.ts";
+import { dryRun, json, linkOptions, notRunning, root, socketFile, wrongLine } from "../shared.ts";
+import { command, option, required } from "../table.ts";
 import { anyWord, number } from "../values.ts";
 
-/** Link numbers are 0 to 7 (conf/cluster-conf.ts, which a command line does not load). */
-const linksMax = 8;
 const nodeidMax = 2 ** 32 - 1;
 const { mount, conf, authkey } = nodePaths("/");
 
-const links: Readonly<Record<string, TableOption<string | undefined>>> = Object.fromEntries(
-  Array.from({ length: linksMax }, (_, link) => [
-    `link${link}`,
-    option(
-      `link${link}`,
-      anyWord("address"),
-      `This node's address on link ${link}; ADDRESS,priority=N: the larger one carries the ring`,
-    ),
-  ]),
+const links = linkOptions(
+  (link) =>
+    `This node's address on link ${link}; ADDRESS,priority=N: the larger one carries the ring`,
 );
 
 export const create = command("create", {

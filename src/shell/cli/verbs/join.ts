@@ -2,22 +2,23 @@
 import { exitFailed, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { note, write } from "../output.ts";
-import { done, dryRun, failed, json, notRunning, root, socketFile, wrongLine } from "../shared.ts";
-import { command, flag, option, optional, required, type TableOption } from "../table.ts";
+import {
+  done,
+  dryRun,
+  failed,
+  json,
+  linkOptions,
+  notRunning,
+  root,
+  socketFile,
+  wrongLine,
+} from "../shared.ts";
+import { command, flag, option, optional, required } from "../table.ts";
 import { anyWord, duration, file, number, port } from "../values.ts";
 
-/** Link numbers are 0 to 7 (conf/cluster-conf.ts, which a command line does not load). */
-const linksMax = 8;
 const { conf, authkey, treeDir } = nodePaths("/");
-const linkOptions: Readonly<Record<string, TableOption<string | undefined>>> = Object.fromEntries(
-  Array.from({ length: linksMax }, (_, link) => [
-    `link${link}`,
-    option(
-      `link${link}`,
-      anyWord("address"),
-      `Own address of link ${link} (default: the one in the members' network)`,
-    ),
-  ]),
+const linkAddresses = linkOptions(
+  (link) => `Own address of link ${link} (default: the one in the members' network)`,
 );
 
 export const join = command("join", {
@@ -35,7 +36,7 @@ export const join = command("join", {
       "Password of root@pam there in the first line, - for standard input (default: asked for)",
     ),
     port: option("port", port, "Of the member's API (default: 8006)"),
-    ...linkOptions,
+    ...linkAddresses,
     nodeid: option(
       "nodeid",
       number("number", 1, 65_535),
