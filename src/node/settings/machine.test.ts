@@ -1,7 +1,7 @@
 // The resolver is asked for no more than is needed to find our own node: each question may cost a dead DNS server's patience.
 import { expect, test } from "bun:test";
 import { type Conf, parseConf } from "../../conf.ts";
-import { factsOf, type Machine, thisMachine } from "./machine.ts";
+import { boundedNames, factsOf, type Machine, thisMachine } from "./machine.ts";
 
 /** Two nodes by name and address, ours the first; neither's name is the host's unless `host` says so. */
 function asked(host: string, names: Readonly<Record<string, string>>, isStart = true) {
@@ -52,4 +52,25 @@ test("then what a node's name resolves to, until one is ours", async () => {
 
 test("a running node asks nobody", async () => {
   expect(await asked("x", {}, false)).toEqual([]);
+});
+
+test("a resolver that says nothing is waited for once; names that it knows are found all the same", async () => {
+  const silent = new Promise<string>(() => undefined);
+  const nameOf = boundedNames(
+    (address) => (address === "10.0.0.1" ? Promise.resolve("a.lab") : silent),
+    20,
+    () => 0,
+  );
+  expect(await nameOf("10.9.0.1")).toBeUndefined();
+  expect(await nameOf("10.9.0.2")).toBeUndefined();
+  expect(await nameOf("10.0.0.1")).toBe("a.lab");
+});
+
+test("an address without a name has none", async () => {
+  const nameOf = boundedNames(
+    () => Promise.reject(new Error("ENOTFOUND")),
+    60_000,
+    () => 0,
+  );
+  expect(await nameOf("10.9.0.1")).toBeUndefined();
 });

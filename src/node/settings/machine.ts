@@ -12,6 +12,11 @@ import { addressesOf, type Ask, byResolver, type FoundAddress } from "./resolve.
 
 /** A dead directory service must not hold a node for long. */
 const getentMsMax = 5000;
+/** Nor a dead DNS server, which the runtime asks for 20 s and more for each address. */
+const nameMsMax = 5000;
+/** After that, for a minute: enough for what /etc/hosts knows. */
+const localMsMax = 1000;
+const silentMs = 60_000;
 
 export interface Machine extends DaemonFacts {
   readonly host: () => string;
@@ -58,17 +63,41 @@ export const thisMachine: Machine = {
       .flatMap((addresses) => addresses ?? [])
       .map(({ address, family }) => ({ address, family: family === "IPv4" ? 4 : 6 })),
   ask: byResolver,
-  nameOf: async (address) => {
-    try {
-      return (await lookupService(address, 0)).hostname;
-    } catch {
-      return undefined; // Nobody knows the address by a name.
-    }
-  },
+  nameOf: boundedNames(
+    async (address) => (await lookupService(address, 0)).hostname,
+    nameMsMax,
+    () => performance.now(),
+  ),
   isKnown,
   logfileFault,
   directoryFault,
 };
+
+/** Asks for names of addresses, `msMax` milliseconds each, and less for a minute once there was no answer in time. */
+export function boundedNames(
+  ask: (address: string) => Promise<string>,
+  msMax: number,
+  now: () => number,
+): Machine["nameOf"] {
+  let silentUntil = Number.NEGATIVE_INFINITY;
+  return async (address) => {
+    const { promise: late, resolve: giveUp } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(
+      () => {
+        silentUntil = now() + silentMs;
+        giveUp(undefined);
+      },
+      now() < silentUntil ? Math.min(msMax, localMsMax) : msMax,
+    );
+    try {
+      return await Promise.race([ask(address), late]);
+    } catch {
+      return undefined; // Nobody knows the address by a name.
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
 
 /** By the local files, and by `getent` for what a directory service knows. */
 function isKnown(kind: "user" | "group", name: string): boolean {

@@ -29,7 +29,9 @@ export async function nodeCommand(options: NodeOptions): Promise<number> {
   const { kind } = await applied(changeover);
   try {
     const end = await runNode(options);
-    const isFailing = end.code !== exitOk && kind === "onTrial";
+    // A member that was confirmed since this start is on trial no longer: what ends it, such as its removal, is no reason to go back.
+    const isFailing =
+      end.code !== exitOk && kind === "onTrial" && changeover.state.kind === "onTrial";
     if (end.isRestart !== true && !isFailing) return end.code;
     if (isFailing) await wait(trialPauseMs);
   } catch (error) {
