@@ -322,6 +322,22 @@ describe("the second factor", () => {
     expect(await login(access, codeNow(), challenge)).toEqual({ kind: "refused" });
   });
 
+  test("without quorum codes cannot be guessed on and on either", async () => {
+    await withFactors();
+    const access = accessOf();
+    const challenge = { challenge: ticketOf(await login(access, "secret")) };
+    files.isQuorate = false;
+    const guess = (code: string, at: number) =>
+      login(access, code, { ...challenge, address: `10.0.1.${at}` });
+    for (let at = 0; at < 8; at += 1) {
+      expect(await guess("totp:nothing", at)).toEqual({ kind: "refused" });
+    }
+    expect(await guess(codeNow(), 8)).toEqual({ kind: "refused" });
+    expect(warnings.at(-1)).toContain("locked after too many wrong ones");
+    files.isQuorate = true;
+    expect(await guess(codeNow(), 9)).toMatchObject({ kind: "granted" });
+  });
+
   test("a damaged file lets nobody in", async () => {
     await put("priv/tfa.cfg", "{");
     const answer = await login(accessOf(), "secret");

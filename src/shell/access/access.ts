@@ -14,6 +14,7 @@ import {
   challengeOf,
   checkSecondFactor,
   type FactorVerdict,
+  totpFailuresMax,
 } from "./second-factor.ts";
 import type { TicketKeys } from "./ticket-keys.ts";
 import { halfTicketData, isHalf, parseTicket } from "./ticket.ts";
@@ -210,8 +211,16 @@ export class Access {
     return checked.ok ? checked.value : { kind: "fault", reason: checked.reason };
   }
 
-  /** Nothing can be written then, so that only this node remembers which code was used; recovery codes wait for quorum. */
+  /**
+   * Nothing can be written then, so that only this node remembers which code was used and how many were wrong; recovery codes wait for
+   * quorum.
+   */
   #withoutQuorum(user: string, password: string): Step {
+    if ((this.#wrongCodes.get(user) ?? 0) >= totpFailuresMax) {
+      const reason =
+        "time-based codes are locked after too many wrong ones, until the node is quorate";
+      return { kind: "refused", reason };
+    }
     const verdict = this.#checkFactor(user, password);
     if (!verdict.ok) return { kind: "refused", reason: verdict.reason };
     const { step } = verdict;

@@ -6,7 +6,7 @@ import { type Result, failure, success } from "../../result.ts";
 
 const fileBytesMax = 1024 * 1024;
 /** As the original's: then only a recovery code helps. */
-const totpFailuresMax = 8;
+export const totpFailuresMax = 8;
 /** Steps around now whose codes are taken, for clocks that differ. */
 const stepsAround = 1;
 

@@ -45,13 +45,15 @@ export class DoorConnection implements Guest {
     return this.#phase;
   }
 
-  /** A handshake under way is idle too: it may be dropped for somebody else. */
+  /**
+   * A handshake or a body under way is idle too: it may be dropped for somebody else, or strangers who dribble one would hold every place.
+   */
   get idleSince(): number | undefined {
     return this.#idleSince;
   }
 
   enter(phase: Phase): void {
-    const isIdle = phase === "hello" || phase === "idle";
+    const isIdle = phase === "hello" || phase === "idle" || phase === "body";
     this.#phase = phase;
     this.#idleSince = isIdle ? performance.now() : undefined;
     clearTimeout(this.#deadline);

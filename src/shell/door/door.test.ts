@@ -266,6 +266,16 @@ test("a thousand connections: never more than the limit, the longest idle goes, 
   await working.until(/done/);
 });
 
+test("who dribbles a body makes room for others", async () => {
+  const door = await openDoor({ connectionsMax: 2 });
+  const text = "POST / HTTP/1.1\r\nHost: n\r\nContent-Length: 500\r\n\r\n";
+  const dribbling = [await client(door, text), await client(door, text)];
+  while (door.counters.requests < 2) await new Promise(setImmediate);
+  await (await client(door, get("/"))).until(/GET \/ $/);
+  expect(await dribbling[0]?.ended).toBe("");
+  expect(door.counters).toMatchObject({ evicted: 1, refused: 0 });
+});
+
 test("where nobody is idle a newcomer is refused", async () => {
   const held = Promise.withResolvers<void>();
   const door = await openDoor({ connectionsMax: 2 }, async () => {

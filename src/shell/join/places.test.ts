@@ -1,6 +1,6 @@
 // Places of joining nodes in a tree that several members see: what corosync.conf says at each step, and what the next member makes of a
 // tree that one left at any moment.
-import { beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
 import type { Files } from "../../fs/tree/files.ts";
 import { success } from "../../result.ts";
@@ -171,6 +171,20 @@ describe("a place", () => {
     });
     expect(cluster.votes("pve3")).toBeUndefined();
     expect(await first.cancel("pve3", 3, secret)).toEqual({ ok: true, value: { kind: "none" } });
+  });
+
+  test("is not asked for under the cluster's lock by who does not know its secret", async () => {
+    const first = cluster.member(1);
+    await reserved(first);
+    const locks = spyOn(cluster.files, "mkdir");
+    const foreign = secretHash(new Uint8Array(16).fill(2));
+    expect(await first.cancel("pve3", 3, foreign)).toEqual({ ok: true, value: { kind: "none" } });
+    expect(await first.cancel("pve2", 2, foreign)).toMatchObject({ value: { kind: "confirmed" } });
+    expect(locks).not.toHaveBeenCalled();
+    // A tree that is still being compared says nothing of the cluster.
+    cluster.synced = [];
+    await first.cancel("pve3", 3, foreign);
+    expect(locks).toHaveBeenCalled();
   });
 
   test("that is confirmed cannot be given back any more", async () => {

@@ -202,7 +202,12 @@ export class Places {
 
   /** The joiner gives its place back. "confirmed": too late, it is a member. */
   async cancel(node: string, nodeid: number, secret: string): Promise<Result<PlaceState>> {
-    const locked = await withTreeLock(this.#ports.files, confLock, async () => {
+    const { files, ring, nodeid: own } = this.#ports;
+    const { isQuorate, synced } = ring();
+    // Anybody may ask: who does not know the secret never takes a lock that all nodes wait for. Only a tree that is the cluster's can say so.
+    const known = this.state(node, nodeid, secret);
+    if (isQuorate && synced.includes(own) && known.kind !== "reserved") return success(known);
+    const locked = await withTreeLock(files, confLock, async () => {
       const state = this.state(node, nodeid, secret);
       if (state.kind !== "reserved") return success(state);
       const reason = `node '${node}' has given up`;

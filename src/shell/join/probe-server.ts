@@ -85,10 +85,11 @@ export class ProbeServer {
       binaryType: "uint8array" as const,
       socket: {
         data: (socket: Socket, packet: Uint8Array, port: number, source: string) => {
+          // Strangers' packets do not count: they must not use up what the joining node has.
+          const number = source === from ? decodeProbe(packet, ask) : undefined;
+          if (number === undefined) return;
           packets += 1;
-          if (packets > packetsMax || source !== from) return;
-          const number = decodeProbe(packet, ask);
-          if (number !== undefined)
+          if (packets <= packetsMax)
             socket.send(encodeProbe(answer, number, packet.length), port, source);
         },
         // What does not come back is what the joining node sees.

@@ -50,6 +50,17 @@ test("nothing comes back for another nonce", async () => {
   expect(outcome?.result).toBe("nothing");
 });
 
+test("packets of strangers use up nothing", async () => {
+  const offer = await serverOn([0, member]).open({ "0": joiner });
+  const noise = await Bun.udpSocket({ hostname: stranger });
+  for (let count = 0; count < 100; count += 1) {
+    noise.send("noise", offer.links[0]?.port ?? 0, member);
+  }
+  noise.close();
+  const [outcome] = await probeLinks(offer, new Map([[0, joiner]]), port);
+  expect(outcome?.result).toBe("whole");
+});
+
 test("a link that the member has not, and an address that this machine has not, are said so", async () => {
   const offer = await serverOn([0, member]).open({ "0": joiner, "1": "127.83.1.3" });
   const links = new Map([

@@ -4,9 +4,9 @@ import {
   appendFileSync,
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -103,7 +103,10 @@ export class TaskFiles {
   logFile(upid: string): string | undefined {
     const parts = parseUpid(upid);
     const path = parts === undefined ? undefined : this.#logPath(upid, parts);
-    return path !== undefined && existsSync(path) ? path : undefined;
+    // Proxmox's directories belong to www-data: a link of theirs must not show a file of root's.
+    return path !== undefined && lstatSync(path, { throwIfNoEntry: false })?.isFile() === true
+      ? path
+      : undefined;
   }
 
   /** How a task ended by its log, and when it was last written; undefined: there is no log. */

@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -265,4 +272,17 @@ test("a disk that refuses is a sentence, not a fall", async () => {
   const start = all.start(spec, ok);
   expect(start).toMatchObject({ ok: false });
   expect(start.ok ? "" : start.reason).toStartWith("the task's log cannot be made");
+});
+
+test("a link in a log's place is never followed", async () => {
+  const all = tasks();
+  const upid = started(all, ok);
+  await all.ended(upid);
+  const parts = parseUpid(upid);
+  if (parts === undefined) return expect.unreachable();
+  const path = join(directory, logPathOf(upid, parts));
+  expect(all.logFile(upid)).toBe(path);
+  rmSync(path);
+  symlinkSync(join(directory, "index"), path);
+  expect(all.logFile(upid)).toBeUndefined();
 });
