@@ -89,6 +89,24 @@ test("who waits at the end gets an answer", async () => {
   });
 });
 
+test("without a thread there is a sentence, and logins go on once there is one", async () => {
+  shadow(sha512);
+  const real = globalThis.Worker;
+  const none = function none(): never {
+    throw new Error("no more threads");
+  };
+  Reflect.set(globalThis, "Worker", none);
+  const asked = [passwords.check("root", "secret"), passwords.check("root", "secret")];
+  const verdicts = await Promise.allSettled(asked);
+  Reflect.set(globalThis, "Worker", real);
+  const value = { kind: "fault", reason: "passwords cannot be checked: no more threads" } as const;
+  expect(verdicts).toEqual([
+    { status: "fulfilled", value },
+    { status: "fulfilled", value },
+  ]);
+  expect(await passwords.check("root", "secret")).toEqual({ kind: "right" });
+});
+
 test("property: any file is read without a throw, and a hash has no colon", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => {

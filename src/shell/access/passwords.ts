@@ -85,11 +85,15 @@ export class SystemPasswords {
     };
     this.#fail = fail;
     const deadline = setTimeout(() => fail("no answer in 20 s"), answerMsMax);
-    this.#worker ??= new Worker(new URL("./password-worker.ts", import.meta.url).href);
-    const worker = this.#worker;
-    worker.onerror = (event) => fail(event.message);
-    worker.onmessage = (event: MessageEvent<PasswordAnswer>) => resolve(event.data);
-    worker.postMessage(question);
+    try {
+      this.#worker ??= new Worker(new URL("./password-worker.ts", import.meta.url).href);
+      const worker = this.#worker;
+      worker.onerror = (event) => fail(event.message);
+      worker.onmessage = (event: MessageEvent<PasswordAnswer>) => resolve(event.data);
+      worker.postMessage(question);
+    } catch (error) {
+      fail(reasonOf(error)); // No thread to be had now; those who wait behind it are asked all the same.
+    }
     return promise.finally(() => {
       clearTimeout(deadline);
       this.#fail = () => undefined;

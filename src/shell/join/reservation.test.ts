@@ -163,6 +163,16 @@ describe("a member that looks after a reservation", () => {
     expect(first({ wallS: 9_999_999 })).toEqual({ kind: "wait", untilMs: 350_000 });
   });
 
+  test("keeps no place for longer because it was made by a clock that is ahead", () => {
+    const keeper = new JoinKeeper();
+    const early = { ...view, wallS: 1000 - 86_400 };
+    expect(keeper.decide(early)).toEqual({ kind: "wait", untilMs: 350_000 });
+    const over = { ...early, wallS: early.wallS + 300, nowMs: 350_000 };
+    expect(keeper.decide(over)).toMatchObject({ kind: "remove" });
+    const joining = { ...early, members: [1, 2, 3], synced: [] };
+    expect(first(joining)).toEqual({ kind: "wait", untilMs: 650_000 });
+  });
+
   test("goes by rank, so that a dead or foreign first member holds nothing up, and the joiner does not count", () => {
     const keeper = new JoinKeeper();
     const third = { ...view, self: 5, members: [1, 2, 3, 5], synced: [1, 2, 3, 5] };

@@ -217,9 +217,11 @@ function judge(
     return nowMs >= untilMs ? { kind: "confirm", reservation } : { kind: "wait", untilMs };
   }
   // Over by the clock on the wall, which may be wrong here, and by what this member has seen itself.
-  const leftS = endOf(reservation, members) - wallS;
-  const lengthMs = Math.max(0, reservation.endsAt - reservation.reservedAt) * 1000;
-  const leftMs = Math.max(leftS * 1000, sinceMs + lengthMs - nowMs);
+  const end = endOf(reservation, members);
+  // Made by a clock that is ahead of this one: it would last for as long as that is. Only what was seen counts.
+  const isOfFuture = wallS < reservation.reservedAt;
+  const lengthS = Math.max(0, (isOfFuture ? end : reservation.endsAt) - reservation.reservedAt);
+  const leftMs = Math.max(isOfFuture ? 0 : (end - wallS) * 1000, sinceMs + lengthS * 1000 - nowMs);
   if (leftMs > 0) return { kind: "wait", untilMs: nowMs + leftMs };
   const how = members.includes(nodeid)
     ? "came into the ring, but never got the whole tree"
