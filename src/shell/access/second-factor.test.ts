@@ -133,6 +133,17 @@ test("challenges name every factor; a file that cannot be read lets nobody in", 
   );
 });
 
+test("factors of a kind that is not known let nobody in with a password alone", () => {
+  const passkey = { passkey: [{ id: "1" }] };
+  const alone = challengeOf(fileOf(passkey));
+  expect(alone.ok ? "" : alone.reason).toContain("a kind that is not known here");
+  const beside = challengeOf(fileOf({ ...passkey, totp: [totpEntry] }));
+  expect(beside).toEqual({ ok: true, value: { totp: true } });
+  for (const none of [{ passkey: [] }, { note: "x" }]) {
+    expect(challengeOf(fileOf(none))).toEqual({ ok: true, value: undefined });
+  }
+});
+
 test("property: no file, address or answer throws, and no answer is right by chance", () => {
   fc.assert(
     fc.property(

@@ -31,6 +31,7 @@ const userSchema = v.looseObject({
   "totp-locked": v.optional(v.boolean(), false),
   "tfa-locked-until": v.optional(v.nullable(v.number())),
 });
+const knownKeys: ReadonlySet<string> = new Set(Object.keys(userSchema.entries));
 const fileSchema = v.looseObject({ users: v.optional(v.record(v.string(), v.unknown()), {}) });
 
 type UserFactors = v.InferOutput<typeof userSchema>;
@@ -50,7 +51,7 @@ export interface SecondFactorFile {
   readonly user: string;
 }
 
-/** Undefined: the user has no second factor. A failure: the file cannot be read, so nobody may be let in without one. */
+/** Undefined: the user has no second factor. A failure: what the file says is not understood, so nobody may be let in without one. */
 export function challengeOf(file: SecondFactorFile): Result<Challenge | undefined> {
   const read = factorsOf(file);
   if (!read.ok) return read;
@@ -66,7 +67,12 @@ export function challengeOf(file: SecondFactorFile): Result<Challenge | undefine
     ...(isOn(u2f) ? { u2f: true } : {}),
     ...(isOn(yubico) ? { yubico: true } : {}),
   };
-  return success(Object.keys(challenge).length === 0 ? undefined : challenge);
+  if (Object.keys(challenge).length > 0) return success(challenge);
+  const foreign = Object.entries(read.value.factors).find(
+    ([key, value]) => !knownKeys.has(key) && Array.isArray(value) && value.length > 0,
+  );
+  if (foreign === undefined) return success(undefined);
+  return failure(`${file.user} has only second factors of a kind that is not known here`);
 }
 
 export type FactorVerdict =
