@@ -161,11 +161,13 @@ function ownRoutes(source: JoinSource, isByToken: boolean): readonly Route[] {
 
 /** What a joining node must know; with addresses also what would become of corosync.conf, or why it cannot be. */
 function situation(source: JoinSource, parameters: PlaceParameters): object {
-  const { files, nodeName, version, linkPort, wallMs } = source;
+  const { files, places, nodeName, version, linkPort, wallMs } = source;
   const { text, cluster } = clusterOf(files);
   const request = placeRequest(parameters);
   const hasLinks = request.links.size > 0 || request.fallbackAddress !== undefined;
-  const place = hasLinks ? withPlace(text, request) : undefined;
+  const running = places.runningFault(request, text);
+  const looked = running === "" ? withPlace(text, request) : ({ ok: false, reason: running } as const);
+  const place = hasLinks ? looked : undefined;
   return {
     cluster: cluster.clusterName,
     node: nodeName,

@@ -249,6 +249,19 @@ describe("a place", () => {
     expect(cluster.votes("pve3")).toBe(1);
   });
 
+  test("of a node that runs is not given to another machine of its name", async () => {
+    const first = cluster.member(1);
+    const twice = { ...request, node: "pve2", links: new Map([[0, "10.0.0.9"]]), isForced: true };
+    const before = cluster.conf;
+    expect(await first.reserve(twice, asker)).toMatchObject({
+      kind: "refused",
+      reason: expect.stringContaining("node 'pve2' (nodeid 2) runs in this cluster"),
+    });
+    expect([cluster.conf, cluster.hasReservation]).toEqual([before, false]);
+    cluster.members = [1];
+    expect((await reserved(first, twice)).reservation).toMatchObject({ nodeid: 2 });
+  });
+
   test("in a cluster whose device has automatic votes leaves the device its votes", async () => {
     const device = confOf(3).replace(
       "  provider:",

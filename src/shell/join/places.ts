@@ -128,6 +128,8 @@ export class Places {
     if (answer.kind === "again" && held !== undefined) return this.#reserveAgain(held, before);
     const without = held === undefined ? success(before) : withoutPlace(before, held);
     if (!without.ok) return { kind: "refused", reason: without.reason } as const;
+    const running = this.runningFault(request, without.value);
+    if (running !== "") return { kind: "refused", reason: running } as const;
     const place = withPlace(without.value, request);
     if (!place.ok) return { kind: "refused", ...place } as const;
     const reservation: Reservation = {
@@ -149,6 +151,13 @@ export class Places {
     this.#ports.logToCluster(asker.by, `adding node ${node} to cluster`);
     const { text: conf, notes } = place.value;
     return { kind: "reserved", reservation, conf, notes } as const;
+  }
+
+  /** Why no place can be made of one that is configured already, a sentence: its nodeid would be twice in the ring. "": it can. */
+  runningFault({ node, isForced }: PlaceRequest, conf: string): string {
+    const entry = isForced ? entryOf(conf, node) : undefined;
+    if (entry === undefined || !this.#ports.ring().members.includes(entry.nodeid)) return "";
+    return `node '${node}' (nodeid ${entry.nodeid}) runs in this cluster: stop that machine first if this one takes its place, else give this one another name`;
   }
 
   /** Its time begins anew. */
