@@ -416,6 +416,31 @@ describe("remove", () => {
     expect(cluster.written).toEqual([]);
   });
 
+  test("that goes on days later does nothing to a node that was added anew meanwhile", async () => {
+    const cluster = new PaperCluster(paperConf(3));
+    fill(cluster);
+    const { facts } = await planRemove(cluster.ports(), { ...request, node: "pve3" });
+    const bound = bindPlan(removePlan, cluster.ports());
+    const told: string[] = [];
+    const context = {
+      signal: new AbortController().signal,
+      tell: (text: string) => void told.push(text),
+      ...{ isRepeated: true, isLate: true },
+    };
+    const step = (name: string) => bound.steps.find((each) => each.name === name);
+    // Killed while it took the node out of corosync.conf, in which it stands again.
+    expect(await reason(Promise.resolve(step("conf")?.run(facts, context)))).toBe(
+      "it was interrupted, and its time is over",
+    );
+    // Killed before it removed what the node had, which is a new node's now.
+    cluster.addFile("nodes/pve3/lxc/101.conf");
+    const purge = { ...facts, purge: ["nodes/pve3/lxc/101.conf"] };
+    await step("purge")?.run(purge, context);
+    expect(cluster.tree.has("nodes/pve3/lxc/101.conf")).toBe(true);
+    expect(told).toEqual(["corosync.conf names pve3 again: what it has in the tree stays"]);
+    expect([cluster.written, cluster.killed]).toEqual([[], []]);
+  });
+
   test("killed everywhere", async () => {
     const make = async () => {
       const cluster = new PaperCluster(paperConf(3));

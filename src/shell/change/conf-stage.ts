@@ -51,7 +51,7 @@ function stageStep(index: number, isLast: boolean): Step<Staged, ChangePorts> {
     text: (facts) => stage(facts).title,
     run: async (facts, ports, context) => {
       const { after, links } = stage(facts);
-      await moveConf(ports, from(facts), after);
+      await moveConf(ports, from(facts), after, context.isLate);
       await untilForm(ports, after, { members: facts.members, links }, context);
     },
     undo: async (facts, ports, context) => {
@@ -64,8 +64,16 @@ function stageStep(index: number, isLast: boolean): Step<Staged, ChangePorts> {
   };
 }
 
-/** Puts `to` in the place of `from`; nothing when it is there already. Rejects when the file is neither: somebody else changed it. */
-export async function moveConf({ cluster }: ChangePorts, from: string, to: string): Promise<void> {
+/**
+ * Puts `to` in the place of `from`; nothing when it is there already. Rejects when the file is neither: somebody else changed it; and when `isLate`,
+ * so that what was interrupted is not done to a cluster that has gone on for days without this node.
+ */
+export async function moveConf(
+  { cluster }: ChangePorts,
+  from: string,
+  to: string,
+  isLate = false,
+): Promise<void> {
   await cluster.locked(async () => {
     const current = await cluster.conf();
     if (isSame(current, to)) return;
@@ -74,6 +82,7 @@ export async function moveConf({ cluster }: ChangePorts, from: string, to: strin
         "corosync.conf was changed by somebody else meanwhile: look at it, then start again",
       );
     }
+    if (isLate) throw new CommandFailure("it was interrupted, and its time is over");
     await cluster.putConf(textAfter(to, current));
   });
 }

@@ -1,7 +1,7 @@
 // A node out of the cluster (pvecm.md §1.4, §3.6), and with `purge` what it leaves in the tree. First its entry in corosync.conf, then its daemon
 // through the ring: so it learns from its own copy why it is out, and no other reads its packets any more.
 import * as v from "valibot";
-import { isNodeName, nodeOf, type ClusterNode } from "../conf/cluster-conf.ts";
+import { isNodeName, nodeOf, readClusterConf, type ClusterNode } from "../conf/cluster-conf.ts";
 import { withoutNode } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
 import type { FileChange, Plan } from "../operation/plan.ts";
@@ -53,7 +53,7 @@ export const removePlan: Plan<RemoveFacts, ChangePorts> = {
       text: ({ name, isKilled }) =>
         `take ${name} out of corosync.conf on all nodes${isKilled ? ", and end its daemon" : ""}`,
       run: async ({ name, nodeid, isKilled, before, after, members }, ports, context) => {
-        await moveConf(ports, before, after);
+        await moveConf(ports, before, after, context.isLate);
         const { members: inRing } = await ports.cluster.view();
         if (isKilled && inRing.includes(nodeid)) {
           context.tell(`Killing node ${nodeid}`);
@@ -73,7 +73,10 @@ export const removePlan: Plan<RemoveFacts, ChangePorts> = {
         purges
           ? `remove what ${name} has in the tree: ${[...purge, `the directory nodes/${name}`, ...lines.map(({ path }) => `its lines in ${path}`)].join(", ")}`
           : `leave what ${name} has in the tree`,
-      run: async (facts, ports) => purgeNode(facts, ports),
+      run: async (facts, ports, { tell }) => {
+        if (!(await isBack(facts, ports))) return purgeNode(facts, ports);
+        tell(`corosync.conf names ${facts.name} again: what it has in the tree stays`);
+      },
       byHand: ({ name }) =>
         `remove /etc/pve/nodes/${name} and the keys of ${name} in /etc/pve/priv`,
       changes: (facts) => facts.lines.map((file) => lineChange(facts, file)),
@@ -249,6 +252,11 @@ function withoutLines(
     .split("\n")
     .filter((line) => line.startsWith("#") || !isOurs(line))
     .join("\n");
+}
+
+/** An interrupted removal may go on days later: the node may have been added anew, and have guests. */
+async function isBack({ name, purges }: RemoveFacts, { cluster }: ChangePorts): Promise<boolean> {
+  return purges && nodeOf(valueOrFail(readClusterConf(await cluster.conf())), name) !== undefined;
 }
 
 async function purgeNode(facts: RemoveFacts, ports: ChangePorts): Promise<void> {

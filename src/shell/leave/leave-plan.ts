@@ -111,7 +111,7 @@ async function takeOut(facts: LeaveFacts, ports: LeavePorts, context: StepContex
   if (await leaving.isAlone()) return;
   if (after === "") return leaving.go();
   if (!isSame(await cluster.conf(), after)) await cluster.log(`node ${name} leaves the cluster`);
-  await moveConf(ports, before, after);
+  await moveConf(ports, before, after, context.isLate);
   // Once this node refuses the file, which does not name it, the others have read it.
   for (let turns = Math.ceil(toldMsMax / turnMs); turns > 0; turns -= 1) {
     const { refusal } = await cluster.view();

@@ -220,9 +220,9 @@ export class Operations {
     try {
       switch (action.kind) {
         case "run": {
-          const { step, facts, isCancellable, isRepeated } = action;
+          const { step, facts, isCancellable, isRepeated, isLate } = action;
           const signal = isCancellable ? AbortSignal.any([ending, cancelling]) : ending;
-          return { kind: "ran", facts: await step.run(facts, { signal, tell, isRepeated }) };
+          return { kind: "ran", facts: await step.run(facts, { signal, tell, isRepeated, isLate }) };
         }
         case "undo": {
           const { step, facts, isRepeated } = action;

@@ -38,6 +38,8 @@ export type OperationAction =
       readonly facts: unknown;
       readonly isCancellable: boolean;
       readonly isRepeated: boolean;
+      /** It commits, and the plan's time is over. */
+      readonly isLate: boolean;
     }
   | {
       readonly kind: "undo";
@@ -149,7 +151,7 @@ export class PlanCore {
     // A commit that is repeated when the time is over shall say whether it was done.
     const isCancellable = !this.#isCommitted && !(step.commits && this.#isLate);
     out.push({
-      ...{ kind: "run", step, isCancellable },
+      ...{ kind: "run", step, isCancellable, isLate: step.commits === true && this.#isLate },
       facts: this.#record.facts,
       isRepeated: this.#isRepeated,
     });

@@ -22,6 +22,8 @@ export interface StepContext {
   readonly tell: (text: string) => void;
   /** Somebody began this step before, and may have been killed in its middle. */
   readonly isRepeated: boolean;
+  /** The plan's time is over: a commit that was not done by then must not be done now, and throws. */
+  readonly isLate?: boolean;
 }
 
 /** A file as it is and as it will be, for --dry-run. Undefined: there is none. */
