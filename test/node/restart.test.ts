@@ -111,6 +111,19 @@ test("a member restarts in place: same process, nothing left open, its manager t
   expect(kinds).toEqual([ready, reloading, ready, reloading, ready, "STOPPING=1|"]);
 }, 180_000);
 
+test("a node that is ended while it restarts ends", async () => {
+  const node = lone("anew3");
+  node.start();
+  await settled(node, undefined);
+  const restarting = node.client.restart();
+  // Only the log tells that it is in the middle.
+  while (!node.log().includes("restarting in place")) await Bun.sleep(1);
+  node.signal("SIGTERM");
+  await restarting;
+  // In the first moments of the next process a signal ends it by itself.
+  expect([0, 128 + 15]).toContain(await node.ended());
+}, 120_000);
+
 test("a restart into what cannot start ends the process with the reason, as a start would", async () => {
   const node = lone("anew2");
   node.start();

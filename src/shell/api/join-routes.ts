@@ -166,7 +166,8 @@ function situation(source: JoinSource, parameters: PlaceParameters): object {
   const request = placeRequest(parameters);
   const hasLinks = request.links.size > 0 || request.fallbackAddress !== undefined;
   const running = places.runningFault(request, text);
-  const looked = running === "" ? withPlace(text, request) : ({ ok: false, reason: running } as const);
+  const looked =
+    running === "" ? withPlace(text, request) : ({ ok: false, reason: running } as const);
   const place = hasLinks ? looked : undefined;
   return {
     cluster: cluster.clusterName,

@@ -254,6 +254,8 @@ export class Changeover {
     if (!existsSync(path)) return;
     this.#before();
     rmSync(path, { force: true });
+    // SQLite would read a write-ahead log that a power cut brings back into whatever database stands beside it then.
+    flushDirectory(dirname(path));
   }
 }
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { killEverywhere, type PaperWorld } from "../../../test/double/plan-kills.ts";
 import { isSame } from "../change/conf-stage.ts";
+import { bindPlan } from "../operation/plan.ts";
 import type { ClusterView } from "../change/ports.ts";
 import { type LeaveFacts, leavePlan, type LeavePorts, planLeave } from "./leave-plan.ts";
 
@@ -17,6 +18,7 @@ class PaperNode {
   isAlone = false;
   order: "none" | "ready" | "go" = "none";
   isRefusing = false;
+  backup = "backup";
   readonly files = new Map<string, string>();
   readonly log: string[] = [];
 
@@ -78,9 +80,10 @@ class PaperNode {
         },
         go: async () => void (this.order = "go"),
         cancel: async () => void (this.order = "none"),
+        backup: async () => this.backup,
         settle: async () => {
           this.order = "none";
-          return "backup";
+          return this.backup;
         },
         isAlone: async () => this.isAlone,
       },
@@ -130,6 +133,20 @@ describe("a node that leaves", () => {
     const tally = await killEverywhere({ plan: leavePlan, world: world([3]), twice: true });
     expect(tally.completed).toBeGreaterThan(50);
     expect(tally.undone).toBeGreaterThan(5);
+  });
+
+  test("the others' guests stay in its tree when there is no backup of it", async () => {
+    const { paper, ports, facts } = world()();
+    paper.backup = "";
+    const told: string[] = [];
+    const step = bindPlan(leavePlan, ports).steps.find(({ name }) => name === "tree");
+    await step?.run(facts, {
+      signal: new AbortController().signal,
+      tell: (text) => void told.push(text),
+      isRepeated: false,
+    });
+    expect(paper.files.size).toBe(3);
+    expect(told.join()).toContain("there is no backup of the tree: the directories of n1, n2 stay");
   });
 
   test("what is planned: corosync.conf without it, and what it means for quorum", async () => {

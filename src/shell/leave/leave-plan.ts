@@ -31,6 +31,8 @@ export interface LeavePorts extends ChangePorts {
     /** The next start is that of a standalone node, whatever corosync.conf says. */
     go(): Promise<void>;
     cancel(): Promise<void>;
+    /** Where the tree of before is kept; "": no backup could be made. */
+    backup(): Promise<string>;
     /** It is standalone for good; where the tree of before is kept. */
     settle(): Promise<string>;
     /** This process is the standalone node. */
@@ -87,7 +89,13 @@ export const leavePlan: Plan<LeaveFacts, LeavePorts> = {
         others.length === 0
           ? "leave the tree as it is"
           : `remove the directories of ${others.join(", ")} from this node's tree`,
-      run: async ({ others }, ports) => {
+      run: async ({ others }, ports, { tell }) => {
+        // Of a cluster that is gone this may be the last copy of the others' guests.
+        if (others.length > 0 && (await ports.leaving.backup()) === "") {
+          return tell(
+            `there is no backup of the tree: the directories of ${others.join(", ")} stay in it; remove them below /etc/pve/nodes once nobody needs them`,
+          );
+        }
         for (const other of others) await removeAll(ports, `nodes/${other}`);
       },
       byHand: ({ others }) =>

@@ -222,7 +222,10 @@ export class Operations {
         case "run": {
           const { step, facts, isCancellable, isRepeated, isLate } = action;
           const signal = isCancellable ? AbortSignal.any([ending, cancelling]) : ending;
-          return { kind: "ran", facts: await step.run(facts, { signal, tell, isRepeated, isLate }) };
+          return {
+            kind: "ran",
+            facts: await step.run(facts, { signal, tell, isRepeated, isLate }),
+          };
         }
         case "undo": {
           const { step, facts, isRepeated } = action;

@@ -151,7 +151,7 @@ export class PlanCore {
     // A commit that is repeated when the time is over shall say whether it was done.
     const isCancellable = !this.#isCommitted && !(step.commits && this.#isLate);
     out.push({
-      ...{ kind: "run", step, isCancellable, isLate: step.commits === true && this.#isLate },
+      ...{ kind: "run", step, isCancellable, isLate: step.commits && this.#isLate },
       facts: this.#record.facts,
       isRepeated: this.#isRepeated,
     });

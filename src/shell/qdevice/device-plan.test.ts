@@ -11,6 +11,7 @@ import { readConfFacts } from "../conf/device.ts";
 import { ClusterLock, corosyncConfLock } from "../operation/cluster-lock.ts";
 import { Operations } from "../operation/operations.ts";
 import type { OperationStore } from "../operation/operation-store.ts";
+import { bindPlan } from "../operation/plan.ts";
 import { treeAuthority, treeDirectory, treeIdentity } from "./device-identity.ts";
 import {
   changedByOthers,
@@ -247,6 +248,26 @@ describe("killed at each step, and resumed", () => {
     expect(tally.completed).toBeGreaterThan(30);
     expect(tally.undone).toBeGreaterThan(5);
   });
+});
+
+test("a removal that goes on days later leaves a device that was set up meanwhile", async () => {
+  const { cluster, ports, facts } = paper<DeviceRemovalFacts>({}, configured);
+  const files = new Map(cluster.files);
+  const told: string[] = [];
+  const context = {
+    signal: new AbortController().signal,
+    tell: (text: string) => void told.push(text),
+    ...{ isRepeated: true, isLate: true },
+  };
+  const { steps } = bindPlan(deviceRemovalPlan, ports);
+  const run = async (name: string): Promise<unknown> =>
+    steps.find((each) => each.name === name)?.run(facts, context);
+  await expect(run("configure")).rejects.toThrow("its time is over");
+  await run("certificate");
+  expect(told).toEqual(["there is a device again: its certificate stays"]);
+  expect(cluster.files.get(treeIdentity)).toBe(files.get(treeIdentity));
+  expect(files.has(treeIdentity)).toBe(true);
+  expect(cluster.conf).toContain("10.0.0.9");
 });
 
 function configured(cluster: PaperCluster): void {

@@ -235,11 +235,12 @@ export const deviceRemovalPlan: Plan<DeviceRemovalFacts, Pick<DevicePorts, "clie
       name: "configure",
       text: () => "lock corosync.conf, and take the device out of it",
       commits: true,
-      run: async (_facts, { client, lock }, { isRepeated }) => {
+      run: async (_facts, { client, lock }, { isRepeated, isLate }) => {
         await lock.hold(isRepeated);
         const text = await readConf(client);
         const { device, version } = orFail(readConfFacts(text));
         if (device === undefined && isRepeated) return { version };
+        if (isLate === true) throw new CommandFailure("it was interrupted, and its time is over");
         const edit = orFail(withoutDevice(text));
         checkLock(lock);
         await writeConf(client, edit.text);
@@ -257,8 +258,11 @@ export const deviceRemovalPlan: Plan<DeviceRemovalFacts, Pick<DevicePorts, "clie
     {
       name: "certificate",
       text: () => "remove the certificate from the tree",
-      run: async (_facts, { client, lock }, { isRepeated }) => {
+      run: async (_facts, { client, lock }, { isRepeated, tell }) => {
         await lock.hold(isRepeated);
+        // An interrupted removal may go on days later.
+        const { device } = orFail(readConfFacts(await readConf(client)));
+        if (device !== undefined) return tell("there is a device again: its certificate stays");
         await putFiles(client, { identity: undefined, authority: undefined });
       },
       byHand: () => "remove priv/qdevice from the tree: the device is gone, and nobody needs it",

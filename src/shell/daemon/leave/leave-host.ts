@@ -39,6 +39,7 @@ function leavePorts(parts: NodeParts, user: string): LeavePorts {
       order: async (leave) => leaving.order(leave),
       go: async () => leaving.go(),
       cancel: async () => leaving.cancel(),
+      backup: async () => leaving.backup(),
       settle: async () => leaving.settle(),
       isAlone: async () => mode === "standalone",
     },

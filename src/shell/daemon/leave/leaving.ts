@@ -46,13 +46,19 @@ export class Leaving {
     flushDirectory(dirname(this.#file));
   }
 
-  /** Answers where the tree of before is; "" when no backup could be made. */
-  settle(): string {
+  /** Where the tree of before is; "" when no backup could be made. */
+  backup(): string {
     const record = this.#read();
-    this.cancel();
     if (record === undefined) return "";
     const backup = this.#backup(record);
     return existsSync(backup) ? backup : "";
+  }
+
+  /** It is standalone for good. Answers where the tree of before is, as `backup`. */
+  settle(): string {
+    const backup = this.backup();
+    this.cancel();
+    return backup;
   }
 
   /**

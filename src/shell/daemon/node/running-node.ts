@@ -1,6 +1,7 @@
 // A node from start to stop. Its parts start in the order in which they may fail without harm (database with its lock, ring, API, mount)
 // and end in reverse.
 import { hostname } from "node:os";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ConfigurationTree } from "../../../fs/fs.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
@@ -30,6 +31,8 @@ export class RunningNode {
   readonly #ended = Promise.withResolvers<End>();
   readonly #ending = new AbortController();
   #isRestart = false;
+  /** Somebody ends this process while it gives everything back: it begins nothing anew then. */
+  #stopSignal: NodeJS.Signals | undefined;
   /** What was started, to be stopped in reverse order. */
   readonly #undo: Stop[] = [];
 
@@ -46,6 +49,14 @@ export class RunningNode {
 
   /** Resolves when it has ended and given everything back; throws CommandFailure when it cannot run. */
   async run(): Promise<End> {
+    const end = await this.#startToEnd();
+    const signal = this.#stopSignal;
+    if (signal === undefined || end.isRestart !== true) return end;
+    this.#log("notice", `${signal}: it does not begin anew`);
+    return { code: end.code, reason: end.reason };
+  }
+
+  async #startToEnd(): Promise<End> {
     try {
       await this.#start();
       return await this.#untilEnd();
@@ -209,11 +220,20 @@ export class RunningNode {
   }
 
   #catchSignals(): void {
+    // Undone last.
+    const handlers: (readonly [NodeJS.Signals, () => void])[] = [];
+    this.#undo.push(async () => {
+      // One that came during a long turn is told in the next: it would be lost.
+      await nextTurn();
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    });
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-      const handler = (): void =>
+      const handler = (): void => {
+        this.#stopSignal = signal;
         this.#ended.resolve({ code: exitOk, reason: `${signal}: stopping` });
+      };
       process.on(signal, handler);
-      this.#undo.push(async () => void process.off(signal, handler));
+      handlers.push([signal, handler]);
     }
   }
 
