@@ -38,8 +38,8 @@ function openFiles(pid: number): string[] {
 
 async function settled(node: LoneNode, before: NodeStatus | undefined): Promise<NodeStatus> {
   return node.statusWhen(
-    ({ tree, node: { startedAt } }) =>
-      tree.writable && startedAt > (before?.node.startedAt ?? 0) && tree.mode !== "starting",
+    // Not by its start: two may be in one second.
+    ({ tree, ring }) => tree.writable && ring.id !== before?.ring.id && tree.mode !== "starting",
     "started",
   );
 }
