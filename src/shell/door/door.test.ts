@@ -59,8 +59,9 @@ async function echo(request: Request): Promise<Response> {
 }
 
 /** A TLS connection; `text` is what came so far, `ended` resolves with all of it. */
-async function client(door: Door, text = ""): Promise<Client> {
-  const socket = connectTls({ host: "127.0.0.1", port: door.port, rejectUnauthorized: false });
+async function client(door: Door, text = "", localAddress = "127.0.0.1"): Promise<Client> {
+  const to = { host: "127.0.0.1", port: door.port, localAddress };
+  const socket = connectTls({ ...to, rejectUnauthorized: false });
   sockets.push(socket);
   const made = new Client(socket);
   await made.secured;
@@ -293,6 +294,15 @@ test("requests above the rate are refused with 429", async () => {
   const door = await openDoor({ requestRate: { perSecond: 0.001, burst: 3 } });
   for (let count = 0; count < 3; count += 1) await (await client(door, get("/"))).until(/GET \/ $/);
   expect(await (await client(door, get("/"))).ended).toStartWith("HTTP/1.1 429 ");
+  expect(door.counters.limited).toBe(1);
+});
+
+test("requests of all addresses together above their rate are refused with 429", async () => {
+  const door = await openDoor({ totalRequestRate: { perSecond: 0.001, burst: 2 } });
+  for (const from of ["127.0.0.2", "127.0.0.3"]) {
+    await (await client(door, get("/"), from)).until(/GET \/ $/);
+  }
+  expect(await (await client(door, get("/"), "127.0.0.4")).ended).toStartWith("HTTP/1.1 429 ");
   expect(door.counters.limited).toBe(1);
 });
 

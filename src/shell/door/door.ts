@@ -27,6 +27,8 @@ export interface DoorLimits {
   readonly totalConnectionRate: RateLimits;
   /** Requests of one address. */
   readonly requestRate: RateLimits;
+  /** Of all together, for the same reason: strangers may ask what needs no login. */
+  readonly totalRequestRate: RateLimits;
   readonly phaseMs: PhaseLimits;
 }
 
@@ -39,6 +41,7 @@ export const doorLimits: DoorLimits = {
   connectionRate: { perSecond: 20, burst: 100 },
   totalConnectionRate: { perSecond: 200, burst: 600 },
   requestRate: { perSecond: 100, burst: 400 },
+  totalRequestRate: { perSecond: 500, burst: 2000 },
   phaseMs: { hello: 10_000, idle: 20_000, body: 20_000, work: 300_000, answer: 30_000 },
 };
 
@@ -85,6 +88,7 @@ export class Door {
   readonly #connectionRate: RequestRate;
   readonly #totalConnectionRate: RequestRate;
   readonly #requestRate: RequestRate;
+  readonly #totalRequestRate: RequestRate;
   readonly #http: ReturnType<typeof createHttpServer>;
   readonly #connections = new Set<DoorConnection>();
   /** By the socket that the HTTP server knows. */
@@ -123,6 +127,7 @@ export class Door {
     this.#connectionRate = new RequestRate(this.#limits.connectionRate);
     this.#totalConnectionRate = new RequestRate(this.#limits.totalConnectionRate);
     this.#requestRate = new RequestRate(this.#limits.requestRate);
+    this.#totalRequestRate = new RequestRate(this.#limits.totalRequestRate);
     this.#http = createHttpServer(
       {
         maxHeaderSize: this.#limits.headBytesMax,
@@ -304,7 +309,10 @@ export class Door {
     }
     connection.enter("work");
     this.counters.requests += 1;
-    if (!this.#requestRate.take(connection.address, performance.now())) {
+    const now = performance.now();
+    const isTaken =
+      this.#requestRate.take(connection.address, now) && this.#totalRequestRate.take("", now);
+    if (!isTaken) {
       this.counters.limited += 1;
       outgoing.writeHead(429, "Too many requests", { connection: "close", "retry-after": "1" });
       connection.enter("answer");

@@ -60,6 +60,7 @@ const door = await Door.open({
     connectionRate: unlimited,
     totalConnectionRate: unlimited,
     requestRate: unlimited,
+    totalRequestRate: unlimited,
   },
   log: () => undefined,
 });
