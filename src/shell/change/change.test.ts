@@ -305,6 +305,24 @@ describe("rename", () => {
     expect(cluster.written).toEqual([]);
   });
 
+  test("that goes on days later takes nothing of another machine that has the old name", async () => {
+    const cluster = new PaperCluster(paperConf(3));
+    const planned = await planRename(cluster.ports(), { node: "pve2", newName: "new2" }, user);
+    if (planned === undefined) throw new Error("there is nothing to do");
+    cluster.addFile("nodes/pve2/lxc/101.conf");
+    const told: string[] = [];
+    const step = bindPlan(renamePlan, cluster.ports()).steps.find(
+      ({ name }) => name === "directory",
+    );
+    await step?.run(planned.facts, {
+      signal: new AbortController().signal,
+      tell: (text: string) => void told.push(text),
+      isRepeated: true,
+    });
+    expect(cluster.tree.has("nodes/pve2/lxc/101.conf")).toBe(true);
+    expect(told.join()).toContain("names pve2 again");
+  });
+
   test("killed everywhere", async () => {
     const make = async () => {
       const cluster = new PaperCluster(paperConf(3));

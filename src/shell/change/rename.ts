@@ -1,6 +1,7 @@
 // Another name for a node (pain point 11): in the nodelist of all nodes, and of its directory in the tree with everything in it, guests too. What the
 // machine itself is called is its own business: it must answer to the new name at its next start.
 import * as v from "valibot";
+import { readClusterConf } from "../conf/cluster-conf.ts";
 import { withName } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
 import type { Plan } from "../operation/plan.ts";
@@ -38,8 +39,14 @@ export const renamePlan: Plan<RenameFacts, ChangePorts> = {
     {
       name: "directory",
       text: ({ name, newName }) => `move nodes/${name} to nodes/${newName} in the tree`,
-      run: async ({ name, newName }, ports) =>
-        moveDirectory(ports, `nodes/${name}`, `nodes/${newName}`),
+      run: async ({ name, newName }, ports, { tell }) => {
+        // What was interrupted may go on days later, when another machine has the name, and guests.
+        const { nodes } = valueOrFail(readClusterConf(await ports.cluster.conf()));
+        if (!nodes.some((node) => node.name === name)) {
+          return moveDirectory(ports, `nodes/${name}`, `nodes/${newName}`);
+        }
+        tell(`corosync.conf names ${name} again: what is in nodes/${name} stays there`);
+      },
       undo: async ({ name, newName }, ports) =>
         moveDirectory(ports, `nodes/${newName}`, `nodes/${name}`),
       byHand: ({ name, newName }) =>
