@@ -122,7 +122,7 @@ export class PaperCluster {
           this.conf = text;
           this.written.push(text);
         },
-        locked: async (work) => work(),
+        locked: async (_, work) => work(),
         kill: async (nodeid) => {
           this.killed.push(nodeid);
           this.on.delete(nodeid);

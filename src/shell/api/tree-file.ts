@@ -7,6 +7,8 @@ import { textOfPath } from "./path-text.ts";
 
 const lockFolder = "priv/lock";
 const acquireMsMax = 10_000;
+/** After which one that a killed daemon left is free, with what a change of the membership and its last answers add. */
+export const leftLockMsMax = 150_000;
 const retryMs = 500;
 
 /**
@@ -47,6 +49,7 @@ export async function withTreeLock<Value>(
   files: Files,
   name: string,
   work: () => Promise<Value>,
+  waitMs: number = acquireMsMax,
 ): Promise<Result<Value>> {
   const path = `${lockFolder}/${name}`;
   const begun = performance.now();
@@ -60,7 +63,7 @@ export async function withTreeLock<Value>(
     if (made.ok) break;
     if (made.errno !== "EEXIST")
       return failure(`the lock '${name}' cannot be taken: ${made.reason}`);
-    if (performance.now() - begun > acquireMsMax) {
+    if (performance.now() - begun > waitMs) {
       return failure(
         `the lock '${name}' is held by another node: try again; one that nobody uses is free after two minutes`,
       );

@@ -7,7 +7,7 @@ import { withDevice } from "../conf/device.ts";
 import { withVotes } from "../conf/nodes.ts";
 import { dryRunText, dryRun } from "../operation/dry-run.ts";
 import { bindPlan, type Plan } from "../operation/plan.ts";
-import { isSame } from "./conf-stage.ts";
+import { isSame, moveConf } from "./conf-stage.ts";
 import { linkPlan, planLink } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
 import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts";
@@ -483,4 +483,14 @@ test("what a node that is gone left is removed afterwards", async () => {
   await carryOut(removePlan, cluster, planned.facts);
   expect(cluster.tree.size).toBe(0);
   expect(cluster.written).toEqual([]);
+});
+
+test("a change that is in corosync.conf already needs no lock, which a killed daemon may have left", async () => {
+  const present = paperConf(3);
+  const real = new PaperCluster(present).ports();
+  const locked = (): Promise<never> => Promise.reject(new Error("held"));
+  const ports: ChangePorts = { ...real, cluster: { ...real.cluster, locked } };
+  const other = present.replace("pve1", "pve9");
+  await moveConf(ports, other, present, { isRepeated: true });
+  expect(await reason(moveConf(ports, present, other, { isRepeated: true }))).toBe("held");
 });

@@ -51,7 +51,7 @@ function stageStep(index: number, isLast: boolean): Step<Staged, ChangePorts> {
     text: (facts) => stage(facts).title,
     run: async (facts, ports, context) => {
       const { after, links } = stage(facts);
-      await moveConf(ports, from(facts), after, context.isLate);
+      await moveConf(ports, from(facts), after, context);
       await untilForm(ports, after, { members: facts.members, links }, context);
     },
     undo: async (facts, ports, context) => {
@@ -72,9 +72,11 @@ export async function moveConf(
   { cluster }: ChangePorts,
   from: string,
   to: string,
-  isLate = false,
+  { isLate, isRepeated }: Pick<StepContext, "isLate" | "isRepeated">,
 ): Promise<void> {
-  await cluster.locked(async () => {
+  // Needs no lock, which a killed daemon may have left behind.
+  if (isSame(await cluster.conf(), to)) return;
+  await cluster.locked(isRepeated, async () => {
     const current = await cluster.conf();
     if (isSame(current, to)) return;
     if (!isSame(current, from)) {
@@ -96,7 +98,7 @@ export async function moveConfBack(
 ): Promise<void> {
   const { cluster } = ports;
   let isForeign = false;
-  await cluster.locked(async () => {
+  await cluster.locked(true, async () => {
     const current = await cluster.conf();
     isForeign = !isSame(current, from) && !isSame(current, to);
     if (isForeign || isSame(current, from)) return;

@@ -33,8 +33,11 @@ export interface ChangePorts {
     conf(): Promise<string>;
     /** Replaces it in one step that all nodes see as one; they reload by themselves. */
     putConf(text: string): Promise<void>;
-    /** Runs `work` while nobody else changes corosync.conf. */
-    locked(work: () => Promise<void>): Promise<void>;
+    /**
+     * Runs `work` while nobody else changes corosync.conf. `isRepeated`: a daemon that was killed may have left the lock, which is free
+     * two minutes later.
+     */
+    locked(isRepeated: boolean, work: () => Promise<void>): Promise<void>;
     /** Ends a running member's daemon through the ring. */
     kill(nodeid: number, reason: string): Promise<void>;
     /** A line for the cluster log of all nodes. */

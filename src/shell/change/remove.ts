@@ -53,7 +53,7 @@ export const removePlan: Plan<RemoveFacts, ChangePorts> = {
       text: ({ name, isKilled }) =>
         `take ${name} out of corosync.conf on all nodes${isKilled ? ", and end its daemon" : ""}`,
       run: async ({ name, nodeid, isKilled, before, after, members }, ports, context) => {
-        await moveConf(ports, before, after, context.isLate);
+        await moveConf(ports, before, after, context);
         const { members: inRing } = await ports.cluster.view();
         if (isKilled && inRing.includes(nodeid)) {
           context.tell(`Killing node ${nodeid}`);

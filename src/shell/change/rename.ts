@@ -29,7 +29,7 @@ export const renamePlan: Plan<RenameFacts, ChangePorts> = {
       name: "conf",
       text: ({ name, newName }) => `call node ${name} ${newName} in the nodelist of all nodes`,
       run: async ({ before, after, members }, ports, context) => {
-        await moveConf(ports, before, after, context.isLate);
+        await moveConf(ports, before, after, context);
         await untilForm(ports, after, { members, links: [] }, context);
       },
       undo: async ({ before, after }, ports, context) =>

@@ -58,7 +58,7 @@ class PaperNode {
           asMember();
           this.conf = text;
         },
-        locked: (work) => work(),
+        locked: (_, work) => work(),
         kill: async () => undefined,
         log: async (message) => void this.log.push(message),
       },

@@ -119,7 +119,7 @@ async function takeOut(facts: LeaveFacts, ports: LeavePorts, context: StepContex
   if (await leaving.isAlone()) return;
   if (after === "") return leaving.go();
   if (!isSame(await cluster.conf(), after)) await cluster.log(`node ${name} leaves the cluster`);
-  await moveConf(ports, before, after, context.isLate);
+  await moveConf(ports, before, after, context);
   // Once this node refuses the file, which does not name it, the others have read it.
   for (let turns = Math.ceil(toldMsMax / turnMs); turns > 0; turns -= 1) {
     const { refusal } = await cluster.view();
@@ -131,7 +131,7 @@ async function takeOut(facts: LeaveFacts, ports: LeavePorts, context: StepContex
 async function putBack({ before, after }: LeaveFacts, ports: LeavePorts): Promise<void> {
   if (await ports.leaving.isAlone()) throw new NotRepeatable("this node is standalone already");
   if (after !== "" && isSame(await ports.cluster.conf(), after)) {
-    await moveConf(ports, after, before);
+    await moveConf(ports, after, before, { isRepeated: true });
   }
 }
 

@@ -4,7 +4,7 @@ import { byteString, bytesOf } from "../../../bytes.ts";
 import type { Outcome } from "../../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import type { ReloadOutcome } from "../../../node/thread/reloader.ts";
-import { replaceFile, withTreeLock } from "../../api/tree-file.ts";
+import { leftLockMsMax, replaceFile, withTreeLock } from "../../api/tree-file.ts";
 import {
   type ChangePorts,
   type ClusterView,
@@ -46,8 +46,9 @@ export function changePorts(source: ChangeSource): ChangePorts {
         earlier = cluster.lastReload;
         valueOf(corosyncConfPath, await replaceFile(tree, corosyncConfPath, content));
       },
-      locked: async (work) => {
-        const done = await withTreeLock(tree, confLock, work);
+      locked: async (isRepeated, work) => {
+        const waitMs = isRepeated ? leftLockMsMax : undefined;
+        const done = await withTreeLock(tree, confLock, work, waitMs);
         if (!done.ok) throw new CommandFailure(`cfs-lock '${confLock}' error: ${done.reason}`);
       },
       kill: async (nodeid, reason) => {
