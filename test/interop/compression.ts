@@ -21,7 +21,8 @@ async function labOf(kinds: readonly NodeKind[], model: string, choice: Choice):
   return Lab.create({
     kinds,
     crypto: "none",
-    tokenMs: 1000,
+    // Debian's nodes compress in the thread of the token: lzma, on a busy machine, takes seconds.
+    tokenMs: 4000,
     // Level 0, the default, is none to knet's bzip2: it then says so with every packet and sends it uncompressed.
     totemLines: [`knet_compression_model: ${model}`, "knet_compression_level: 1"],
     quorate: quorateProgram(choice.binary),
