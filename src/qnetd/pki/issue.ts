@@ -249,8 +249,8 @@ function nameOf(commonName: string): Uint8Array {
   return writeSequence(writeSet(writeSequence(writeObjectIdentifier(oids.commonName), value)));
 }
 
-/** The subject of a certificate of our store, which the runtime has read before. */
-function subjectOf(certificate: Uint8Array): Uint8Array {
+/** The subject, as DER, of a certificate that the runtime has read before; throws for a form that it has not. */
+export function subjectOf(certificate: Uint8Array): Uint8Array {
   const read = readElement(certificate, "der");
   const tbs = read.ok ? at(read.value, 0) : undefined;
   // The version stands first unless it is 1.

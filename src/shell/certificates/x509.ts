@@ -18,6 +18,7 @@ import {
   writtenNull,
   writtenTrue,
 } from "../../qnetd/pki/der.ts";
+import { subjectOf } from "../../qnetd/pki/issue.ts";
 
 const oids = {
   commonName: "2.5.4.3",
@@ -174,17 +175,6 @@ function nameOf(attributes: readonly NameAttribute[]): Uint8Array {
       ),
     ),
   );
-}
-
-/** The subject of a certificate that the runtime has read before. */
-function subjectOf(certificate: Uint8Array): Uint8Array {
-  const read = readElement(certificate, "der");
-  const tbs = read.ok ? at(read.value, 0) : undefined;
-  // The version stands first unless it is 1.
-  const shift = tbs !== undefined && at(tbs, 0).tag === tags.context ? 1 : 0;
-  const subject = tbs === undefined ? undefined : at(tbs, 4 + shift);
-  if (subject?.tag === tags.sequence) return subject.bytes;
-  throw new Error("the authority's certificate has a form that it cannot sign with");
 }
 
 /** UTCTime before 2050, GeneralizedTime from then on (RFC 5280 §4.1.2.5). */

@@ -34,20 +34,6 @@ export interface LockOptions {
   readonly clock?: WaitingClock;
 }
 
-/** Runs `work` under the lock; failures carry the tools' prefix. `signal`: the lock's time is over. */
-export async function withClusterLock<T>(
-  options: LockOptions,
-  work: (signal: Pick<AbortSignal, "aborted">) => Promise<T>,
-): Promise<T> {
-  const lock = new ClusterLock(options);
-  await lock.hold();
-  try {
-    return await work(lock);
-  } finally {
-    await lock.release();
-  }
-}
-
 /** Throws when the lock's time is over: the work must not go on as if it were alone. */
 export function checkLock(signal: Pick<AbortSignal, "aborted">): void {
   if (signal.aborted) {
