@@ -121,6 +121,8 @@ describe("addresses of links", () => {
     ["10.0.0.7", "fd00::1/64", false],
     ["node3", "10.0.0.3/24", false],
     ["10.0.0.7", "10.0.0.3", false],
+    ["10.0.0.7", "192.0.2.1/0", true],
+    ["fe80::7%eth0", "fe80::1/64", true],
   ])("%s in %s: %p", (address, cidr, expected) => {
     expect(isWithin(address, cidr)).toBe(expected);
   });

@@ -130,8 +130,9 @@ export function chooseLinks(
       const address = addresses[number];
       return address === undefined ? [] : [{ name, address }];
     });
-    const fitting = own.filter(({ cidr }) =>
-      members.some(({ address }) => isWithin(address, cidr)),
+    // An interface without a network of its own proposes nothing.
+    const fitting = own.filter(
+      ({ cidr }) => !cidr.endsWith("/0") && members.some(({ address }) => isWithin(address, cidr)),
     );
     const [first] = fitting;
     if (first !== undefined && fitting.length === 1) {
@@ -162,13 +163,12 @@ function listOf(words: readonly string[]): string {
   return words.length === 0 ? "no address" : words.join(", ");
 }
 
-/** Is an address in the network of "10.0.0.3/24"? Names are in none. */
+/** Is an address in the network of "10.0.0.3/24"? "/0" has all of its family; names are in none. */
 export function isWithin(address: string, cidr: string): boolean {
   const [base = "", bits = ""] = cidr.split("/");
   const [a, b] = [addressBits(address), addressBits(base)];
   if (a === undefined || b === undefined || a.length !== b.length) return false;
-  const length = Number(bits);
-  return Number.isInteger(length) && length > 0 && a.slice(0, length) === b.slice(0, length);
+  return /^\d+$/.test(bits) && a.slice(0, Number(bits)) === b.slice(0, Number(bits));
 }
 
 /** As a text of zeros and ones; undefined: no address. */

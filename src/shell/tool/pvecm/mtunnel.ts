@@ -1,10 +1,10 @@
 // `pvecm mtunnel`: what the migration of a guest runs on the node that it goes to (pvecm.md §1.10).
-import { isIP } from "node:net";
 import { createServer, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { spawn } from "node:child_process";
 import { NodeClient } from "../../api/client.ts";
 import { CommandFailure, exitOk } from "../../exit.ts";
+import { isWithin } from "../../join/preflight.ts";
 import { nodePaths } from "../../paths.ts";
 
 const portMin = 60_000;
@@ -82,28 +82,6 @@ function addressIn(network: string, { addresses = ownAddresses() }: TunnelOption
     );
   }
   return first;
-}
-
-/** `network` in CIDR form. */
-export function isWithin(address: string, network: string): boolean {
-  const [base = "", bits = ""] = network.split("/");
-  if (isIP(address) === 0 || isIP(address) !== isIP(base)) return false;
-  const shift = BigInt((isIP(address) === 4 ? 32 : 128) - Number(bits));
-  return valueOf(address) >> shift === valueOf(base) >> shift;
-}
-
-function valueOf(address: string): bigint {
-  if (isIP(address) === 4) {
-    return address.split(".").reduce((value, part) => value * 256n + BigInt(part), 0n);
-  }
-  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
-  const groups = (text: string): string[] => (text === "" ? [] : text.split(":"));
-  const [before, after] = [groups(head), groups(tail ?? "")];
-  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0");
-  return [...before, ...zeros, ...after].reduce(
-    (value, group) => value * 65_536n + BigInt(`0x${group}`),
-    0n,
-  );
 }
 
 function ownAddresses(): string[] {
