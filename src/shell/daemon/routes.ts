@@ -3,7 +3,7 @@ import type { Cluster } from "../../node/thread/cluster.ts";
 import type { Access } from "../access/access.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { certificateInfoRoute } from "../certificates/certificate-info.ts";
-import { clusterRoutes } from "../api/cluster-routes.ts";
+import { clusterRoutes } from "../api/cluster/cluster-routes.ts";
 import type { Authenticate, Forward, Route } from "../api/route.ts";
 import { forwarding } from "../door/forwarding.ts";
 import { taskRoutes } from "../task/task-routes.ts";

@@ -2,7 +2,7 @@
 // has, and one-time tokens.
 import * as parameter from "../api/parameters.ts";
 import { ApiError, onlyRoot, type Route, route } from "../api/route.ts";
-import { linkParameters, linksOf } from "../api/join-routes.ts";
+import { linkParameters, linksOf } from "../api/cluster/join-routes.ts";
 import type { Files } from "../../fs/tree/files.ts";
 import type { Result } from "../../result.ts";
 import type { Introduction } from "./cluster-side.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Deadlines, systemClock } from "../../../deadlines.ts";
 import { fileReasonOf, type Result, failure, reasonOf, success } from "../../../result.ts";
 import { textOfByteString } from "../../../bytes.ts";
-import { joinRoutes } from "../../api/join-routes.ts";
+import { joinRoutes } from "../../api/cluster/join-routes.ts";
 import type { Route } from "../../api/route.ts";
 import { Places } from "../../join/places.ts";
 import { ProbeServer } from "../../join/probe-server.ts";

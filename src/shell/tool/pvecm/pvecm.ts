@@ -65,7 +65,7 @@ async function carryOut(
       return exitOk;
     }
     case "apiver": {
-      const { joinApiVersion } = await import("../../api/cluster-routes.ts");
+      const { joinApiVersion } = await import("../../api/cluster/cluster-routes.ts");
       options.write(`${joinApiVersion}\n`);
       return exitOk;
     }

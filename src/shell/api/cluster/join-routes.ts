@@ -1,15 +1,15 @@
 // The routes by which a node joins: Proxmox's POST /cluster/config/nodes/{node} (pvecm.md §1.3, §2.7), and ours, which look before anything is
 // changed, take a one-time token in place of a login, and give a place back.
-import { byteString, textOfByteString } from "../../bytes.ts";
-import type { Files } from "../../fs/tree/files.ts";
-import { corosyncConfPath } from "../../fs/tree/rules.ts";
-import { type ClusterConf, readClusterConf } from "../conf/cluster-conf.ts";
-import { type PlaceRequest, quorumEffect, withPlace } from "../join/place-edits.ts";
-import { type PlaceAnswer, type PlaceAsker, type Places, secretHash } from "../join/places.ts";
-import { type ProbeServer } from "../join/probe-server.ts";
-import { admit } from "../join/token-record.ts";
-import * as parameter from "./parameters.ts";
-import { anybody, ApiError, type Caller, onlyRoot, type Route, route } from "./route.ts";
+import { byteString, textOfByteString } from "../../../bytes.ts";
+import type { Files } from "../../../fs/tree/files.ts";
+import { corosyncConfPath } from "../../../fs/tree/rules.ts";
+import { type ClusterConf, readClusterConf } from "../../conf/cluster-conf.ts";
+import { type PlaceRequest, quorumEffect, withPlace } from "../../join/place-edits.ts";
+import { type PlaceAnswer, type PlaceAsker, type Places, secretHash } from "../../join/places.ts";
+import { type ProbeServer } from "../../join/probe-server.ts";
+import { admit } from "../../join/token-record.ts";
+import * as parameter from "../parameters.ts";
+import { anybody, ApiError, type Caller, onlyRoot, type Route, route } from "../route.ts";
 
 export interface JoinSource {
   readonly files: Files;

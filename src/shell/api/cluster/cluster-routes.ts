@@ -1,10 +1,10 @@
 // The routes that read the cluster: version, status, configuration, join information, nodes (pvecm.md §3.1, §4.2). Those that change it are where
 // their operations are.
 import { availableParallelism, freemem, loadavg, totalmem, uptime } from "node:os";
-import type { Files } from "../../fs/tree/files.ts";
-import { clusterConfOf, membersOf, nodeFingerprint } from "./cluster-facts.ts";
-import * as parameter from "./parameters.ts";
-import { anyUser, ApiError, privileged, type Route, route } from "./route.ts";
+import type { Files } from "../../../fs/tree/files.ts";
+import { clusterConfOf, membersOf, nodeFingerprint } from "../cluster-facts.ts";
+import * as parameter from "../parameters.ts";
+import { anyUser, ApiError, privileged, type Route, route } from "../route.ts";
 
 export interface ClusterSource {
   readonly files: Files;

@@ -1,15 +1,15 @@
 // What the routes about the cluster answer (pvecm.md §4.2), over a tree in memory, and calls that are another node's (§4.1).
 import { afterAll, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { TestingFiles } from "../../../test/double/fuse-files.ts";
-import { ensureCertificates } from "../certificates/cluster-certificates.ts";
-import { presentedIdentity } from "../certificates/presented-identity.ts";
-import { Door } from "../door/door.ts";
-import { buildApi2 } from "./api2.ts";
+import { TestingFiles } from "../../../../test/double/fuse-files.ts";
+import { ensureCertificates } from "../../certificates/cluster-certificates.ts";
+import { presentedIdentity } from "../../certificates/presented-identity.ts";
+import { Door } from "../../door/door.ts";
+import { buildApi2 } from "../api2.ts";
 import { clusterRoutes } from "./cluster-routes.ts";
-import { forwarding } from "../door/forwarding.ts";
-import * as parameter from "./parameters.ts";
-import { type Authenticate, privileged, rootCaller, route } from "./route.ts";
+import { forwarding } from "../../door/forwarding.ts";
+import * as parameter from "../parameters.ts";
+import { type Authenticate, privileged, rootCaller, route } from "../route.ts";
 
 const conf = `logging {
   debug: off

@@ -1,14 +1,14 @@
 // The routes by which a node joins, over a tree in memory: the original's answers to its own joiner, and ours by login and by token.
 import { beforeEach, describe, expect, test } from "bun:test";
-import { TestingFiles } from "../../../test/double/fuse-files.ts";
-import { success } from "../../result.ts";
-import { freshConf } from "../conf/fresh.ts";
-import { encodeTokenRecord, tokenPath } from "../join/token-record.ts";
-import { Places, secretHash } from "../join/places.ts";
-import { ProbeServer } from "../join/probe-server.ts";
-import { buildApi2 } from "./api2.ts";
+import { TestingFiles } from "../../../../test/double/fuse-files.ts";
+import { success } from "../../../result.ts";
+import { freshConf } from "../../conf/fresh.ts";
+import { encodeTokenRecord, tokenPath } from "../../join/token-record.ts";
+import { Places, secretHash } from "../../join/places.ts";
+import { ProbeServer } from "../../join/probe-server.ts";
+import { buildApi2 } from "../api2.ts";
 import { joinRoutes } from "./join-routes.ts";
-import { rootCaller } from "./route.ts";
+import { rootCaller } from "../route.ts";
 
 const key = Uint8Array.from({ length: 256 }, (_, at) => at);
 const secret = "0a".repeat(16);
