@@ -224,7 +224,9 @@ async function runSuite(suite: Suite, show: (text: string) => void): Promise<Res
     count.failed += count.skipped;
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  show(`--- ${suite.name}: ${words(count)} in ${seconds} s\n`);
+  // What it waited for of its children; a suite of much waiting has little.
+  const worked = (Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6).toFixed(0);
+  show(`--- ${suite.name}: ${words(count)} in ${seconds} s, ${worked} s of processor\n`);
   return { count, names: namesOf(suite.form, output) };
 }
 
