@@ -242,6 +242,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
     files: /^(?:libc|node\/compression\/library|shell\/access\/libcrypt)\.ts$/,
   },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
+  { packages: /^@valibot\/to-json-schema$/, files: /^shell\/openapi\/json-schema\.ts$/ },
   { packages: /^hono(?:\/|$)/, files: /^(?:shell|qnetd)\// },
   { packages: /^bun:sqlite$/, files: /^fs\/disk\/read-database\.ts$/ },
 ];

@@ -1,5 +1,6 @@
 // Parameters of the network API as the original declares and refuses them (pvecm.md §4.1, §4.4): everything may arrive as text, booleans
-// are 0 and 1, and the words of a refusal are those that its clients show.
+// are 0 and 1, and the words of a refusal are those that its clients show. The last schema of each is what a handler gets, and what the
+// API's description says (openapi/).
 import * as v from "valibot";
 
 /** A string of `min` to `max` characters. */
@@ -7,6 +8,7 @@ export function text(limits: { readonly min?: number; readonly max: number }) {
   const { min = 0, max } = limits;
   return v.pipe(
     v.union([v.string(), v.pipe(v.number(), v.transform(String))], "type check ('string') failed"),
+    v.string(),
     v.minLength(min, `value must be at least ${min} characters long`),
     v.maxLength(max, `value may only be ${max} characters long`),
     v.check((value) => !value.includes("\0"), "value may not contain NUL"),
@@ -33,6 +35,8 @@ export function integer(limits: { readonly min?: number; readonly max?: number }
       (issue) => `type check ('integer') failed - got '${shown(issue.input)}'`,
     ),
     v.transform(Number),
+    v.number(),
+    v.integer(),
     v.minValue(min, `value must have a minimum value of ${min}`),
     v.maxValue(max, `value must have a maximum value of ${max}`),
   );
@@ -47,6 +51,7 @@ export function boolean() {
       (issue) => `type check ('boolean') failed - got '${shown(issue.input)}'`,
     ),
     v.transform((value) => /^(?:1|yes|on|true)$/i.test(String(value))),
+    v.boolean(),
   );
 }
 

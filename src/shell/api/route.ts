@@ -67,16 +67,30 @@ interface RouteText {
   /** One sentence. */
   readonly description: string;
   readonly permission: Permission;
-  /** What `data` of the answer is. */
+  /** What `data` of the answer is, a boolean where the original's formats have 0 and 1; `v.null()` for nothing. */
   readonly returns?: v.GenericSchema;
+  /** The answer is a Page. */
+  readonly isPaged?: boolean;
+  /** The answer is a whole Response of this type ("text/event-stream"), and no JSON with `data`. */
+  readonly contentType?: string;
 }
 
-export interface DeclaredRoute<S extends Parameters> extends RouteText {
+export interface DeclaredRoute<S extends Parameters, R extends v.GenericSchema> extends RouteText {
   /** By name, those of the path too; what is absent is undefined in the handler, null is never seen (parameters.ts makes them). */
   readonly parameters: S;
+  readonly returns?: R;
   /** The `data` of the answer, a Page, or a whole Response. Throws ApiError, or anything for 500. */
-  readonly handle: (call: Call<ParametersOf<S>>) => unknown;
+  readonly handle: (call: Call<ParametersOf<S>>) => Answer<R> | Promise<Answer<R>>;
 }
+
+type Answer<R extends v.GenericSchema> = AsRead<v.InferInput<R>> | Page | Response;
+
+/** A handler's lists may be read-only. */
+type AsRead<T> = T extends readonly (infer Item)[]
+  ? readonly AsRead<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: AsRead<T[Key]> }
+    : T;
 
 /** A route as it is served. */
 export interface Route extends RouteText {
@@ -85,8 +99,10 @@ export interface Route extends RouteText {
   readonly answer: (call: Call<Readonly<Record<string, unknown>>>) => unknown;
 }
 
-/** Declares a route; its parameters' types reach the handler. */
-export function route<const S extends Parameters>(declared: DeclaredRoute<S>): Route {
+/** Declares a route; its parameters' types reach the handler, whose answer is held against `returns`. */
+export function route<const S extends Parameters, R extends v.GenericSchema = v.GenericSchema>(
+  declared: DeclaredRoute<S, R>,
+): Route {
   const { handle, ...text } = declared;
   return {
     ...text,

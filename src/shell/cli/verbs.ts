@@ -27,6 +27,7 @@ import {
   tableOf,
 } from "./table.ts";
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
+import { apiList } from "./verbs/api.ts";
 import { create } from "./verbs/create.ts";
 import { join, joinInfo, joinToken } from "./verbs/join.ts";
 import { expected, leave, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
@@ -215,6 +216,7 @@ export function commandTable(): CommandTable {
       rename,
       expected,
       task,
+      apiList,
       fsVerbs,
       reload,
       install,

@@ -3,13 +3,20 @@ import type { Cluster } from "../../node/thread/cluster.ts";
 import type { Access } from "../access/access.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { certificateInfoRoute } from "../certificates/certificate-info.ts";
+import { certificateRoutes } from "../certificates/certificate-routes.ts";
+import { ensureCertificates } from "../certificates/cluster-certificates.ts";
 import { clusterRoutes } from "../api/cluster/cluster-routes.ts";
 import type { Authenticate, Forward, Route } from "../api/route.ts";
 import { forwarding } from "../door/forwarding.ts";
+import { openApiRoute } from "../openapi/openapi-route.ts";
 import { taskRoutes } from "../task/task-routes.ts";
 import { qdeviceStatusText } from "../tool/qdevice-socket-text.ts";
 import { identity } from "../version.ts";
-import { clusterAddress } from "./certificates.ts";
+import { certificatePorts, clusterAddress } from "./certificates.ts";
+import { leaveRoutes } from "./leave/leave-host.ts";
+import { operationRoutes } from "./node/changes.ts";
+import { creationRoutes } from "./node/creation.ts";
+import type { Joining } from "./node/joining.ts";
 import type { NodeParts } from "./node/parts.ts";
 import { toldByOthers } from "./node/task-broadcast.ts";
 
@@ -23,22 +30,34 @@ export interface NodeRoutes {
 /** Where other nodes listen, when this one listens nowhere. */
 const apiPort = 8006;
 
-/** `more`: of parts that have a state of their own. */
-export function nodeRoutes(parts: NodeParts, access: Access, more: readonly Route[]): NodeRoutes {
+/** `joining`: what a member does for nodes that join has a state of its own. */
+export function nodeRoutes(
+  parts: NodeParts,
+  access: Access,
+  joining: Pick<Joining, "routes">,
+): NodeRoutes {
   const { tree, tasks, directoryName: nodeName, options } = parts;
+  const { paths } = options;
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);
+  const routes = [
+    ...accessRoutes({ access, files: tree }),
+    certificateInfoRoute(tree),
+    ...clusterRoutes({
+      ...{ files: tree, nodeName, version, commit, address },
+      deviceText: () => deviceText(parts.cluster),
+    }),
+    ...taskRoutes({ tasks, nodeName, told: () => toldByOthers(parts) }),
+    ...joining.routes,
+    ...operationRoutes(parts),
+    ...creationRoutes(parts),
+    ...leaveRoutes(parts),
+    ...certificateRoutes((how) =>
+      ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
+    ),
+  ];
   return {
-    routes: [
-      ...accessRoutes({ access, files: tree }),
-      certificateInfoRoute(tree),
-      ...clusterRoutes({
-        ...{ files: tree, nodeName, version, commit, address },
-        deviceText: () => deviceText(parts.cluster),
-      }),
-      ...taskRoutes({ tasks, nodeName, told: () => toldByOthers(parts) }),
-      ...more,
-    ],
+    routes: [...routes, openApiRoute(routes, version)],
     authenticate: authenticateWith(access),
     forward: forwarding({
       files: tree,

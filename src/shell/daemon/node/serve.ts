@@ -2,8 +2,6 @@
 import { buildApi } from "../../api/api.ts";
 import { listen, withNetworkApi } from "../../api/api-socket.ts";
 import { Refusal } from "../../api/refusal.ts";
-import { certificateRoutes } from "../../certificates/certificate-routes.ts";
-import { ensureCertificates } from "../../certificates/cluster-certificates.ts";
 import { ringReport } from "../../api/ring-report.ts";
 import type { RingSource } from "../../api/ring-routes.ts";
 import { ConfigurationMap } from "../../cmap/configuration-map.ts";
@@ -13,16 +11,13 @@ import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
 import { TreeConfWatch } from "../check-conf.ts";
-import { certificatePorts, NodeCertificates } from "../certificates.ts";
+import { NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
 import { openLogins } from "./logins.ts";
-import { operationRoutes } from "./changes.ts";
-import { creationRoutes } from "./creation.ts";
 import { confWarning, treeConfProblem } from "./conf-checks.ts";
-import { leaveRoutes } from "../leave/leave-host.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 import { tellTasks } from "./task-broadcast.ts";
 
@@ -36,17 +31,8 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   tellTasks(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
-  const more = [
-    ...joining.routes,
-    ...operationRoutes(parts),
-    ...creationRoutes(parts),
-    ...leaveRoutes(parts),
-    ...certificateRoutes((how) =>
-      ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
-    ),
-  ];
   const network = new NodeApi({
-    ...nodeRoutes(parts, logins.access, more),
+    ...nodeRoutes(parts, logins.access, joining),
     listen: options.api,
     certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
     log,

@@ -1,0 +1,108 @@
+// A test helper: the network API of a node with all of its routes, over a tree on disk and tasks of its own, without ring, socket and mount.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Api2, buildApi2 } from "../../src/shell/api/api2.ts";
+import type { Authenticate, Route } from "../../src/shell/api/route.ts";
+import { corosyncConfPath } from "../../src/fs/tree/rules.ts";
+import { replaceFile } from "../../src/shell/api/tree-file.ts";
+import { nodeRoutes } from "../../src/shell/daemon/routes.ts";
+import { clusterLogger } from "../../src/shell/daemon/node/cluster-log.ts";
+import { Joining } from "../../src/shell/daemon/node/joining.ts";
+import { openLogins } from "../../src/shell/daemon/node/logins.ts";
+import { NodeOperations } from "../../src/shell/daemon/node/node-operations.ts";
+import type { NodeOptions, NodeParts } from "../../src/shell/daemon/node/parts.ts";
+import { clusterInfo } from "../../src/shell/daemon/node/ring.ts";
+import { StandaloneCluster } from "../../src/shell/daemon/node/standalone.ts";
+import { ensureNodeDirectories, openTree } from "../../src/shell/daemon/node/tree.ts";
+import { ServiceManager } from "../../src/shell/daemon/service-notify.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
+import { TaskFiles } from "../../src/shell/task/task-files.ts";
+import { Tasks } from "../../src/shell/task/tasks.ts";
+import { confOf, healthyCluster } from "./map-cluster.ts";
+
+/** Of the node; in a cluster the other two are n2 and n3. */
+export const apiNodeName = "n1";
+
+export interface ApiNode {
+  readonly routes: readonly Route[];
+  readonly parts: NodeParts;
+  /** Who comes in by a login. */
+  readonly authenticate: Authenticate;
+  /** The same routes, for whom `authenticate` says; calls for other nodes are not forwarded. */
+  appFor(authenticate: Authenticate): Api2;
+  close(): Promise<void>;
+}
+
+/** "cluster": one of three, all there; its tree is this node's alone, and can be written. */
+export async function openApiNode(mode: NodeParts["mode"]): Promise<ApiNode> {
+  const root = mkdtempSync(join(tmpdir(), "quorate-api-"));
+  const ending = new AbortController();
+  const options: NodeOptions = {
+    paths: nodePaths(root),
+    name: apiNodeName,
+    mount: undefined,
+    durability: "normal",
+    api: undefined,
+    version: "0.0.0-test",
+    log: () => undefined,
+  };
+  mkdirSync(join(root, "run"));
+  const now = () => Math.floor(Date.now() / 1000);
+  const cluster = mode === "cluster" ? healthyCluster() : new StandaloneCluster(apiNodeName, now);
+  const tree = await openTree(options, {
+    nodeid: cluster.settings.nodeid,
+    nodeName: apiNodeName,
+    groups: undefined,
+    cluster: mode === "cluster" ? clusterInfo(cluster.settings) : undefined,
+    onFatal: (reason) => {
+      throw new Error(reason);
+    },
+    onCorosyncConf: () => undefined,
+  });
+  const made = await ensureNodeDirectories(tree, apiNodeName);
+  if (!made.ok) throw new Error(made.reason);
+  if (mode === "cluster") {
+    const put = await replaceFile(tree, corosyncConfPath, new TextEncoder().encode(confOf(3)));
+    if (!put.ok) throw new Error(put.reason);
+  }
+  const clusterLog = clusterLogger(tree);
+  const tasks = new Tasks({
+    files: new TaskFiles(options.paths.taskDir),
+    node: () => apiNodeName,
+    logging: { cluster: clusterLog, warn: () => undefined },
+  });
+  const operations = new NodeOperations({
+    operationDir: options.paths.operationDir,
+    tasks,
+    warn: () => undefined,
+    ending: ending.signal,
+  });
+  const log = () => undefined;
+  const parts: NodeParts = {
+    ...{ options, mode, cluster, tree, tasks, operations, clusterLog, log },
+    directoryName: apiNodeName,
+    manager: new ServiceManager({ environment: {}, pid: process.pid, onFailure: log }),
+    startedAt: now(),
+    mount: () => ({ target: "", reason: "a test mounts nothing" }),
+    end: log,
+    restart: log,
+    startFault: "",
+    ending: ending.signal,
+  };
+  const joining = new Joining(parts);
+  const logins = openLogins({ paths: options.paths, tree, clusterLog, log });
+  const { routes, authenticate } = nodeRoutes(parts, logins.access, joining);
+  return {
+    ...{ routes, parts, authenticate },
+    appFor: (known) => buildApi2({ routes, authenticate: known }),
+    close: async () => {
+      ending.abort(new Error("the test ends"));
+      joining.stop();
+      await operations.suspended();
+      await logins.stop();
+      await tree.stop();
+      rmSync(root, { recursive: true });
+    },
+  };
+}

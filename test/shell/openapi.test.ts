@@ -1,0 +1,102 @@
+// The description of the API: valid by the OpenAPI Initiative's own schema, whole, and what the node says of itself.
+import { afterAll, describe, expect, test } from "bun:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { openApiNode } from "../double/api-app.ts";
+import { rootCaller } from "../../src/shell/api/route.ts";
+import { openApiDocument } from "../../src/shell/openapi/document.ts";
+
+const node = await openApiNode("cluster");
+afterAll(() => node.close());
+const app = node.appFor(async () => ({ ok: true, caller: rootCaller }));
+
+/** Those that do not say yet what they answer. It only becomes shorter. */
+const undescribed: ReadonlySet<string> = new Set([
+  "GET /api2/json/access/ticket",
+  "POST /api2/json/access/ticket",
+  "GET /api2/json/nodes/{node}/certificates/info",
+  "GET /api2/json/version",
+  "GET /api2/json/cluster/status",
+  "GET /api2/json/nodes",
+  "GET /api2/json/cluster/config",
+  "GET /api2/json/cluster/config/apiversion",
+  "GET /api2/json/cluster/config/nodes",
+  "GET /api2/json/cluster/config/qdevice",
+  "GET /api2/json/cluster/config/totem",
+  "GET /api2/json/cluster/config/join",
+  "GET /api2/json/cluster/tasks",
+  "GET /api2/json/nodes/{node}/tasks",
+  "GET /api2/json/nodes/{node}/tasks/{upid}/status",
+  "GET /api2/json/nodes/{node}/tasks/{upid}/log",
+  "DELETE /api2/json/nodes/{node}/tasks/{upid}",
+  "POST /api2/json/cluster/config/nodes/{node}",
+  "POST /api/v1/join/token/check",
+  "POST /api/v1/join/token/probe",
+  "POST /api/v1/join/token/reserve",
+  "POST /api/v1/join/check",
+  "POST /api/v1/join/probe",
+  "POST /api/v1/join/reserve",
+  "POST /api/v1/join/state",
+  "POST /api/v1/join/cancel",
+  "POST /api2/json/cluster/config/join",
+  "POST /api/v1/join",
+  "POST /api/v1/join-tokens",
+  "GET /api/v1/join-tokens",
+  "DELETE /api/v1/join-tokens/{id}",
+  "DELETE /api2/json/cluster/config/nodes/{node}",
+  "DELETE /api/v1/cluster/nodes/{node}",
+  "PUT /api/v1/cluster/nodes/{node}/name",
+  "PUT /api/v1/cluster/nodes/{node}/addresses",
+  "POST /api/v1/cluster/links/{link}",
+  "PUT /api/v1/cluster/links/{link}",
+  "DELETE /api/v1/cluster/links/{link}",
+  "POST /api2/json/cluster/config",
+  "POST /api/v1/cluster",
+  "POST /api/v1/cluster/leave",
+  "POST /api/v1/node/certificates",
+]);
+
+async function served() {
+  const response = await app.fetch(new Request("https://node/api/v1/openapi.json"), {});
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toStartWith("application/json");
+  return (await response.json()) as ReturnType<typeof openApiDocument>;
+}
+
+describe("the document", () => {
+  test("is valid OpenAPI 3.1", async () => {
+    const { valid, errors } = await new Validator().validate({ ...(await served()) });
+    expect(errors).toBeUndefined();
+    expect(valid).toBe(true);
+  });
+
+  test("has every route, and no other", async () => {
+    const { paths } = await served();
+    const described = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(described.toSorted()).toEqual(node.routes.map(nameOf).toSorted());
+  });
+
+  test("gives every operation an id of its own", async () => {
+    const ids = Object.values((await served()).paths)
+      .flatMap((methods) => Object.values(methods))
+      .map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) expect(id).toMatch(/^[a-z][A-Za-z0-9]*$/);
+  });
+});
+
+describe("every route", () => {
+  test.each(node.routes.map((each) => [nameOf(each), each] as const))("%s", (name, each) => {
+    expect(each.description).toMatch(/^[A-Z].*\.$/s);
+    const answers = each.returns !== undefined || each.contentType !== undefined;
+    if (!answers) expect([...undescribed]).toContain(name);
+    for (const [, parameter = ""] of each.path.matchAll(/\{(\w+)\}/g)) {
+      expect(Object.keys(each.parameters)).toContain(parameter);
+    }
+  });
+});
+
+function nameOf({ method, isOurs, path }: (typeof node.routes)[number]): string {
+  return `${method} ${isOurs === true ? "/api/v1" : "/api2/json"}${path}`;
+}
