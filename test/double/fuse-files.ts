@@ -194,6 +194,8 @@ export class TestingFiles implements Files {
     return this.#change(() => {
       const entry = this.entries.get(path);
       if (path === "" || entry === undefined) return refused("EACCES");
+      // On a lock a time only goes forward (pmxcfs.md §2.9).
+      if (path.startsWith("priv/lock/") && seconds < entry.mtime) return refused("EACCES");
       entry.mtime = seconds;
       return fine;
     });

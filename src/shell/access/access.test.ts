@@ -34,17 +34,20 @@ function keysOf(): TicketKeys {
   });
 }
 
-function accessOf(attempts = new LoginAttempts()): Access {
+async function checkPassword(_: string, password: string): Promise<PasswordVerdict> {
+  return (
+    verdict ??
+    (password === "secret" ? { kind: "right" } : { kind: "wrong", reason: "a wrong password" })
+  );
+}
+
+function accessOf(attempts = new LoginAttempts(), check = checkPassword): Access {
   return new Access({
     files,
     isQuorate: () => files.isQuorate,
     keys: keysOf(),
     attempts,
-    passwords: {
-      check: async (_, password) =>
-        verdict ??
-        (password === "secret" ? { kind: "right" } : { kind: "wrong", reason: "a wrong password" }),
-    },
+    passwords: { check },
     now: () => nowS,
     clock: () => nowS * 1000,
     pause: async (ms) => pauses.push(ms),
@@ -135,12 +138,30 @@ describe("a login by password", () => {
     expect(await login(access, "secret")).toMatchObject({ kind: "granted" });
   });
 
+  test("guesses from everywhere at one moment are not all looked at", async () => {
+    let looked = 0;
+    const gate = Promise.withResolvers<undefined>();
+    const access = accessOf(new LoginAttempts(), async () => {
+      looked += 1;
+      await gate.promise;
+      return { kind: "wrong", reason: "a wrong password" };
+    });
+    const all = Array.from({ length: 80 }, (_, at) =>
+      login(access, "guess", { address: `10.0.1.${at}` }),
+    );
+    const unheard = await Promise.all(all.slice(30));
+    expect(new Set(unheard.map(({ kind }) => kind))).toEqual(new Set(["tooMany"]));
+    gate.resolve(undefined);
+    await Promise.all(all);
+    expect(looked).toBe(30);
+  });
+
   test("no more than 128 refusals wait", async () => {
     const gate = Promise.withResolvers<undefined>();
     let waiting = 0;
     const attempts = new LoginAttempts({
       ...{ freeFailures: 999, pauseMs: 0, pauseMsMax: 0, forgottenAfterMs: 1, userWindowMs: 1 },
-      ...{ userFailures: 9999, entriesMax: 10 },
+      ...{ userFailures: 9999, entriesMax: 10, siteFreeFailures: 999 },
     });
     const access = new Access({
       files,

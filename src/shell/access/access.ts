@@ -115,17 +115,19 @@ export class Access {
       this.#countUnheard(address);
       return { kind: "tooMany", waitMs };
     }
+    // Counted before anything is checked: many at once would all be looked at else.
+    const attempt = attempts.begin(address, user, begunAt);
     let step: Step;
     try {
       step = await this.#step(request);
     } catch (error) {
       step = { kind: "fault", reason: reasonOf(error) };
     }
+    if (step.kind === "busy" || step.kind === "fault" || step.kind === "half") attempt.takeBack();
     if (step.kind === "busy") return { kind: "tooMany", waitMs: refusalMs };
     if (step.kind === "fault") this.#options.warn(`login of ${shown(user)}: ${step.reason}`);
     if (step.kind === "fault" || step.kind === "refused") {
       if (step.kind === "refused") {
-        attempts.failed(address, user, begunAt);
         this.#options.warn(
           `authentication failure; rhost=${address || "local"} user=${shown(user)} msg=${step.reason}`,
         );
@@ -134,7 +136,7 @@ export class Access {
       return step.kind === "fault" ? step : { kind: "refused" };
     }
     if (step.kind === "granted") {
-      attempts.succeeded(address, user);
+      attempt.succeeded();
       clusterLog(rootUser, `successful auth for user '${user}'`);
     }
     return this.#answer(user, step);
@@ -198,12 +200,12 @@ export class Access {
       return { kind: "refused", reason: "the first step of the login is not there or too old" };
     }
     if (!this.#options.isQuorate()) return this.#withoutQuorum(user, password);
-    const checked = await withTreeLock(files, factorsLock, async (): Promise<Step> => {
+    const checked = await withTreeLock(files, factorsLock, async (held): Promise<Step> => {
       const verdict = this.#checkFactor(user, password);
       // A code counts only once no node can take it again.
       if (verdict.text !== undefined) {
         const text = new TextEncoder().encode(verdict.text);
-        const written = await replaceFile(files, factorsPath, text);
+        const written = await replaceFile(held, factorsPath, text);
         if (!written.ok) return { kind: "fault", reason: `${factorsPath}: ${written.reason}` };
       }
       return verdict.ok ? { kind: "granted" } : { kind: "refused", reason: verdict.reason };

@@ -99,9 +99,9 @@ export class TicketKeys {
   async csrfSecret(): Promise<Result<string>> {
     const read = this.#read(paths.www);
     if (read !== undefined) return success(csrfSecret(read));
-    const made = await withTreeLock(this.#options.files, "authkey", async () => {
+    const made = await withTreeLock(this.#options.files, "authkey", async (held) => {
       if (this.#read(paths.www) !== undefined) return success(undefined);
-      return this.#put(paths.www, (await newPair()).private);
+      return this.#put(held, paths.www, (await newPair()).private);
     });
     if (!made.ok) return made;
     if (!made.value.ok) return made.value;
@@ -111,7 +111,7 @@ export class TicketKeys {
 
   async #rotate(): Promise<Result<undefined>> {
     const { files, log } = this.#options;
-    const locked = await withTreeLock(files, "authkey", async () => {
+    const locked = await withTreeLock(files, "authkey", async (held) => {
       const reason = this.rotationReason();
       // Another node has done it meanwhile.
       if (reason === "") return success(undefined);
@@ -123,7 +123,7 @@ export class TicketKeys {
         [paths.public, pair.public],
       ];
       for (const [path, content] of steps) {
-        const put = await this.#put(path, content);
+        const put = await this.#put(held, path, content);
         if (!put.ok) return put;
       }
       log("notice", `a new key pair for login tickets: ${reason}`);
@@ -134,8 +134,7 @@ export class TicketKeys {
     return done;
   }
 
-  async #put(path: string, content: Uint8Array): Promise<Result<undefined>> {
-    const { files } = this.#options;
+  async #put(files: Files, path: string, content: Uint8Array): Promise<Result<undefined>> {
     const folder = path.split("/").slice(0, -1).join("/");
     if (folder !== "" && !files.stat(folder).ok) await files.mkdir(folder);
     const put: Outcome<undefined> = await replaceFile(files, path, content);

@@ -50,3 +50,77 @@ test("without quorum there is a sentence", async () => {
   const refused = await withTreeLock(files, "authkey", async () => 1);
   expect(refused.ok ? "" : refused.reason).toStartWith("the lock 'authkey' cannot be taken: ");
 });
+
+/** A lock on a clock of the test's own; each look at it is `stepMs` later. */
+function lockClock() {
+  let ms = 0;
+  return {
+    now: () => ms,
+    pause: async (pauseMs: number) => void (ms += pauseMs),
+    passes: (pauseMs: number) => void (ms += pauseMs),
+  };
+}
+
+test("after a minute nothing more is changed under a lock, and reads go on", async () => {
+  const files = new TestingFiles();
+  const clock = lockClock();
+  const done = await withTreeLock(
+    files,
+    "authkey",
+    async (held) => {
+      clock.passes(59_999);
+      const first = await replaceFile(held, "priv/a", bytes("one"));
+      clock.passes(1);
+      const second = await replaceFile(held, "priv/a", bytes("two"));
+      return [
+        first.ok,
+        second.ok ? "" : `${second.errno} ${second.reason}`,
+        textOf(files, "priv/a"),
+      ];
+    },
+    clock,
+  );
+  expect(done).toEqual({
+    ok: true,
+    value: [
+      true,
+      "EBUSY the lock 'authkey' was held for longer than 60 s: nothing more is changed; try again",
+      "one",
+    ],
+  });
+  expect(files.stat("priv/lock/authkey").ok).toBe(false);
+});
+
+test("a lock that another node has by now is neither written under nor given back", async () => {
+  const files = new TestingFiles();
+  const clock = lockClock();
+  const lock = "priv/lock/authkey";
+  const done = await withTreeLock(
+    files,
+    "authkey",
+    async (held) => {
+      // The ring was away: the others freed it, and one of them took it.
+      await files.remove(lock);
+      await files.mkdir(lock);
+      const stat = files.stat(lock);
+      await files.setMtime(lock, stat.ok ? stat.value.mtime + 1 : 0);
+      const written = await replaceFile(held, "priv/a", bytes("two"));
+      return written.ok ? "" : written.reason;
+    },
+    clock,
+  );
+  expect(done).toEqual({
+    ok: true,
+    value: "the lock 'authkey' was lost to another node: nothing more is changed; try again",
+  });
+  expect(files.stat(lock).ok).toBe(true);
+});
+
+test("one that was held too long is left to end by itself: its release could be another's", async () => {
+  const files = new TestingFiles();
+  const clock = lockClock();
+  await withTreeLock(files, "authkey", async () => clock.passes(100_000), clock);
+  expect(files.stat("priv/lock/authkey").ok).toBe(true);
+  const next = await withTreeLock(files, "authkey", async () => 1, { ...clock, waitMs: 1000 });
+  expect(next.ok ? "" : next.reason).toStartWith("the lock 'authkey' is held by another node");
+});

@@ -80,9 +80,9 @@ export async function ensureCertificates(
     await ensureKey(ports, { path: wwwKeyPath, modulusBits: 2048, lock: loginLock }, made);
     const paths = nodeCertificatePaths(ports.nodeName);
     await ensureKey(ports, { path: paths.key, modulusBits: 2048 }, made);
-    const reason = await locked(ports, async () => {
-      await ensureAuthority(ports, made);
-      return ensureNodeCertificate(ports, options, made);
+    const reason = await locked(ports, async (held) => {
+      await ensureAuthority(held, made);
+      return ensureNodeCertificate(held, options, made);
     });
     return success({ made, reason });
   } catch (error) {
@@ -96,10 +96,10 @@ class Refused extends Error {}
 
 async function locked<Value>(
   ports: CertificatePorts,
-  work: () => Promise<Value>,
+  work: (held: CertificatePorts) => Promise<Value>,
   lock = authorityLock,
 ): Promise<Value> {
-  const done = await withTreeLock(ports.files, lock, work);
+  const done = await withTreeLock(ports.files, lock, (files) => work({ ...ports, files }));
   if (!done.ok) throw new Refused(done.reason);
   return done.value;
 }
@@ -135,9 +135,9 @@ async function ensureKey(
   await locked(ports, async () => undefined, lock);
   if (isThere()) return;
   const key = await newRsaKey(modulusBits);
-  const write = async (): Promise<void> => {
+  const write = async (held: CertificatePorts): Promise<void> => {
     if (isThere()) return;
-    await put(ports, path, key.export({ format: "pem", type: "pkcs8" }));
+    await put(held, path, key.export({ format: "pem", type: "pkcs8" }));
     made.push(path);
   };
   await locked(ports, write, lock);

@@ -91,12 +91,18 @@ export function secretHash(secret: Uint8Array): string {
 
 export class Places {
   readonly #ports: PlacePorts;
-  readonly #keeper = new JoinKeeper();
+  readonly #keeper: JoinKeeper;
   /** The end of the turn in hand. */
   #tending: Promise<void> = Promise.resolve();
 
-  constructor(ports: PlacePorts) {
+  constructor(ports: PlacePorts, keeper = new JoinKeeper()) {
     this.#ports = ports;
+    this.#keeper = keeper;
+  }
+
+  /** These places, changed only while the lock is held. */
+  #under(files: Files): Places {
+    return new Places({ ...this.#ports, files }, this.#keeper);
   }
 
   /** Makes a place, or says why not; nothing was changed then. */
@@ -105,7 +111,9 @@ export class Places {
     if (!ring().isQuorate) return { kind: "refused", reason: "cluster not ready - no quorum?" };
     const key = readKey();
     if (!key.ok) return { kind: "refused", reason: key.reason };
-    const locked = await withTreeLock(files, confLock, () => this.#reserve(request, asker));
+    const locked = await withTreeLock(files, confLock, (held) =>
+      this.#under(held).#reserve(request, asker),
+    );
     if (!locked.ok) return { kind: "queued", reason: locked.reason };
     const answer = locked.value;
     return answer.kind === "reserved" ? { ...answer, key: key.value } : answer;
@@ -216,11 +224,11 @@ export class Places {
     // Anybody may ask: who does not know the secret never takes a lock that all nodes wait for. Only a tree that is the cluster's can say so.
     const known = this.state(node, nodeid, secret);
     if (isQuorate && synced.includes(own) && known.kind !== "reserved") return success(known);
-    const locked = await withTreeLock(files, confLock, async () => {
+    const locked = await withTreeLock(files, confLock, async (held) => {
       const state = this.state(node, nodeid, secret);
       if (state.kind !== "reserved") return success(state);
       const reason = `node '${node}' has given up`;
-      const done = await this.#remove(state.reservation, reason);
+      const done = await this.#under(held).#remove(state.reservation, reason);
       return done.ok ? success<PlaceState>({ kind: "none" }) : done;
     });
     return locked.ok ? locked.value : locked;
@@ -242,9 +250,9 @@ export class Places {
   async #tend(): Promise<JoinDecision> {
     const first = this.#keeper.decide(this.#view());
     if (first.kind === "nothing" || first.kind === "wait") return first;
-    const locked = await withTreeLock(this.#ports.files, confLock, async () => {
+    const locked = await withTreeLock(this.#ports.files, confLock, async (held) => {
       const decision = this.#keeper.decide(this.#view());
-      const done = await this.#carryOut(decision);
+      const done = await this.#under(held).#carryOut(decision);
       return { decision, done };
     });
     const done = locked.ok ? locked.value.done : locked;

@@ -14,6 +14,8 @@ const noticeMsMin = 1000;
 const retryMs = 500;
 /** Half of the time after which an untouched lock may be freed. */
 const workMsMax = 60_000;
+/** Later another node may have it. */
+const releaseMsMax = 100_000;
 
 /** Time for those who wait and look again. */
 export interface WaitingClock {
@@ -66,14 +68,15 @@ export class ClusterLock {
   async hold(mayBeOurs = false): Promise<void> {
     if (!this.aborted) return;
     this.#heldAt = undefined;
-    await this.#acquire(mayBeOurs ? abandonedMsMax : acquireMsMax);
-    this.#heldAt = this.#clock.now();
+    this.#heldAt = await this.#acquire(mayBeOurs ? abandonedMsMax : acquireMsMax);
   }
 
-  /** Nothing when it is not held. What cannot be given back, tried twice, ends by itself, which is noted. */
+  /** Nothing when it is not held, or another node may have it by now. What cannot be given back, tried twice, ends by itself, which is noted. */
   async release(): Promise<void> {
     if (this.#heldAt === undefined) return;
+    const heldMs = this.#clock.now() - this.#heldAt;
     this.#heldAt = undefined;
+    if (heldMs >= releaseMsMax) return;
     const { client, note } = this.#options;
     const remove = (): Promise<void> => client.remove(this.#path);
     await remove()
@@ -85,7 +88,8 @@ export class ClusterLock {
       });
   }
 
-  async #acquire(waitMsMax: number): Promise<void> {
+  /** Answers when it was asked for successfully: its time begins no sooner. */
+  async #acquire(waitMsMax: number): Promise<number> {
     const { client, name, note } = this.#options;
     const fail = (reason: string): never => {
       throw new CommandFailure(`cfs-lock '${name}' error: ${reason}`);
@@ -96,11 +100,12 @@ export class ClusterLock {
       // There already, as a rule; what cannot be made is refused with its reason by the step after.
       await client.mkdir("priv").catch(() => undefined);
       await client.mkdir(parent).catch(() => undefined);
+      const askedAt = this.#clock.now();
       const refused = await client.mkdir(this.#path).then(
         () => undefined,
         (error: unknown) => reasonOf(error),
       );
-      if (refused === undefined) return;
+      if (refused === undefined) return askedAt;
       const now = this.#clock.now();
       const status = await client.status();
       if (!status.quorum.quorate) return fail("no quorum!");

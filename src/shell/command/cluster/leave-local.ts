@@ -56,7 +56,7 @@ function factsOf(text: string, given: string | undefined): LeaveFacts {
   };
 }
 
-/** The order first: a start between the two is that of a standalone node, and this command can be repeated. */
+/** The order first: a start between the two is that of a member before `go`, of a standalone node after it, and this command can be repeated. */
 function order(files: OperationFiles, leaving: Leaving, facts: LeaveFacts): void {
   const lock = files.lock();
   if (!lock.ok) throw new CommandFailure(lock.reason);

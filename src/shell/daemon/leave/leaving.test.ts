@@ -29,11 +29,11 @@ function confNames(...names: readonly string[]): void {
   );
 }
 
-/** A start of the node. */
-const starts = (): Promise<boolean> =>
+/** A start of the node. `isUnderway`: its leave is still to be completed or taken back. */
+const starts = (isUnderway = true): Promise<boolean> =>
   new Leaving(paths).apply((text) => {
     told.push(text);
-  });
+  }, isUnderway);
 const order = { name: "n2", stamp: 7 };
 
 test("nothing is noted: a start is as ever", async () => {
@@ -79,6 +79,41 @@ test("the only node of its cluster goes although corosync.conf names it; a cance
   leaving.order(order);
   leaving.go();
   expect(await starts()).toBe(true);
+});
+
+test("a leave whose clean-up was left to be done by hand does not end the node's next membership", async () => {
+  const leaving = new Leaving(paths);
+  leaving.arrived();
+  leaving.order(order);
+  leaving.arrived();
+  confNames("n1");
+  expect(await starts()).toBe(true);
+  // Killed before its tree was without a corosync.conf.
+  expect(await starts()).toBe(true);
+  new Leaving(paths).arrived();
+  const backup = new Leaving(paths).backup();
+  expect(backup).toEndWith("config-7.sql.gz");
+  // It joins again, and leaves once more.
+  confNames("n1", "n2");
+  writeFileSync(paths.authkey, "key");
+  expect(await starts(false)).toBe(false);
+  expect([existsSync(paths.conf), existsSync(paths.authkey)]).toEqual([true, true]);
+  leaving.order({ name: "n2", stamp: 8 });
+  expect(await starts()).toBe(false);
+  leaving.go();
+  expect(await starts()).toBe(true);
+  expect(existsSync(`${paths.conf}.8.bak`)).toBe(true);
+});
+
+test("ready to leave, and nothing of a leave under way: forgotten, whatever the node is called now", async () => {
+  new Leaving(paths).order(order);
+  confNames("n1", "renamed");
+  expect(await starts(false)).toBe(false);
+  expect([existsSync(paths.conf), told]).toEqual([
+    true,
+    ["a leave that was neither completed nor taken back is forgotten"],
+  ]);
+  expect(await starts()).toBe(false);
 });
 
 test("a backup that cannot be made is said, and is no reason to stay", async () => {

@@ -15,8 +15,11 @@ const schema = v.object({
   name: v.string(),
   /** Unix seconds; in the names of what is kept. */
   stamp: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  /** ready: leaves as soon as corosync.conf does not name it. go: leaves at the next start. */
-  stage: v.picklist(["ready", "go"]),
+  /**
+   * ready: leaves as soon as corosync.conf does not name it. go: leaves at the next start. left: it has, and may be a member again; what is
+   * left of it is where the tree of before is.
+   */
+  stage: v.picklist(["ready", "go", "left"]),
 });
 type LeaveRecord = v.InferOutput<typeof schema>;
 
@@ -31,13 +34,19 @@ export class Leaving {
 
   /** Throws what the disk says, as all of these. */
   order({ name, stamp }: Pick<LeaveRecord, "name" | "stamp">): void {
-    if (this.#read() === undefined) this.#write({ format: 1, name, stamp, stage: "ready" });
+    if (this.#read()?.stage !== "go") this.#write({ format: 1, name, stamp, stage: "ready" });
   }
 
   go(): void {
     const record = this.#read();
     if (record === undefined) throw new Error("invariant broken: who goes was made ready");
     if (record.stage !== "go") this.#write({ ...record, stage: "go" });
+  }
+
+  /** The standalone node's tree has no corosync.conf any more: later starts are as ever, however the rest of the leave ends. */
+  arrived(): void {
+    const record = this.#read();
+    if (record?.stage === "go") this.#write({ ...record, stage: "left" });
   }
 
   cancel(): void {
@@ -63,12 +72,18 @@ export class Leaving {
 
   /**
    * At each start, before anything of the node is read. True: this start is that of a standalone node, and its tree may have a
-   * corosync.conf, which goes.
+   * corosync.conf, which goes. `isUnderway`: the leave that ordered it is still to be completed or taken back; what an ended one left
+   * ready is forgotten, since the node may have another name by now, or another cluster.
    */
-  async apply(tell: (text: string) => void): Promise<boolean> {
+  async apply(tell: (text: string) => void, isUnderway: boolean): Promise<boolean> {
     const record = this.#read();
-    if (record === undefined) return false;
+    if (record === undefined || record.stage === "left") return false;
     const { conf, authkey, treeDir } = this.#paths;
+    if (record.stage === "ready" && !isUnderway) {
+      this.cancel();
+      tell("a leave that was neither completed nor taken back is forgotten");
+      return false;
+    }
     if (record.stage === "ready" && this.#isNamed(record.name)) return false;
     this.go();
     const backup = this.#backup(record);

@@ -1,7 +1,7 @@
 // The ports of changes of a running cluster (shell/change), carried out by the node itself: its tree, its ring, its view of the others.
 import { setTimeout as wait } from "node:timers/promises";
 import { byteString, bytesOf } from "../../../bytes.ts";
-import type { Outcome } from "../../../fs/tree/files.ts";
+import type { Files, Outcome } from "../../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import type { ReloadOutcome } from "../../../node/thread/reloader.ts";
 import { leftLockMsMax, replaceFile, withTreeLock } from "../../api/tree-file.ts";
@@ -28,6 +28,8 @@ export function changePorts(source: ChangeSource): ChangePorts {
   const { tree, cluster, user, confProblem } = source;
   // A refusal of an earlier file says nothing of what is written now.
   let earlier: ReloadOutcome | undefined = cluster.lastReload;
+  /** What may be changed while the lock is held. */
+  let written: Files = tree;
   return {
     cluster: {
       view: async () => viewOf(source, earlier),
@@ -44,11 +46,20 @@ export function changePorts(source: ChangeSource): ChangePorts {
         const problem = await confProblem(content);
         if (problem !== "") throw new CommandFailure(problem);
         earlier = cluster.lastReload;
-        valueOf(corosyncConfPath, await replaceFile(tree, corosyncConfPath, content));
+        valueOf(corosyncConfPath, await replaceFile(written, corosyncConfPath, content));
       },
       locked: async (isRepeated, work) => {
         const waitMs = isRepeated ? leftLockMsMax : undefined;
-        const done = await withTreeLock(tree, confLock, work, waitMs);
+        const underLock = async (held: Files): Promise<void> => {
+          written = held;
+          await work().finally(() => (written = tree));
+        };
+        const done = await withTreeLock(
+          tree,
+          confLock,
+          underLock,
+          waitMs === undefined ? {} : { waitMs },
+        );
         if (!done.ok) throw new CommandFailure(`cfs-lock '${confLock}' error: ${done.reason}`);
       },
       kill: async (nodeid, reason) => {

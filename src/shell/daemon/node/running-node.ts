@@ -9,6 +9,7 @@ import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
 import { TaskFiles } from "../../task/task-files.ts";
 import { Tasks } from "../../task/tasks.ts";
 import { DeviceFiles } from "../device-files.ts";
+import { Leaving } from "../leave/leaving.ts";
 import { ownDirectory } from "../own-directory.ts";
 import { ServiceManager } from "../service-notify.ts";
 import { clusterLogger } from "./cluster-log.ts";
@@ -145,7 +146,10 @@ export class RunningNode {
       onCorosyncConf: () => undefined,
     });
     this.#undo.push(() => tree.stop());
-    if (hasLeft) await tree.remove(corosyncConfPath);
+    if (hasLeft) {
+      const removed = await tree.remove(corosyncConfPath);
+      if (removed.ok || removed.errno === "ENOENT") new Leaving(options.paths).arrived();
+    }
     const conf = tree.stat(corosyncConfPath);
     if (conf.ok && conf.value.type === "file" && fault === "") {
       throw new CommandFailure(

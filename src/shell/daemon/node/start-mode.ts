@@ -11,6 +11,8 @@ import { loadSettings, settingsOfText } from "../../../node/settings/load-settin
 import type { NodeSettings } from "../../../node/settings/settings.ts";
 import { reasonOf } from "../../../result.ts";
 import { CommandFailure, exitConfiguration } from "../../exit.ts";
+import { leavePlan } from "../../leave/leave-plan.ts";
+import { OperationFiles } from "../../operation/operation-store.ts";
 import { Leaving } from "../leave/leaving.ts";
 import type { NodeOptions } from "./parts.ts";
 
@@ -68,7 +70,10 @@ async function hasLeft({ paths, log }: NodeOptions): Promise<boolean> {
   const tell = (text: string): void =>
     log({ kind: "log", level: "notice", subsystem: "MAIN", text });
   try {
-    return await new Leaving(paths).apply(tell);
+    const underway = new OperationFiles(paths.operationDir).record();
+    // A record that cannot be read may be that of a leave.
+    const isLeaving = !underway.ok || underway.value?.kind === leavePlan.kind;
+    return await new Leaving(paths).apply(tell, isLeaving);
   } catch (error) {
     throw new CommandFailure(reasonOf(error), exitConfiguration);
   }
