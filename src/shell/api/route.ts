@@ -85,8 +85,8 @@ export interface DeclaredRoute<S extends Parameters, R extends v.GenericSchema> 
 
 type Answer<R extends v.GenericSchema> = AsRead<v.InferInput<R>> | Page | Response;
 
-/** A handler's lists may be read-only. */
-type AsRead<T> = T extends readonly (infer Item)[]
+/** What a schema describes, where nobody changes it: a handler's lists may be read-only. */
+export type AsRead<T> = T extends readonly (infer Item)[]
   ? readonly AsRead<Item>[]
   : T extends object
     ? { readonly [Key in keyof T]: AsRead<T[Key]> }

@@ -1,4 +1,5 @@
 // The route that sees to this node's certificates in the tree now, as `pvecm updatecerts` asks (pvecm.md §1.9).
+import { certificatesAnswer } from "../answers/change.ts";
 import * as parameter from "../api/parameters.ts";
 import { ApiError, onlyRoot, type Route, route } from "../api/route.ts";
 import type { Result } from "../../result.ts";
@@ -14,6 +15,7 @@ export function certificateRoutes(
       isOurs: true,
       description: "Makes what is missing of this node's certificates; with force a new one.",
       permission: onlyRoot,
+      returns: certificatesAnswer,
       parameters: { force: parameter.optional(parameter.boolean()) },
       handle: async ({ parameters }) => {
         const lines: string[] = [];

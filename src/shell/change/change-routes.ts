@@ -1,11 +1,13 @@
 // The routes that change a running cluster: a node removed, links, addresses, names. Each is planned first, answers the plan with `dry-run`, else
 // starts a task and answers its UPID. Proxmox's own DELETE /cluster/config/nodes/{node} answers when all is done (pvecm.md §4.2).
+import { type ChangeAnswer, changeAnswer } from "../answers/change.ts";
 import type { Staged } from "./conf-stage.ts";
 import { linkPlan, planLink, type LinkRequest, type Planned } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
 import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts";
 import { planRemove, removePlan } from "./remove.ts";
 import { planRename, renamePlan } from "./rename.ts";
+import * as v from "valibot";
 import { linksMax } from "../conf/cluster-conf.ts";
 import { CommandFailure } from "../exit.ts";
 import { dryRun, dryRunText } from "../operation/dry-run.ts";
@@ -33,23 +35,6 @@ export interface ChangeRoutesSource {
   readonly ended: (upid: string) => Promise<string>;
 }
 
-/** What the routes of quorate's own answer. */
-export interface ChangeAnswer {
-  /** Absent: nothing was started. */
-  readonly upid?: string;
-  /** It was so already. */
-  readonly isDone: boolean;
-  /** Plan and difference of every file, for people. */
-  readonly plan: string;
-  readonly steps: readonly string[];
-  readonly changes: readonly {
-    readonly path: string;
-    readonly before?: string | undefined;
-    readonly after?: string | undefined;
-  }[];
-  readonly notes: readonly string[];
-}
-
 const dry = { "dry-run": parameter.optional(parameter.boolean()) };
 const number = { link: parameter.integer({ min: 0, max: linksMax - 1 }) };
 const node = { node: parameter.text({ min: 1, max: 255 }) };
@@ -68,6 +53,7 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
       path: "/cluster/config/nodes/{node}",
       description: "Removes a node from the cluster configuration.",
       permission: onlyRoot,
+      returns: v.null(),
       parameters: node,
       handle: async ({ parameters, caller }) => {
         const request = { node: parameters.node, purge: false, withGuests: false };
@@ -84,6 +70,7 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Removes a node from the cluster, with purge also what it leaves in the tree.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: { ...node, purge: flag, "with-guests": flag, ...dry },
       handle: async ({ parameters, caller }) => {
         const request = {
@@ -106,6 +93,7 @@ function nodeRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Gives a node another name, in the nodelist and in the tree.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: { ...node, name: parameter.nodeName(), ...dry },
       handle: async ({ parameters, caller }) => {
         const request = { node: parameters.node, newName: parameters.name };
@@ -120,6 +108,7 @@ function nodeRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Gives links of a node other addresses.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: { ...node, ...linkParameters(), ...dry },
       handle: async ({ parameters, caller }) => {
         const given: Readonly<Record<string, unknown>> = parameters;
@@ -160,6 +149,7 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Adds a link to all nodes. addresses: NODE=ADDRESS,NODE=ADDRESS.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: {
         ...{ ...number, addresses: parameter.text({ min: 1, max: 16_384 }) },
         ...{ priority: parameter.optional(priority), ...dry },
@@ -187,6 +177,7 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Gives a link another priority; the larger one wins, 0 is none.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: { ...number, priority, ...dry },
       handle: ({ parameters, caller }) => {
         const { link, priority: wanted } = parameters;
@@ -200,6 +191,7 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Takes a link from all nodes.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: { ...number, ...dry },
       handle: ({ parameters, caller }) =>
         act({ kind: "remove", number: parameters.link }, parameters["dry-run"] === true, caller),

@@ -1,5 +1,7 @@
 // The routes that create a cluster: Proxmox's own, which answers a task's UPID (pvecm.md §4.2), and quorate's, which also shows the plan and says
 // when it is so already.
+import * as v from "valibot";
+import { changeAnswer } from "../answers/change.ts";
 import * as parameter from "../api/parameters.ts";
 import { ApiError, type Caller, onlyRoot, type Route, route } from "../api/route.ts";
 import { linksMax } from "../conf/cluster-conf.ts";
@@ -46,6 +48,7 @@ export function createRoutes(source: CreateRoutesSource): readonly Route[] {
       path: "/cluster/config",
       description: "Creates a cluster of this node, and answers the UPID of the task.",
       permission: onlyRoot,
+      returns: v.string(),
       parameters,
       handle: async ({ parameters: given, caller }) => {
         const planned = await planFor(source, given, caller);
@@ -59,6 +62,7 @@ export function createRoutes(source: CreateRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Creates a cluster of this node, or with dry-run shows how.",
       permission: onlyRoot,
+      returns: changeAnswer,
       parameters: { ...parameters, "dry-run": parameter.optional(parameter.boolean()) },
       handle: async ({ parameters: given, caller }) => {
         const planned = await planFor(source, given, caller);

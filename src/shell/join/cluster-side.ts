@@ -1,6 +1,13 @@
 // The cluster as a joining node asks it: a quorate member by our routes, a member of Proxmox by its own (pvecm.md §3.3). Any of the addresses
 // that are known will do.
 import * as v from "valibot";
+import {
+  grantAnswer,
+  originalGrantAnswer,
+  placeAnswer,
+  probeAnswer,
+  situationAnswer,
+} from "../answers/join.ts";
 import { readClusterConf } from "../conf/cluster-conf.ts";
 import type { Remote, RemoteFault } from "../remote/remote-answer.ts";
 import { apiPort, type Parameters, RemoteNode, type Session } from "../remote/remote-node.ts";
@@ -31,26 +38,6 @@ export interface Wish {
 }
 
 const text = v.pipe(v.string(), v.maxLength(1024 * 1024));
-const number = v.pipe(v.number(), v.integer());
-const situationSchema = v.looseObject({
-  cluster: v.pipe(v.string(), v.maxLength(256)),
-  node: v.pipe(v.string(), v.maxLength(256)),
-  version: v.pipe(v.string(), v.maxLength(256)),
-  wallMs: v.number(),
-  nodes: v.pipe(
-    v.array(
-      v.object({ name: text, nodeid: number, votes: number, addresses: v.record(text, text) }),
-    ),
-    v.maxLength(256),
-  ),
-  links: v.pipe(v.array(v.object({ number, port: number })), v.maxLength(8)),
-  effect: v.pipe(v.string(), v.maxLength(2048)),
-  before: v.optional(text),
-  after: v.optional(text),
-  notes: v.optional(v.array(text)),
-  fault: v.optional(text),
-  errors: v.optional(v.record(text, text)),
-});
 export type CheckAnswer = Situation & {
   readonly version: string;
   /** The member's clock minus ours, milliseconds. */
@@ -63,39 +50,11 @@ export type CheckAnswer = Situation & {
   readonly errors?: Readonly<Record<string, string>> | undefined;
 };
 
-const offerSchema = v.object({
-  ask: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
-  answer: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
-  openMs: number,
-  links: v.pipe(
-    v.array(
-      v.object({ link: number, address: text, port: number, mtu: v.optional(number), fault: text }),
-    ),
-    v.maxLength(8),
-  ),
-});
-const base64 = v.pipe(text, v.regex(/^[A-Za-z0-9+/]*={0,2}$/));
-const grantSchema = v.object({
-  conf: base64,
-  key: base64,
-  nodeid: v.pipe(number, v.minValue(1)),
-  leftS: number,
-  notes: v.array(text),
-});
 /** What the joining node gets. `conf`, `key`: base64. `leftS`: within which it must be a member. */
-export type Grant = v.InferOutput<typeof grantSchema>;
+export type Grant = v.InferOutput<typeof grantAnswer>;
 
-const stateSchema = v.object({
-  state: v.picklist(["reserved", "confirmed", "none"]),
-  conf: v.optional(base64),
-});
-export type StateAnswer = v.InferOutput<typeof stateSchema>;
+export type StateAnswer = v.InferOutput<typeof placeAnswer>;
 
-const originalSchema = v.looseObject({
-  corosync_authkey: text,
-  corosync_conf: text,
-  warnings: v.optional(v.array(text)),
-});
 const originalJoinSchema = v.looseObject({
   preferred_node: text,
   nodelist: v.pipe(v.array(v.record(text, v.union([text, v.number()]))), v.maxLength(256)),
@@ -142,7 +101,7 @@ export class ClusterSide {
     const answer = await this.#post(
       this.#ours("check"),
       { ...placeOf(wish), token },
-      situationSchema,
+      situationAnswer,
     );
     if (answer.ok) {
       const middle = (begun + Date.now()) / 2;
@@ -162,7 +121,7 @@ export class ClusterSide {
     return this.#post(
       this.#ours("probe"),
       { ...linksOf(wish), node: wish.node, token },
-      offerSchema,
+      probeAnswer,
     );
   }
 
@@ -170,13 +129,13 @@ export class ClusterSide {
   async reserve(wish: Wish, secret: string): Promise<Remote<Grant>> {
     const { token } = this.#introduction;
     if (!this.#isOriginal) {
-      return this.#post(this.#ours("reserve"), { ...placeOf(wish), token, secret }, grantSchema);
+      return this.#post(this.#ours("reserve"), { ...placeOf(wish), token, secret }, grantAnswer);
     }
     const { node, ...place } = placeOf(wish);
     const answer = await this.#post(
       `/api2/json/cluster/config/nodes/${node}`,
       place,
-      originalSchema,
+      originalGrantAnswer,
     );
     if (!answer.ok) return answer;
     const { corosync_authkey: key, corosync_conf: conf, warnings: notes = [] } = answer.value;
@@ -203,13 +162,13 @@ export class ClusterSide {
 
   /** What became of this node's place. */
   state(node: string, nodeid: number, secret: string): Promise<Remote<StateAnswer>> {
-    return this.#post("/api/v1/join/state", { node, nodeid, secret }, stateSchema);
+    return this.#post("/api/v1/join/state", { node, nodeid, secret }, placeAnswer);
   }
 
   /** Gives the place back; "confirmed": too late, this node is a member. */
   async cancel(node: string, nodeid: number, secret: string): Promise<Remote<StateAnswer>> {
     if (!this.#isOriginal)
-      return this.#post("/api/v1/join/cancel", { node, nodeid, secret }, stateSchema);
+      return this.#post("/api/v1/join/cancel", { node, nodeid, secret }, placeAnswer);
     const path = `/api2/json/cluster/config/nodes/${node}`;
     const removed = await this.#first((each) => each.delete(path, {}, v.unknown()));
     return removed.ok ? { ok: true, value: { state: "none" } } : removed;

@@ -1,5 +1,7 @@
 // The routes by which a node is told to join: Proxmox's POST /cluster/config/join (pvecm.md §4.2), ours with everything that our command line
 // has, and one-time tokens.
+import * as v from "valibot";
+import { joinReport, joinTask, joinTokens, madeJoinToken } from "../answers/join.ts";
 import * as parameter from "../api/parameters.ts";
 import { ApiError, onlyRoot, type Route, route } from "../api/route.ts";
 import { linkParameters, linksOf } from "../api/cluster/join-routes.ts";
@@ -70,6 +72,7 @@ export function startRoutes(source: StartSource): readonly Route[] {
       path: "/cluster/config/join",
       description: "Joins this node into an existing cluster.",
       permission: onlyRoot,
+      returns: v.string(),
       parameters: {
         ...shared,
         hostname: host,
@@ -96,6 +99,7 @@ function ownRoute(source: StartSource): Route {
     description:
       "Joins this node into an existing cluster, by a login, a ticket or a one-time token.",
     permission: onlyRoot,
+    returns: v.union([joinTask, joinReport]),
     parameters: {
       ...shared,
       hosts,
@@ -150,6 +154,7 @@ function tokenRoutes(source: StartSource): readonly Route[] {
       method: "POST",
       path: "/join-tokens",
       description: "Makes a one-time token with which one machine may join.",
+      returns: madeJoinToken,
       parameters: {
         lifetime: parameter.optional(
           parameter.integer({ min: tokenLifetime.min, max: tokenLifetime.max }),
@@ -170,6 +175,7 @@ function tokenRoutes(source: StartSource): readonly Route[] {
       method: "GET",
       path: "/join-tokens",
       description: "The one-time tokens that are open or were used, without their secrets.",
+      returns: joinTokens,
       parameters: {},
       handle: () => {
         needCluster();
@@ -184,6 +190,7 @@ function tokenRoutes(source: StartSource): readonly Route[] {
       method: "DELETE",
       path: "/join-tokens/{id}",
       description: "Takes a one-time token back.",
+      returns: v.null(),
       parameters: {
         id: parameter.formatted(16, /^[0-9a-f]{16}$/, "invalid format - not the id of a token"),
       },
@@ -191,7 +198,7 @@ function tokenRoutes(source: StartSource): readonly Route[] {
         needCluster();
         const revoked = await revokeToken(source.files, parameters.id);
         if (!revoked.ok) throw new ApiError(404, revoked.reason);
-        return undefined;
+        return null;
       },
     }),
   ];

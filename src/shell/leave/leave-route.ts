@@ -1,7 +1,8 @@
 // POST /cluster/leave: this node leaves its cluster. Answers the plan with `dry-run`, else starts a task and answers its UPID.
+import { changeAnswer } from "../answers/change.ts";
 import * as parameter from "../api/parameters.ts";
 import { onlyRoot, type Route, route } from "../api/route.ts";
-import { type ChangeAnswer, refusing, started } from "../change/change-routes.ts";
+import { refusing, started } from "../change/change-routes.ts";
 import type { ChangePorts } from "../change/ports.ts";
 import { dryRun, dryRunText } from "../operation/dry-run.ts";
 import type { Result } from "../../result.ts";
@@ -23,8 +24,9 @@ export function leaveRoute({ ports, wallS, start }: LeaveSource): Route {
     isOurs: true,
     description: "Takes this node out of its cluster: it becomes standalone, with its tree.",
     permission: onlyRoot,
+    returns: changeAnswer,
     parameters: { "dry-run": parameter.optional(parameter.boolean()) },
-    handle: async ({ parameters, caller: { user } }): Promise<ChangeAnswer> => {
+    handle: async ({ parameters, caller: { user } }) => {
       const { facts, notes } = await refusing(planLeave(ports(user), wallS()));
       const shown = dryRun(leavePlan, facts);
       const answer = { isDone: false, plan: dryRunText(shown), ...shown, notes };

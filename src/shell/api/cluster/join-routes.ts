@@ -1,5 +1,12 @@
 // The routes by which a node joins: Proxmox's POST /cluster/config/nodes/{node} (pvecm.md §1.3, §2.7), and ours, which look before anything is
 // changed, take a one-time token in place of a login, and give a place back.
+import {
+  grantAnswer,
+  originalGrantAnswer,
+  placeAnswer,
+  probeAnswer,
+  situationAnswer,
+} from "../../answers/join.ts";
 import { byteString, textOfByteString } from "../../../bytes.ts";
 import type { Files } from "../../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
@@ -83,6 +90,7 @@ function originalRoute(source: JoinSource): Route {
     path: "/cluster/config/nodes/{node}",
     description: "Adds a node: the joining node calls it, and gets corosync.conf and key.",
     permission: onlyRoot,
+    returns: originalGrantAnswer,
     parameters: placeParameters,
     handle: async ({ parameters, caller }) => {
       clusterOf(source.files);
@@ -115,6 +123,7 @@ function ownRoutes(source: JoinSource, isByToken: boolean): readonly Route[] {
       method: "POST",
       path: `${base}/check`,
       description: "What a node must know and do before it joins; nothing is changed.",
+      returns: situationAnswer,
       parameters: { ...placeParameters, token: optionalToken },
       handle: ({ parameters, caller }) => {
         admitted(source, isByToken, parameters, caller);
@@ -127,6 +136,7 @@ function ownRoutes(source: JoinSource, isByToken: boolean): readonly Route[] {
       path: `${base}/probe`,
       description:
         "Opens a socket a link for some seconds, which sends back what the joining node sends.",
+      returns: probeAnswer,
       parameters: { ...linkParameters, node: parameter.nodeName(), token: optionalToken },
       handle: async ({ parameters, caller }) => {
         admitted(source, isByToken, parameters, caller);
@@ -140,6 +150,7 @@ function ownRoutes(source: JoinSource, isByToken: boolean): readonly Route[] {
       path: `${base}/reserve`,
       description:
         "Makes a place without a vote for the joining node; it is removed unless the node comes.",
+      returns: grantAnswer,
       parameters: { ...placeParameters, token: optionalToken, secret },
       handle: async ({ parameters, caller }) => {
         const asker = admitted(source, isByToken, parameters, caller);
@@ -160,7 +171,7 @@ function ownRoutes(source: JoinSource, isByToken: boolean): readonly Route[] {
 }
 
 /** What a joining node must know; with addresses also what would become of corosync.conf, or why it cannot be. */
-function situation(source: JoinSource, parameters: PlaceParameters): object {
+function situation(source: JoinSource, parameters: PlaceParameters) {
   const { files, places, nodeName, version, linkPort, wallMs } = source;
   const { text, cluster } = clusterOf(files);
   const request = placeRequest(parameters);
@@ -198,6 +209,7 @@ function placeRoutes({ files, places }: JoinSource): readonly Route[] {
       path: "/join/state",
       description:
         "What became of a joining node's place, with corosync.conf while it waits for the node.",
+      returns: placeAnswer,
       handle: ({ parameters }) => {
         clusterOf(files);
         const { node, nodeid } = parameters;
@@ -211,6 +223,7 @@ function placeRoutes({ files, places }: JoinSource): readonly Route[] {
       method: "POST",
       path: "/join/cancel",
       description: "Gives a joining node's place back, unless the node is a member already.",
+      returns: placeAnswer,
       handle: async ({ parameters }) => {
         clusterOf(files);
         const { node, nodeid } = parameters;

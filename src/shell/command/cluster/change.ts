@@ -1,5 +1,5 @@
 // Changes of a running cluster from the command line: shown, asked about, carried out by the node as a task, and followed.
-import * as v from "valibot";
+import { changeAnswer } from "../../answers/change.ts";
 import { LocalApi, type Words } from "./local-api.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
 import { askOnTerminal } from "../ask.ts";
@@ -26,27 +26,12 @@ export interface ChangeCall {
   readonly done: string;
 }
 
-const changeSchema = v.object({
-  upid: v.optional(v.string()),
-  isDone: v.boolean(),
-  plan: v.string(),
-  steps: v.array(v.string()),
-  changes: v.array(
-    v.object({
-      path: v.string(),
-      before: v.optional(v.string()),
-      after: v.optional(v.string()),
-    }),
-  ),
-  notes: v.array(v.string()),
-});
-
 /** 0: done, or so already; a CommandFailure says why not. */
 export async function changeCommand(options: ChangeOptions, call: ChangeCall): Promise<number> {
   const { root, json, dryRun, isYes, write, note } = options;
   const api = new LocalApi(nodePaths(root).socket);
   const { method, path, words, question } = call;
-  const planned = await api.call(changeSchema, method, path, { ...words, "dry-run": true });
+  const planned = await api.call(changeAnswer, method, path, { ...words, "dry-run": true });
   if (planned.isDone || dryRun) {
     const { plan, ...facts } = planned;
     if (json) write(`${JSON.stringify(facts, undefined, 2)}\n`);
@@ -59,7 +44,7 @@ export async function changeCommand(options: ChangeOptions, call: ChangeCall): P
     const list = planned.steps.map((text) => `  ${text}\n`).join("");
     askOnTerminal(`${list}${question}`);
   }
-  const { upid = "", notes } = await api.call(changeSchema, method, path, words);
+  const { upid = "", notes } = await api.call(changeAnswer, method, path, words);
   const status = await api.follow(upid, (line) => (json ? note : write)(`${line}\n`));
   const isFine = status === "OK" || status.startsWith("WARNINGS: ");
   if (json) {

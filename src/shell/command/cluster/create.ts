@@ -1,5 +1,5 @@
 // A cluster is created by the node that runs here, as a task that is followed over its restart: `quorate create`, and the work of `pvecm create`.
-import * as v from "valibot";
+import { changeAnswer } from "../../answers/change.ts";
 import { CommandFailure } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { type ChangeOptions, changeCommand } from "./change.ts";
@@ -25,8 +25,6 @@ export function createCommand({ clusterName, words, ...options }: CreateOptions)
   );
 }
 
-const answerSchema = v.object({ upid: v.optional(v.string()) });
-
 /** What the original prints. */
 const originalLines: readonly RegExp[] = [
   /^Corosync Cluster Engine Authentication key generator\.$/,
@@ -44,7 +42,7 @@ export async function pvecmCreate(
   words: Words,
 ): Promise<void> {
   const api = new LocalApi(nodePaths(root).socket);
-  const { upid } = await api.call(answerSchema, "POST", "/cluster", words);
+  const { upid } = await api.call(changeAnswer, "POST", "/cluster", words);
   if (upid === undefined) {
     throw new CommandFailure("cluster config '/etc/pve/corosync.conf' already exists");
   }

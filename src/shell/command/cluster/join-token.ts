@@ -1,5 +1,6 @@
 // `quorate join-token` and `quorate join-info`: what is carried from a member to a machine that shall join.
 import * as v from "valibot";
+import { joinTokens, madeJoinToken } from "../../answers/join.ts";
 import { timeText } from "../../join/token-record.ts";
 import { CommandFailure, exitOk, exitUsage } from "../../exit.ts";
 import {
@@ -20,18 +21,6 @@ export interface TokenOptions {
   readonly write: (text: string) => void;
 }
 
-const madeSchema = v.object({ text: v.string(), id: v.string(), expiresAt: v.number() });
-const listSchema = v.array(
-  v.looseObject({
-    id: v.string(),
-    createdAt: v.number(),
-    expiresAt: v.number(),
-    by: v.string(),
-    node: v.optional(v.string()),
-    usedAt: v.optional(v.number()),
-  }),
-);
-
 export async function joinTokenCommand(options: TokenOptions): Promise<number> {
   const { root, lifetimeMs, list, revoke, json, write } = options;
   const api = new LocalApi(nodePaths(root).socket);
@@ -45,14 +34,14 @@ export async function joinTokenCommand(options: TokenOptions): Promise<number> {
     return exitOk;
   }
   if (list) {
-    const tokens = await api.call(listSchema, "GET", "/join-tokens");
+    const tokens = await api.call(joinTokens, "GET", "/join-tokens");
     if (json) write(`${JSON.stringify(tokens, undefined, 2)}\n`);
     else if (tokens.length === 0) write("There are no join tokens.\n");
     else for (const token of tokens) write(`${tokenLine(token)}\n`);
     return exitOk;
   }
   const words = lifetimeMs === undefined ? {} : { lifetime: Math.ceil(lifetimeMs / 1000) };
-  const made = await api.call(madeSchema, "POST", "/join-tokens", words);
+  const made = await api.call(madeJoinToken, "POST", "/join-tokens", words);
   if (json) write(`${JSON.stringify(made, undefined, 2)}\n`);
   else {
     write(`quorate join ${made.text}\n`);
@@ -69,7 +58,7 @@ function tokenLine({
   node,
   usedAt,
   expiresAt,
-}: v.InferOutput<typeof listSchema>[number]): string {
+}: v.InferOutput<typeof joinTokens>[number]): string {
   const state =
     usedAt !== undefined
       ? `used by node '${node ?? "?"}' on ${timeText(usedAt)}`

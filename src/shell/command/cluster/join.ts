@@ -1,6 +1,7 @@
 // `quorate join`, and what `pvecm add` does: finds out whom to ask and who may ask, then has this machine's node join as a task, and
 // follows it, over the restart of the node.
 import * as v from "valibot";
+import { joinReport, joinTask } from "../../answers/join.ts";
 import { NodeClient } from "../../api/client.ts";
 import { answerOnTerminal } from "./terminal.ts";
 import { readSecret } from "../../cli/secret.ts";
@@ -40,15 +41,6 @@ export interface JoinOptions {
 
 /** A question to a person: the answer, or a CommandFailure where there is nobody. */
 export type Ask = typeof answerOnTerminal;
-
-const reportSchema = v.object({
-  cluster: v.string(),
-  links: v.record(v.string(), v.string()),
-  effect: v.string(),
-  notes: v.array(v.string()),
-  before: v.optional(v.string()),
-  after: v.optional(v.string()),
-});
 
 /** 0: this node is a member, now or already; a CommandFailure says why not, and that all is as before. */
 export async function joinCommand(
@@ -206,7 +198,7 @@ function wishOf({ links, nodeid, votes, force }: JoinOptions): Words {
 }
 
 async function shown({ json, write }: JoinOptions, api: LocalApi, words: Words): Promise<number> {
-  const report = await api.call(reportSchema, "POST", "/join", { ...words, "dry-run": true });
+  const report = await api.call(joinReport, "POST", "/join", { ...words, "dry-run": true });
   if (json) {
     write(`${JSON.stringify(report, undefined, 2)}\n`);
     return exitOk;
@@ -230,7 +222,7 @@ async function joined(
   api: LocalApi,
   words: Words,
 ): Promise<number> {
-  const { upid } = await api.call(v.object({ upid: v.string() }), "POST", "/join", words);
+  const { upid } = await api.call(joinTask, "POST", "/join", words);
   const status = await api.follow(upid, (line) => (json ? note : write)(`${line}\n`));
   const isDone = status === "OK" || status.startsWith("WARNINGS: ");
   if (json) {

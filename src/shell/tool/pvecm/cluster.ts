@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
+import { certificatesAnswer } from "../../answers/change.ts";
+import { originalGrantAnswer } from "../../answers/join.ts";
 import { NodeClient, NodeRefusal } from "../../api/client.ts";
 import { notClusteredText } from "../../change/ports.ts";
 import { LocalApi, type Words } from "../../command/cluster/local-api.ts";
@@ -123,8 +125,8 @@ export async function delnode(surroundings: PvecmSurroundings, node: string): Pr
 export async function addnode(surroundings: PvecmSurroundings, words: Words): Promise<void> {
   const { root, write } = surroundings;
   const { node = "", ...parameters } = words;
-  const { warnings } = await new LocalApi(nodePaths(root).socket).original(
-    v.looseObject({ warnings: v.array(v.string()) }),
+  const { warnings = [] } = await new LocalApi(nodePaths(root).socket).original(
+    originalGrantAnswer,
     "POST",
     `/cluster/config/nodes/${encodeURIComponent(String(node))}`,
     parameters,
@@ -139,7 +141,7 @@ export async function updatecerts(
 ): Promise<void> {
   try {
     const { lines } = await new LocalApi(nodePaths(root).socket).call(
-      v.object({ lines: v.array(v.string()) }),
+      certificatesAnswer,
       "POST",
       "/node/certificates",
       { force },
