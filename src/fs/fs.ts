@@ -23,7 +23,7 @@ import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
 import { StatusHost } from "./replica/status-host.ts";
 import type { TreeRow } from "./disk/row.ts";
 import { Tree } from "./tree/tree.ts";
-import { TreeStore, type TreeStoreOptions } from "./tree-store.ts";
+import { type JournalCounts, TreeStore, type TreeStoreOptions } from "./tree-store.ts";
 import { debugName, refused, View } from "./tree/view.ts";
 
 /** What the tree shows of the cluster (`.members`). */
@@ -205,6 +205,11 @@ export class ConfigurationTree implements Files {
   status(): TreeStatus {
     const digest = Buffer.from(this.#store.tree.checksum()).toString("hex");
     return { ...this.#store.status(), digest };
+  }
+
+  /** The same without the digest, which is made anew after a change, and with what the disk has had to do. */
+  counts(): Omit<TreeStatus, "digest"> & { readonly journal: JournalCounts } {
+    return { ...this.#store.status(), journal: this.#store.journal };
   }
 
   /** Whether a change would be taken now; without the digest, which is made anew for each status. */

@@ -50,6 +50,17 @@ const reasons: { readonly [E in Errno]?: string } = {
   ENOTEMPTY: "the directory is not empty",
 };
 
+/** What the disk has had to do. */
+export interface JournalCounts {
+  /** Transactions. */
+  readonly commits: number;
+  /** Changes and answers that wait for it now. */
+  readonly waiting: number;
+  /** What the transactions took together, and the longest of them. */
+  readonly totalMs: number;
+  readonly longestMs: number;
+}
+
 interface CallerAnswer {
   readonly token: number;
   readonly outcome: Outcome<number>;
@@ -74,6 +85,8 @@ export class TreeStore {
   #deliveries = 0;
   #token = 0;
   #writes = 0;
+  #commitMs = 0;
+  #longestCommitMs = 0;
   #mode: Mode = "start";
   #verified: TreeStatus["verified"];
   #quorate = false;
@@ -91,7 +104,7 @@ export class TreeStore {
       now: options.clock.now(),
     });
     this.#queue = new CommitQueue({
-      commit: options.commit,
+      commit: (changes) => this.#commit(changes),
       onFailed: (reason) => this.#failed(reason),
     });
     this.#acknowledgements = new Acknowledgements((answer, result) =>
@@ -198,6 +211,22 @@ export class TreeStore {
   get synced(): readonly number[] {
     if (this.#mode !== "synced") return [];
     return this.#dfsm?.members.map(({ nodeid }) => nodeid) ?? [];
+  }
+
+  /** Of the disk, since the start. */
+  get journal(): JournalCounts {
+    const { commits, waiting } = this.#queue;
+    return { commits, waiting, totalMs: this.#commitMs, longestMs: this.#longestCommitMs };
+  }
+
+  async #commit(changes: Parameters<CommitQueueOptions["commit"]>[0]) {
+    const { clock, commit } = this.#options;
+    const begunAt = clock.now();
+    const stored = await commit(changes);
+    const tookMs = clock.now() - begunAt;
+    this.#commitMs += tookMs;
+    this.#longestCommitMs = Math.max(this.#longestCommitMs, tookMs);
+    return stored;
   }
 
   #send({ subtype, body }: Body, token: number | undefined): void {

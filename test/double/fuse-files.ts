@@ -51,6 +51,7 @@ export class TestingFiles implements Files {
         size,
         mtime: 0,
         links: 1,
+        version: 0,
         generated: true,
       } as const;
       return { ok: true, value: stat };
@@ -68,6 +69,7 @@ export class TestingFiles implements Files {
         size: type === "symlink" ? entry.target.length : entry.data.length,
         mtime,
         links: isDirectory ? 2 : 1,
+        version: 0,
         generated: false,
       },
     };

@@ -40,6 +40,11 @@ export class CommitQueue {
     return this.#commits;
   }
 
+  /** Changes and answers that wait for the disk. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /**
    * `settled` is called once the change, and all before it, are durable. Without a change it waits for those before it: an
    * answer must not show something that a crash could take back.

@@ -54,6 +54,7 @@ export function keptAttributes(objects: Objects, node: Node): Reply {
     size: node.kept.length,
     mtime: 0,
     links: 0,
+    version: 0,
     generated: false,
   });
   return { errno: 0, body: encodeAttributes(attributes) };

@@ -30,6 +30,8 @@ export interface FileStat {
   /** Unix seconds; 0 for the root and generated objects. */
   readonly mtime: number;
   readonly links: number;
+  /** Of the tree when the object was last changed, the same on all nodes; 0 for the root and generated objects. */
+  readonly version: number;
   /** True for the synthetic names of the root. */
   readonly generated: boolean;
 }

@@ -202,6 +202,7 @@ export class View {
       size: entry.data.length,
       mtime: entry.inode === 0 ? 0 : entry.mtime,
       links: isDirectory ? 2 : 1,
+      version: entry.inode === 0 ? 0 : entry.version,
       generated: false,
     };
   }
@@ -213,6 +214,7 @@ export class View {
       size: this.#textOf(name).length,
       mtime: 0,
       links: 1,
+      version: 0,
       generated: true,
     };
   }
@@ -224,6 +226,7 @@ export class View {
       size: target.length,
       mtime: 0,
       links: 1,
+      version: 0,
       generated: true,
     };
   }

@@ -1,6 +1,7 @@
 // The vote server's metrics in the text format of Prometheus, version 0.0.4. Labels are bounded in number and length: clusters are
 // made by strangers.
 import type { QnetdStatus } from "../daemon/qnetd.ts";
+import { familiesOf, labelText, one, type Sample } from "../monitor/exposition.ts";
 import { headline } from "./qnetd-headline.ts";
 
 /** Clusters with series of their own: the oldest ones. */
@@ -8,7 +9,6 @@ export const clusterSeriesMax = 250;
 /** Nodes with series of their own, of all these clusters. */
 export const nodeSeriesMax = 1000;
 const certificateSeriesMax = 250;
-const labelCharactersMax = 128;
 
 /** What the process says of itself. */
 export interface ProcessFacts {
@@ -17,38 +17,7 @@ export interface ProcessFacts {
   readonly cpuSeconds: number;
 }
 
-type Labels = Readonly<Record<string, string | number>>;
-type Sample = readonly [Labels, number];
-
-/** One family with its help, or nothing when it has no samples. */
-function family(
-  name: string,
-  type: "gauge" | "counter",
-  help: string,
-  samples: readonly Sample[],
-): string {
-  if (samples.length === 0) return "";
-  const full = `quorate_qnetd_${name}`;
-  const lines = samples.map(([labels, value]) => `${full}${labelsText(labels)} ${value}\n`);
-  return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join("")}`;
-}
-
-function labelsText(labels: Labels): string {
-  const texts = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return texts.length === 0 ? "" : `{${texts.join(",")}}`;
-}
-
-function escaped(value: string | number): string {
-  return String(value)
-    .slice(0, labelCharactersMax)
-    .toWellFormed()
-    .replace(/\\/g, "\\\\")
-    .replace(/"/g, '\\"')
-    .replace(/\n/g, "\\n")
-    .replace(/\p{Cc}/gu, "\u{fffd}");
-}
-
-const one = (value: number): readonly Sample[] => [[{}, value]];
+const family = familiesOf("quorate_qnetd_");
 
 export function metricsText(status: QnetdStatus, process: ProcessFacts): string {
   return [
@@ -132,7 +101,7 @@ function clusterFamilies({ clusters, clustersLeftOut }: QnetdStatus): string[] {
   const standings = { yes: 0, no: 0, waiting: 0 };
   for (const { nodes } of clusters) for (const { standing } of nodes) standings[standing] += 1;
   // Long names become equal when they are cut: a series must not come twice.
-  const byLabel = new Map(clusters.map((cluster) => [escaped(cluster.name), cluster]));
+  const byLabel = new Map(clusters.map((cluster) => [labelText(cluster.name), cluster]));
   const told = [...byLabel.values()].slice(0, clusterSeriesMax);
   const nodes = told
     .flatMap((cluster) => cluster.nodes.map((node) => ({ cluster: cluster.name, node })))
