@@ -31,7 +31,8 @@ async function change(
 }
 
 async function started(...nodes: readonly number[]): Promise<void> {
-  const conf = cluster.conf({ version: 1, nodes });
+  // A busy machine carries out a change on one node seconds after the other: no reason to lose the ring.
+  const conf = cluster.conf({ version: 1, nodes, tokenMs: 3000 });
   for (const nodeid of nodes) cluster.start(nodeid, conf);
   await cluster.all(nodes, (s) => s.ring.members.length === nodes.length && s.tree.writable);
 }

@@ -27,6 +27,8 @@ export interface ConfOptions {
   readonly nodes: readonly number[];
   readonly totem?: readonly string[];
   readonly quorum?: readonly string[];
+  /** totem.token; the default: a machine under load lets a process wait for a second now and then. */
+  readonly tokenMs?: number;
 }
 
 export class ReloadCluster {
@@ -36,7 +38,7 @@ export class ReloadCluster {
   #key = crypto.getRandomValues(new Uint8Array(256));
   readonly #children = new Map<string, Subprocess>();
 
-  conf({ version, nodes, totem = [], quorum = [] }: ConfOptions): string {
+  conf({ version, nodes, totem = [], quorum = [], tokenMs = 3000 }: ConfOptions): string {
     const list = nodes.map(
       (nodeid) =>
         `  node {\n    name: n${nodeid}\n    nodeid: ${nodeid}\n    quorum_votes: 1\n    ring0_addr: ${this.address(nodeid)}\n  }`,
@@ -45,8 +47,7 @@ export class ReloadCluster {
       "totem {",
       ...["version: 2", "cluster_name: reload", `config_version: ${version}`, "secauth: on"],
       ...[
-        // The default: a machine under load lets a process wait for a second now and then.
-        "token: 3000",
+        `token: ${tokenMs}`,
         ...totem,
         "}",
         "quorum {",

@@ -115,6 +115,7 @@ export class LocalApi {
     const hasBody = method === "POST" || method === "PUT";
     const query = hasBody || text === "" ? "" : `?${text}`;
     let response: Response;
+    let answer: string;
     try {
       response = await fetch(`http://localhost${path}${query}`, {
         method,
@@ -124,10 +125,13 @@ export class LocalApi {
           ? { body: text, headers: { "content-type": "application/x-www-form-urlencoded" } }
           : {}),
       });
+      // A node that is killed may be gone after the headers.
+      answer = await response.text();
     } catch (error) {
       throw new Away(String(error));
     }
-    const body: unknown = await response.json().catch(() => undefined);
+    const body = parsed(answer);
+    if (response.ok && body === undefined) throw new Away("half an answer");
     if (response.ok) return body;
     const fault = v.safeParse(faultSchema, body);
     if (!fault.success) {
@@ -139,5 +143,13 @@ export class LocalApi {
     const reasons = Object.entries(errors).map(([name, reason]) => `${name}: ${reason}`);
     const sentence = [message.trimEnd(), ...reasons].join("\n");
     throw new CommandFailure(hint === undefined ? sentence : `${sentence}: ${hint}`);
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // Cut, or not of a node's API.
   }
 }
