@@ -128,6 +128,7 @@ describe("refused, and nothing changed", () => {
     ["an altered manifest", 4, (d) => flip(join(d, "manifest.json"), 60)],
     ["an altered signature", 4, (d) => flip(join(d, "manifest.json.minisig"), 90)],
     ["an altered file", 4, (d) => flip(join(d, `quorate-${target.name}.zst`), 60)],
+    ["a file that cannot be unpacked", 4, (d) => flip(join(d, `quorate-${target.name}.zst`), 0)],
     ["a cut file", 4, (d) => truncateSync(join(d, `quorate-${target.name}.zst`), 100)],
     [
       "no file",

@@ -159,11 +159,19 @@ async function fetchOnce(options: FetchOptions): Promise<CommandFailure | undefi
   } catch (error) {
     if (error instanceof CommandFailure) return error;
     const why = reasonOf(error);
+    // A file that lies here and cannot be unpacked is another one; what came over a network may come better the next time.
+    const isSpoiled = release.source.kind === "directory" && isUnpackFault(error);
     return new CommandFailure(
       `${release.file.name} could not be brought from ${nameOf(release.source)}: ${why}`,
-      upgradeExits.download,
+      isSpoiled ? upgradeExits.verification : upgradeExits.download,
     );
   }
+}
+
+/** Of Zstandard or gzip, by its code. */
+function isUnpackFault(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return /^(?:Z_|ZSTD_)/.test(code);
 }
 
 interface Packed {
