@@ -92,7 +92,7 @@ export async function openApiNode(mode: NodeParts["mode"]): Promise<ApiNode> {
   };
   const joining = new Joining(parts);
   const logins = openLogins({ paths: options.paths, tree, clusterLog, log });
-  const { routes, authenticate } = nodeRoutes(parts, logins.access, joining);
+  const { routes, authenticate } = nodeRoutes(parts, logins, joining);
   return {
     ...{ routes, parts, authenticate },
     appFor: (known) => buildApi2({ routes, authenticate: known }),

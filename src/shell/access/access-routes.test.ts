@@ -5,10 +5,12 @@ import { TestingFiles } from "../../../test/double/fuse-files.ts";
 import { buildApi2 } from "../api/api2.ts";
 import { anyUser, onlyRoot, route } from "../api/route.ts";
 import { Access } from "./access.ts";
+import { ApiTokens } from "./api-token.ts";
 import { accessRoutes, authenticateWith } from "./access-routes.ts";
 import { LoginAttempts } from "./attempts.ts";
 import type { PasswordVerdict } from "./passwords.ts";
 import { TicketKeys } from "./ticket-keys.ts";
+import { UserFiles } from "./user-files.ts";
 
 let files: TestingFiles;
 let verdict: PasswordVerdict;
@@ -25,22 +27,27 @@ beforeEach(() => {
 
 function api() {
   const now = () => Math.floor(Date.now() / 1000);
+  const users = new UserFiles(files);
+  const warn = () => undefined;
+  const clock = () => performance.now();
   const access = new Access({
     files,
+    users,
+    tokens: new ApiTokens({ users, attempts: new LoginAttempts(), now, clock, warn }),
     isQuorate: () => true,
     keys: new TicketKeys({ files, isQuorate: () => true, now, log: () => undefined }),
     attempts: new LoginAttempts(),
-    passwords: { check: async () => verdict },
+    passwords: { check: async () => verdict, checkHash: async () => verdict },
     now,
-    clock: () => performance.now(),
+    clock,
     pause: () => Promise.resolve(),
-    warn: () => undefined,
+    warn,
     clusterLog: () => undefined,
   });
   const common = { description: "Known callers.", parameters: {} } as const;
   const app = buildApi2({
     routes: [
-      ...accessRoutes({ access, files }),
+      ...accessRoutes({ access, users, files }),
       route({
         ...common,
         method: "GET",
@@ -56,7 +63,7 @@ function api() {
         handle: () => "done",
       }),
     ],
-    authenticate: authenticateWith(access),
+    authenticate: authenticateWith(access, users),
   });
   return async (
     method: string,

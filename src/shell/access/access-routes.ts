@@ -12,26 +12,33 @@ import {
   type Route,
   route,
 } from "../api/route.ts";
-import type { Access, LoginAnswer } from "./access.ts";
+import type { Access, LoginAnswer, LoginRequest } from "./access.ts";
 import { credentialsOf } from "./credentials.ts";
 import { ticketCharactersMax } from "./ticket.ts";
-import { rootUser, userIdCharactersMax } from "./user-id.ts";
+import type { UserFiles } from "./user-files.ts";
+import { splitList } from "../users/text-code.ts";
+import { normalPath } from "../users/user-config.ts";
+import { rootUser, userIdCharactersMax } from "../users/user-id.ts";
 
 export interface AccessSource {
   readonly access: Access;
+  readonly users: UserFiles;
   readonly files: Files;
 }
 
-/** For the API of the network: who sends a request. Users other than root may nothing yet. */
-export function authenticateWith(access: Access): Authenticate {
+/** For the API of the network: who sends a request, and what it may by user.cfg of this moment. */
+export function authenticateWith(access: Access, users: UserFiles): Authenticate {
   return async (request) => {
     const known = await access.authenticate(request);
-    return known.ok ? { ok: true, caller: callerOf(known.user) } : known;
+    if (!known.ok) return known;
+    const { who, isToken } = known;
+    const caller: Caller = {
+      user: who,
+      isToken,
+      may: (path, privilege) => users.rights.may(who, path, privilege),
+    };
+    return { ok: true, caller: who === rootUser ? rootCaller : caller };
   };
-}
-
-function callerOf(user: string): Caller {
-  return user === rootUser ? rootCaller : { user, isToken: false, may: () => false };
 }
 
 export function accessRoutes(source: AccessSource): readonly Route[] {
@@ -61,26 +68,33 @@ export function accessRoutes(source: AccessSource): readonly Route[] {
       },
       handle: async ({ parameters, request }) => {
         refuseTokens(request);
-        const { username, realm, password, path, privs } = parameters;
-        checkPair(path, privs);
+        const { username, realm, password, otp, path, privs } = parameters;
+        const wanted = wantedOf(path, privs);
         const challenge = parameters["tfa-challenge"];
         const answer = await source.access.login({
           user: realm === undefined || realm === "" ? username : `${username}@${realm}`,
           password,
           address: request.address,
           ...(challenge === undefined ? {} : { challenge }),
+          ...(otp === undefined ? {} : { otp }),
+          ...(wanted === undefined ? {} : { wanted }),
         });
-        return loginData(source, answer, path !== undefined);
+        return loginData(source, answer, wanted !== undefined);
       },
     }),
   ];
 }
 
-function loginData({ files }: AccessSource, answer: LoginAnswer, isCheckOnly: boolean): object {
+function loginData(
+  { files, users }: AccessSource,
+  answer: LoginAnswer,
+  isCheckOnly: boolean,
+): object {
   switch (answer.kind) {
     case "granted": {
       const { user, ticket, csrfToken, capabilities } = answer;
-      const clusterName = membersOf(files).cluster?.name;
+      const mayAudit = users.rights.may(user, "/", "Sys.Audit");
+      const clusterName = mayAudit ? membersOf(files).cluster?.name : undefined;
       return {
         username: user,
         ...(isCheckOnly ? {} : { ticket, CSRFPreventionToken: csrfToken }),
@@ -113,11 +127,23 @@ function refuseTokens({ headers, path }: RequestFacts): void {
   throw new ApiError(403, `URI '${path}' not available with API token, need proper ticket.`);
 }
 
-/** Both or neither. */
-function checkPair(path: string | undefined, privs: string | undefined): void {
-  if ((path === undefined) === (privs === undefined)) return;
-  const [given, missing] = path === undefined ? ["privs", "path"] : ["path", "privs"];
-  throw new ApiError(400, "Parameter verification failed.", {
-    errors: { [missing]: `missing property - '${given}' requires this property` },
-  });
+/** Both or neither; what a login is to be checked for. */
+function wantedOf(
+  path: string | undefined,
+  privs: string | undefined,
+): LoginRequest["wanted"] | undefined {
+  if (path === undefined && privs === undefined) return undefined;
+  if (path === undefined || privs === undefined) {
+    const [given, missing] = path === undefined ? ["privs", "path"] : ["path", "privs"];
+    throw refusedParameter(missing, `missing property - '${given}' requires this property`);
+  }
+  const privileges = splitList(privs);
+  const normal = normalPath(path);
+  if (normal === undefined) throw refusedParameter("path", "that is no path of permissions");
+  if (privileges.length === 0) throw refusedParameter("privs", "it names no privilege");
+  return { path: normal, privileges };
+}
+
+function refusedParameter(name: string, words: string): ApiError {
+  return new ApiError(400, "Parameter verification failed.", { errors: { [name]: words } });
 }

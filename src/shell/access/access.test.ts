@@ -2,10 +2,12 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { createHmac, createPublicKey } from "node:crypto";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
 import { Access, type LoginAnswer } from "./access.ts";
+import { ApiTokens } from "./api-token.ts";
 import { LoginAttempts } from "./attempts.ts";
 import type { PasswordVerdict } from "./passwords.ts";
 import { hotp, parseTotpUri } from "./second-factor.ts";
 import { TicketKeys } from "./ticket-keys.ts";
+import { UserFiles } from "./user-files.ts";
 
 const day = 24 * 3600;
 const uri = "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -41,13 +43,33 @@ async function checkPassword(_: string, password: string): Promise<PasswordVerdi
   );
 }
 
+async function checkHash(hash: string, password: string): Promise<PasswordVerdict> {
+  return hash === `hash-of-${password}`
+    ? { kind: "right" }
+    : { kind: "wrong", reason: "a wrong password" };
+}
+
+const warn = (text: string): void => {
+  warnings.push(text);
+};
+
+function peopleOf(): { users: UserFiles; tokens: ApiTokens } {
+  const users = new UserFiles(files);
+  const [now, clock] = [() => nowS, () => nowS * 1000];
+  return {
+    users,
+    tokens: new ApiTokens({ users, attempts: new LoginAttempts(), now, clock, warn }),
+  };
+}
+
 function accessOf(attempts = new LoginAttempts(), check = checkPassword): Access {
   return new Access({
+    ...peopleOf(),
     files,
     isQuorate: () => files.isQuorate,
     keys: keysOf(),
     attempts,
-    passwords: { check },
+    passwords: { check, checkHash },
     now: () => nowS,
     clock: () => nowS * 1000,
     pause: async (ms) => pauses.push(ms),
@@ -68,6 +90,7 @@ function request(ticket: string, method = "GET", csrf?: string) {
   const cookie = `PVEAuthCookie=${encodeURIComponent(ticket)}`;
   return {
     method,
+    address: "10.0.0.9",
     headers: new Headers({ cookie, ...(csrf === undefined ? {} : { CSRFPreventionToken: csrf }) }),
   };
 }
@@ -75,6 +98,7 @@ function request(ticket: string, method = "GET", csrf?: string) {
 async function put(path: string, text: string): Promise<void> {
   await files.mkdir("priv");
   await files.create(path);
+  await files.truncate(path, 0);
   await files.write(path, 0, new TextEncoder().encode(text));
 }
 
@@ -102,7 +126,7 @@ describe("a login by password", () => {
     expect(answer.capabilities["dc"]).toMatchObject({ "Sys.Audit": 1, "Sys.Modify": 1 });
     expect(clusterLog).toEqual(["root@pam: successful auth for user 'root@pam'"]);
     const { ticket, csrfToken } = answer;
-    const known = { ok: true, user: "root@pam" } as const;
+    const known = { ok: true, who: "root@pam", isToken: false } as const;
     const noToken = { ok: false, reason: "Permission denied - invalid csrf token" } as const;
     expect(await access.authenticate(request(ticket))).toEqual(known);
     expect(await access.authenticate(request(ticket, "POST", csrfToken))).toEqual(known);
@@ -163,12 +187,14 @@ describe("a login by password", () => {
       ...{ freeFailures: 999, pauseMs: 0, pauseMsMax: 0, forgottenAfterMs: 1, userWindowMs: 1 },
       ...{ userFailures: 9999, entriesMax: 10, siteFreeFailures: 999 },
     });
+    const wrong = async () => ({ kind: "wrong", reason: "x" }) as const;
     const access = new Access({
+      ...peopleOf(),
       files,
       isQuorate: () => true,
       keys: keysOf(),
       attempts,
-      passwords: { check: async () => ({ kind: "wrong", reason: "x" }) },
+      passwords: { check: wrong, checkHash: wrong },
       now: () => nowS,
       clock: () => nowS * 1000,
       pause: async () => {
@@ -233,7 +259,7 @@ describe("tickets", () => {
   test("no ticket, tokens, nonsense", async () => {
     const access = accessOf();
     const of = (headers: Record<string, string>) =>
-      access.authenticate({ method: "GET", headers: new Headers(headers) });
+      access.authenticate({ method: "GET", address: "10.0.0.9", headers: new Headers(headers) });
     expect(await of({})).toEqual({ ok: false, reason: "No ticket" });
     const failed = { ok: false, reason: "Authentication failed!" } as const;
     expect(await of({ authorization: "PVEAPIToken=root@pam!a=b" })).toEqual(failed);
@@ -363,5 +389,128 @@ describe("the second factor", () => {
     await put("priv/tfa.cfg", "{");
     const answer = await login(accessOf(), "secret");
     expect(answer.kind === "fault" ? answer.reason : "").toContain("nobody is let in");
+  });
+});
+
+describe("users of the tree", () => {
+  const id = "ann@pve!mon";
+  const secret = "6c0ea07d-5d4f-4d3c-9b0e-0d8c1a0b2c3d";
+  const config = (enabled = 1, more = "") =>
+    put("user.cfg", `user:ann@pve:${enabled}:0::::::\ntoken:${id}:0:1::\n${more}`);
+  const asked = (access: Access, token: string, address = "10.0.0.9") =>
+    access.authenticate({
+      method: "POST",
+      address,
+      headers: new Headers({ authorization: `PVEAPIToken=${token}` }),
+    });
+  const failed = { ok: false, reason: "Authentication failed!" } as const;
+
+  async function people(): Promise<Access> {
+    await config();
+    await put("priv/shadow.cfg", "ann:hash-of-secret:\n");
+    await put("priv/token.cfg", `${id} ${secret}\nroot@pam!all ${secret}\n`);
+    return accessOf();
+  }
+
+  test("a user of the realm pve logs in by its hash, and not once it is disabled or its time is over", async () => {
+    const access = await people();
+    const ann = (password: string) => login(access, password, { user: "ann@pve" });
+    expect(await ann("wrong")).toEqual({ kind: "refused" });
+    const answer = await ann("secret");
+    expect(answer).toMatchObject({ kind: "granted", user: "ann@pve", capabilities: { dc: {} } });
+    const ticket = ticketOf(answer);
+    expect(await access.authenticate(request(ticket))).toEqual({
+      ...{ ok: true, who: "ann@pve", isToken: false },
+    });
+    await config(0);
+    expect(await access.authenticate(request(ticket))).toEqual(failed);
+    expect(await ann("secret")).toEqual({ kind: "refused" });
+    await put("user.cfg", `user:ann@pve:1:${nowS - 1}::::::\n`);
+    expect(await access.authenticate(request(ticket))).toEqual(failed);
+    await put("user.cfg", "");
+    expect(await access.authenticate(request(ticket))).toEqual(failed);
+    expect(warnings.join("\n")).toContain("user=ann@pve msg=the user is disabled");
+    expect(warnings.join("\n")).not.toContain("secret");
+  });
+
+  test("root's ticket makes tickets for others, another's only its own", async () => {
+    const access = await people();
+    const root = ticketOf(await login(access, "secret"));
+    const ann = ticketOf(await login(access, root, { user: "ann@pve" }));
+    expect(await login(access, ann, { user: "ann@pve" })).toMatchObject({ kind: "granted" });
+    verdict = { kind: "wrong", reason: "a wrong password" };
+    expect(await login(access, ann)).toEqual({ kind: "refused" });
+  });
+
+  test("a login is checked for privileges", async () => {
+    const access = await people();
+    await config(1, "acl:1:/nodes:ann@pve:PVEAuditor:\n");
+    const wanted = (path: string) => ({
+      user: "ann@pve",
+      wanted: { path, privileges: ["Sys.Audit"] },
+    });
+    expect(await login(access, "secret", wanted("/nodes/a"))).toMatchObject({ kind: "granted" });
+    expect(await login(access, "secret", wanted("/"))).toEqual({ kind: "refused" });
+  });
+
+  test("a token is good until it, its secret or its user is gone, disabled or over", async () => {
+    const access = await people();
+    const good = { ok: true, who: id, isToken: true } as const;
+    const token = `${id}=${secret}`;
+    expect(await asked(access, token)).toEqual(good);
+    for (const bad of [
+      ...[`${id}=${secret}x`, `${id}=`, id, "", `ann@pve=${secret}`, `ann@pve!no=${secret}`],
+      // A secret without an entry in user.cfg.
+      `root@pam!all=${secret}`,
+    ]) {
+      expect(await asked(access, bad, "10.0.0.1")).toEqual(failed);
+      expect(await asked(access, token)).toEqual(good);
+    }
+    await put("priv/token.cfg", `${id} another\n`);
+    expect(await asked(access, token)).toEqual(failed);
+    await people();
+    await config(0);
+    expect(await asked(access, token)).toEqual(failed);
+    await put("user.cfg", `user:ann@pve:1:0::::::\ntoken:${id}:${nowS - 1}:1::\n`);
+    expect(await asked(access, token)).toEqual(failed);
+    await put("user.cfg", `user:ann@pve:1:0::::::\ntoken:${id}:${nowS + 1}:1::\n`);
+    expect(await asked(access, token)).toEqual(good);
+    expect(warnings.join("\n")).toContain(`token=${id} msg=a wrong secret`);
+    expect(warnings.join("\n")).not.toContain(secret);
+  });
+
+  test("guessed tokens are slowed, apart from logins", async () => {
+    const access = await people();
+    for (let at = 0; at < 6; at += 1) await asked(access, `${id}=${at}`);
+    expect(await asked(access, `${id}=${secret}`)).toEqual(failed);
+    expect(await login(access, "secret", { user: "ann@pve" })).toMatchObject({ kind: "granted" });
+    expect((await asked(access, `${id}=${secret}`, "10.0.0.10")).ok).toBe(true);
+    nowS += 3;
+    expect((await asked(access, `${id}=${secret}`)).ok).toBe(true);
+  });
+
+  test("a realm that demands a second factor lets nobody in without one", async () => {
+    const access = await people();
+    await put("domains.cfg", "pve: pve\n\ttfa type=oath\n");
+    expect(await login(access, "secret", { user: "ann@pve" })).toEqual({ kind: "refused" });
+    const factors = { totp: [{ id: "1", entry: uri }] };
+    await put("priv/tfa.cfg", JSON.stringify({ users: { "ann@pve": factors } }));
+    expect(await login(access, "secret", { user: "ann@pve" })).toMatchObject({ kind: "half" });
+    const otp = (code: string) => login(access, "secret", { user: "ann@pve", otp: code });
+    expect(await otp("yubico:x")).toEqual({ kind: "refused" });
+    expect(await otp(codeNow())).toMatchObject({ kind: "granted" });
+    await put("domains.cfg", "pve: pve\n\ttfa type=yubico\n");
+    const half = await login(access, "secret", { user: "ann@pve" });
+    expect(decodeURIComponent(ticketOf(half))).toContain('{"yubico":true}');
+    await put("domains.cfg", "pve: pve\n\ttfa whatever\n");
+    expect(await login(access, "secret", { user: "ann@pve" })).toEqual({ kind: "refused" });
+  });
+
+  test("a user.cfg that cannot be read lets nobody in", async () => {
+    const access = await people();
+    await files.remove("user.cfg");
+    await files.mkdir("user.cfg");
+    expect(await asked(access, `${id}=${secret}`)).toEqual(failed);
+    expect(warnings.at(-1)).toContain("nobody can be let in: user.cfg");
   });
 });

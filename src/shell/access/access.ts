@@ -1,5 +1,5 @@
-// Logins and what proves them afterwards: passwords, second factors, tickets, CSRF tokens. Spec: pvecm.md §4.3. This issue knows one user,
-// root@pam; others come with the users of the tree. Nothing secret reaches a log, and a refusal tells a stranger nothing.
+// Logins and what proves them afterwards: passwords, second factors, tickets, CSRF tokens; or an API token. Spec: pvecm.md §4.3. Who there is says
+// the tree (user-files.ts). Nothing secret reaches a log, and a refusal tells a stranger nothing.
 import type { Files } from "../../fs/tree/files.ts";
 import { reasonOf } from "../../result.ts";
 import { replaceFile, withTreeLock } from "../api/tree-file.ts";
@@ -7,8 +7,8 @@ import { printable } from "../cli/text-table.ts";
 import type { LoginAttempts } from "./attempts.ts";
 import { credentialsOf } from "./credentials.ts";
 import { csrfToken, isCsrfToken } from "./csrf.ts";
-import type { PasswordVerdict } from "./passwords.ts";
-import { type Capabilities, rootCapabilities } from "./privileges.ts";
+import type { ApiTokens } from "./api-token.ts";
+import type { PasswordVerdict, SystemPasswords } from "./passwords.ts";
 import {
   type Challenge,
   challengeOf,
@@ -18,9 +18,12 @@ import {
 } from "./second-factor.ts";
 import type { TicketKeys } from "./ticket-keys.ts";
 import { halfTicketData, isHalf, parseTicket } from "./ticket.ts";
-import { parseUserId, rootUser, userIdCharactersMax } from "./user-id.ts";
+import type { Capabilities } from "../users/capabilities.ts";
+import type { Realm } from "../users/domains.ts";
+import { parseUserId, rootUser, type UserId, userIdCharactersMax } from "../users/user-id.ts";
+import { type UserFiles, userObstacle, userPaths } from "./user-files.ts";
 
-const factorsPath = "priv/tfa.cfg";
+const factorsPath = userPaths.factors;
 const factorsLock = "file-priv_tfa_cfg";
 /** From the arrival of a login until its refusal. */
 const refusalMs = 3000;
@@ -34,6 +37,10 @@ export interface LoginRequest {
   readonly password: string;
   /** The half ticket of the first step. */
   readonly challenge?: string;
+  /** The second step together with the first: "totp:123456". */
+  readonly otp?: string;
+  /** The login counts only for who has all of these privileges on that path (in its normal form). */
+  readonly wanted?: { readonly path: string; readonly privileges: readonly string[] };
   /** Where it comes from; "" for this machine. */
   readonly address: string;
 }
@@ -60,7 +67,8 @@ export type LoginAnswer =
   | { readonly kind: "fault"; readonly reason: string };
 
 export type Known =
-  | { readonly ok: true; readonly user: string }
+  /** `who`: a user, or a whole token id. */
+  | { readonly ok: true; readonly who: string; readonly isToken: boolean }
   /** The words of the 401. */
   | { readonly ok: false; readonly reason: string };
 
@@ -69,9 +77,9 @@ export interface AccessOptions {
   readonly isQuorate: () => boolean;
   readonly keys: TicketKeys;
   readonly attempts: LoginAttempts;
-  readonly passwords: {
-    readonly check: (name: string, password: string) => Promise<PasswordVerdict>;
-  };
+  readonly users: UserFiles;
+  readonly tokens: ApiTokens;
+  readonly passwords: Pick<SystemPasswords, "check" | "checkHash">;
   /** Unix seconds. */
   readonly now: () => number;
   /** Milliseconds of a clock that only goes forward. */
@@ -83,6 +91,8 @@ export interface AccessOptions {
   readonly clusterLog: (user: string, message: string) => void;
 }
 
+const unauthenticated: Known = { ok: false, reason: "Authentication failed!" };
+
 /** What one step of a login came to. */
 type Step =
   | { readonly kind: "granted" }
@@ -90,6 +100,10 @@ type Step =
   | { readonly kind: "refused"; readonly reason: string }
   | { readonly kind: "busy" }
   | { readonly kind: "fault"; readonly reason: string };
+
+function refused(reason: string): Step {
+  return { kind: "refused", reason };
+}
 
 export class Access {
   readonly #options: AccessOptions;
@@ -100,6 +114,7 @@ export class Access {
   #refusals = 0;
   #unheard = 0;
   #unheardAt = Number.NEGATIVE_INFINITY;
+  #faultAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -117,12 +132,7 @@ export class Access {
     }
     // Counted before anything is checked: many at once would all be looked at else.
     const attempt = attempts.begin(address, user, begunAt);
-    let step: Step;
-    try {
-      step = await this.#step(request);
-    } catch (error) {
-      step = { kind: "fault", reason: reasonOf(error) };
-    }
+    const step = await this.#judged(request);
     if (step.kind === "busy" || step.kind === "fault" || step.kind === "half") attempt.takeBack();
     if (step.kind === "busy") return { kind: "tooMany", waitMs: refusalMs };
     if (step.kind === "fault") this.#options.warn(`login of ${shown(user)}: ${step.reason}`);
@@ -142,6 +152,19 @@ export class Access {
     return this.#answer(user, step);
   }
 
+  async #judged(request: LoginRequest): Promise<Step> {
+    const { user, wanted } = request;
+    try {
+      const step = await this.#step(request);
+      if (step.kind !== "granted" || wanted === undefined) return step;
+      const { rights } = this.#options.users;
+      const has = wanted.privileges.every((each) => rights.may(user, wanted.path, each));
+      return has ? step : refused("it has not the privileges that are asked for");
+    } catch (error) {
+      return { kind: "fault", reason: reasonOf(error) };
+    }
+  }
+
   /** Headers by which another node of the cluster believes that `user` calls: a ticket of this moment. Throws when there is no key for it. */
   async proofOf(user: string): Promise<Record<string, string>> {
     const answer = await this.#answer(user, { kind: "granted" });
@@ -152,52 +175,149 @@ export class Access {
     return { cookie: `PVEAuthCookie=${encodeURIComponent(ticket)}`, csrfpreventiontoken: token };
   }
 
-  /** Who sends a request: by its ticket, and for a change by its CSRF token as well. Never rejects. */
+  /**
+   * Who sends a request: by its API token, or by its ticket and for a change by its CSRF token as well. Users who are disabled or gone since are
+   * refused. Never rejects.
+   */
   async authenticate(request: {
     readonly method: string;
+    readonly address: string;
     readonly headers: { readonly get: (name: string) => string | null };
   }): Promise<Known> {
-    const credentials = credentialsOf(request.headers);
+    try {
+      return await this.#known(request);
+    } catch (error) {
+      this.#warnOfFault(reasonOf(error));
+      return unauthenticated;
+    }
+  }
+
+  async #known({
+    method,
+    address,
+    headers,
+  }: Parameters<Access["authenticate"]>[0]): Promise<Known> {
+    const credentials = credentialsOf(headers);
     if (credentials.kind === "none") return { ok: false, reason: "No ticket" };
-    // Tokens come with the users of the tree; until then there is none that could be right.
-    if (credentials.kind !== "ticket") return { ok: false, reason: "Authentication failed!" };
-    const user = this.#userOfTicket(credentials.ticket);
-    if (user === undefined) return { ok: false, reason: "Authentication failed!" };
-    if (request.method === "GET") return { ok: true, user };
+    if (credentials.kind === "malformed") return unauthenticated;
+    if (credentials.kind === "token") {
+      const id = this.#options.tokens.idOf(credentials.token, address);
+      return id === undefined ? unauthenticated : { ok: true, who: id, isToken: true };
+    }
+    const who = this.#userOfTicket(credentials.ticket);
+    if (who === undefined || this.#obstacle(who) !== "") return unauthenticated;
+    if (method === "GET") return { ok: true, who, isToken: false };
     const secret = await this.#options.keys.csrfSecret();
-    const token = request.headers.get("csrfpreventiontoken") ?? "";
-    if (secret.ok && isCsrfToken(secret.value, user, token, this.#options.now())) {
-      return { ok: true, user };
+    const token = headers.get("csrfpreventiontoken") ?? "";
+    if (secret.ok && isCsrfToken(secret.value, who, token, this.#options.now())) {
+      return { ok: true, who, isToken: false };
     }
     return { ok: false, reason: "Permission denied - invalid csrf token" };
   }
 
-  async #step(request: LoginRequest): Promise<Step> {
-    const { user, password, challenge } = request;
+  /** Whether it is the user's password: asked of who changes one. `undefined`: it is. Never rejects. */
+  async passwordProblem(user: string, password: string): Promise<string | undefined> {
     const id = parseUserId(user);
-    if (id === undefined) return { kind: "refused", reason: "that is no user's name" };
-    if (challenge !== undefined) return this.#secondStep(request, challenge);
+    const realm = id === undefined ? undefined : this.#options.users.realms.get(id.realm);
+    if (id === undefined || realm === undefined) return "there is no such user";
+    const verdict = await this.#passwordVerdict(id, realm, password);
+    if (verdict.kind === "right") return undefined;
+    return verdict.kind === "busy" ? "too many passwords are being looked at" : verdict.reason;
+  }
+
+  #obstacle(user: string): string {
+    return userObstacle(this.#options.users.config, user, this.#options.now());
+  }
+
+  async #step(request: LoginRequest): Promise<Step> {
+    const { user, password, challenge, otp, wanted } = request;
+    const id = parseUserId(user);
+    if (id === undefined) return refused("that is no user's name");
+    const obstacle = this.#obstacle(user);
+    if (obstacle !== "") return refused(obstacle);
+    const realm = this.#options.users.realms.get(id.realm);
+    if (realm === undefined) return refused("its realm does not exist");
+    if (challenge !== undefined) {
+      return otp === undefined
+        ? this.#secondStep(request, challenge, realm)
+        : refused("both a challenge and a code beside the password");
+    }
     const holder = this.#userOfTicket(password);
-    // The superuser's ticket makes tickets for others, too; there are none yet.
-    if (holder !== undefined && holder === user) return { kind: "granted" };
-    if (user !== rootUser) return { kind: "refused", reason: "no such user" };
-    const verdict = await this.#options.passwords.check(id.name, password);
+    // The superuser's ticket makes tickets for others, too.
+    if (holder === user || (holder === rootUser && wanted === undefined)) {
+      const own = this.#obstacle(holder);
+      return own === "" ? { kind: "granted" } : refused(own);
+    }
+    const verdict = await this.#passwordVerdict(id, realm, password);
     if (verdict.kind === "busy" || verdict.kind === "fault") return verdict;
-    if (verdict.kind === "wrong") return { kind: "refused", reason: verdict.reason };
+    if (verdict.kind === "wrong") return refused(verdict.reason);
+    const step = this.#firstStepDone(user, realm);
+    if (step.kind !== "half") return otp === undefined ? step : refused("no second factor");
+    return otp === undefined ? step : this.#secondFactor(user, otp, realm);
+  }
+
+  async #passwordVerdict(
+    { name }: UserId,
+    { type }: Realm,
+    password: string,
+  ): Promise<PasswordVerdict> {
+    const { passwords, users } = this.#options;
+    if (type === "pam") return passwords.check(name, password);
+    if (type !== "pve") {
+      const reason = `its realm is of the type ${printable(type)}, which is not served here`;
+      return { kind: "wrong", reason };
+    }
+    const hash = users.passwordHashes.get(name);
+    return hash === undefined
+      ? { kind: "wrong", reason: "it has no password" }
+      : passwords.checkHash(hash, password);
+  }
+
+  /** The password was right: is a second factor there, or demanded? */
+  #firstStepDone(user: string, { secondFactor }: Realm): Step {
     const wanted = challengeOf({ text: this.#factorsText(), user });
     if (!wanted.ok) {
       return { kind: "fault", reason: `${wanted.reason}: nobody is let in without second factor` };
     }
-    return wanted.value === undefined
-      ? { kind: "granted" }
-      : { kind: "half", challenge: wanted.value };
+    const challenge = wanted.value;
+    if (secondFactor === undefined) {
+      return challenge === undefined ? { kind: "granted" } : { kind: "half", challenge };
+    }
+    // Keys in user.cfg itself, from Proxmox VE 6: only its own tools can carry them over.
+    const { keys = "" } = this.#options.users.config.users.get(user) ?? {};
+    if (keys !== "" && !/^x(?:!.*)?$/.test(keys)) {
+      return refused("its second factor is of the old kind: add it again");
+    }
+    if (secondFactor === "unknown") return refused("its realm demands an unknown second factor");
+    if (secondFactor === "yubico") {
+      const recovery = challenge?.recovery;
+      return {
+        kind: "half",
+        challenge: { yubico: true, ...(recovery === undefined ? {} : { recovery }) },
+      };
+    }
+    if (challenge === undefined) return refused("its realm demands a second factor, it has none");
+    return { kind: "half", challenge };
   }
 
-  async #secondStep({ user, password }: LoginRequest, challenge: string): Promise<Step> {
-    const { files, keys } = this.#options;
+  async #secondStep(
+    { user, password }: LoginRequest,
+    challenge: string,
+    realm: Realm,
+  ): Promise<Step> {
     const ticket = parseTicket(challenge);
-    if (ticket === undefined || !isHalf(ticket) || !keys.isValid(ticket, user)) {
-      return { kind: "refused", reason: "the first step of the login is not there or too old" };
+    if (ticket === undefined || !isHalf(ticket) || !this.#options.keys.isValid(ticket, user)) {
+      return refused("the first step of the login is not there or too old");
+    }
+    return this.#secondFactor(user, password, realm);
+  }
+
+  async #secondFactor(user: string, password: string, { secondFactor }: Realm): Promise<Step> {
+    const { files } = this.#options;
+    const kind = password.split(":", 1)[0];
+    const demanded = secondFactor === "oath" ? "totp" : secondFactor;
+    if (demanded !== undefined && kind !== "recovery" && kind !== demanded) {
+      return refused(`its realm demands a code of the kind ${demanded}`);
     }
     if (!this.#options.isQuorate()) return this.#withoutQuorum(user, password);
     const checked = await withTreeLock(files, factorsLock, async (held): Promise<Step> => {
@@ -260,7 +380,7 @@ export class Access {
     if (!secret.ok) return { kind: "fault", reason: secret.reason };
     const both = { user, ticket: ticket.value, csrfToken: csrfToken(secret.value, user, now()) };
     return step.kind === "granted"
-      ? { kind: "granted", ...both, capabilities: rootCapabilities() }
+      ? { kind: "granted", ...both, capabilities: this.#options.users.capabilities(user) }
       : { kind: "half", ...both };
   }
 
@@ -287,6 +407,14 @@ export class Access {
     } finally {
       this.#refusals -= 1;
     }
+  }
+
+  /** One line a minute, however many requests come. */
+  #warnOfFault(reason: string): void {
+    const now = this.#options.clock();
+    if (now - this.#faultAt < 60_000) return;
+    this.#faultAt = now;
+    this.#options.warn(`nobody can be let in: ${reason}`);
   }
 
   /** One line for many. */

@@ -14,6 +14,11 @@ export function shadowEntry(text: string, user: string, today: number): ShadowEn
   if (line === undefined) return closed("has no entry in the file of passwords");
   const [, hash = "", , , , , , expires = ""] = line.split(":");
   if (/^\d{1,9}$/.test(expires) && Number(expires) <= today) return closed("has expired");
+  return hashEntry(hash);
+}
+
+/** What a file of passwords has as somebody's hash. */
+export function hashEntry(hash: string): ShadowEntry {
   if (hash === "") return closed("has no password");
   if (/^[!*]/.test(hash)) return closed("is locked, or has no password to log in with");
   if (hash.length > hashCharactersMax || !/^[\x21-\x39\x3b-\x7e]+$/.test(hash)) {

@@ -6,7 +6,7 @@ import { csrfSecret, csrfToken, isCsrfToken } from "./csrf.ts";
 import { ageRange, rotationReason } from "./key-rules.ts";
 import { halfTicketData, isHalf, isTicketOf, makeTicket, parseTicket } from "./ticket.ts";
 import { isWithin } from "./time-text.ts";
-import { parseUserId } from "./user-id.ts";
+import { parseUserId } from "../users/user-id.ts";
 
 let pair: { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
 let other: typeof pair;

@@ -110,7 +110,11 @@ async function called(
   const { route } = named;
   const facts: RequestFacts = { method, path, headers: request.headers, address };
   const caller = route.permission.kind === "none" ? nobody : await knownCaller(authenticate, facts);
-  // The body of somebody who may not call this is never parsed.
+  if (route.isTicketOnly === true && caller.isToken) {
+    const what = shownText(path);
+    throw new ApiError(403, `URI '${what}' not available with API token, need proper ticket.`);
+  }
+  // The body of somebody who may not call this is never parsed, but where a rule is about what is in it.
   checkPermission(route.permission, caller, named.path);
   const { node } = named.path;
   if (forward !== undefined && node !== undefined && route.path.startsWith("/nodes/{node}")) {
@@ -118,6 +122,7 @@ async function called(
     if (answer !== undefined) return { data: answer };
   }
   const given = withPath(await parametersOf(request), named.path);
+  if (route.permission.kind === "rule") refuse(route.permission.refusal(caller, given));
   const data = await route.answer({ parameters: given, caller, request: facts });
   return data instanceof Page ? { data: data.data, total: data.total } : { data };
 }
@@ -140,14 +145,24 @@ function checkPermission(
   caller: Caller,
   path: Readonly<Record<string, string>>,
 ): void {
-  if (permission.kind === "none" || permission.kind === "any") return;
-  if (permission.kind === "root") {
+  const { kind } = permission;
+  if (kind === "none" || kind === "any" || kind === "rule") return;
+  if (kind === "root") {
     if (caller.user === "root@pam" && !caller.isToken) return;
-    throw new ApiError(403, "Permission check failed (user != root@pam)");
+    throw refused("user != root@pam");
   }
   const on = permission.path.replace(/\{(\w+)\}/g, (_, name: string) => path[name] ?? "");
   if (permission.privileges.some((privilege) => caller.may(on, privilege))) return;
-  throw new ApiError(403, `Permission check failed (${on}, ${permission.privileges.join("|")})`);
+  throw refused(`${on}, ${permission.privileges.join("|")}`);
+}
+
+/** `why`: the words in the brackets; "": nothing is refused. */
+function refuse(why: string): void {
+  if (why !== "") throw refused(why);
+}
+
+function refused(why: string): ApiError {
+  return new ApiError(403, `Permission check failed (${why})`);
 }
 
 /** Query and body; a name that comes twice is refused. */

@@ -7,7 +7,7 @@ export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
 /** Who calls: a user, the user's token, or nobody. */
 export interface Caller {
-  /** "root@pam"; "" for nobody. */
+  /** "root@pam"; of an API token its whole id, "root@pam!backup"; "" for nobody. */
   readonly user: string;
   /** By an API token: it may less than its user. */
   readonly isToken: boolean;
@@ -20,7 +20,17 @@ export type Permission =
   | { readonly kind: "none" }
   | { readonly kind: "any" }
   | { readonly kind: "root" }
-  | { readonly kind: "privilege"; readonly path: string; readonly privileges: readonly string[] };
+  | { readonly kind: "privilege"; readonly path: string; readonly privileges: readonly string[] }
+  | RulePermission;
+
+/** More than a privilege on a path: it depends on who is meant, or on parameters of the body. */
+export interface RulePermission {
+  readonly kind: "rule";
+  /** Who may, a sentence. */
+  readonly description: string;
+  /** `given`: what came, unchecked. Answers "" for who may, else the words in the brackets of the refusal. */
+  readonly refusal: (caller: Caller, given: Readonly<Record<string, unknown>>) => string;
+}
 
 export const anybody: Permission = { kind: "none" };
 export const anyUser: Permission = { kind: "any" };
@@ -67,6 +77,8 @@ interface RouteText {
   /** One sentence. */
   readonly description: string;
   readonly permission: Permission;
+  /** True: refused to API tokens, whatever they may. */
+  readonly isTicketOnly?: boolean;
   /** What `data` of the answer is, a boolean where the original's formats have 0 and 1; `v.null()` for nothing. */
   readonly returns?: v.GenericSchema;
   /** The answer is a Page. */

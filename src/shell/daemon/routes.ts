@@ -1,6 +1,5 @@
 // All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
 import type { Cluster } from "../../node/thread/cluster.ts";
-import type { Access } from "../access/access.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { certificateInfoRoute } from "../certificates/certificate-info.ts";
 import { certificateRoutes } from "../certificates/certificate-routes.ts";
@@ -17,6 +16,7 @@ import { leaveRoutes } from "./leave/leave-host.ts";
 import { operationRoutes } from "./node/changes.ts";
 import { creationRoutes } from "./node/creation.ts";
 import type { Joining } from "./node/joining.ts";
+import type { Logins } from "./node/logins.ts";
 import type { NodeParts } from "./node/parts.ts";
 import { toldByOthers } from "./node/task-broadcast.ts";
 
@@ -33,15 +33,16 @@ const apiPort = 8006;
 /** `joining`: what a member does for nodes that join has a state of its own. */
 export function nodeRoutes(
   parts: NodeParts,
-  access: Access,
+  logins: Logins,
   joining: Pick<Joining, "routes">,
 ): NodeRoutes {
+  const { access, users } = logins;
   const { tree, tasks, directoryName: nodeName, options } = parts;
   const { paths } = options;
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);
   const routes = [
-    ...accessRoutes({ access, files: tree }),
+    ...accessRoutes({ access, users, files: tree }),
     certificateInfoRoute(tree),
     ...clusterRoutes({
       ...{ files: tree, nodeName, version, commit, address },
@@ -58,7 +59,7 @@ export function nodeRoutes(
   ];
   return {
     routes: [...routes, openApiRoute(routes, version)],
-    authenticate: authenticateWith(access),
+    authenticate: authenticateWith(access, users),
     forward: forwarding({
       files: tree,
       nodeName,

@@ -111,14 +111,16 @@ function permissionText(permission: Permission): string {
       return "root@pam itself only, not by an API token.";
     case "privilege":
       return `Who has ${permission.privileges.join(" or ")} on ${permission.path}.`;
+    case "rule":
+      return permission.description;
   }
   return permission satisfies never;
 }
 
-function security({ method, permission }: Route): Operation["security"] {
+function security({ method, permission, isTicketOnly }: Route): Operation["security"] {
   if (permission.kind === "none") return [];
   const ticket = method === "GET" ? { ticket: [] } : { ticket: [], csrf: [] };
-  return permission.kind === "root" ? [ticket] : [ticket, { token: [] }];
+  return permission.kind === "root" || isTicketOnly === true ? [ticket] : [ticket, { token: [] }];
 }
 
 function parameter(name: string, schema: v.GenericSchema, isInPath: boolean): JsonSchema {

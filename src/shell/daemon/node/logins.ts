@@ -3,9 +3,11 @@ import { existsSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import type { ConfigurationTree } from "../../../fs/fs.ts";
 import { Access } from "../../access/access.ts";
+import { ApiTokens } from "../../access/api-token.ts";
 import { LoginAttempts } from "../../access/attempts.ts";
 import { SystemPasswords } from "../../access/passwords.ts";
 import { TicketKeys } from "../../access/ticket-keys.ts";
+import { UserFiles } from "../../access/user-files.ts";
 import type { NodePaths } from "../../paths.ts";
 import type { ClusterLogger } from "./cluster-log.ts";
 import type { Log, Stop } from "./parts.ts";
@@ -22,6 +24,8 @@ export interface LoginOptions {
 
 export interface Logins {
   readonly access: Access;
+  readonly users: UserFiles;
+  readonly passwords: SystemPasswords;
   readonly stop: Stop;
 }
 
@@ -37,16 +41,21 @@ export function openLogins({ paths, tree, clusterLog, log }: LoginOptions): Logi
   // A root that is no machine of its own has the users of the machine that it is on.
   const shadow = () => (existsSync(paths.shadow) ? paths.shadow : "/etc/shadow");
   const passwords = new SystemPasswords(shadow);
+  const users = new UserFiles(tree);
+  const clock = () => performance.now();
+  const warn = (text: string) => log("warning", text, "ACCESS");
   const access = new Access({
     files: tree,
+    users,
+    tokens: new ApiTokens({ users, attempts: new LoginAttempts(), now, clock, warn }),
     isQuorate,
     keys,
     attempts: new LoginAttempts(),
     passwords,
     now,
-    clock: () => performance.now(),
+    clock,
     pause: (pauseMs) => wait(pauseMs, undefined, { ref: false }),
-    warn: (text) => log("warning", text, "ACCESS"),
+    warn,
     clusterLog: (user, message) => clusterLog({ user, message }),
   });
   const timer = setInterval(() => {
@@ -54,6 +63,8 @@ export function openLogins({ paths, tree, clusterLog, log }: LoginOptions): Logi
   }, keysEveryMs);
   return {
     access,
+    users,
+    passwords,
     stop: async () => {
       clearInterval(timer);
       passwords.close();

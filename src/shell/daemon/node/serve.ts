@@ -32,7 +32,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
   const network = new NodeApi({
-    ...nodeRoutes(parts, logins.access, joining),
+    ...nodeRoutes(parts, logins, joining),
     listen: options.api,
     certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
     log,

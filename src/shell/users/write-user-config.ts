@@ -1,0 +1,81 @@
+// user.cfg as Proxmox writes it, byte for byte: sections in its order, everything sorted, so that two nodes that change the same file agree. Lines
+// that are not understood come last, as they were. Pure.
+import { encodeText } from "./text-code.ts";
+import type { PathGrants, ReadUserConfig, Reading, RoleGrants } from "./user-config.ts";
+import { rootUser } from "./user-id.ts";
+
+/** The file, a byte string. */
+export function userConfigText(config: ReadUserConfig): string {
+  const sections = [
+    userLines(config),
+    sorted(config.groups).map(
+      ([name, { users, comment }]) => `group:${name}:${list(users)}:${encodeText(comment)}:`,
+    ),
+    sorted(config.pools).map(
+      ([name, { comment, vms, storages }]) =>
+        `pool:${name}:${encodeText(comment)}:${list(vms)}:${list(storages)}:`,
+    ),
+    sorted(config.roles).map(([name, privileges]) => `role:${name}:${list(privileges)}:`),
+    sorted(config.grants, byPath).flatMap(([path, grants]) => aclLines(path, grants)),
+  ];
+  const text = sections.map((lines) => lines.map((line) => `${line}\n`).join("")).join("\n");
+  return text + config.others.map((line) => `${line}\n`).join("");
+}
+
+function userLines({ users }: ReadUserConfig): readonly string[] {
+  return sorted(users).flatMap(([id, user]) => {
+    const fields = [
+      ...["user", id, user.isEnabled ? "1" : "0", String(user.expire)],
+      ...[encodeText(user.firstname), encodeText(user.lastname), user.email],
+      ...[encodeText(user.comment), user.keys, ...(user.more === "" ? [] : [user.more]), ""],
+    ];
+    const tokens = sorted(user.tokens).map(([name, { expire, isSeparated, comment }]) =>
+      ["token", `${id}!${name}`, expire, isSeparated ? 1 : 0, encodeText(comment), ""].join(":"),
+    );
+    return [fields.join(":"), ...tokens];
+  });
+}
+
+/** One line for all members of a path that have the same roles. */
+function aclLines(path: string, { groups, users, tokens }: Reading<PathGrants>): readonly string[] {
+  const granted = [
+    ...[...groups].map(([name, roles]) => [`@${name}`, roles] as const),
+    // What root has is not for a file to say.
+    ...[...users].filter(([id]) => id !== rootUser),
+    ...tokens,
+  ];
+  return [false, true].flatMap((isPropagated) => {
+    const membersByRoles = Map.groupBy(granted, ([, roles]) => rolesWith(roles, isPropagated));
+    membersByRoles.delete("");
+    return sorted(membersByRoles).map(([roles, members]) => {
+      const names = list(members.map(([name]) => name));
+      return `acl:${isPropagated ? 1 : 0}:${path}:${names}:${roles}:`;
+    });
+  });
+}
+
+function rolesWith(roles: Reading<RoleGrants>, isPropagated: boolean): string {
+  return list([...roles].filter(([, is]) => is === isPropagated).map(([role]) => role));
+}
+
+function list(names: Iterable<string>): string {
+  return [...names].toSorted(byBytes).join(",");
+}
+
+type Order = (a: string, b: string) => number;
+
+function sorted<V>(
+  entries: ReadonlyMap<string, V>,
+  order: Order = byBytes,
+): readonly (readonly [string, V])[] {
+  return [...entries].toSorted(([a], [b]) => order(a, b));
+}
+
+function byBytes(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** As a tree is walked: each before what is below it. */
+function byPath(a: string, b: string): number {
+  return byBytes(a.replaceAll("/", "\0"), b.replaceAll("/", "\0"));
+}
