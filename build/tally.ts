@@ -62,6 +62,7 @@ const interop: readonly Suite[] = [
   patient("maps and groups beside Debian's nodes", "test/interop/cmap.ts"),
   patient("names and addresses", "test/interop/names.ts"),
   patient("joins, with kills on either side", "test/interop/join.ts", "--short"),
+  patient("changes, with kills on either side", "test/interop/change-kills.ts", "--short"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
   patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
 ];

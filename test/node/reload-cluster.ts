@@ -179,7 +179,7 @@ export class ReloadCluster {
 
   /** A node that ended, with the files that it has; `name`: when it is another one now. */
   startAgain(nodeid: number, name = `n${nodeid}`): void {
-    const words = ["node", "--root", this.root(nodeid), "--name", name, "--no-mount"];
+    const words = ["node", "--root", this.root(nodeid), "--name", name, "--no-mount", "--no-api"];
     this.#spawn(`n${nodeid}`, words);
   }
 
