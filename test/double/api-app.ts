@@ -2,9 +2,11 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Api2, buildApi2 } from "../../src/shell/api/api2.ts";
+import { type Api2, type Api2Options, buildApi2 } from "../../src/shell/api/api2.ts";
 import type { Authenticate, Route } from "../../src/shell/api/route.ts";
+import type { Cluster } from "../../src/node/thread/cluster.ts";
 import { corosyncConfPath } from "../../src/fs/tree/rules.ts";
+import type { GroupPort } from "../../src/world.ts";
 import { replaceFile } from "../../src/shell/api/tree-file.ts";
 import { nodeRoutes } from "../../src/shell/daemon/routes.ts";
 import { clusterLogger } from "../../src/shell/daemon/node/cluster-log.ts";
@@ -21,6 +23,26 @@ import { TaskFiles } from "../../src/shell/task/task-files.ts";
 import { Tasks } from "../../src/shell/task/tasks.ts";
 import { confOf, healthyCluster } from "./map-cluster.ts";
 
+/** A ring that tells nothing, so that no quorum either. */
+function silentGroups(nodeid: number): GroupPort {
+  return {
+    self: { nodeid, pid: process.pid },
+    request: () => true,
+    whenRoom: () => undefined,
+    caughtUp: () => Promise.resolve(),
+    listen: () => undefined,
+  };
+}
+
+function clusterOf(kind: NodeParts["mode"] | "noQuorum", wallS: () => number): Cluster {
+  if (kind === "standalone") return new StandaloneCluster(apiNodeName, wallS);
+  const healthy = healthyCluster();
+  if (kind === "cluster") return healthy;
+  const { quorum } = healthy;
+  if (quorum === undefined) throw new Error("a ring of three has a quorum");
+  return { ...healthy, quorum: { ...quorum, quorate: false, members: [1], totalVotes: 1 } };
+}
+
 /** Of the node; in a cluster the other two are n2 and n3. */
 export const apiNodeName = "n1";
 
@@ -30,12 +52,16 @@ export interface ApiNode {
   /** Who comes in by a login. */
   readonly authenticate: Authenticate;
   /** The same routes, for whom `authenticate` says; calls for other nodes are not forwarded. */
-  appFor(authenticate: Authenticate): Api2;
+  appFor(authenticate: Authenticate, onFault?: Api2Options["onFault"]): Api2;
   close(): Promise<void>;
 }
 
-/** "cluster": one of three, all there; its tree is this node's alone, and can be written. */
-export async function openApiNode(mode: NodeParts["mode"]): Promise<ApiNode> {
+/**
+ * "cluster": one of three, all there; its tree is this node's alone, and can be written. "noQuorum": the same one, cut off from the
+ * other two.
+ */
+export async function openApiNode(kind: NodeParts["mode"] | "noQuorum"): Promise<ApiNode> {
+  const mode = kind === "standalone" ? kind : "cluster";
   const root = mkdtempSync(join(tmpdir(), "quorate-api-"));
   const ending = new AbortController();
   const options: NodeOptions = {
@@ -49,22 +75,28 @@ export async function openApiNode(mode: NodeParts["mode"]): Promise<ApiNode> {
   };
   mkdirSync(join(root, "run"));
   const now = () => Math.floor(Date.now() / 1000);
-  const cluster = mode === "cluster" ? healthyCluster() : new StandaloneCluster(apiNodeName, now);
-  const tree = await openTree(options, {
-    nodeid: cluster.settings.nodeid,
-    nodeName: apiNodeName,
-    groups: undefined,
-    cluster: mode === "cluster" ? clusterInfo(cluster.settings) : undefined,
-    onFatal: (reason) => {
-      throw new Error(reason);
-    },
-    onCorosyncConf: () => undefined,
-  });
+  const cluster = clusterOf(kind, now);
+  const open = (groups: GroupPort | undefined) =>
+    openTree(options, {
+      nodeid: cluster.settings.nodeid,
+      nodeName: apiNodeName,
+      groups,
+      cluster: mode === "cluster" ? clusterInfo(cluster.settings) : undefined,
+      onFatal: (reason) => {
+        throw new Error(reason);
+      },
+      onCorosyncConf: () => undefined,
+    });
+  let tree = await open(undefined);
   const made = await ensureNodeDirectories(tree, apiNodeName);
   if (!made.ok) throw new Error(made.reason);
   if (mode === "cluster") {
     const put = await replaceFile(tree, corosyncConfPath, new TextEncoder().encode(confOf(3)));
     if (!put.ok) throw new Error(put.reason);
+  }
+  if (kind === "noQuorum") {
+    await tree.stop();
+    tree = await open(silentGroups(cluster.settings.nodeid));
   }
   const clusterLog = clusterLogger(tree);
   const tasks = new Tasks({
@@ -95,7 +127,8 @@ export async function openApiNode(mode: NodeParts["mode"]): Promise<ApiNode> {
   const { routes, authenticate } = nodeRoutes(parts, logins, joining);
   return {
     ...{ routes, parts, authenticate },
-    appFor: (known) => buildApi2({ routes, authenticate: known }),
+    appFor: (known, onFault) =>
+      buildApi2({ routes, authenticate: known, ...(onFault === undefined ? {} : { onFault }) }),
     close: async () => {
       ending.abort(new Error("the test ends"));
       joining.stop();

@@ -31,6 +31,8 @@ export interface Api2Options {
   readonly authenticate: Authenticate;
   /** For routes below /nodes/{node}; undefined: all nodes are this one. */
   readonly forward?: Forward;
+  /** A handler ended in a way that it does not know, a fault of ours: who called gets 500 with the code "internal". `call`: method and path. */
+  readonly onFault?: (call: string, error: unknown) => void;
 }
 
 export type Api2 = Hono<{ Bindings: ConnectionFacts }>;
@@ -88,6 +90,9 @@ async function answered(
     const body = { data: data ?? null, ...(total === undefined ? {} : { total }) };
     return reply(facts.format === "extjs" ? { success: 1, ...body } : body, facts, 200, "");
   } catch (error) {
+    if (!(error instanceof ApiError)) {
+      options.onFault?.(`${facts.request.method} ${shownText(facts.path)}`, error);
+    }
     return refusal(error, facts.format, facts.address !== "");
   }
 }
@@ -195,7 +200,11 @@ async function bodyParameters(request: Request): Promise<Iterable<[string, unkno
     return [];
   }
   if (length > api2BodyBytesMax) throw new ApiError(413, tooLarge);
-  const bytes = new Uint8Array(await request.arrayBuffer());
+  const bytes = new Uint8Array(
+    await request.arrayBuffer().catch(() => {
+      throw new ApiError(400, "the request body ended early");
+    }),
+  );
   if (bytes.length > api2BodyBytesMax) throw new ApiError(413, tooLarge);
   if (bytes.length === 0) return [];
   const type = (headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
@@ -282,13 +291,17 @@ function decodedSegment(segment: string): string | undefined {
 
 /** Any error as the answer of a format (§4.4). */
 function refusal(error: unknown, format: Format, isNetwork = true): Response {
-  const known = error instanceof ApiError ? error : undefined;
-  const message = error instanceof Error ? error.message : String(error);
-  const status = known?.status ?? 500;
+  const known =
+    error instanceof ApiError
+      ? error
+      : new ApiError(500, error instanceof Error ? error.message : String(error), {
+          code: "internal",
+        });
+  const { status, message } = known;
   const more = {
-    ...(known?.errors === undefined ? {} : { errors: known.errors }),
-    ...(known?.code === undefined ? {} : { code: known.code }),
-    ...(known?.hint === undefined ? {} : { hint: known.hint }),
+    ...(known.errors === undefined ? {} : { errors: known.errors }),
+    ...(known.code === undefined ? {} : { code: known.code }),
+    ...(known.hint === undefined ? {} : { hint: known.hint }),
   };
   // What another node did not answer, and callers who are not known: the phrase alone.
   // The local socket's listener has no phrases of its own.

@@ -2,8 +2,12 @@
 import { reasonOf } from "../../result.ts";
 import { type Api2, buildApi2 } from "../api/api2.ts";
 import { type Authenticate, type Forward, rootCaller, type Route } from "../api/route.ts";
+import { RequestRate } from "../door/admission.ts";
 import { Door } from "../door/door.ts";
 import type { NodeCertificates } from "./certificates.ts";
+
+/** Lines about faults of handlers: what provokes one may come again and again. */
+const faultLines = { perSecond: 1 / 300, burst: 10 } as const;
 
 /** Where the network API listens. */
 export interface ApiAddress {
@@ -25,6 +29,8 @@ export interface NodeApiOptions {
 export class NodeApi {
   readonly #options: NodeApiOptions;
   #opening: Promise<void> | undefined;
+  readonly #faultRate = new RequestRate(faultLines);
+  #faultsUnsaid = 0;
   #door: Door | undefined;
   #fault = "";
 
@@ -37,6 +43,7 @@ export class NodeApi {
     return buildApi2({
       routes: this.#options.routes,
       forward: this.#options.forward,
+      onFault: (call, error) => this.#note(call, error),
       authenticate: async () => ({ ok: true, caller: rootCaller }),
     });
   }
@@ -64,10 +71,26 @@ export class NodeApi {
     await this.#door?.close();
   }
 
+  /** A fault of a handler for the log, with where it came from; not more than some lines an hour. */
+  #note(call: string, error: unknown): void {
+    if (!this.#faultRate.take("", performance.now())) {
+      this.#faultsUnsaid += 1;
+      return;
+    }
+    const place = error instanceof Error ? (error.stack?.split("\n")[1]?.trim() ?? "") : "";
+    const unsaid = this.#faultsUnsaid === 0 ? "" : `; ${this.#faultsUnsaid} more were not logged`;
+    this.#faultsUnsaid = 0;
+    this.#options.log(
+      "warning",
+      `${call} failed by a fault of this program, please report it: ${reasonOf(error)} ${place}${unsaid}`,
+    );
+  }
+
   async #open(): Promise<void> {
     const { listen, routes, authenticate, forward, certificates, log } = this.#options;
     if (listen === undefined) return;
-    const app = buildApi2({ routes, authenticate, forward });
+    const onFault = (call: string, error: unknown): void => this.#note(call, error);
+    const app = buildApi2({ routes, authenticate, forward, onFault });
     const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({
       ...listen,

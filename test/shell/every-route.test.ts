@@ -1,0 +1,230 @@
+// What holds for every route, whatever it does: who may not call it is told so, what is wrong is named, what is not there is said to be
+// not there, and no request, however malformed, is answered by a fault of ours (pvecm.md §4.4).
+import { afterAll, describe, expect, test } from "bun:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
+import * as v from "valibot";
+import { type Caller, rootCaller, type Route } from "../../src/shell/api/route.ts";
+import { openApiDocument } from "../../src/shell/openapi/document.ts";
+import { apiNodeName, openApiNode } from "../double/api-app.ts";
+import {
+  badValue,
+  basePath,
+  type Drawn,
+  drawn,
+  type Given,
+  malformed,
+  nameOf,
+  requestOf,
+  requiredOf,
+  schemasOf,
+} from "../double/api-requests.ts";
+
+const requestsPerRoute = 1000;
+const batch = 50;
+
+const node = await openApiNode("cluster");
+afterAll(() => node.close());
+
+const faults: string[] = [];
+const asRoot = appFor(rootCaller);
+const asUser = appFor({ user: "nobody@pve", isToken: false, may: () => false });
+const asRootsToken = appFor({ ...rootCaller, isToken: true });
+const asStranger = node.appFor(async () => ({ ok: false, reason: "No ticket" }));
+
+function appFor(caller: Caller) {
+  return node.appFor(
+    async () => ({ ok: true, caller }),
+    (call, error) => {
+      faults.push(`${call}: ${error instanceof Error ? error.stack : String(error)}`);
+    },
+  );
+}
+
+interface Answered {
+  readonly status: number;
+  readonly phrase: string;
+  readonly body: Record<string, unknown> | undefined;
+}
+
+async function ask(app: typeof asRoot, what: Drawn): Promise<Answered> {
+  const response = await app.fetch(requestOf(what), { address: "192.0.2.1" });
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
+  const body: unknown = isJson && text !== "" ? JSON.parse(text) : undefined;
+  return {
+    status: response.status,
+    phrase: response.statusText,
+    body: v.is(v.record(v.string(), v.unknown()), body) ? body : undefined,
+  };
+}
+
+/** What stands in paths, so that a route has something to say. */
+const places: Given = {
+  node: apiNodeName,
+  upid: "UPID:n1:00000001:00000001:67E0A1B2:x::root@pam:",
+};
+const inPath = (route: Route): Given =>
+  Object.fromEntries(
+    [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => [name, places[name] ?? "1"]),
+  );
+const named = node.routes.map((route) => [nameOf(route), route] as const);
+
+describe("without a login", () => {
+  const closed = named.filter(([, { permission }]) => permission.kind !== "none");
+  test.each(closed)("%s: 401", async (_, route) => {
+    expect(await ask(asStranger, drawn(route, inPath(route)))).toMatchObject({
+      status: 401,
+      phrase: "No ticket",
+      ...(route.isOurs === true ? {} : { body: undefined }),
+    });
+  });
+
+  test("what is not there is no more to see than what is", async () => {
+    for (const base of ["/api2/json", "/api/v1"]) {
+      const nothing = { method: "GET", path: `${base}/nothing`, headers: {}, body: undefined };
+      expect(await ask(asStranger, nothing)).toMatchObject({ status: 401 });
+    }
+  });
+});
+
+describe("without the right", () => {
+  const guarded = named.filter(
+    ([
+      ,
+      {
+        permission: { kind },
+      },
+    ]) => kind === "root" || kind === "privilege",
+  );
+  test.each(guarded)("%s: 403", async (_, route) => {
+    expect(await ask(asUser, drawn(route, inPath(route)))).toMatchObject({
+      status: 403,
+      phrase: expect.stringMatching(/^Permission check failed/),
+    });
+    if (route.permission.kind !== "root") return;
+    // No rule lets a token in there, root's neither.
+    expect(await ask(asRootsToken, drawn(route, inPath(route)))).toMatchObject({ status: 403 });
+  });
+});
+
+describe("wrong parameters", () => {
+  test.each(named)("%s: 400 with their names", async (_, route) => {
+    for (const [name, schema] of schemasOf(route)) {
+      const all = fc.sample(badValue(schema), { numRuns: 8, seed: 1 });
+      for (const bad of new Set(all)) {
+        // A path with nothing between its slashes is another one.
+        if (bad === "" && route.path.includes(`{${name}}`)) continue;
+        const answer = await ask(asRoot, drawn(route, { ...inPath(route), [name]: bad }));
+        expect({ name, bad: bad.slice(0, 20), ...answer }).toMatchObject({ status: 400 });
+        expect(Object.keys(errorsOf(answer))).toContain(name);
+      }
+    }
+    for (const name of requiredOf(route)) {
+      if (route.path.includes(`{${name}}`)) continue;
+      const answer = await ask(asRoot, drawn(route, inPath(route)));
+      expect(answer).toMatchObject({ status: 400, phrase: "Parameter verification failed." });
+      expect(errorsOf(answer)[name]).toBe("property is missing and it is not optional");
+    }
+    const unknown = await ask(asRoot, drawn(route, { ...inPath(route), zz: "1" }));
+    expect(unknown).toMatchObject({ status: 400 });
+    expect(errorsOf(unknown)["zz"]).toContain("does not allow additional properties");
+  });
+
+  test.each(named)("%s: every text has a bound", (_, route) => {
+    for (const [name, schema] of schemasOf(route)) {
+      if (schema["type"] !== "string" || schema["enum"] !== undefined) continue;
+      expect({ name, maxLength: schema["maxLength"] }).toEqual({
+        name,
+        maxLength: expect.any(Number),
+      });
+    }
+  });
+});
+
+function errorsOf({ body }: Answered): Record<string, unknown> {
+  const errors = body?.["errors"];
+  return v.is(v.record(v.string(), v.unknown()), errors) ? errors : {};
+}
+
+describe("what is not there", () => {
+  test.each(named)("below %s: 501", async (_, route) => {
+    const { method, path } = drawn(route, inPath(route));
+    const where = `${path.split("?")[0]}/nothing/of/this`;
+    const shown = where.slice(basePath({ ...route, path: "" }).length);
+    expect(await ask(asRoot, { method, path: where, headers: {}, body: undefined })).toMatchObject({
+      status: 501,
+      body: { data: null, message: `Method '${method} ${shown}' not implemented\n` },
+    });
+  });
+});
+
+describe("what a GET answers is what its description says", () => {
+  const plain = named.filter(
+    ([, { method, returns, contentType }]) =>
+      method === "GET" && returns !== undefined && contentType === undefined,
+  );
+  test.each(plain)("%s", async (_, route) => {
+    const { status, body } = await ask(asRoot, drawn(route, inPath(route)));
+    // Of what stands in the path there may be nothing.
+    if (status !== 200) return expect(body?.["code"]).not.toBe("internal");
+    const { paths } = openApiDocument([route], "0");
+    const content = paths[basePath(route)]?.["get"]?.responses["200"]?.["content"];
+    const { schema } = v.parse(contentSchema, content)["application/json"];
+    const isAsSaid = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
+    expect({ body, isAsSaid: isAsSaid(body), errors: isAsSaid.errors }).toMatchObject({
+      isAsSaid: true,
+    });
+  });
+});
+
+const contentSchema = v.object({
+  "application/json": v.object({ schema: v.record(v.string(), v.unknown()) }),
+});
+
+describe(`${requestsPerRoute} malformed requests`, () => {
+  test.each(named)(
+    "%s: refused, each of them, and nothing stays",
+    async (_, route) => {
+      const before = faults.length;
+      const seen = new Set<number>();
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(malformed(route, inPath(route)), { minLength: batch, maxLength: batch }),
+          async (all) => {
+            const answers = await Promise.all(all.map((each) => ask(asRoot, each)));
+            for (const [at, { status }] of answers.entries()) {
+              seen.add(status);
+              const refused = [400, 404, 413, 501].includes(status);
+              if (!refused)
+                throw new Error(`${status} for ${JSON.stringify(all[at]).slice(0, 500)}`);
+            }
+          },
+        ),
+        { numRuns: requestsPerRoute / batch },
+      );
+      expect(faults.slice(before)).toEqual([]);
+      expect([...seen]).toContain(501);
+    },
+    60_000,
+  );
+
+  test("the node serves on, and holds no more than before", async () => {
+    const version = { method: "GET", path: "/api2/json/version", headers: {}, body: undefined };
+    const ordinary = await ask(asRoot, version);
+    expect(ordinary).toMatchObject({ status: 200 });
+    const route = node.routes.find(({ path }) => path === "/cluster/config/nodes/{node}");
+    if (route === undefined) throw new Error("there is a route that adds nodes");
+    const wave = fc.sample(malformed(route, inPath(route)), { numRuns: 2000, seed: 1 });
+    const heap = async (): Promise<number> => {
+      for (const each of wave) await ask(asRoot, each);
+      Bun.gc(true);
+      return process.memoryUsage().heapUsed;
+    };
+    await heap();
+    const before = await heap();
+    expect(await heap()).toBeLessThan(before + 8 * 1024 * 1024);
+    const written = await node.parts.tree.create("after");
+    expect(written.ok).toBe(true);
+  }, 60_000);
+});
