@@ -22,6 +22,8 @@ import {
 
 const requestsPerRoute = 1000;
 const batch = 50;
+/** It is some seconds of work for all of them; a busy machine may take its time. */
+const patienceMs = 600_000;
 
 const node = await openApiNode("cluster");
 afterAll(() => node.close());
@@ -206,25 +208,29 @@ describe(`${requestsPerRoute} malformed requests`, () => {
       expect(faults.slice(before)).toEqual([]);
       expect([...seen]).toContain(501);
     },
-    60_000,
+    patienceMs,
   );
 
-  test("the node serves on, and holds no more than before", async () => {
-    const version = { method: "GET", path: "/api2/json/version", headers: {}, body: undefined };
-    const ordinary = await ask(asRoot, version);
-    expect(ordinary).toMatchObject({ status: 200 });
-    const route = node.routes.find(({ path }) => path === "/cluster/config/nodes/{node}");
-    if (route === undefined) throw new Error("there is a route that adds nodes");
-    const wave = fc.sample(malformed(route, inPath(route)), { numRuns: 2000, seed: 1 });
-    const heap = async (): Promise<number> => {
-      for (const each of wave) await ask(asRoot, each);
-      Bun.gc(true);
-      return process.memoryUsage().heapUsed;
-    };
-    await heap();
-    const before = await heap();
-    expect(await heap()).toBeLessThan(before + 8 * 1024 * 1024);
-    const written = await node.parts.tree.create("after");
-    expect(written.ok).toBe(true);
-  }, 60_000);
+  test(
+    "the node serves on, and holds no more than before",
+    async () => {
+      const version = { method: "GET", path: "/api2/json/version", headers: {}, body: undefined };
+      const ordinary = await ask(asRoot, version);
+      expect(ordinary).toMatchObject({ status: 200 });
+      const route = node.routes.find(({ path }) => path === "/cluster/config/nodes/{node}");
+      if (route === undefined) throw new Error("there is a route that adds nodes");
+      const wave = fc.sample(malformed(route, inPath(route)), { numRuns: 2000, seed: 1 });
+      const heap = async (): Promise<number> => {
+        for (const each of wave) await ask(asRoot, each);
+        Bun.gc(true);
+        return process.memoryUsage().heapUsed;
+      };
+      await heap();
+      const before = await heap();
+      expect(await heap()).toBeLessThan(before + 8 * 1024 * 1024);
+      const written = await node.parts.tree.create("after");
+      expect(written.ok).toBe(true);
+    },
+    patienceMs,
+  );
 });
