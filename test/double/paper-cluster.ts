@@ -51,6 +51,8 @@ export class PaperCluster {
   readonly killed: number[] = [];
   /** Why every node refuses what is written. */
   refusal = "";
+  /** nodeids that run with an older version than the others, and that version. */
+  readonly lagging = new Map<number, number>();
   /** All texts that were written. */
   readonly written: string[] = [];
 
@@ -84,6 +86,10 @@ export class PaperCluster {
       refusal: this.refusal,
       quorate: totalVotes >= quorum,
       ...{ totalVotes, quorum, members, links },
+      versions: members.map((nodeid) => ({
+        nodeid,
+        version: this.lagging.get(nodeid) ?? version,
+      })),
     };
   }
 

@@ -117,6 +117,14 @@ describe("two nodes", () => {
     await form([1, 2], ["two_node: 1"]);
     const ring = (await cluster.client(1).status()).ring.id;
     const invitation = await token();
+    // Shown first: nothing is changed, and the invitation is good for the set-up after it.
+    const confBefore = await conf(1);
+    expect(await run(1, "setup", [invitation], { dryRun: true })).toBe(0);
+    expect(output).toStartWith("1. ask the vote server at ");
+    expect(output).toContain("--- a/etc/pve/corosync.conf\n+++ b/etc/pve/corosync.conf\n");
+    expect(output).toMatch(/^\+ {6}algorithm: ffsplit$/m);
+    expect(output).toContain("the token is not used up by this.");
+    expect(await conf(1)).toBe(confBefore);
     expect(await run(1, "setup", [invitation])).toBe(0);
     expect(output).toContain(
       `quorum device at ${cluster.address(200)} port ${port}, ffsplit, 1 vote, TLS`,
@@ -146,6 +154,13 @@ describe("two nodes", () => {
       warnings: [],
     });
     expect(await failure(run(2, "setup", [await token()]))).toContain("is configured already");
+    expect(await run(2, "remove", [], { dryRun: true, json: true })).toBe(0);
+    const shown = JSON.parse(output) as { changes: { path: string; after?: string }[] };
+    expect(shown).toMatchObject({ isDone: false, steps: { length: 3 } });
+    expect(shown.changes.map(({ path, after }) => [path, after?.includes("device")])).toEqual([
+      ["/etc/pve/corosync.conf", false],
+      [`/etc/pve/${treeAuthority}`, undefined],
+    ]);
     expect(await run(2, "remove", [])).toBe(0);
     expect(output).toContain('removed from all nodes of "reload"');
     expect(notes).toContain("remove /etc/corosync/qnetd/nssdb/cluster-reload.crt there");

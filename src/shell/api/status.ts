@@ -57,6 +57,8 @@ export interface NodeStatus {
     readonly member: boolean;
     readonly reachable: boolean;
     readonly addresses: readonly string[];
+    /** config_version of what it runs with, as it said last; absent: it has not said, or is no member. */
+    readonly configVersion?: number;
     /** Why what it sends cannot be used here, as a sentence; absent: it can, or it sends nothing. */
     readonly fault?: string;
   }[];
@@ -77,6 +79,30 @@ export interface NodeStatus {
   readonly upgrade?: { readonly at: string; readonly event: string; readonly text: string };
   /** Where the tree is mounted; "" when it is not, with the reason beside it. */
   readonly mount: { readonly target: string; readonly reason: string };
+  /** A change in several steps that runs now, or was interrupted; absent: none. `id`: the task's UPID. */
+  readonly operation?: {
+    readonly kind: string;
+    readonly id: string;
+    /** Unix milliseconds. */
+    readonly beganAtMs: number;
+    readonly step: string;
+    readonly isGoingBack: boolean;
+  };
+  /** What the last such change left to be done by hand; absent: nothing. */
+  readonly leftover?: {
+    readonly kind: string;
+    readonly id: string;
+    /** Unix milliseconds. */
+    readonly endedAtMs: number;
+    /** Why it was not completed; "" when only its end is missing. */
+    readonly reason: string;
+    /** Why it could not be undone, or completed, either. */
+    readonly obstacle: string;
+    /** What somebody has to do, a sentence each. */
+    readonly left: readonly string[];
+    /** The file that says so; it goes with the next completed change, or by hand. */
+    readonly file: string;
+  };
 }
 
 export interface StatusSource {
@@ -90,6 +116,10 @@ export interface StatusSource {
   readonly networkFaults: () => readonly string[];
   readonly upgrade: () => NodeStatus["upgrade"];
   readonly mount: () => { readonly target: string; readonly reason: string };
+  readonly operations: () => Pick<NodeStatus, "operation" | "leftover"> & {
+    /** What is wrong with their records, sentences. */
+    readonly faults: readonly string[];
+  };
   readonly pid: number;
   readonly startedAt: number;
 }
@@ -105,7 +135,12 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const override = expectedOverride(settings, member.quorum);
   if (override !== "") warnings.push(override);
   warnings.push(...source.networkFaults());
+  const { faults: recordFaults, ...operations } = source.operations();
+  warnings.push(...recordFaults);
   if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
+  const versions = new Map(
+    member.configVersions.map(({ nodeid, version }) => [nodeid, { configVersion: version }]),
+  );
   const faults = new Map(peerFaults.map(({ nodeid, reason }) => [nodeid, { fault: reason }]));
   return {
     version: source.version,
@@ -143,6 +178,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
       member: member.members.includes(node.nodeid),
       reachable: node.nodeid === settings.nodeid || reachable.includes(node.nodeid),
       addresses: node.addresses.filter((address) => address !== undefined),
+      ...versions.get(node.nodeid),
       ...faults.get(node.nodeid),
     })),
     links,
@@ -151,6 +187,7 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
     tree: source.tree(),
     ...(upgrade === undefined ? {} : { upgrade }),
     mount: source.mount(),
+    ...operations,
   };
 }
 

@@ -5,7 +5,7 @@ import type { Staged } from "./conf-stage.ts";
 import { linkPlan, planLink, type LinkRequest, type Planned } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
 import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts";
-import { planRemove, removePlan } from "./remove.ts";
+import { planRemove, removedAlready, removePlan, type RemoveRequest } from "./remove.ts";
 import { planRename, renamePlan } from "./rename.ts";
 import * as v from "valibot";
 import { linksMax } from "../conf/cluster-conf.ts";
@@ -33,6 +33,8 @@ export interface ChangeRoutesSource {
   readonly start: <Facts>(change: Change<Facts>, user: string) => Result<string>;
   /** Resolves with the status of a task's end: "OK", "WARNINGS: 1", or why it failed. */
   readonly ended: (upid: string) => Promise<string>;
+  /** Unix seconds. */
+  readonly wallS: () => number;
 }
 
 const dry = { "dry-run": parameter.optional(parameter.boolean()) };
@@ -56,8 +58,7 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
       returns: v.null(),
       parameters: node,
       handle: async ({ parameters, caller }) => {
-        const request = { node: parameters.node, purge: false, withGuests: false };
-        const change = await removal(source, request, caller);
+        const change = await removal(source, { node: parameters.node }, caller);
         const upid = started(source.start(change, caller.user));
         const status = await source.ended(upid);
         if (status !== "OK" && !status.startsWith("WARNINGS")) throw new ApiError(500, status);
@@ -78,6 +79,8 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
           purge: parameters.purge === true,
           withGuests: parameters["with-guests"] === true,
         };
+        const already = await refusing(removedAlready(source.ports(caller.user), request));
+        if (already !== undefined) return doneAlready(already);
         const change = await removal(source, request, caller);
         return answer(source, change, parameters["dry-run"] === true, caller);
       },
@@ -201,10 +204,11 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
 
 async function removal(
   source: ChangeRoutesSource,
-  request: Parameters<typeof planRemove>[1],
+  { node: name, purge = false, withGuests = false }: Partial<RemoveRequest> & { node: string },
   { user }: Caller,
 ) {
-  const planned = await refusing(planRemove(source.ports(user), request));
+  const asked = { node: name, purge, withGuests, by: user, at: source.wallS() };
+  const planned = await refusing(planRemove(source.ports(user), asked));
   return {
     ...{ plan: removePlan, facts: planned.facts, notes: planned.notes },
     ...{ type: "clusterremove", id: planned.facts.name },
@@ -220,6 +224,11 @@ function changeOf<Facts>(
   return planned === undefined ? undefined : { plan, ...planned, type, id };
 }
 
+/** `notes`: why there is nothing to do. */
+export function doneAlready(notes: readonly string[]): ChangeAnswer {
+  return { isDone: true, plan: "", steps: [], changes: [], notes };
+}
+
 /** Undefined: it is so already. */
 function answer<Facts>(
   source: ChangeRoutesSource,
@@ -227,9 +236,7 @@ function answer<Facts>(
   isDry: boolean,
   { user }: Caller,
 ): ChangeAnswer {
-  if (change === undefined) {
-    return { isDone: true, plan: "", steps: [], changes: [], notes: ["It is so already."] };
-  }
+  if (change === undefined) return doneAlready(["It is so already."]);
   const shown = dryRun(change.plan, change.facts);
   const facts = { isDone: false, plan: dryRunText(shown), ...shown, notes: change.notes };
   return isDry ? facts : { upid: started(source.start(change, user)), ...facts };

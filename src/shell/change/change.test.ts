@@ -11,7 +11,8 @@ import { isSame, moveConf } from "./conf-stage.ts";
 import { linkPlan, planLink } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
 import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts";
-import { planRemove, removePlan } from "./remove.ts";
+import { formerMembersPath, formerOf, readFormer, withFormer } from "./former-members.ts";
+import { planRemove, removedAlready, removePlan } from "./remove.ts";
 import { planRename, renamePlan } from "./rename.ts";
 
 const user = "root@pam";
@@ -340,7 +341,7 @@ describe("rename", () => {
 });
 
 describe("remove", () => {
-  const request = { node: "pve2", purge: true, withGuests: false };
+  const request = { node: "pve2", purge: true, withGuests: false, by: user, at: 1_800_000_000 };
   const fill = (cluster: PaperCluster): void => {
     cluster.addFile("nodes/pve2/pve-ssl.pem");
     cluster.addFile("nodes/pve2/priv/key");
@@ -381,6 +382,15 @@ describe("remove", () => {
     expect(await reason(planRemove(cluster.ports(), request))).toBe(
       "Node/IP: pve2 is not a known host of the cluster.",
     );
+    // The same once more, by name or address: done already, and told when and by whom.
+    const already =
+      "pve2 is out of the cluster already: it was removed on 2027-01-15 08:00:00 UTC by root@pam.";
+    for (const node of ["pve2", "10.0.0.2"]) {
+      expect(await removedAlready(cluster.ports(), { node, purge: true })).toEqual([already]);
+    }
+    expect(await reason(removedAlready(cluster.ports(), { node: "pve22", purge: false }))).toBe(
+      "pve22 is no member of this cluster, and nothing shows that it ever was one: its members are pve1, pve3",
+    );
   });
 
   test("the second of two is not killed, for the first would lose quorum by that; without purge all stays", async () => {
@@ -396,6 +406,17 @@ describe("remove", () => {
     await carryOut(removePlan, cluster, planned.facts);
     expect(cluster.view).toMatchObject({ quorate: true, members: [1] });
     expect(cluster.tree.has("nodes/pve2/pve-ssl.pem")).toBe(true);
+    const twice = { node: "pve2", purge: false };
+    expect(await removedAlready(cluster.ports(), twice)).toEqual([
+      "pve2 is out of the cluster already: it was removed on 2027-01-15 08:00:00 UTC by root@pam.",
+      "What it had in the tree is there still (/etc/pve/nodes/pve2, its keys): --purge removes it.",
+    ]);
+    cluster.tree.delete(formerMembersPath);
+    expect((await removedAlready(cluster.ports(), twice))?.[0]).toBe(
+      "pve2 is out of the cluster already.",
+    );
+    expect(await removedAlready(cluster.ports(), { ...twice, purge: true })).toBeUndefined();
+    expect(await removedAlready(cluster.ports(), { ...twice, node: "pve1" })).toBeUndefined();
   });
 
   test("the device's votes follow", async () => {
@@ -466,6 +487,8 @@ describe("remove", () => {
       return { cluster, facts: (await planRemove(cluster.ports(), request)).facts };
     };
     const tally = await kill(removePlan, make, (cluster) => {
+      const kept = formerOf(cluster.tree.get(formerMembersPath), "pve2");
+      if (kept?.how !== "removed") return "nothing says that it was a member";
       const isThere = [...cluster.tree.keys()].some((path) => path.includes("pve2"));
       return !isThere && !cluster.conf.includes("pve2") ? "" : "something is left";
     });
@@ -476,7 +499,7 @@ describe("remove", () => {
 
 test("what a node that is gone left is removed afterwards", async () => {
   const cluster = new PaperCluster(paperConf(2));
-  const request = { node: "old", purge: true, withGuests: false };
+  const request = { node: "old", purge: true, withGuests: false, by: user, at: 1 };
   expect(await reason(planRemove(cluster.ports(), request))).toContain("not a known host");
   cluster.addFile("nodes/old/pve-ssl.pem");
   const planned = await planRemove(cluster.ports(), request);
@@ -493,4 +516,61 @@ test("a change that is in corosync.conf already needs no lock, which a killed da
   const other = present.replace("pve1", "pve9");
   await moveConf(ports, other, present, { isRepeated: true });
   expect(await reason(moveConf(ports, present, other, { isRepeated: true }))).toBe("held");
+});
+
+test("former members: the last 64, each once, and nothing of a file that is none of ours", () => {
+  const entry = (at: number) => ({
+    ...{ name: `n${at}`, nodeid: at, addresses: [`10.0.0.${at}`], at },
+    ...({ by: user, how: "removed" } as const),
+  });
+  let text: string | undefined;
+  for (let at = 1; at <= 80; at += 1) text = withFormer(text, entry(at));
+  expect(readFormer(text)).toHaveLength(64);
+  expect(formerOf(text, "n16")).toBeUndefined();
+  expect(formerOf(text, "10.0.0.17")?.name).toBe("n17");
+  text = withFormer(text, { ...entry(80), at: 90, how: "left" });
+  expect(readFormer(text).filter(({ name }) => name === "n80")).toHaveLength(1);
+  for (const junk of ["", "{", "[]", `{"format":1,"members":[{"name":"a b"}]}`]) {
+    expect(readFormer(junk)).toEqual([]);
+  }
+});
+
+describe("a member that does not run with the corosync.conf of the tree", () => {
+  const set = { kind: "set", number: 0, priority: 9 } as const;
+  const remove = { purge: false, withGuests: false, by: user, at: 1 };
+
+  test("is named, and nothing is changed; it alone may be removed", async () => {
+    const cluster = new PaperCluster(paperConf(3));
+    const { version } = cluster.cluster;
+    cluster.lagging.set(2, version - 1);
+    expect(await reason(planLink(cluster.ports(), set, user))).toStartWith(
+      `pve2 (version ${version - 1}) does not run with the corosync.conf of the tree (version ${version}) yet: `,
+    );
+    expect(await reason(planRemove(cluster.ports(), { ...remove, node: "pve3" }))).toContain(
+      "pve2 (version",
+    );
+    expect((await planRemove(cluster.ports(), { ...remove, node: "pve2" })).facts.name).toBe(
+      "pve2",
+    );
+    // One that is off is no member; its start will take the file.
+    cluster.on.delete(2);
+    expect((await planRemove(cluster.ports(), { ...remove, node: "pve3" })).facts.name).toBe(
+      "pve3",
+    );
+    expect(cluster.written).toEqual([]);
+  });
+
+  test("is waited for while it takes the change before", async () => {
+    const cluster = new PaperCluster(paperConf(3));
+    cluster.lagging.set(3, 1);
+    const ports = cluster.ports();
+    let turns = 0;
+    const turn = async (): Promise<void> => {
+      turns += 1;
+      if (turns === 20) cluster.lagging.clear();
+    };
+    const waiting = { ...ports, cluster: { ...ports.cluster, turn } };
+    expect((await planLink(waiting, set, user))?.facts.members).toEqual([1, 2, 3]);
+    expect(turns).toBe(20);
+  });
 });

@@ -14,6 +14,8 @@ export interface ClusterView {
   readonly quorum: number;
   /** nodeids in the ring, its own too. */
   readonly members: readonly number[];
+  /** config_version that each member runs with, as it said last; who has said nothing is not among them. */
+  readonly versions: readonly { readonly nodeid: number; readonly version: number }[];
   /** To every other node. */
   readonly links: readonly {
     readonly nodeid: number;

@@ -6,6 +6,16 @@ import { withoutNode } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
 import type { FileChange, Plan } from "../operation/plan.ts";
 import { moveConf, moveConfBack, treeConfPath, untilForm } from "./conf-stage.ts";
+import {
+  type FormerMember,
+  forgetFormer,
+  formerMemberSchema,
+  formerMembersPath,
+  formerOf,
+  formerText,
+  rememberFormer,
+  withFormer,
+} from "./former-members.ts";
 import type { Planned } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
 import { membersOf, situation, type Situation, valueOrFail } from "./situation.ts";
@@ -26,6 +36,8 @@ const schema = v.object({
   purge: v.array(v.string()),
   /** Files in which its lines go: as they were, for the preview. */
   lines: v.array(v.object({ path: v.string(), before: v.string() })),
+  /** What the tree keeps of it, and that file as it was, for the preview. Absent in records of earlier versions, and of a node that was out. */
+  former: v.optional(v.object({ entry: formerMemberSchema, before: v.optional(v.string()) })),
 });
 export type RemoveFacts = v.InferOutput<typeof schema>;
 
@@ -46,7 +58,25 @@ export const removePlan: Plan<RemoveFacts, ChangePorts> = {
     {
       name: "log",
       text: ({ name }) => `note in the cluster log that node ${name} is deleted`,
-      run: async ({ name }, { cluster }) => cluster.log(`deleting node ${name} from cluster`),
+      // Before its daemon is ended: so its own copy of the tree says what became of it, too.
+      run: async ({ name, former }, ports) => {
+        await ports.cluster.log(`deleting node ${name} from cluster`);
+        if (former !== undefined) await rememberFormer(ports, former.entry);
+      },
+      undo: async ({ name, former }, ports) => {
+        if (former !== undefined) await forgetFormer(ports, name);
+      },
+      byHand: () => "",
+      changes: ({ former }) =>
+        former === undefined
+          ? []
+          : [
+              {
+                path: `/etc/pve/${formerMembersPath}`,
+                before: former.before,
+                after: withFormer(former.before, former.entry),
+              },
+            ],
     },
     {
       name: "conf",
@@ -103,13 +133,45 @@ export interface RemoveRequest {
   readonly purge: boolean;
   /** Guests' configurations of the node go, too. */
   readonly withGuests: boolean;
+  /** Who asks, and when (Unix seconds). */
+  readonly by: string;
+  readonly at: number;
+}
+
+/**
+ * Why there is nothing to do, in sentences: the node is out already. Undefined: it is a member, or left something that is to go.
+ * Rejects with a name that no trace is found of: it was never right.
+ */
+export async function removedAlready(
+  ports: ChangePorts,
+  { node: name, purge }: Pick<RemoveRequest, "node" | "purge">,
+): Promise<readonly string[] | undefined> {
+  const { conf } = await situation(ports, { word: name });
+  if (nodeOf(conf, name) !== undefined) return undefined;
+  const former = formerOf(await ports.tree.read(formerMembersPath), name);
+  const hasLeft = isNodeName(name) && (await isInTree(ports, name));
+  if (hasLeft && purge) return undefined;
+  if (former === undefined && !hasLeft) {
+    throw new CommandFailure(
+      `${name} is no member of this cluster, and nothing shows that it ever was one: its members are ${conf.nodes.map((node) => node.name).join(", ")}`,
+    );
+  }
+  const how = former === undefined ? "" : `: ${formerText(former)}`;
+  return [
+    `${former?.name ?? name} is out of the cluster already${how}.`,
+    ...(hasLeft
+      ? [
+          `What it had in the tree is there still (/etc/pve/nodes/${name}, its keys): --purge removes it.`,
+        ]
+      : []),
+  ];
 }
 
 export async function planRemove(
   ports: ChangePorts,
   request: RemoveRequest,
 ): Promise<Planned<RemoveFacts>> {
-  const now = await situation(ports);
+  const now = await situation(ports, { word: request.node });
   const node = nodeOf(now.conf, request.node);
   if (node === undefined) {
     const left =
@@ -125,6 +187,7 @@ export async function planRemove(
   const isQuorate = now.view.totalVotes - (isMember ? node.votes : 0) >= now.view.quorum;
   const leftovers = request.purge ? await leftoversOf(ports, node, request.withGuests) : [];
   const lines = request.purge ? await linesOf(ports, node) : [];
+  const former = formerFacts(node, request, await ports.tree.read(formerMembersPath));
   const naming = request.purge ? await namingOf(ports, node.name) : [];
   return {
     facts: {
@@ -132,7 +195,7 @@ export async function planRemove(
       isKilled: isMember && isQuorate,
       ...{ before: now.text, after: edit.text },
       members: membersOf(now).filter((nodeid) => nodeid !== node.nodeid),
-      ...{ purges: request.purge, purge: leftovers, lines },
+      ...{ purges: request.purge, purge: leftovers, lines, former },
     },
     notes: [
       quorumNote(now, node, edit.text),
@@ -149,6 +212,24 @@ export async function planRemove(
   };
 }
 
+function formerFacts(
+  { name, nodeid, addresses }: ClusterNode,
+  { by, at }: RemoveRequest,
+  before: string | undefined,
+): RemoveFacts["former"] {
+  const entry: FormerMember = {
+    ...{ name, nodeid, addresses: [...addresses.values()] },
+    ...{ at, by, how: "removed" },
+  };
+  return before === undefined ? { entry } : { entry, before };
+}
+
+async function isInTree(ports: ChangePorts, name: string): Promise<boolean> {
+  const node = { name, nodeid: 0, votes: 0, addresses: new Map<number, string>() };
+  const names = await ports.tree.list("nodes");
+  return names.includes(`${name}/`) || (await linesOf(ports, node)).length > 0;
+}
+
 /** One that is out of corosync.conf already: what it left in the tree. Undefined: nothing. */
 async function goneNode(
   ports: ChangePorts,
@@ -156,8 +237,8 @@ async function goneNode(
   { node: name, withGuests }: RemoveRequest,
 ): Promise<Planned<RemoveFacts> | undefined> {
   const node = { name, nodeid: 0, votes: 0, addresses: new Map<number, string>() };
-  const [names, lines] = [await ports.tree.list("nodes"), await linesOf(ports, node)];
-  if (!names.includes(`${name}/`) && lines.length === 0) return undefined;
+  if (!(await isInTree(ports, name))) return undefined;
+  const lines = await linesOf(ports, node);
   return {
     facts: {
       ...{ name, nodeid: 0, addresses: [], isKilled: false, before: now.text, after: now.text },

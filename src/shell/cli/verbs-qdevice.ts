@@ -2,7 +2,15 @@
 import { exitFailed, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import { note, write } from "./output.ts";
-import { json, notRunning, passwordOptions, root, socketFile, wrongLine } from "./shared.ts";
+import {
+  dryRun,
+  json,
+  notRunning,
+  passwordOptions,
+  root,
+  socketFile,
+  wrongLine,
+} from "./shared.ts";
 import { commandOfVerbs, flag, option, required, verb } from "./table.ts";
 import { anyWord, file, oneOf, port } from "./values.ts";
 
@@ -33,6 +41,7 @@ const setup = verb(
       certificate: option("cert", file(), "The cluster's certificate", { form }),
       key: option("key", file(), "Its private key", { form }),
       authority: option("ca", file(), "The server's authority", { form }),
+      dryRun,
       json,
     },
     run: async ({ p12, certificate, key, authority, password, passwordFile, ...given }) => {
@@ -46,7 +55,7 @@ const setup = verb(
 );
 
 const remove = verb("remove", "take the vote server out of the cluster's configuration", {
-  takes: { root, json },
+  takes: { root, dryRun, json },
   run: async (given) => {
     const { qdeviceRemove } = await import("../command/qdevice.ts");
     return qdeviceRemove({ ...given, write, note });
@@ -72,6 +81,7 @@ export const qdevice = commandOfVerbs("qdevice", {
   ],
   manual: [
     "Gives the cluster the vote of a vote server (`quorate qnetd`, or an original corosync-qnetd): gets a certificate, puts it and the quorum device into the tree, and waits until every node counts the vote. One node is asked, all follow. Nothing is changed before every check is good, and what does not vote in the end is taken back.",
+    "With --dry-run setup and remove print each step and the difference of each file; nothing is changed, no vote server is asked, and no token is used up.",
     "A token is good once. Every user of a machine can read its command lines: give `-` and the token on standard input where that matters.",
   ],
   files: [

@@ -29,7 +29,14 @@ import { enrol } from "../qdevice/enrol.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
 import { DeviceFailure, deviceSetupFacts } from "../qdevice/device-plan.ts";
-import { removeDevice, resumeDevice, setUpDevice } from "../qdevice/device-operation.ts";
+import {
+  interruptedText,
+  removeDevice,
+  resumeDevice,
+  setUpDevice,
+} from "../qdevice/device-operation.ts";
+import { removalPreview, setupPreview } from "../qdevice/device-preview.ts";
+import { type DryRun, dryRunText } from "../operation/dry-run.ts";
 import { readSecret } from "../cli/secret.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { certificateDirectory } from "../cli/shared.ts";
@@ -44,6 +51,8 @@ export interface QdeviceOptions {
   readonly write: (text: string) => void;
   /** Progress and warnings, not for scripts. */
   readonly note: (text: string) => void;
+  /** Show what would be done, and do nothing. */
+  readonly dryRun?: boolean;
 }
 
 export interface QdeviceSetupOptions extends QdeviceOptions {
@@ -86,9 +95,10 @@ export async function targetWord(word: string): Promise<string> {
 export async function qdeviceSetup(options: QdeviceSetupOptions): Promise<number> {
   const word = await targetWord(options.target);
   const client = clientOf(options);
-  await resumeDevice(options);
+  if (options.dryRun !== true) await resumeDevice(options);
   const state = await clusterState(client);
   failOn(setupObstacles(state, options.force), "setup");
+  if (options.dryRun === true) return previewSetup(options, word, state);
   const target = await targetOf(options, word, state);
   const { note } = options;
   const { host, port, tls, identity } = target;
@@ -111,6 +121,40 @@ export async function qdeviceSetup(options: QdeviceSetupOptions): Promise<number
   if (byHand.length === 0) return exitOk;
   note(handText(byHand, identity !== undefined));
   return exitFailed;
+}
+
+/** An invitation is read, not used: with it the certificate and the address that answers are known only when it is. */
+async function previewSetup(
+  options: QdeviceSetupOptions,
+  word: string,
+  state: ClusterState,
+): Promise<number> {
+  const { clusterName: cluster, nodes } = state.facts;
+  const notes: string[] = [];
+  let target: Target;
+  if (looksLikeToken(word)) {
+    const { addresses, port, tls } = checkedToken(options, word, cluster);
+    const [host = ""] = addresses;
+    target = { host, port, tls, identity: undefined };
+    notes.push(
+      `The vote server is asked at ${addresses.join(", ")}, and the first that answers gives the certificate; the token is not used up by this.`,
+    );
+  } else target = await targetOf(options, word, state);
+  const { identity, ...where } = target;
+  const device = sectionFor(nodes.length, where);
+  const facts = await deviceSetupFacts({ cluster, device, waitMs: 0 }, identity);
+  return preview(options, await setupPreview(clientOf(options), facts, state.text), notes);
+}
+
+function preview(options: QdeviceOptions, shown: DryRun, notes: readonly string[]): number {
+  const interrupted = interruptedText(options);
+  const all = [...notes, ...(interrupted === "" ? [] : [`First, ${interrupted}.`])];
+  options.write(
+    options.json
+      ? `${JSON.stringify({ isDone: false, ...shown, notes: all }, undefined, 2)}\n`
+      : [dryRunText(shown), ...all.map((text) => `${text}\n`)].join("\n"),
+  );
+  return exitOk;
 }
 
 function worded({ part, message }: DeviceFailure, word: string): CommandFailure {
@@ -160,6 +204,24 @@ export async function targetOfToken(
   word: string,
   cluster: string,
 ): Promise<Target> {
+  const { tls, port, ...token } = checkedToken(options, word, cluster);
+  options.note(`Making a key and asking ${token.addresses.join(", ")} for the certificate ...\n`);
+  const { key, request } = await createRequest(cluster);
+  const enrolled = orFail(await enrol({ ...token, port }, request), "no certificate was given");
+  const { certificate, authority, address } = enrolled;
+  const identity = orFail(
+    checkedIdentity({ key, certificate, authority }, cluster),
+    "the vote server's answer cannot be used",
+  );
+  return { host: address, port, tls, identity };
+}
+
+/** A token for this cluster, with what was given beside it. */
+function checkedToken(
+  options: Pick<QdeviceSetupOptions, "tls" | "port">,
+  word: string,
+  cluster: string,
+) {
   const token = orFail(decodeToken(word), "the token cannot be used");
   if (token.cluster !== cluster) {
     throw new CommandFailure(
@@ -173,25 +235,20 @@ export async function targetOfToken(
       exitUsage,
     );
   }
-  const port = options.port ?? token.port;
-  options.note(`Making a key and asking ${token.addresses.join(", ")} for the certificate ...\n`);
-  const { key, request } = await createRequest(cluster);
-  const enrolled = orFail(await enrol({ ...token, port }, request), "no certificate was given");
-  const { certificate, authority, address } = enrolled;
-  const identity = orFail(
-    checkedIdentity({ key, certificate, authority }, cluster),
-    "the vote server's answer cannot be used",
-  );
-  return { host: address, port, tls, identity };
+  return { ...token, port: options.port ?? token.port, tls };
 }
 
 /** Exit code 0: the device is gone from every node. */
 export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
   const { note } = options;
   const client = clientOf(options);
-  await resumeDevice(options);
+  if (options.dryRun !== true) await resumeDevice(options);
   const state = await clusterState(client);
   failOn(removalObstacles(state), "remove");
+  if (options.dryRun === true) {
+    const left = "The cluster's certificate stays on the vote server.";
+    return preview(options, await removalPreview(client, state.text), [left]);
+  }
   const version = await removeDevice({ root: options.root, note });
   note(`corosync.conf version ${version} is in force; waiting for all nodes ...\n`);
   const outcome = await untilGone(client, version);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { comparedText, deviceTlsText } from "./status.ts";
+import { comparedText, deviceTlsText, operationLines } from "./status.ts";
 
 const digest = "ab".repeat(32);
 const at = 1_800_000_000;
@@ -30,4 +30,22 @@ test("TLS to the vote server: as it is, and as configured while there is no conn
   expect(deviceTlsText({ state: "Connecting", tls: { ...tls, mode: "off" } })).toBe("without TLS");
   expect(deviceTlsText({ state: "Connected", tls: { ...tls, mode: "on" } })).toBe("without TLS");
   expect(deviceTlsText({ state: "Connected", tls: { ...tls, active: true } })).toBe("TLS");
+});
+
+test("a change that runs, and what one left to be done by hand, with the next step", () => {
+  const operation = {
+    ...{ kind: "remove", id: "UPID:x", beganAtMs: at * 1000, step: "conf", isGoingBack: true },
+  };
+  const leftover = {
+    ...{ kind: "leave", id: "", endedAtMs: at * 1000, reason: "", obstacle: "no quorum" },
+    left: ["remove /etc/pve/nodes/n2 on this node"],
+    file: "/var/lib/quorate/operation-by-hand.json",
+  };
+  expect(operationLines({ operation, leftover })).toEqual([
+    'Change  remove since 2027-01-15T08:00:00.000Z, undoing "conf" (quorate task log UPID:x)',
+    "By hand leave of 2027-01-15T08:00:00.000Z could be neither completed nor undone: no quorum",
+    "        to be done: remove /etc/pve/nodes/n2 on this node",
+    "        then: rm /var/lib/quorate/operation-by-hand.json",
+  ]);
+  expect(operationLines({})).toEqual([]);
 });

@@ -45,6 +45,7 @@ function standaloneLines(status: NodeStatus): string[] {
     `${status.node.name}, standalone (in no cluster)`,
     "",
     ...(status.warnings ?? []).map((warning) => `Warning ${warning}`),
+    ...operationLines(status),
     ...treeLines(status),
     ...placeLines(status),
   ];
@@ -59,6 +60,7 @@ function memberLines(status: NodeStatus): string[] {
     `Quorum  ${quorum.meaning}`,
     `        flags: ${quorum.flags.join(" ") || "none"}`,
     ...(status.warnings ?? []).map((warning) => `Warning ${warning}`),
+    ...operationLines(status),
     ...deviceLines(status),
     ...reloadLines(status),
     `Ring    ${ring.id}, ${ring.state}${ring.synchronising ? ", services synchronising" : ""}`,
@@ -78,6 +80,34 @@ function treeLines({ tree, node }: NodeStatus): string[] {
     ...(tree.writable ? [] : [`        ${tree.reason}`]),
     `        digest ${tree.digest.slice(0, 16)}${comparedText(tree, node.nodeid)}`,
   ];
+}
+
+/** What an operator must know of changes in several steps, and do. */
+export function operationLines({
+  operation,
+  leftover,
+}: Pick<NodeStatus, "operation" | "leftover">): string[] {
+  const lines: string[] = [];
+  if (operation !== undefined) {
+    const { kind, beganAtMs, step, isGoingBack, id } = operation;
+    const where = step === "" ? "" : `, ${isGoingBack ? "undoing" : "at"} "${step}"`;
+    const follow = id === "" ? "" : ` (quorate task log ${id})`;
+    lines.push(`Change  ${kind} since ${timeOf(beganAtMs)}${where}${follow}`);
+  }
+  if (leftover !== undefined) {
+    const { kind, endedAtMs, reason, obstacle, left, file } = leftover;
+    const why = [reason, obstacle].filter((text) => text !== "").join("; ");
+    lines.push(
+      `By hand ${kind} of ${timeOf(endedAtMs)} could be neither completed nor undone: ${why}`,
+      ...left.map((text) => `        to be done: ${text}`),
+      `        then: rm ${file}`,
+    );
+  }
+  return lines;
+}
+
+function timeOf(unixMs: number): string {
+  return new Date(unixMs).toISOString();
 }
 
 function placeLines({ upgrade, mount }: NodeStatus): string[] {
@@ -154,8 +184,15 @@ function nodeTable(status: NodeStatus): string[] {
   );
 }
 
-function faultLines({ nodes }: NodeStatus): string[] {
-  const faults = nodes.flatMap(({ fault }) => (fault === undefined ? [] : [fault]));
+function faultLines({ nodes, cluster }: NodeStatus): string[] {
+  const other = nodes.flatMap(({ name, local, configVersion = cluster.configVersion }) =>
+    local || configVersion === cluster.configVersion
+      ? []
+      : [
+          `${name} runs with configuration ${configVersion}, this node with ${cluster.configVersion}: the one with the older configuration has not taken the new one; see its log`,
+        ],
+  );
+  const faults = [...nodes.flatMap(({ fault }) => (fault === undefined ? [] : [fault])), ...other];
   return faults.length === 0 ? [] : ["", ...faults];
 }
 

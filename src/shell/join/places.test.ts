@@ -1,6 +1,7 @@
 // Places of joining nodes in a tree that several members see: what corosync.conf says at each step, and what the next member makes of a
 // tree that one left at any moment.
 import { beforeEach, describe, expect, spyOn, test } from "bun:test";
+import { formerMembersPath, readFormer, withFormer } from "../change/former-members.ts";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
 import type { Files } from "../../fs/tree/files.ts";
 import { success } from "../../result.ts";
@@ -22,6 +23,8 @@ class Cluster {
   members = [1, 2];
   synced = [1, 2];
   isQuorate = true;
+  /** Who does not run with the tree's corosync.conf. */
+  lagging = "";
   seconds = 1000;
   readonly log: string[] = [];
   readonly warnings: string[] = [];
@@ -32,6 +35,7 @@ class Cluster {
       files: this.files,
       nodeid,
       ring: () => ({ isQuorate: this.isQuorate, members: this.members, synced: this.synced }),
+      untilInForce: async () => this.lagging,
       readKey: () => success(key),
       wallS: () => this.seconds,
       nowMs: () => this.seconds * 1000,
@@ -280,6 +284,35 @@ describe("a place", () => {
       value: { device: { votes: undefined } },
     });
   });
+});
+
+test("a place waits while a member does not run with the corosync.conf of the tree", async () => {
+  cluster.lagging = "pve2 (version 1) does not run with it";
+  expect(await cluster.member(1).reserve(request, asker)).toEqual({
+    kind: "queued",
+    reason: "pve2 (version 1) does not run with it",
+  });
+  expect(cluster.hasReservation).toBe(false);
+});
+
+test("a node that was removed and joins again is no former member any more", async () => {
+  const first = cluster.member(1);
+  await cluster.files.mkdir("priv/quorate");
+  const how = "removed" as const;
+  const entry = { nodeid: 3, addresses: [], at: 1, by: "root@pam", how };
+  const kept = withFormer(withFormer(undefined, { ...entry, name: "pve3" }), {
+    ...entry,
+    name: "pve9",
+  });
+  await cluster.put(formerMembersPath, bytes(kept));
+  await reserved(first);
+  [cluster.members, cluster.synced] = [
+    [1, 2, 3],
+    [1, 2, 3],
+  ];
+  expect(await first.tend()).toEqual({ kind: "nothing" });
+  const read = cluster.files.read(formerMembersPath);
+  expect(readFormer(read.ok ? text(read.value) : "").map(({ name }) => name)).toEqual(["pve9"]);
 });
 
 describe("a place is refused", () => {

@@ -6,6 +6,7 @@ import type { Files } from "../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
 import { type Result, failure, success } from "../../result.ts";
 import { replaceFile, withTreeLock } from "../api/tree-file.ts";
+import { formerMembersPath, formerOf, withoutFormer } from "../change/former-members.ts";
 import {
   entryOf,
   type PlaceFault,
@@ -41,6 +42,8 @@ export interface PlacePorts {
   /** Of this member. */
   readonly nodeid: number;
   readonly ring: () => Pick<JoinView, "isQuorate" | "members" | "synced">;
+  /** Which member does not run with the tree's corosync.conf, a sentence, once what was changed just now was waited for; "": none. */
+  readonly untilInForce: () => Promise<string>;
   /** The cluster's key. */
   readonly readKey: () => Result<Uint8Array>;
   /** Unix seconds. */
@@ -107,10 +110,12 @@ export class Places {
 
   /** Makes a place, or says why not; nothing was changed then. */
   async reserve(request: PlaceRequest, asker: PlaceAsker): Promise<PlaceAnswer> {
-    const { files, ring, readKey } = this.#ports;
+    const { files, ring, readKey, untilInForce } = this.#ports;
     if (!ring().isQuorate) return { kind: "refused", reason: "cluster not ready - no quorum?" };
     const key = readKey();
     if (!key.ok) return { kind: "refused", reason: key.reason };
+    const lagging = await untilInForce();
+    if (lagging !== "") return { kind: "queued", reason: lagging };
     const locked = await withTreeLock(files, confLock, (held) =>
       this.#under(held).#reserve(request, asker),
     );
@@ -317,8 +322,21 @@ export class Places {
       const written = await this.#put(tokenPath(token.hash), encodeTokenRecord(used));
       if (!written.ok) return written;
     }
+    const again = await this.#forgetFormer(node);
+    if (!again.ok) return again;
     this.#ports.logToCluster(by, `node ${node} has joined the cluster`);
     return success(undefined);
+  }
+
+  /** One that was removed, or had left, is a member again. */
+  async #forgetFormer(node: string): Promise<Result<undefined>> {
+    const read = this.#ports.files.read(formerMembersPath);
+    const text = read.ok ? Buffer.from(read.value).toString("latin1") : undefined;
+    if (formerOf(text, node)?.name !== node) return success(undefined);
+    return this.#put(
+      formerMembersPath,
+      new Uint8Array(Buffer.from(withoutFormer(text, node) ?? "", "latin1")),
+    );
   }
 
   /** As Proxmox makes them for a new node (pvecm.md §1.3). */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { killEverywhere, type PaperWorld } from "../../../test/double/plan-kills.ts";
 import { isSame } from "../change/conf-stage.ts";
+import { formerMembersPath, formerOf } from "../change/former-members.ts";
 import { bindPlan } from "../operation/plan.ts";
 import type { ClusterView } from "../change/ports.ts";
 import { type LeaveFacts, leavePlan, type LeavePorts, planLeave } from "./leave-plan.ts";
@@ -10,6 +11,11 @@ const node = (id: number): string =>
   `  node {\n    name: n${id}\n    nodeid: ${id}\n    quorum_votes: 1\n    ring0_addr: 10.0.0.${id}\n  }\n`;
 const confOf = (...ids: readonly number[]): string =>
   `totem {\n  cluster_name: paper\n  config_version: 3\n  version: 2\n}\n\nnodelist {\n${ids.map(node).join("\n")}}\n\nquorum {\n  provider: corosync_votequorum\n}\n`;
+
+const former = {
+  ...{ name: "n3", nodeid: 3, addresses: ["10.0.0.3"], at: 1 },
+  ...({ by: "root@pam", how: "left" } as const),
+};
 
 /** Node 3 of three, and what is on its disk. */
 class PaperNode {
@@ -45,6 +51,7 @@ class PaperNode {
         view: async (): Promise<ClusterView> => ({
           ...{ self: 3, configVersion: 3, quorate: true, totalVotes: this.members.length },
           ...{ quorum: 2, members: this.members, links: [] },
+          versions: [],
           refusal: this.isRefusing ? "it does not name this node" : "",
         }),
         turn: async () => {
@@ -100,6 +107,7 @@ function world(ids?: readonly number[]) {
       ...{ name: "n3", nodeid: 3, before: paper.conf, stamp: 1 },
       after: others.length === 0 ? "" : confOf(...others),
       others: others.map((id) => `n${id}`),
+      ...(others.length === 0 ? {} : { former }),
     };
     return {
       paper,
@@ -109,13 +117,18 @@ function world(ids?: readonly number[]) {
       passes: () => paper.start(),
       done: () => {
         const isOut = others.length === 0 || isSame(paper.conf, confOf(...others));
-        const own = [...paper.files.keys()].join();
+        const own = [...paper.files.keys()].filter((path) => path.startsWith("nodes/")).join();
+        const kept = formerOf(paper.files.get(formerMembersPath), "n3")?.how;
+        if (others.length > 0 && kept !== "left") return "the others do not know that it left";
         if (!paper.isAlone || !isOut) return "the node has not left";
         if (own !== "nodes/n3/qemu-server/300.conf") return `the tree has ${own}`;
         return paper.order === "none" ? "" : "the order is left";
       },
       before: () =>
-        !paper.isAlone && isSame(paper.conf, facts.before) && paper.order === "none"
+        !paper.isAlone &&
+        isSame(paper.conf, facts.before) &&
+        paper.order === "none" &&
+        !paper.files.has(formerMembersPath)
           ? ""
           : "the node is not as before",
     };
@@ -151,19 +164,20 @@ describe("a node that leaves", () => {
 
   test("what is planned: corosync.conf without it, and what it means for quorum", async () => {
     const paper = new PaperNode();
-    const { facts, notes } = await planLeave(paper.ports(), 5);
+    const { facts, notes } = await planLeave(paper.ports(), 5, "root@pam");
     expect(facts).toMatchObject({ name: "n3", nodeid: 3, others: ["n1", "n2"], stamp: 5 });
+    expect(facts.former).toEqual({ ...former, at: 5 });
     expect(facts.after).toContain("config_version: 4");
     expect(facts.after).not.toContain("n3");
     expect(notes[0]).toBe("Then the other nodes have 2 votes, 2 of them needed; 2 are here.");
-    const alone = await planLeave(new PaperNode([3]).ports(), 5);
+    const alone = await planLeave(new PaperNode([3]).ports(), 5, "root@pam");
     expect(alone.facts.after).toBe("");
   });
 
   test("not while the others would have no quorum without it", async () => {
     const paper = new PaperNode();
     paper.members = [1, 3];
-    await expect(planLeave(paper.ports(), 5)).rejects.toThrow(
+    await expect(planLeave(paper.ports(), 5, "root@pam")).rejects.toThrow(
       "the other nodes would have no quorum without n3: 1 of their 2 votes are here, 2 are needed",
     );
   });

@@ -3,6 +3,7 @@
 // corosync.conf, which is the commit; then it begins anew in place, and puts its own things in order.
 import * as v from "valibot";
 import { isSame, moveConf, treeConfPath } from "../change/conf-stage.ts";
+import { forgetFormer, formerMemberSchema, rememberFormer } from "../change/former-members.ts";
 import { type ChangePorts, turnMs } from "../change/ports.ts";
 import { situation, valueOrFail } from "../change/situation.ts";
 import { withoutNode } from "../conf/nodes.ts";
@@ -20,6 +21,8 @@ const schema = v.object({
   others: v.array(v.string()),
   /** Unix seconds; in the names of what is kept. */
   stamp: v.number(),
+  /** What the others' tree keeps of it. Absent in records of earlier versions, and in a cluster of one. */
+  former: v.optional(formerMemberSchema),
 });
 export type LeaveFacts = v.InferOutput<typeof schema>;
 
@@ -113,12 +116,15 @@ export const leavePlan: Plan<LeaveFacts, LeavePorts> = {
 };
 
 async function takeOut(facts: LeaveFacts, ports: LeavePorts, context: StepContext): Promise<void> {
-  const { name, before, after } = facts;
+  const { name, before, after, former } = facts;
   const { cluster, leaving } = ports;
   // Written, and begun anew before that was noted.
   if (await leaving.isAlone()) return;
   if (after === "") return leaving.go();
-  if (!isSame(await cluster.conf(), after)) await cluster.log(`node ${name} leaves the cluster`);
+  if (!isSame(await cluster.conf(), after)) {
+    await cluster.log(`node ${name} leaves the cluster`);
+    if (former !== undefined) await rememberFormer(ports, former);
+  }
   await moveConf(ports, before, after, context);
   // Once this node refuses the file, which does not name it, the others have read it.
   for (let turns = Math.ceil(toldMsMax / turnMs); turns > 0; turns -= 1) {
@@ -128,11 +134,13 @@ async function takeOut(facts: LeaveFacts, ports: LeavePorts, context: StepContex
   }
 }
 
-async function putBack({ before, after }: LeaveFacts, ports: LeavePorts): Promise<void> {
+async function putBack(facts: LeaveFacts, ports: LeavePorts): Promise<void> {
+  const { name, before, after, former } = facts;
   if (await ports.leaving.isAlone()) throw new NotRepeatable("this node is standalone already");
   if (after !== "" && isSame(await ports.cluster.conf(), after)) {
     await moveConf(ports, after, before, { isRepeated: true });
   }
+  if (former !== undefined) await forgetFormer(ports, name);
 }
 
 /** A directory with all that is in it. */
@@ -144,12 +152,13 @@ async function removeAll(ports: LeavePorts, path: string): Promise<void> {
   await ports.tree.remove(path);
 }
 
-/** Rejects with why it may not leave now. `stamp`: Unix seconds. */
+/** Rejects with why it may not leave now. `stamp`: Unix seconds. `user`: who asks. */
 export async function planLeave(
   ports: ChangePorts,
   stamp: number,
+  user: string,
 ): Promise<{ readonly facts: LeaveFacts; readonly notes: readonly string[] }> {
-  const { view, text, conf } = await situation(ports);
+  const { view, text, conf } = await situation(ports, { isSelf: true });
   const own = conf.nodes.find(({ nodeid }) => nodeid === view.self);
   if (own === undefined) {
     throw new CommandFailure("corosync.conf of the tree does not name this node: see its log");
@@ -175,8 +184,12 @@ export async function planLeave(
     );
   }
   const edit = valueOrFail(withoutNode(text, name));
+  const former = {
+    ...{ name, nodeid, addresses: [...own.addresses.values()] },
+    ...({ at: stamp, by: user, how: "left" } as const),
+  };
   return {
-    facts: { ...common, after: edit.text },
+    facts: { ...common, after: edit.text, former },
     notes: [
       `Then the other nodes have ${votes} vote${votes === 1 ? "" : "s"}, ${needed} of them needed; ${present} are here.`,
       ...edit.notes,

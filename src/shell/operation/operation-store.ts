@@ -29,6 +29,8 @@ export interface OperationStore {
   dismissLeftover(): void;
 }
 
+/** In the operations' directory. */
+export const leftoverFile = "operation-by-hand.json";
 const directoryMode = 0o755;
 /** Facts may hold keys. */
 const fileMode = 0o600;
@@ -43,7 +45,7 @@ export class OperationFiles implements OperationStore {
   constructor(directory: string) {
     this.#directory = directory;
     this.#record = join(directory, "operation.json");
-    this.#leftover = join(directory, "operation-by-hand.json");
+    this.#leftover = join(directory, leftoverFile);
   }
 
   lock(): Result<Disposable | undefined> {

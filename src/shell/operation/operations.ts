@@ -135,6 +135,11 @@ export class Operations {
     return success({ kind, id, beganAtMs, step: at, isGoingBack: phase === "back" });
   }
 
+  /** What the last operation that could be neither completed nor undone left to be done by hand. */
+  leftover(): Result<Leftover | undefined> {
+    return this.#options.store.leftover();
+  }
+
   #lock(): Result<Disposable> {
     const { store } = this.#options;
     const lock = store.lock();

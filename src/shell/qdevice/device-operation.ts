@@ -46,6 +46,14 @@ export function devicePlans(ports: DevicePorts): BoundPlan[] {
   return [bindPlan(deviceSetupPlan, ports), bindPlan(deviceRemovalPlan, ports)];
 }
 
+/** Why a command would do something else first, a sentence; "": nothing was interrupted here. */
+export function interruptedText({ root }: Pick<DeviceSurroundings, "root">): string {
+  const underway = operationsOf(root).underway();
+  if (!underway.ok) return underway.reason;
+  if (underway.value === undefined) return "";
+  return `the operation ${underway.value.kind} is under way here, or was interrupted: it is completed or undone first`;
+}
+
 /** Completes or takes back what a killed command left, and says so. Throws when that is not ours to do, or cannot be done. */
 export async function resumeDevice({ root, note }: DeviceSurroundings): Promise<void> {
   const operations = operationsOf(root);

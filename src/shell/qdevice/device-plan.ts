@@ -7,8 +7,9 @@ import type { NodeClient } from "../api/client.ts";
 import { readConfFacts, withDevice, withoutDevice, withVersionAfter } from "../conf/device.ts";
 import { CommandFailure } from "../exit.ts";
 import { checkLock, type ClusterLock, type WaitingClock } from "../operation/cluster-lock.ts";
-import { NotRepeatable, type Plan } from "../operation/plan.ts";
-import { type ClusterIdentity, packed } from "./device-identity.ts";
+import { treeConfPath } from "../change/conf-stage.ts";
+import { type FileChange, NotRepeatable, type Plan } from "../operation/plan.ts";
+import { type ClusterIdentity, packed, treeAuthority } from "./device-identity.ts";
 import { orFail, untilVotes } from "./device-setup.ts";
 import {
   dropDraft,
@@ -154,6 +155,20 @@ export const deviceSetupPlan: Plan<DeviceSetupFacts, DevicePorts> = {
       run: configure,
       undo: takeBack,
       byHand: () => "corosync.conf still has the device: remove it with `quorate qdevice remove`",
+      changes: ({ before, after, identity }) =>
+        before === undefined || after === undefined
+          ? []
+          : [
+              { path: treeConfPath, before: before.text, after: after.text },
+              ...(identity === undefined
+                ? []
+                : [
+                    authorityChange(
+                      before.authority,
+                      pem("CERTIFICATE", Uint8Array.fromBase64(identity.authority)),
+                    ),
+                  ]),
+            ],
     },
     unlock(),
     {
@@ -220,7 +235,15 @@ async function takeBack(
   });
 }
 
+/** `before`: base64. The certificate itself is no text, and is not shown. */
+function authorityChange(before: string | null, after: string | undefined): FileChange {
+  const text = before === null ? undefined : Buffer.from(before, "base64").toString("latin1");
+  return { path: `/etc/pve/${treeAuthority}`, before: text, after };
+}
+
 const removalFacts = v.object({
+  /** What there was when it was asked for, for the preview. */
+  seen: v.exactOptional(v.object({ text: v.string(), authority: v.nullable(base64) })),
   /** Of corosync.conf without the device. */
   version: v.exactOptional(v.number()),
 });
@@ -235,6 +258,16 @@ export const deviceRemovalPlan: Plan<DeviceRemovalFacts, Pick<DevicePorts, "clie
       name: "configure",
       text: () => "lock corosync.conf, and take the device out of it",
       commits: true,
+      changes: ({ seen }) =>
+        seen === undefined
+          ? []
+          : [
+              {
+                path: treeConfPath,
+                before: seen.text,
+                after: orFail(withoutDevice(seen.text)).text,
+              },
+            ],
       run: async (_facts, { client, lock }, { isRepeated, isLate }) => {
         await lock.hold(isRepeated);
         const text = await readConf(client);
@@ -266,6 +299,8 @@ export const deviceRemovalPlan: Plan<DeviceRemovalFacts, Pick<DevicePorts, "clie
         await putFiles(client, { identity: undefined, authority: undefined });
       },
       byHand: () => "remove priv/qdevice from the tree: the device is gone, and nobody needs it",
+      changes: ({ seen }) =>
+        seen === undefined ? [] : [authorityChange(seen.authority, undefined)],
     },
     unlock(),
   ],

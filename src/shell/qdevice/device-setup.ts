@@ -5,6 +5,7 @@ import { deviceAdvice } from "../../node/device/advice.ts";
 import { voterFlags } from "../../node/quorum/message.ts";
 import type { NodeClient } from "../api/client.ts";
 import type { NodeStatus } from "../api/status.ts";
+import { laggingText } from "../conf/lagging.ts";
 import { type ConfFacts, type DeviceSection, readConfFacts } from "../conf/device.ts";
 import { CommandFailure } from "../exit.ts";
 import { realClock, type WaitingClock } from "../operation/cluster-lock.ts";
@@ -13,6 +14,8 @@ import { readConf } from "./device-tree.ts";
 const pollMs = 250;
 /** From the write to the last vote: reload, connection, a synchronisation, the server's answer. */
 export const votesMsMax = 60_000;
+/** From a write of corosync.conf until each node has it in force. */
+const inForceMsMax = 15_000;
 
 export interface ClusterState {
   readonly status: NodeStatus;
@@ -39,14 +42,33 @@ export interface NodeVote {
   readonly hasVote: boolean;
 }
 
-export async function clusterState(client: NodeClient): Promise<ClusterState> {
-  const status = await client.status();
-  const text = await readConf(client);
-  return { status, text, facts: orFail(readConfFacts(text)) };
+/** A change of corosync.conf that was made just now is waited for until all nodes have it in force. */
+export async function clusterState(
+  client: Pick<NodeClient, "status" | "read">,
+  clock: WaitingClock = realClock,
+): Promise<ClusterState> {
+  const begun = clock.now();
+  for (;;) {
+    const status = await client.status();
+    const text = await readConf(client);
+    const state = { status, text, facts: orFail(readConfFacts(text)) };
+    if (laggards(state) === "" || clock.now() - begun >= inForceMsMax) return state;
+    await clock.wait(pollMs);
+  }
+}
+
+/** Which member does not run with the tree's corosync.conf, a sentence; "": none is known. */
+function laggards({ status, facts }: ClusterState): string {
+  const members = status.nodes.filter(({ member }) => member);
+  return laggingText(
+    members.map(({ name, configVersion }) => ({ name, version: configVersion })),
+    facts.version,
+  );
 }
 
 /** In the order of the original's checks (pvecm.md §1.11). `force`: an odd number of nodes is wanted. */
-export function setupObstacles({ status, facts }: ClusterState, force: boolean): Obstacle[] {
+export function setupObstacles(state: ClusterState, force: boolean): Obstacle[] {
+  const { status, facts } = state;
   const obstacles = offline(status);
   const other = (reason: string): number => obstacles.push({ kind: "other", reason });
   if (facts.device !== undefined) {
@@ -66,13 +88,16 @@ export function setupObstacles({ status, facts }: ClusterState, force: boolean):
   }
   for (const reason of facts.obstacles) other(reason);
   if (obstacles.length === 0 && !isWritable(status)) other(notWritable(status));
+  if (obstacles.length === 0 && laggards(state) !== "") other(laggards(state));
   return obstacles;
 }
 
-export function removalObstacles({ status, facts }: ClusterState): Obstacle[] {
+export function removalObstacles(state: ClusterState): Obstacle[] {
+  const { status, facts } = state;
   const obstacles = offline(status);
   if (facts.device === undefined) obstacles.push({ kind: "notConfigured" });
   else if (!isWritable(status)) obstacles.push({ kind: "other", reason: notWritable(status) });
+  else if (laggards(state) !== "") obstacles.push({ kind: "other", reason: laggards(state) });
   return obstacles;
 }
 

@@ -24,6 +24,7 @@ function api(isRoot = true) {
     files,
     nodeid: 1,
     ring: () => members,
+    untilInForce: async () => "",
     readKey: () => success(key),
     wallS: () => wallMs / 1000,
     nowMs: () => wallMs,

@@ -61,6 +61,7 @@ export const remove = command("remove", {
   manual: [
     "Takes a node, by name or address, out of corosync.conf on all nodes, and ends its daemon when it runs. It cannot disturb the ring any more: nobody reads its packets. The votes of a quorum device follow the number of nodes.",
     "With --purge what it leaves in the tree goes as well, after a list and a question; files that only name it are listed, not changed.",
+    "A node that is out already is no failure, if the tree still knows that it was removed or has left, or has something of it; a name that no trace is found of is refused.",
     logged,
   ],
   files,
@@ -93,7 +94,7 @@ export const leave = command("leave", {
   examples: ["quorate leave --dry-run", "quorate leave --local"],
   manual: [
     "The node takes itself out of corosync.conf on all nodes and becomes standalone, without being installed anew. Its tree stays, guests too; directories of the other nodes go from it, and the whole of it is kept as a backup. corosync.conf and key are kept beside their places as *.bak.",
-    "It is refused while the other nodes would have no quorum without this one. In the cluster a copy of the node's directory is left. It may join again at any time.",
+    "It is refused while the other nodes would have no quorum without this one. In the cluster a copy of the node's directory is left. It may join again at any time. On a standalone node there is nothing to do, which is no failure.",
     logged,
   ],
   files: [...files, [`${nodePaths("/").treeDir}/backup`, "the tree of before"]],

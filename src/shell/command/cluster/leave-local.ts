@@ -6,6 +6,7 @@ import { isAnswered } from "../../api/api-socket.ts";
 import { isHeld } from "../../api/client.ts";
 import { readClusterConf } from "../../conf/cluster-conf.ts";
 import { Leaving } from "../../daemon/leave/leaving.ts";
+import { storedConf } from "../../daemon/node/start-mode.ts";
 import { CommandFailure, exitOk } from "../../exit.ts";
 import { type LeaveFacts, leavePlan } from "../../leave/leave-plan.ts";
 import { OperationFiles } from "../../operation/operation-store.ts";
@@ -31,7 +32,10 @@ export async function leaveLocalCommand(options: LeaveLocalOptions): Promise<num
     );
   }
   if (!existsSync(conf)) {
-    throw new CommandFailure(`this node is in no cluster: ${conf} does not exist`);
+    if (storedConf({ paths, durability: "full" }) === undefined) return already(json, write);
+    throw new CommandFailure(
+      `${conf} does not exist, and the tree's database has a corosync.conf, which a start of the node takes: start it, then leave without --local, or stop it again and use --local`,
+    );
   }
   const facts = factsOf(readFileSync(conf, "latin1"), options.name);
   const text = `At its next start this node is standalone: ${conf} and the key are kept as *.bak, its tree stays without the directories of ${facts.others.join(", ") || "others"}, and the tree of before is kept below ${paths.treeDir}/backup. Start it: \`quorate node\`, or its service.`;
@@ -42,6 +46,12 @@ export async function leaveLocalCommand(options: LeaveLocalOptions): Promise<num
   write(
     json ? `${JSON.stringify({ isDone: !dryRun, notes: [text] }, undefined, 2)}\n` : `${text}\n`,
   );
+  return exitOk;
+}
+
+function already(json: boolean, write: (text: string) => void): number {
+  const text = "This node is standalone already: it is in no cluster.";
+  write(json ? `${JSON.stringify({ isDone: true, notes: [text] }, undefined, 2)}\n` : `${text}\n`);
   return exitOk;
 }
 

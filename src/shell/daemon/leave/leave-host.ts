@@ -13,6 +13,7 @@ export function leaveRoutes(parts: NodeParts): readonly Route[] {
   return [
     leaveRoute({
       ports,
+      isAlone: () => parts.mode === "standalone" && parts.startFault === "",
       wallS: () => Math.floor(Date.now() / 1000),
       start: (facts, user) =>
         parts.operations.start(

@@ -92,6 +92,7 @@ async function viewOf(
     refusal: isRefused ? lastReload.reason : "",
     ...{ quorate, totalVotes, quorum },
     members: member.members,
+    versions: member.configVersions,
     links: links.map(({ nodeid, link, connected, remoteAddress }) => ({
       ...{ nodeid, link, remoteAddress },
       isConnected: connected,

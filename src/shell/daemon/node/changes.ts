@@ -31,6 +31,7 @@ export function operationRoutes(parts: NodeParts): readonly Route[] {
     start: ({ plan, facts, type, id }, user) =>
       operations.start({ type, id, user }, plan, portsOf(parts, user), facts),
     ended: async (upid) => (await tasks.ended(upid)) ?? unexpectedStatus,
+    wallS: () => Math.floor(Date.now() / 1000),
   });
 }
 

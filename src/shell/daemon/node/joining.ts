@@ -12,7 +12,10 @@ import { membersOf } from "../../api/cluster-facts.ts";
 import { type StartSource, startRoutes } from "../../join/start-routes.ts";
 import { tokensDirectory } from "../../join/token-record.ts";
 import { makeToken, sweepTokens, type TokenSource } from "../../join/tokens.ts";
+import { situation } from "../../change/situation.ts";
 import { clusterAddress } from "../certificates.ts";
+import { changePorts } from "./change-ports.ts";
+import { superuser } from "./changes.ts";
 import { reportJoin, startJoin } from "./join-host.ts";
 import type { NodeParts } from "./parts.ts";
 
@@ -54,6 +57,10 @@ export class Joining {
         members: cluster.quorum?.members ?? [],
         synced: tree.synced,
       }),
+      untilInForce: () =>
+        situation(
+          changePorts({ tree, cluster, user: superuser, confProblem: async () => "" }),
+        ).then(() => "", reasonOf),
       readKey: () => readKey(options.paths.authkey),
       wallS: () => Math.floor(Date.now() / 1000),
       nowMs: () => systemClock.now(),

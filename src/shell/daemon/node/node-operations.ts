@@ -2,7 +2,8 @@
 // follows its log, and its next daemon, after a restart in place or a kill, goes on under the same UPID.
 import { type Result, failure, reasonOf, success } from "../../../result.ts";
 import { OperationFiles } from "../../operation/operation-store.ts";
-import { type OperationEnd, Operations } from "../../operation/operations.ts";
+import type { Leftover } from "../../operation/operation-record.ts";
+import { type OperationEnd, Operations, type Underway } from "../../operation/operations.ts";
 import type { BoundPlan, Plan } from "../../operation/plan.ts";
 import type { TaskContext, Tasks, TaskSpec } from "../../task/tasks.ts";
 
@@ -14,6 +15,13 @@ export interface NodeOperationsOptions {
   readonly warn: (text: string) => void;
   /** The node ends: what is under way is left to its next start. */
   readonly ending: AbortSignal;
+}
+
+export interface OperationReport {
+  readonly underway?: Underway;
+  readonly leftover?: Leftover;
+  /** Records that cannot be read, a sentence each. */
+  readonly faults: readonly string[];
 }
 
 export class NodeOperations {
@@ -59,6 +67,17 @@ export class NodeOperations {
     const underway = this.#operations.underway();
     if (!underway.ok) this.#warn(underway.reason);
     else if (underway.value !== undefined) this.#resumeOne(underway.value.id, plans);
+  }
+
+  /** For the status: what is under way or was interrupted, and what is left to be done by hand. */
+  report(): OperationReport {
+    const [underway, leftover] = [this.#operations.underway(), this.#operations.leftover()];
+    const faults = [underway, leftover].flatMap((each) => (each.ok ? [] : [each.reason]));
+    return {
+      ...(underway.ok && underway.value !== undefined ? { underway: underway.value } : {}),
+      ...(leftover.ok && leftover.value !== undefined ? { leftover: leftover.value } : {}),
+      faults,
+    };
   }
 
   /** Resolves when nothing runs any more; after `ending` only. */

@@ -1,7 +1,10 @@
 // What a running node answers at: its API, on the local socket and on the network, and where corosync-qdevice-tool asks.
+import { join } from "node:path";
 import { buildApi } from "../../api/api.ts";
 import { listen, withNetworkApi } from "../../api/api-socket.ts";
 import { Refusal } from "../../api/refusal.ts";
+import type { Leftover } from "../../operation/operation-record.ts";
+import { leftoverFile } from "../../operation/operation-store.ts";
 import { ringReport } from "../../api/ring-report.ts";
 import type { RingSource } from "../../api/ring-routes.ts";
 import { ConfigurationMap } from "../../cmap/configuration-map.ts";
@@ -68,6 +71,15 @@ function localApi(
         networkFaults,
         upgrade: () => lastUpgradeEvent(upgradeLog),
         mount: parts.mount,
+        operations: () => {
+          const { underway, leftover, faults } = parts.operations.report();
+          const file = join(paths.operationDir, leftoverFile);
+          return {
+            ...(underway === undefined ? {} : { operation: underway }),
+            ...(leftover === undefined ? {} : { leftover: { ...leftoverFacts(leftover), file } }),
+            faults,
+          };
+        },
         pid: process.pid,
         startedAt: parts.startedAt,
       }),
@@ -87,6 +99,11 @@ function localApi(
         message: new TextEncoder().encode(message),
       }),
   });
+}
+
+function leftoverFacts(leftover: Leftover): Omit<Leftover, "format"> {
+  const { kind, id, endedAtMs, reason, obstacle, left } = leftover;
+  return { kind, id, endedAtMs, reason, obstacle, left };
 }
 
 function ringSource({ mode, cluster, end }: NodeParts): RingSource {

@@ -95,8 +95,11 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Reads the database without changing it. One that cannot be used is refused when it is opened, under its lock. */
-function storedConf({ paths, durability }: NodeOptions): Uint8Array | undefined {
+/** The corosync.conf in the tree's database, which is read without being changed. One that cannot be used is refused when it is opened, under its lock. */
+export function storedConf({
+  paths,
+  durability,
+}: Pick<NodeOptions, "paths" | "durability">): Uint8Array | undefined {
   const rows = readDatabase(join(paths.treeDir, "config.db"), undefined, durability === "full");
   if (!rows.ok) return undefined;
   return rows.value.find(
