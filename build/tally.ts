@@ -23,13 +23,16 @@ interface Suite {
   readonly program?: string;
   /** How it counts: as bun test, by a closing line "N passed, N failed", or only by its exit code. */
   readonly form: "bun" | "line" | "exit";
-  /** It waits for clusters in namespaces of its own more than it works: another such may run beside it. */
-  readonly isPatient?: boolean;
+  /**
+   * How it shares the machine; absent: alone. "waits": for clusters in namespaces of its own more than it works, so that another such may run
+   * beside it. "works": for minutes, and nobody waits for it: it gets what the others leave of the processors.
+   */
+  readonly manner?: "waits" | "works";
 }
 
 const endedBadly = "the suite itself: it ended badly, or counted nothing";
 
-/** So many patient suites at a time. */
+/** So many suites that wait at a time. */
 const lanes = 3;
 
 const root = join(import.meta.dir, "..");
@@ -42,13 +45,18 @@ const bunTest = ["test", "--timeout", "60000"];
 const mutations = "test/sim/mutants.test.ts";
 
 /** Folders whose tests start nodes; their addresses are their own (127.21.…). */
-const nodeFolders = ["node/", "fs/", "shell/", "upgrade/", "demo/"];
+const clusterFolders = ["node/"];
+const nodeFolders = ["fs/", "shell/", "upgrade/", "demo/"];
 
 const tests: readonly Suite[] = [
   { name: "unit tests", args: [...bunTest, "./src"], form: "bun" },
-  // Processes that wait for each other more than they work; longest first, as all that is patient.
-  patientTests("tests around the vote server, and others", ...testFolders(false)),
-  patientTests("tests around nodes", ...testFolders(true)),
+  // Longest first, as all that waits.
+  patientTests("tests around clusters", ...testFolders((place) => clusterFolders.includes(place))),
+  patientTests("tests around nodes", ...testFolders((place) => nodeFolders.includes(place))),
+  patientTests(
+    "tests around the vote server, and others",
+    ...testFolders((place) => ![...clusterFolders, ...nodeFolders].includes(place)),
+  ),
 ];
 const interop: readonly Suite[] = [
   patient("interop, encrypted", "test/interop/run.ts", "--crypto", "aes"),
@@ -67,8 +75,12 @@ const interop: readonly Suite[] = [
   patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
 ];
 const x64 = ["--binary", "dist/quorate-linux-x64"];
-/** With the executables that the build has just made. */
+/** With the executables that the build has just made; longest first. */
 const services: readonly Suite[] = [
+  patient("installer in throw-away machines", "test/install/roots.ts"),
+  patient("runbooks on empty machines", "test/runbook/run.ts", ...x64),
+  patient("upgrade on arm64", "test/interop/upgrade-arm64.ts"),
+  patient("upgrades of running services", "test/interop/upgrade.ts", "--short"),
   patient("vote server with Debian's clusters", "test/interop/qnetd/run.ts", "--short", ...x64),
   patient(
     "vote server on arm64 with Debian's clusters",
@@ -79,10 +91,27 @@ const services: readonly Suite[] = [
     "pvecm qdevice setup over ssh",
     ...["test/interop/qnetd/seventeen-steps.ts", "--quiet", ...x64],
   ),
-  patient("upgrades of running services", "test/interop/upgrade.ts", "--short"),
-  patient("upgrade on arm64", "test/interop/upgrade-arm64.ts"),
-  patient("installer in throw-away machines", "test/install/roots.ts"),
-  patient("runbooks on empty machines", "test/runbook/run.ts", ...x64),
+];
+
+/** Processors and nothing else. */
+const work: readonly Suite[] = [
+  steady("simulator", "test/sim/run.ts", "--seeds", "200", "--from", "1"),
+  {
+    ...{ name: "simulator's mutations", args: ["test", "--timeout", "600000", `./${mutations}`] },
+    ...{ form: "bun", manner: "works" },
+  },
+  steady(
+    "simulator with vote servers",
+    ...["test/sim/run.ts", "--votes", "any", "--seeds", "300", "--from", "1"],
+  ),
+  // What nobody has run yet: a failure counts when the same seed fails again.
+  steady("simulator, fresh seeds", "test/sim/run.ts", "--fresh", "--seeds", "40"),
+  steady(
+    "simulator with vote servers, fresh seeds",
+    ...["test/sim/run.ts", "--votes", "any", "--fresh", "--seeds", "100"],
+  ),
+  steady("property tests, a fresh seed", "test/fresh-properties.ts"),
+  steady("release, full compression", "build/release.ts", "--only", "linux-x64"),
 ];
 
 /** Cheapest first. */
@@ -92,29 +121,16 @@ const everything: readonly Suite[] = [
   npm("lint", "lint"),
   ...tests,
   line("build of all targets", "build/build.ts", "--twice"),
-  { name: "simulator's mutations", args: [...bunTest, `./${mutations}`], form: "bun" },
-  line("simulator", "test/sim/run.ts", "--seeds", "200", "--from", "1"),
-  line(
-    "simulator with vote servers",
-    ...["test/sim/run.ts", "--votes", "any", "--seeds", "300", "--from", "1"],
-  ),
-  // What nobody has run yet: a failure counts when the same seed fails again.
-  line("simulator, fresh seeds", "test/sim/run.ts", "--fresh", "--seeds", "40"),
-  line(
-    "simulator with vote servers, fresh seeds",
-    ...["test/sim/run.ts", "--votes", "any", "--fresh", "--seeds", "100"],
-  ),
-  line("property tests, a fresh seed", "test/fresh-properties.ts"),
   npm("demo", "demo", "--check"),
   {
     name: "demo as an ordinary user",
     args: ["build/ordinary-user.ts", "npm", "run", "demo", "--", "--check"],
     form: "exit",
   },
-  line("release, full compression", "build/release.ts", "--only", "linux-x64"),
   line("vote server's load", "test/bench/run.ts", "votes", "--quick"),
-  ...interop,
+  ...work,
   ...services,
+  ...interop,
 ];
 
 const plans: Readonly<Record<string, readonly Suite[]>> = {
@@ -127,19 +143,23 @@ function line(name: string, ...args: string[]): Suite {
 }
 
 function patient(name: string, ...args: string[]): Suite {
-  return { name, args, form: "line", isPatient: true };
+  return { name, args, form: "line", manner: "waits" };
+}
+
+function steady(name: string, ...args: string[]): Suite {
+  return { name, args, form: "line", manner: "works" };
 }
 
 function patientTests(name: string, ...places: readonly string[]): Suite {
-  return { name, args: [...bunTest, ...places], form: "bun", isPatient: true };
+  return { name, args: [...bunTest, ...places], form: "bun", manner: "waits" };
 }
 
 function npm(name: string, script: string, ...args: string[]): Suite {
   return { name, program: "npm", args: ["run", "--silent", script, "--", ...args], form: "exit" };
 }
 
-/** Every folder below test/ with tests of its own, and the files beside them: those around nodes, or the others but test/install. */
-function testFolders(isAroundNodes: boolean): string[] {
+/** The folders below test/ with tests of their own but test/install, and the files beside them, that are wanted. */
+function testFolders(isWanted: (place: string) => boolean): string[] {
   const files = [...new Bun.Glob("**/*.test.ts").scanSync(join(root, "test"))];
   const others = files.filter((file) => `test/${file}` !== mutations);
   // The simulator's tests by their names, for one of them runs elsewhere.
@@ -147,7 +167,7 @@ function testFolders(isAroundNodes: boolean): string[] {
     file.includes("/") && !file.startsWith("sim/") ? `${file.split("/")[0]}/` : file,
   );
   return [...new Set(places)]
-    .filter((place) => place !== "install/" && nodeFolders.includes(place) === isAroundNodes)
+    .filter((place) => place !== "install/" && isWanted(place))
     .toSorted()
     .map((place) => `./test/${place}`);
 }
@@ -206,7 +226,8 @@ interface Result {
 async function runSuite(suite: Suite, show: (text: string) => void): Promise<Result> {
   const started = performance.now();
   show(`\n=== ${suite.name}\n`);
-  const child = Bun.spawn([suite.program ?? process.execPath, ...suite.args], {
+  const yields = suite.manner === "works" ? ["nice", "-n", "19"] : [];
+  const child = Bun.spawn([...yields, suite.program ?? process.execPath, ...suite.args], {
     cwd: root,
     stdin: "ignore",
     stdout: "pipe",
@@ -246,16 +267,16 @@ async function pass(
   return all + decoder.decode();
 }
 
-/** One after another; patient ones in lanes, and each of those is shown whole when it has ended. */
+/** First what runs alone; then the others in lanes, each shown whole when it has ended. */
 async function runAll(
   suites: readonly Suite[],
   done: (suite: Suite, result: Result) => void,
 ): Promise<void> {
   const write = (text: string): void => void process.stdout.write(text);
-  for (const suite of suites)
-    if (suite.isPatient !== true) done(suite, await runSuite(suite, write));
-  const waiting = suites.filter((suite) => suite.isPatient === true);
-  const lane = async (): Promise<void> => {
+  const of = (manner: Suite["manner"]): Suite[] =>
+    suites.filter((suite) => suite.manner === manner);
+  for (const suite of of(undefined)) done(suite, await runSuite(suite, write));
+  const lane = async (waiting: Suite[]): Promise<void> => {
     for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift()) {
       const shown: string[] = [];
       const result = await runSuite(suite, (text) => shown.push(text));
@@ -263,7 +284,11 @@ async function runAll(
       done(suite, result);
     }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
+  const waiting = of("waits");
+  await Promise.all([
+    lane(of("works")),
+    ...Array.from({ length: lanes }, async () => lane(waiting)),
+  ]);
 }
 
 /** One suite in the closing sum: its count, and beneath it whatever is no plain success. */

@@ -12,7 +12,7 @@ const files = [...new Bun.Glob("{src,test,build}/**/*.test.ts").scanSync(root)]
   .filter((file) => readFileSync(join(root, file), "utf8").includes('from "fast-check"'))
   .toSorted();
 
-const words = ["test", "--only-failures", "--timeout", "60000"];
+const words = ["test", "--only-failures", "--timeout", "600000"];
 
 /** What `bun test` says of these files, "" when they pass. */
 async function failureOf(these: readonly string[]): Promise<string> {
