@@ -55,7 +55,9 @@ export class ReloadCluster {
         ...quorum,
         "}",
       ],
-      ...["nodelist {", ...list, "}", ""],
+      ...["nodelist {", ...list, "}"],
+      // Many clusters share the machine in a test run: none of them before the others.
+      ...["system {", "sched_rr: no", "}", ""],
     ].join("\n");
   }
 
