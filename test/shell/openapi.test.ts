@@ -13,21 +13,6 @@ const app = node.appFor(async () => ({ ok: true, caller: rootCaller }));
 const undescribed: ReadonlySet<string> = new Set([
   "GET /api2/json/access/ticket",
   "POST /api2/json/access/ticket",
-  "GET /api2/json/nodes/{node}/certificates/info",
-  "GET /api2/json/version",
-  "GET /api2/json/cluster/status",
-  "GET /api2/json/nodes",
-  "GET /api2/json/cluster/config",
-  "GET /api2/json/cluster/config/apiversion",
-  "GET /api2/json/cluster/config/nodes",
-  "GET /api2/json/cluster/config/qdevice",
-  "GET /api2/json/cluster/config/totem",
-  "GET /api2/json/cluster/config/join",
-  "GET /api2/json/cluster/tasks",
-  "GET /api2/json/nodes/{node}/tasks",
-  "GET /api2/json/nodes/{node}/tasks/{upid}/status",
-  "GET /api2/json/nodes/{node}/tasks/{upid}/log",
-  "DELETE /api2/json/nodes/{node}/tasks/{upid}",
 ]);
 
 async function served() {

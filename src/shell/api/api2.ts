@@ -122,7 +122,8 @@ async function called(
   // The body of somebody who may not call this is never parsed, but where a rule is about what is in it.
   checkPermission(route.permission, caller, named.path);
   const { node } = named.path;
-  if (forward !== undefined && node !== undefined && route.path.startsWith("/nodes/{node}")) {
+  const isOfOneNode = route.path.startsWith("/nodes/{node}") && route.isForAllNodes !== true;
+  if (forward !== undefined && node !== undefined && isOfOneNode) {
     const answer = await forward({ node, caller, request });
     if (answer !== undefined) return { data: answer };
   }

@@ -20,6 +20,16 @@ export function formatted(max: number, pattern: RegExp, words: string) {
   return v.pipe(text({ max }), v.regex(pattern, words));
 }
 
+/** A string that `isRight`; `words`: why it is refused. */
+export function checkedText(max: number, isRight: (text: string) => boolean, words: string) {
+  return v.pipe(text({ max }), v.check(isRight, words));
+}
+
+/** The number of a guest. */
+export function vmid() {
+  return integer({ min: 100, max: 999_999_999 });
+}
+
 /** One of some words. */
 export function oneOf<const W extends string>(words: readonly W[]) {
   return v.picklist(words, `value does not have a value in the enumeration '${words.join(", ")}'`);

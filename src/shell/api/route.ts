@@ -74,6 +74,8 @@ interface RouteText {
   readonly path: string;
   /** True: one that the original does not have. */
   readonly isOurs?: boolean;
+  /** True: below /nodes/{node}, and yet every node answers it for all of them. */
+  readonly isForAllNodes?: boolean;
   /** One sentence. */
   readonly description: string;
   readonly permission: Permission;

@@ -1,8 +1,6 @@
-// The certificates of a node for its operator: GET /nodes/{node}/certificates/info (pvecm.md §4.2). Only reads.
+// The certificates of a node for its operator, as the API shows them (pvecm.md §4.2). Only reads.
 import type { X509Certificate } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
-import * as parameter from "../api/parameters.ts";
-import { anyUser, type Route, route } from "../api/route.ts";
 import { certificateOf } from "./certificate-state.ts";
 import { authorityPaths, nodeCertificatePaths } from "./cluster-certificates.ts";
 
@@ -32,18 +30,6 @@ export function certificatesOf(files: Files, node: string): readonly Certificate
     const read = files.read(path);
     const found = read.ok ? certificateOf(read.value) : undefined;
     return found === undefined ? [] : [infoOf(path.split("/").at(-1) ?? path, found)];
-  });
-}
-
-/** `files`: of the tree. A call for another node is that node's (forwarding.ts). */
-export function certificateInfoRoute(files: Files): Route {
-  return route({
-    method: "GET",
-    path: "/nodes/{node}/certificates/info",
-    description: "The certificates of a node and of the cluster's authority.",
-    permission: anyUser,
-    parameters: { node: parameter.nodeName() },
-    handle: ({ parameters }) => certificatesOf(files, parameters.node),
   });
 }
 

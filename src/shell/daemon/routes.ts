@@ -1,10 +1,11 @@
 // All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
 import type { Cluster } from "../../node/thread/cluster.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
-import { certificateInfoRoute } from "../certificates/certificate-info.ts";
 import { certificateRoutes } from "../certificates/certificate-routes.ts";
 import { ensureCertificates } from "../certificates/cluster-certificates.ts";
 import { clusterRoutes } from "../api/cluster/cluster-routes.ts";
+import { indexRoutes } from "../api/cluster/index-routes.ts";
+import { machineRoutes } from "../api/nodes/machine-routes.ts";
 import type { Authenticate, Forward, Route } from "../api/route.ts";
 import { forwarding } from "../door/forwarding.ts";
 import { openApiRoute } from "../openapi/openapi-route.ts";
@@ -12,6 +13,7 @@ import { taskRoutes } from "../task/task-routes.ts";
 import { qdeviceStatusText } from "../tool/qdevice-socket-text.ts";
 import { identity } from "../version.ts";
 import { certificatePorts, clusterAddress } from "./certificates.ts";
+import { nodeSource } from "./machine.ts";
 import { leaveRoutes } from "./leave/leave-host.ts";
 import { operationRoutes } from "./node/changes.ts";
 import { creationRoutes } from "./node/creation.ts";
@@ -43,11 +45,12 @@ export function nodeRoutes(
   const address = () => clusterAddress(tree, nodeName);
   const routes = [
     ...accessRoutes({ access, users, files: tree }),
-    certificateInfoRoute(tree),
     ...clusterRoutes({
       ...{ files: tree, nodeName, version, commit, address },
       deviceText: () => deviceText(parts.cluster),
+      logged: () => tree.statusStore.store.logEntries(),
     }),
+    ...machineRoutes(nodeSource(parts)),
     ...taskRoutes({ tasks, nodeName, told: () => toldByOthers(parts) }),
     ...joining.routes,
     ...operationRoutes(parts),
@@ -57,8 +60,9 @@ export function nodeRoutes(
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),
   ];
+  const all = [...routes, ...indexRoutes(routes)];
   return {
-    routes: [...routes, openApiRoute(routes, version)],
+    routes: [...all, openApiRoute(all, version)],
     authenticate: authenticateWith(access, users),
     forward: forwarding({
       files: tree,

@@ -78,8 +78,9 @@ export function statusOfLastLine(line: string): string {
 
 export type StatusKind = "ok" | "warning" | "error" | "unknown";
 
-/** `status` of an ended task. */
-export function kindOfStatus(status: string): StatusKind {
+/** `status` of an ended task; undefined: it runs. */
+export function kindOfStatus(status: string | undefined): StatusKind {
+  if (status === undefined) return "unknown";
   if (status === "OK") return "ok";
   if (/^WARNINGS: \d+$/.test(status)) return "warning";
   return status === unexpectedStatus ? "unknown" : "error";
@@ -90,8 +91,8 @@ export interface TaskFilter {
   readonly start: number;
   readonly limit: number;
   readonly source: "archive" | "active" | "all";
-  /** The whole name of the user whose tasks alone are shown. */
-  readonly owner?: string;
+  /** Whether the tasks of a user are shown. */
+  readonly isSeen?: (user: string) => boolean;
   /** Part of the user's name, any case. */
   readonly user?: string;
   readonly type?: string;
@@ -111,15 +112,16 @@ export function selectTasks(
 ): { readonly entries: readonly TaskEntry[]; readonly total: number } {
   const user = filter.user?.toLowerCase();
   const found = entries.filter(({ parts, status }) => {
-    if (filter.owner !== undefined && parts.user !== filter.owner) return false;
+    if (filter.isSeen?.(parts.user) === false) return false;
     if (user !== undefined && !parts.user.toLowerCase().includes(user)) return false;
     if (filter.type !== undefined && parts.type !== filter.type) return false;
     if (filter.id !== undefined && parts.id !== filter.id) return false;
     if (filter.since !== undefined && parts.startTime < filter.since) return false;
     if (filter.until !== undefined && parts.startTime > filter.until) return false;
-    if (filter.onlyErrors === true && status === "OK") return false;
-    if (filter.kinds === undefined || filter.kinds.length === 0) return true;
-    return status !== undefined && filter.kinds.includes(kindOfStatus(status));
+    const kind = kindOfStatus(status);
+    // What is asked for by kinds counts only where errors are not.
+    if (filter.onlyErrors === true) return kind !== "ok";
+    return filter.kinds === undefined || filter.kinds.includes(kind);
   });
   found.sort((a, b) => b.parts.startTime - a.parts.startTime);
   return {

@@ -1,4 +1,5 @@
 // The routes of tasks (pvecm.md §4.2, §4.6): lists, status, log, stop. Who has not the right to see all sees their own.
+import * as v from "valibot";
 import * as parameter from "../api/parameters.ts";
 import { anyUser, ApiError, type Caller, Page, type Route, route } from "../api/route.ts";
 import { listedRow, readBroadcast, taskRow } from "./task-broadcast.ts";
@@ -22,6 +23,20 @@ const upid = parameter.text({ max: upidBytesMax });
 const time = parameter.optional(parameter.integer({ min: 0 }));
 const name = parameter.optional(parameter.text({ max: 160 }));
 
+const taskFields = {
+  ...{ upid: v.string(), node: v.string(), pid: v.number(), pstart: v.number() },
+  ...{ starttime: v.number(), type: v.string(), id: v.string(), user: v.string() },
+  tokenid: v.optional(v.string()),
+};
+const ended = { endtime: v.optional(v.number()), status: v.optional(v.string()) };
+const rowSchema = v.object({ ...taskFields, ...ended });
+const listedSchema = v.object({ ...taskFields, ...ended, saved: v.optional(v.literal("1")) });
+const statusSchema = v.object({
+  ...taskFields,
+  status: v.picklist(["running", "stopped"]),
+  exitstatus: v.optional(v.string()),
+});
+
 export function taskRoutes(source: TaskSource): readonly Route[] {
   return [clusterTasksRoute(source), nodeTasksRoute(source), ...oneTaskRoutes(source)];
 }
@@ -33,11 +48,13 @@ function clusterTasksRoute({ tasks, told }: TaskSource): Route {
     description: "Tasks of all nodes that run or ended lately, newest first.",
     permission: anyUser,
     parameters: {},
+    returns: v.array(listedSchema),
     handle: ({ caller }) => {
       const all = caller.may("/", "Sys.Audit");
       return [...tasks.active().map(listedRow), ...told().flatMap(readBroadcast)]
-        .filter(({ user }) => all || user === caller.user)
-        .toSorted((a, b) => b.starttime - a.starttime);
+        .filter((task) => all || isOwn(caller, task.user))
+        .toSorted((a, b) => b.starttime - a.starttime)
+        .map(withToken);
     },
   });
 }
@@ -54,7 +71,7 @@ function nodeTasksRoute({ tasks, nodeName }: TaskSource): Route {
       limit: parameter.optional(parameter.integer({ min: 0, max: tasksMax }), 50),
       userfilter: name,
       typefilter: name,
-      vmid: parameter.optional(parameter.integer({ min: 1 })),
+      vmid: parameter.optional(parameter.vmid()),
       errors: parameter.optional(parameter.boolean(), false),
       source: parameter.optional(parameter.oneOf(["archive", "active", "all"]), "archive"),
       since: time,
@@ -62,22 +79,24 @@ function nodeTasksRoute({ tasks, nodeName }: TaskSource): Route {
       statusfilter: parameter.optional(
         parameter.formatted(
           64,
-          /^(?:ok|error|warning|unknown)(?:[,; ]+(?:ok|error|warning|unknown))*$/,
+          /^(?:ok|error|warning|unknown)(?:[,; ]+(?:ok|error|warning|unknown))*$/i,
           "invalid format - value does not look like a list of ok, error, warning, unknown",
         ),
       ),
     },
+    returns: v.array(rowSchema),
+    isPaged: true,
     handle: ({ parameters, caller }) => {
       checkNode(nodeName, parameters.node);
       const { start, limit, source, userfilter, typefilter, vmid, since, until } = parameters;
-      const kinds = parameters.statusfilter?.split(/[,; ]+/).filter(isKind);
+      const kinds = parameters.statusfilter
+        ?.toLowerCase()
+        .split(/[,; ]+/)
+        .filter(isKind);
       const isOwnOnly = !caller.may(`/nodes/${nodeName}`, "Sys.Audit");
       const filter: TaskFilter = {
-        start,
-        limit: limit === 0 ? tasksMax : limit,
-        source,
-        onlyErrors: parameters.errors,
-        ...(isOwnOnly ? { owner: caller.user } : {}),
+        ...{ start, limit, source, onlyErrors: parameters.errors },
+        ...(isOwnOnly ? { isSeen: (user: string) => isOwn(caller, user) } : {}),
         ...(userfilter === undefined ? {} : { user: userfilter }),
         ...(typefilter === undefined ? {} : { type: typefilter }),
         ...(vmid === undefined ? {} : { id: String(vmid) }),
@@ -86,28 +105,32 @@ function nodeTasksRoute({ tasks, nodeName }: TaskSource): Route {
         ...(kinds === undefined ? {} : { kinds }),
       };
       const { entries, total } = tasks.list(filter);
-      return new Page(entries.map(taskRow), total);
+      return new Page(entries.map(listRow), total);
     },
   });
 }
 
-function oneTaskRoutes({ tasks, nodeName }: TaskSource): readonly Route[] {
-  /** The task, which the caller may see, or change. */
-  const found = (caller: Caller, of: { node: string; upid: string }, privilege: string) => {
-    checkNode(nodeName, of.node);
-    const parts = parseUpid(of.upid);
-    if (parts === undefined) {
-      throw new ApiError(400, "Parameter verification failed.", {
-        errors: { upid: "unable to parse worker upid" },
-      });
-    }
-    if (parts.user !== caller.user && !caller.may(`/nodes/${nodeName}`, privilege)) {
-      throw new ApiError(403, `Permission check failed (/nodes/${nodeName}, ${privilege})`);
-    }
-    const entry = tasks.find(of.upid);
-    if (entry === undefined) throw new ApiError(500, "no such task", { code: "noTask" });
-    return entry;
-  };
+/** The task, which the caller may see, or change. Throws ApiError. */
+function found(
+  { tasks, nodeName }: TaskSource,
+  caller: Caller,
+  of: { readonly node: string; readonly upid: string },
+  privilege: "Sys.Audit" | "Sys.Modify",
+): TaskEntry {
+  checkNode(nodeName, of.node);
+  const parts = parseUpid(of.upid);
+  if (parts === undefined) {
+    throw wrongUpid("unable to parse worker upid");
+  }
+  if (!isOwn(caller, parts.user) && !caller.may(`/nodes/${nodeName}`, privilege)) {
+    throw new ApiError(403, `Permission check failed (/nodes/${nodeName}, ${privilege})`);
+  }
+  const entry = tasks.find(of.upid);
+  if (entry === undefined) throw noTask();
+  return entry;
+}
+
+function oneTaskRoutes(source: TaskSource): readonly Route[] {
   return [
     route({
       method: "GET",
@@ -115,56 +138,72 @@ function oneTaskRoutes({ tasks, nodeName }: TaskSource): readonly Route[] {
       description: "Whether a task runs, and how it ended.",
       permission: anyUser,
       parameters: { node, upid },
+      returns: statusSchema,
       handle: ({ parameters, caller }) => {
-        const { endTime, status, ...entry } = found(caller, parameters, "Sys.Audit");
-        const state = endTime === undefined ? { status: "running" } : { status: "stopped" };
+        const { endTime, status, ...entry } = found(source, caller, parameters, "Sys.Audit");
         return {
-          ...taskRow(entry),
-          ...state,
+          ...withToken(taskRow(entry)),
+          status: endTime === undefined ? ("running" as const) : ("stopped" as const),
           ...(status === undefined ? {} : { exitstatus: status }),
         };
       },
     }),
-    route({
-      method: "GET",
-      path: "/nodes/{node}/tasks/{upid}/log",
-      description: "Lines of a task's log, also while it runs.",
-      permission: anyUser,
-      parameters: {
-        node,
-        upid,
-        start: parameter.optional(parameter.integer({ min: 0 }), 0),
-        limit: parameter.optional(parameter.integer({ min: 0, max: linesMax }), 50),
-        download: parameter.optional(parameter.boolean(), false),
-      },
-      handle: async ({ parameters, caller }) => {
-        const entry = found(caller, parameters, "Sys.Audit");
-        if (parameters.download) return wholeLog(tasks, entry);
-        const { start, limit } = parameters;
-        const log = await tasks.readLog(entry.upid, start, limit === 0 ? 50 : limit);
-        // A list without a line is more than the original's page can show.
-        if (log === undefined || log.total === 0) return new Page([{ n: 1, t: "no content" }], 1);
-        return new Page(log.lines, log.total);
-      },
-    }),
+    logRoute(source),
     route({
       method: "DELETE",
       path: "/nodes/{node}/tasks/{upid}",
       description: "Asks a task to stop.",
       permission: anyUser,
       parameters: { node, upid },
+      returns: v.null(),
       handle: ({ parameters, caller }) => {
-        tasks.stop(found(caller, parameters, "Sys.Modify").upid);
+        source.tasks.stop(found(source, caller, parameters, "Sys.Modify").upid);
         return null;
       },
     }),
   ];
 }
 
+function logRoute(source: TaskSource): Route {
+  return route({
+    method: "GET",
+    path: "/nodes/{node}/tasks/{upid}/log",
+    description: "Lines of a task's log, also while it runs.",
+    permission: anyUser,
+    parameters: {
+      node,
+      upid,
+      start: parameter.optional(parameter.integer({ min: 0 })),
+      limit: parameter.optional(parameter.integer({ min: 0, max: linesMax })),
+      download: parameter.optional(parameter.boolean(), false),
+    },
+    returns: v.array(v.object({ n: v.number(), t: v.string() })),
+    isPaged: true,
+    handle: async ({ parameters, caller }) => {
+      const entry = found(source, caller, parameters, "Sys.Audit");
+      const { start, limit, download } = parameters;
+      if (download && (start !== undefined || limit !== undefined)) {
+        throw new ApiError(
+          500,
+          "'download' cannot be used together with 'start' or 'limit' parameters",
+        );
+      }
+      if (download) return wholeLog(source.tasks, entry);
+      // 0: to the end.
+      const most = limit === 0 ? linesMax : (limit ?? 50);
+      const log = await source.tasks.readLog(entry.upid, start ?? 0, most);
+      // A list without a line is more than the original's page can show.
+      if (log === undefined || log.total === 0) return new Page([{ n: 1, t: "no content" }], 1);
+      return new Page(log.lines, log.total);
+    },
+  });
+}
+
 function wholeLog(tasks: Tasks, { upid: of, parts }: TaskEntry): Response {
   const path = tasks.logFile(of);
-  if (path === undefined) throw new ApiError(500, "no such task", { code: "noTask" });
-  const file = `task-${parts.node}-${parts.type}-${parts.startTime}.log`.replace(/[^\w.-]/g, "_");
+  if (path === undefined) throw noTask();
+  const begun = new Date(parts.startTime * 1000).toISOString().replace(/\.\d+/, "");
+  const file = `task-${parts.node}-${parts.type}-${begun}.log`.replace(/[^\w.:-]/g, "_");
   return new Response(Bun.file(path), {
     headers: {
       "content-type": "text/plain; charset=utf-8",
@@ -178,6 +217,33 @@ function wholeLog(tasks: Tasks, { upid: of, parts }: TaskEntry): Response {
 function checkNode(own: string, asked: string): void {
   if (asked === own || asked === "localhost") return;
   throw new ApiError(500, `no such cluster node '${asked}'`, { code: "noNode" });
+}
+
+function wrongUpid(words: string, code?: string): ApiError {
+  const more = code === undefined ? {} : { code };
+  return new ApiError(400, "Parameter verification failed.", { errors: { upid: words }, ...more });
+}
+
+function noTask(): ApiError {
+  return wrongUpid("no such task", "noTask");
+}
+
+/** A user's own are those of its tokens too; a token's are its own alone. */
+function isOwn({ user, isToken }: Caller, owner: string): boolean {
+  return owner === user || (!isToken && owner.startsWith(`${user}!`));
+}
+
+/** As the original shows what a token has started: its user, and its name beside. */
+function withToken<Row extends { readonly user: string }>(row: Row): Row & { tokenid?: string } {
+  const at = row.user.indexOf("!");
+  if (at < 0) return row;
+  return { ...row, user: row.user.slice(0, at), tokenid: row.user.slice(at + 1) };
+}
+
+/** One that runs has the word for it in a list of a node. */
+function listRow(entry: TaskEntry): v.InferInput<typeof rowSchema> {
+  const row = withToken(taskRow(entry));
+  return entry.endTime === undefined ? { ...row, status: "RUNNING" } : row;
 }
 
 function isKind(word: string): word is StatusKind {

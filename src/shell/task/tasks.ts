@@ -191,7 +191,9 @@ export class Tasks {
     const entries = new Map<string, TaskEntry>();
     const add = (entry: TaskEntry): unknown => entries.set(entry.upid, entry);
     if (filter.source !== "active") this.#files.readIndex().forEach(add);
-    if (filter.source !== "archive") this.active().forEach(add);
+    // Those that ended are in the archive alone.
+    const running = this.active().filter(({ endTime }) => endTime === undefined);
+    if (filter.source !== "archive") running.forEach(add);
     return selectTasks([...entries.values()], filter);
   }
 

@@ -63,6 +63,7 @@ async function put(files: TestingFiles, path: string, text: string): Promise<voi
 async function cluster(nodes: readonly string[]): Promise<TestingFiles> {
   const files = new TestingFiles();
   files.generated.set(".members", () => members);
+  files.generated.set(".rrd", () => "pve-node-9.0/pve1:5::0:0.1:4:0.25:0:100:40:0:0:900:300\n");
   await put(files, "corosync.conf", conf);
   for (const nodeName of nodes) {
     const facts = { domain: "", address: "127.0.0.1", now: () => Date.now() };
@@ -80,7 +81,12 @@ const fingerprint = (node: string) => {
 function appOf(files: TestingFiles, device = "") {
   const source = { files, version: "0.2.0", commit: "0123456", nodeName: "pve1" };
   const deviceText = () => Promise.resolve(device);
-  const routes = clusterRoutes({ ...source, address: () => "192.0.2.1", deviceText });
+  const routes = clusterRoutes({
+    ...source,
+    address: () => "192.0.2.1",
+    deviceText,
+    logged: () => [],
+  });
   return buildApi2({ routes, authenticate: async () => ({ ok: true, caller: rootCaller }) });
 }
 
@@ -142,7 +148,7 @@ test("in a cluster: the original's samples", async () => {
         node: "pve1",
         status: "online",
         ssl_fingerprint: fingerprint("pve1"),
-        maxcpu: expect.any(Number),
+        ...{ maxcpu: 4, cpu: 0.25, mem: 40, maxmem: 100, disk: 300, maxdisk: 900, uptime: 5 },
       },
       { node: "pve2", status: "offline", ssl_fingerprint: fingerprint("pve2") },
     ],

@@ -1,37 +1,40 @@
-// The routes that read the cluster: version, status, configuration, join information, nodes (pvecm.md §3.1, §4.2). Those that change it are where
-// their operations are.
-import { availableParallelism, freemem, loadavg, totalmem, uptime } from "node:os";
-import type { Files } from "../../../fs/tree/files.ts";
-import { clusterConfOf, membersOf, nodeFingerprint } from "../cluster-facts.ts";
-import * as parameter from "../parameters.ts";
-import { anyUser, ApiError, privileged, type Route, route } from "../route.ts";
+// The routes about the cluster as a whole: version, status, and those of its files beside (pvecm.md §4.2).
+import * as v from "valibot";
+import { apiVersion, versionSchema } from "../api-version.ts";
+import { membersOf } from "../cluster-facts.ts";
+import { anyUser, privileged, type Route, route } from "../route.ts";
+import { type ConfigSource, configRoutes } from "./config-routes.ts";
+import { shownDatacenter } from "./datacenter-config.ts";
+import { clusterLogRoute, type LoggedEntry } from "./log-route.ts";
+import { datacenterOf, optionsRoutes } from "./options-routes.ts";
+import { resourcesRoutes } from "./resources-routes.ts";
 
-export interface ClusterSource {
-  readonly files: Files;
+export interface ClusterSource extends ConfigSource {
   /** Of this program: "0.1.0", and its commit, hex or a word. */
   readonly version: string;
   readonly commit: string;
-  /** Of this node in the tree. */
-  readonly nodeName: string;
   /** Under which others reach this node; undefined: unknown. */
   readonly address: () => string | undefined;
-  /** What corosync-qdevice-tool shows of the quorum device's client on this node, at length; "": there is none. */
-  readonly deviceText: () => Promise<string>;
+  /** Of the cluster log, newest first. */
+  readonly logged: () => Iterable<LoggedEntry>;
 }
 
-/** What of Proxmox's API we speak: clients decide by it which calls there are. */
-const apiRelease = { version: "9.1.0", release: "9.1" } as const;
-/** Of a join (§1.13). */
-export const joinApiVersion = 1;
+const statusSchema = v.array(
+  v.variant("type", [
+    v.object({
+      ...{ type: v.literal("cluster"), id: v.string(), name: v.string(), nodes: v.number() },
+      ...{ version: v.number(), quorate: v.boolean() },
+    }),
+    v.object({
+      ...{ type: v.literal("node"), id: v.string(), name: v.string(), nodeid: v.number() },
+      ...{ ip: v.optional(v.string()), local: v.boolean(), online: v.boolean(), level: v.string() },
+    }),
+  ]),
+);
 
-const mayAudit = privileged("/", "Sys.Audit");
-
-/** All of this file. */
+/** All below /cluster that reads or sets what is in the tree, and /version. */
 export function clusterRoutes(source: ClusterSource): readonly Route[] {
-  return [...generalRoutes(source), ...configRoutes(source), joinInformationRoute(source)];
-}
-
-function generalRoutes(source: ClusterSource): readonly Route[] {
+  const { files } = source;
   return [
     route({
       method: "GET",
@@ -39,35 +42,36 @@ function generalRoutes(source: ClusterSource): readonly Route[] {
       description: "The version of the API, and of quorate.",
       permission: anyUser,
       parameters: {},
-      handle: () => ({
-        ...apiRelease,
-        repoid: /^[0-9a-f]{7,64}/.exec(source.commit)?.[0].padEnd(8, "0") ?? "00000000",
-        quorate: source.version,
-      }),
+      returns: v.object({ ...versionSchema.entries, console: v.optional(v.string()) }),
+      handle: () => {
+        const shown = shownDatacenter(datacenterOf(files))["console"];
+        return { ...apiVersion(source), ...(typeof shown === "string" ? { console: shown } : {}) };
+      },
     }),
     route({
       method: "GET",
       path: "/cluster/status",
       description: "The cluster and its nodes; on a standalone node only the node.",
-      permission: mayAudit,
+      permission: privileged("/", "Sys.Audit"),
       parameters: {},
+      returns: statusSchema,
       handle: () => clusterStatus(source),
     }),
-    route({
-      method: "GET",
-      path: "/nodes",
-      description: "The nodes of the cluster; load and memory of this one.",
-      permission: anyUser,
-      parameters: {},
-      handle: () => nodeList(source),
-    }),
+    ...configRoutes(source),
+    ...resourcesRoutes(source),
+    ...optionsRoutes(files),
+    clusterLogRoute(source.logged),
   ];
 }
 
-function clusterStatus({ files, nodeName, address }: ClusterSource): readonly object[] {
+function clusterStatus({
+  files,
+  nodeName,
+  address,
+}: ClusterSource): v.InferInput<typeof statusSchema> {
   const { cluster, nodelist = {} } = membersOf(files);
   const node = (name: string, nodeid: number, ip: string | undefined, isOnline: boolean) => ({
-    type: "node",
+    type: "node" as const,
     id: `node/${name}`,
     name,
     nodeid,
@@ -79,148 +83,9 @@ function clusterStatus({ files, nodeName, address }: ClusterSource): readonly ob
   if (cluster === undefined) return [node(nodeName, 0, address(), true)];
   const { name, nodes, version, quorate } = cluster;
   return [
-    { type: "cluster", id: "cluster", name, nodes, version, quorate },
+    { type: "cluster", id: "cluster", name, nodes, version, quorate: quorate === 1 },
     ...Object.entries(nodelist).map(([each, { id, ip, online }]) =>
       node(each, id, ip, online === 1),
     ),
   ];
-}
-
-function nodeList({ files, nodeName }: ClusterSource): readonly object[] {
-  const { nodelist = { [nodeName]: { id: 0, online: 1 } } } = membersOf(files);
-  return Object.entries(nodelist).map(([node, { online }]) => {
-    const fingerprint = nodeFingerprint(files, node);
-    return {
-      node,
-      type: "node",
-      id: `node/${node}`,
-      status: online === 1 ? "online" : "offline",
-      level: "",
-      ...(fingerprint === undefined ? {} : { ssl_fingerprint: fingerprint }),
-      ...(node === nodeName ? machineLoad() : {}),
-    };
-  });
-}
-
-function machineLoad(): object {
-  const processors = availableParallelism();
-  return {
-    cpu: Math.min(1, (loadavg()[0] ?? 0) / processors),
-    maxcpu: processors,
-    mem: totalmem() - freemem(),
-    maxmem: totalmem(),
-    uptime: Math.floor(uptime()),
-  };
-}
-
-/** Of the device's text, what the original passes on. It means to pass "Echo reply", too, which its daemon calls otherwise (§4.2). */
-const deviceKeys: Readonly<Record<string, string>> = {
-  Model: "Model",
-  "QNetd host": "QNetd host",
-  Algorithm: "Algorithm",
-  "Tie-breaker": "Tie-breaker",
-  State: "State",
-  "Last poll call": "Last poll call",
-  "Echo reply received": "Echo reply",
-};
-
-function deviceFacts(text: string): Readonly<Record<string, string>> {
-  const pairs = text.split("\n").flatMap((line) => {
-    const [, label = "", value = ""] = /^([^:\t]+):\s+(.*)$/.exec(line) ?? [];
-    const key = Object.hasOwn(deviceKeys, label) ? deviceKeys[label] : undefined;
-    return key === undefined ? [] : [[key, value] as const];
-  });
-  return Object.fromEntries(pairs);
-}
-
-function configRoutes({ files, deviceText }: ClusterSource): readonly Route[] {
-  return [
-    route({
-      method: "GET",
-      path: "/cluster/config",
-      description: "What there is below.",
-      permission: mayAudit,
-      parameters: {},
-      handle: () => ["nodes", "totem", "join", "qdevice", "apiversion"].map((name) => ({ name })),
-    }),
-    route({
-      method: "GET",
-      path: "/cluster/config/apiversion",
-      description: "The version of the calls by which a node joins.",
-      permission: mayAudit,
-      parameters: {},
-      handle: () => joinApiVersion,
-    }),
-    route({
-      method: "GET",
-      path: "/cluster/config/nodes",
-      description: "The nodelist of corosync.conf.",
-      permission: mayAudit,
-      parameters: {},
-      handle: () =>
-        (clusterConfOf(files)?.nodes ?? []).map((node) => ({ node: node["name"], ...node })),
-    }),
-    route({
-      method: "GET",
-      path: "/cluster/config/qdevice",
-      description: "How the quorum device is from this node; {} without one.",
-      permission: mayAudit,
-      parameters: {},
-      handle: async () => deviceFacts(await deviceText()),
-    }),
-    route({
-      method: "GET",
-      path: "/cluster/config/totem",
-      description: "The totem section of corosync.conf; null on a standalone node.",
-      permission: mayAudit,
-      parameters: {},
-      handle: () => clusterConfOf(files)?.totem,
-    }),
-  ];
-}
-
-function joinInformationRoute({ files, nodeName }: ClusterSource): Route {
-  return route({
-    method: "GET",
-    path: "/cluster/config/join",
-    description: "What a node needs to know to join; it holds no secret.",
-    permission: mayAudit,
-    parameters: { node: parameter.optional(parameter.nodeName()) },
-    handle: ({ parameters }) => joinInformation(files, parameters.node ?? nodeName),
-  });
-}
-
-/** The answer of GET /cluster/config/join (§4.2); throws ApiError where there is none. */
-export function joinInformation(files: Files, preferred: string): object {
-  const conf = clusterConfOf(files);
-  if (conf === undefined) {
-    throw new ApiError(424, "node is not in a cluster, no join info available!", {
-      code: "standalone",
-    });
-  }
-  if (!conf.nodes.some(({ name }) => name === preferred)) {
-    throw new ApiError(500, `unknown node '${preferred}'`);
-  }
-  if (nodeFingerprint(files, preferred) === undefined) {
-    throw new ApiError(500, `node '${preferred}' has no certificate yet`, {
-      code: "noCertificate",
-      hint: "it makes one once it is in a quorate cluster: `pvecm updatecerts` there",
-    });
-  }
-  const { nodelist = {} } = membersOf(files);
-  return {
-    preferred_node: preferred,
-    config_digest: conf.digest,
-    nodelist: conf.nodes.map((node) => {
-      const name = node["name"] ?? "";
-      const fingerprint = nodeFingerprint(files, name);
-      const address = nodelist[name]?.ip ?? node["ring0_addr"];
-      return {
-        ...node,
-        ...(address === undefined ? {} : { pve_addr: address }),
-        ...(fingerprint === undefined ? {} : { pve_fp: fingerprint }),
-      };
-    }),
-    totem: conf.totem,
-  };
 }

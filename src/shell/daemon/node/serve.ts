@@ -16,6 +16,7 @@ import { upgradePlaces } from "../../upgrade/places.ts";
 import { TreeConfWatch } from "../check-conf.ts";
 import { NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
+import { tellLoad } from "../machine.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
@@ -32,6 +33,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const { paths } = options;
   const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
   tellTasks(parts);
+  const untold = tellLoad(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
   const network = new NodeApi({
@@ -44,6 +46,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const own = localApi(parts, () => network.faults);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
+    await untold();
     joining.stop();
     await socket.close();
     await network.close();

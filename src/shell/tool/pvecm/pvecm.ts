@@ -65,7 +65,7 @@ async function carryOut(
       return exitOk;
     }
     case "apiver": {
-      const { joinApiVersion } = await import("../../api/cluster/cluster-routes.ts");
+      const { joinApiVersion } = await import("../../join/place-edits.ts");
       options.write(`${joinApiVersion}\n`);
       return exitOk;
     }
