@@ -60,6 +60,8 @@ test("links come and go, a node gets another address, all without losing the rin
   const again = await change(2, { method: "POST", path: "/cluster/links/1", words: { addresses } });
   expect(again).toEqual({ code: 0, out: "It is so already.\n", error: "" });
 
+  // The node that added it has waited for its own links only.
+  await cluster.status(2, (s) => s.links.length === 4 && s.links.every((link) => link.connected));
   const moved = await change(2, {
     method: "PUT",
     path: "/cluster/nodes/n3/addresses",
