@@ -72,6 +72,13 @@ export type Known =
   /** The words of the 401. */
   | { readonly ok: false; readonly reason: string };
 
+/** What became of asking somebody for its password again. */
+export type Reauthentication =
+  | { readonly kind: "right" }
+  | { readonly kind: "wrong" }
+  /** `waitMs`: until the next attempt is looked at. */
+  | { readonly kind: "tooMany"; readonly waitMs: number };
+
 export interface AccessOptions {
   readonly files: Files;
   readonly isQuorate: () => boolean;
@@ -138,9 +145,7 @@ export class Access {
     if (step.kind === "fault") this.#options.warn(`login of ${shown(user)}: ${step.reason}`);
     if (step.kind === "fault" || step.kind === "refused") {
       if (step.kind === "refused") {
-        this.#options.warn(
-          `authentication failure; rhost=${address || "local"} user=${shown(user)} msg=${step.reason}`,
-        );
+        this.#warnOfFailure(address, user, step.reason);
       }
       await this.#holdBack(begunAt);
       return step.kind === "fault" ? step : { kind: "refused" };
@@ -215,14 +220,37 @@ export class Access {
     return { ok: false, reason: "Permission denied - invalid csrf token" };
   }
 
-  /** Whether it is the user's password: asked of who changes one. `undefined`: it is. Never rejects. */
-  async passwordProblem(user: string, password: string): Promise<string | undefined> {
-    const id = parseUserId(user);
-    const realm = id === undefined ? undefined : this.#options.users.realms.get(id.realm);
-    if (id === undefined || realm === undefined) return "there is no such user";
-    const verdict = await this.#passwordVerdict(id, realm, password);
-    if (verdict.kind === "right") return undefined;
-    return verdict.kind === "busy" ? "too many passwords are being looked at" : verdict.reason;
+  /** Asks somebody who is logged in for its password again; slowed as logins are. Never rejects. */
+  async reauthenticate(user: string, password: string, address: string): Promise<Reauthentication> {
+    const { attempts, clock } = this.#options;
+    const begunAt = clock();
+    const waitMs = attempts.waitMs(address, user, begunAt);
+    if (waitMs > 0) {
+      this.#countUnheard(address);
+      return { kind: "tooMany", waitMs };
+    }
+    const attempt = attempts.begin(address, user, begunAt);
+    const verdict = await this.#ownPassword(user, password);
+    if (verdict.kind === "right") {
+      attempt.succeeded();
+      return { kind: "right" };
+    }
+    if (verdict.kind !== "wrong") attempt.takeBack();
+    if (verdict.kind === "busy") return { kind: "tooMany", waitMs: refusalMs };
+    this.#warnOfFailure(address, user, verdict.reason);
+    await this.#holdBack(begunAt);
+    return { kind: "wrong" };
+  }
+
+  async #ownPassword(user: string, password: string): Promise<PasswordVerdict> {
+    try {
+      const id = parseUserId(user);
+      const realm = this.#options.users.realms.get(id?.realm ?? "");
+      if (id === undefined || realm === undefined) return { kind: "wrong", reason: "no such user" };
+      return await this.#passwordVerdict(id, realm, password);
+    } catch (error) {
+      return { kind: "fault", reason: reasonOf(error) };
+    }
   }
 
   #obstacle(user: string): string {
@@ -407,6 +435,12 @@ export class Access {
     } finally {
       this.#refusals -= 1;
     }
+  }
+
+  #warnOfFailure(address: string, user: string, reason: string): void {
+    this.#options.warn(
+      `authentication failure; rhost=${address || "local"} user=${shown(user)} msg=${reason}`,
+    );
   }
 
   /** One line a minute, however many requests come. */

@@ -10,7 +10,13 @@ export const totpFailuresMax = 8;
 /** Steps around now whose codes are taken, for clocks that differ. */
 const stepsAround = 1;
 
-const info = { id: v.string(), enable: v.optional(v.boolean(), true) };
+/** Some of an entry may be missing in old files. */
+const info = {
+  id: v.string(),
+  description: v.optional(v.string()),
+  created: v.optional(v.number()),
+  enable: v.optional(v.boolean(), true),
+};
 const lastCount = v.pipe(v.number(), v.integer());
 const totpEntry = v.looseObject({
   ...info,
@@ -23,7 +29,11 @@ const otherEntries = v.optional(v.array(v.looseObject({ ...info })), []);
 const userSchema = v.looseObject({
   totp: v.optional(v.array(totpEntry), []),
   recovery: v.optional(
-    v.looseObject({ secret: v.string(), entries: v.array(v.nullable(v.string())) }),
+    v.looseObject({
+      secret: v.string(),
+      entries: v.array(v.nullable(v.string())),
+      created: v.optional(v.number()),
+    }),
   ),
   webauthn: otherEntries,
   u2f: otherEntries,
@@ -34,7 +44,7 @@ const userSchema = v.looseObject({
 const knownKeys: ReadonlySet<string> = new Set(Object.keys(userSchema.entries));
 const fileSchema = v.looseObject({ users: v.optional(v.record(v.string(), v.unknown()), {}) });
 
-type UserFactors = v.InferOutput<typeof userSchema>;
+export type UserFactors = v.InferOutput<typeof userSchema>;
 
 /** What a user may answer with, as the original names it in its half ticket. */
 export interface Challenge {
@@ -158,7 +168,7 @@ function checkRecovery(
 ): FactorVerdict {
   const { recovery } = factors;
   if (recovery === undefined) return { ok: false, reason: "there are no recovery codes" };
-  const hash = createHmac("sha256", recovery.secret).update(code).digest("hex");
+  const hash = recoveryHash(recovery.secret, code);
   let used = -1;
   for (const [at, entry] of recovery.entries.entries()) {
     if (entry !== null && isSame(entry, hash)) used = at;
@@ -172,6 +182,11 @@ function checkRecovery(
   };
 }
 
+/** Of one of a user's recovery codes, as the file has it. */
+export function recoveryHash(secret: string, code: string): string {
+  return createHmac("sha256", secret).update(code).digest("hex");
+}
+
 interface Factors {
   readonly factors: UserFactors;
   /** The whole file with the user's factors changed. */
@@ -179,25 +194,51 @@ interface Factors {
 }
 
 function factorsOf({ text, user }: SecondFactorFile): Result<Factors | undefined> {
+  const read = readFactorFile(text);
+  if (!read.ok) return read;
+  const found = read.value.of(user);
+  if (!found.ok) return found;
+  const factors = found.value;
+  if (factors === undefined) return success(undefined);
+  return success({ factors, withFactors: (changed) => read.value.withUser(user, changed) });
+}
+
+/** priv/tfa.cfg; what it says besides is kept. */
+export interface FactorFile {
+  readonly users: readonly string[];
+  /** Undefined: the user has no entry. */
+  readonly of: (user: string) => Result<UserFactors | undefined>;
+  /** The file with another entry for a user; undefined: with none. */
+  readonly withUser: (user: string, factors: UserFactors | undefined) => string;
+}
+
+/** A failure: it is none that is known here. */
+export function readFactorFile(text: string): Result<FactorFile> {
   if (text.length > fileBytesMax) return failure("priv/tfa.cfg is too long");
-  if (text.trim() === "") return success(undefined);
-  let json: unknown;
+  let json: unknown = {};
   try {
-    json = JSON.parse(text);
+    if (text.trim() !== "") json = JSON.parse(text);
   } catch {
     return failure("priv/tfa.cfg is no JSON");
   }
   const file = v.safeParse(fileSchema, json);
   if (!file.success) return failure("priv/tfa.cfg has another form than is known");
   const { users } = file.output;
-  if (!Object.hasOwn(users, user)) return success(undefined);
-  const factors = v.safeParse(userSchema, users[user]);
-  if (!factors.success) {
-    return failure(`the entry of ${user} in priv/tfa.cfg has another form than is known`);
-  }
-  const withFactors = (changed: UserFactors): string =>
-    JSON.stringify({ ...file.output, users: { ...users, [user]: withoutDefaults(changed) } });
-  return success({ factors: factors.output, withFactors });
+  return success({
+    users: Object.keys(users),
+    of: (user) => {
+      if (!Object.hasOwn(users, user)) return success(undefined);
+      const factors = v.safeParse(userSchema, users[user]);
+      return factors.success
+        ? success(factors.output)
+        : failure(`the entry of ${user} in priv/tfa.cfg has another form than is known`);
+    },
+    withUser: (user, factors) => {
+      const others = Object.entries(users).filter(([name]) => name !== user);
+      const own = factors === undefined ? [] : [[user, withoutDefaults(factors)]];
+      return JSON.stringify({ ...file.output, users: Object.fromEntries([...others, ...own]) });
+    },
+  });
 }
 
 /** The original refuses what it does not know, and leaves out what is empty. */
@@ -241,6 +282,11 @@ export function hotp({ secret, digits, algorithm }: TotpSettings, count: number)
   const offset = (hmac.at(-1) ?? 0) & 0xf;
   const value = hmac.readUInt32BE(offset) & 0x7fff_ffff;
   return String(value % 10 ** digits).padStart(digits, "0");
+}
+
+/** Whether it is the code of now, or of a step beside it. `now`: Unix seconds. */
+export function isTotpCode(settings: TotpSettings, code: string, now: number): boolean {
+  return matchingCount(settings, code, now) !== undefined;
 }
 
 /** The step whose code this is, all looked at whatever matches; undefined: none. */

@@ -128,7 +128,10 @@ async function called(
     if (answer !== undefined) return { data: answer };
   }
   const given = withPath(await parametersOf(request), named.path);
-  if (route.permission.kind === "rule") refuse(route.permission.refusal(caller, given));
+  if (route.permission.kind === "rule") {
+    const why = route.permission.refusal(caller, given);
+    if (why !== undefined) throw refused(why);
+  }
   const data = await route.answer({ parameters: given, caller, request: facts });
   return data instanceof Page ? { data: data.data, total: data.total } : { data };
 }
@@ -162,13 +165,9 @@ function checkPermission(
   throw refused(`${on}, ${permission.privileges.join("|")}`);
 }
 
-/** `why`: the words in the brackets; "": nothing is refused. */
-function refuse(why: string): void {
-  if (why !== "") throw refused(why);
-}
-
+/** `why`: the words in the brackets; "": none. */
 function refused(why: string): ApiError {
-  return new ApiError(403, `Permission check failed (${why})`);
+  return new ApiError(403, `Permission check failed${why === "" ? "" : ` (${why})`}`);
 }
 
 /** Query and body; a name that comes twice is refused. */

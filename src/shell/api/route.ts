@@ -28,8 +28,11 @@ export interface RulePermission {
   readonly kind: "rule";
   /** Who may, a sentence. */
   readonly description: string;
-  /** `given`: what came, unchecked. Answers "" for who may, else the words in the brackets of the refusal. */
-  readonly refusal: (caller: Caller, given: Readonly<Record<string, unknown>>) => string;
+  /** `given`: what came, unchecked. Undefined for who may, else the words in the brackets of the refusal, "" for none. */
+  readonly refusal: (
+    caller: Caller,
+    given: Readonly<Record<string, unknown>>,
+  ) => string | undefined;
 }
 
 export const anybody: Permission = { kind: "none" };

@@ -3,6 +3,7 @@ import type { Cluster } from "../../node/thread/cluster.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
 import { certificateRoutes } from "../certificates/certificate-routes.ts";
 import { ensureCertificates } from "../certificates/cluster-certificates.ts";
+import { userManagementRoutes } from "../api/access/routes.ts";
 import { clusterRoutes } from "../api/cluster/cluster-routes.ts";
 import { indexRoutes } from "../api/cluster/index-routes.ts";
 import { machineRoutes } from "../api/nodes/machine-routes.ts";
@@ -38,13 +39,20 @@ export function nodeRoutes(
   logins: Logins,
   joining: Pick<Joining, "routes">,
 ): NodeRoutes {
-  const { access, users } = logins;
+  const { access, users, hash, setSystemPassword } = logins;
   const { tree, tasks, directoryName: nodeName, options } = parts;
   const { paths } = options;
   const { version, commit } = identity;
   const address = () => clusterAddress(tree, nodeName);
   const routes = [
     ...accessRoutes({ access, users, files: tree }),
+    ...userManagementRoutes({
+      ...{ files: tree, users, hash, setSystemPassword },
+      isQuorate: () => tree.isWritable,
+      now: () => Math.floor(Date.now() / 1000),
+      reauthenticate: (...of) => access.reauthenticate(...of),
+      clusterLog: (user, message) => parts.clusterLog({ user, message }),
+    }),
     ...clusterRoutes({
       ...{ files: tree, nodeName, version, commit, address },
       deviceText: () => deviceText(parts.cluster),

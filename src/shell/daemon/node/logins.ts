@@ -6,12 +6,15 @@ import { Access } from "../../access/access.ts";
 import { ApiTokens } from "../../access/api-token.ts";
 import { LoginAttempts } from "../../access/attempts.ts";
 import { SystemPasswords } from "../../access/passwords.ts";
+import { setSystemPassword } from "../../access/system-password.ts";
 import { TicketKeys } from "../../access/ticket-keys.ts";
 import { UserFiles } from "../../access/user-files.ts";
+import { type Result, failure } from "../../../result.ts";
 import type { NodePaths } from "../../paths.ts";
 import type { ClusterLogger } from "./cluster-log.ts";
 import type { Log, Stop } from "./parts.ts";
 
+const machineShadow = "/etc/shadow";
 /** How often the keys are looked at. */
 const keysEveryMs = 10 * 60_000;
 
@@ -25,7 +28,10 @@ export interface LoginOptions {
 export interface Logins {
   readonly access: Access;
   readonly users: UserFiles;
-  readonly passwords: SystemPasswords;
+  /** Of a new password. */
+  readonly hash: SystemPasswords["hash"];
+  /** Gives a user of this machine a new password. */
+  readonly setSystemPassword: (name: string, password: string) => Promise<Result<undefined>>;
   readonly stop: Stop;
 }
 
@@ -39,7 +45,7 @@ export function openLogins({ paths, tree, clusterLog, log }: LoginOptions): Logi
     log: (level, text) => log(level, text, "ACCESS"),
   });
   // A root that is no machine of its own has the users of the machine that it is on.
-  const shadow = () => (existsSync(paths.shadow) ? paths.shadow : "/etc/shadow");
+  const shadow = () => (existsSync(paths.shadow) ? paths.shadow : machineShadow);
   const passwords = new SystemPasswords(shadow);
   const users = new UserFiles(tree);
   const clock = () => performance.now();
@@ -64,7 +70,14 @@ export function openLogins({ paths, tree, clusterLog, log }: LoginOptions): Logi
   return {
     access,
     users,
-    passwords,
+    hash: (password) => passwords.hash(password),
+    setSystemPassword: async (name, password) => {
+      // A node below a root of its own never changes the machine that it is on.
+      if (paths.shadow !== machineShadow)
+        return failure("this node's users are not the machine's own");
+      const hash = await passwords.hash(password);
+      return hash.ok ? setSystemPassword(name, hash.value) : hash;
+    },
     stop: async () => {
       clearInterval(timer);
       passwords.close();

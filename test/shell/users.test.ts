@@ -1,0 +1,533 @@
+// Users, tokens, groups, roles, rights and second factors through the API of a node, from the request to the files of its tree and back to who is let
+// in.
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { hotp, parseTotpUri } from "../../src/shell/access/second-factor.ts";
+import { rootCaller } from "../../src/shell/api/route.ts";
+import { replaceFile } from "../../src/shell/api/tree-file.ts";
+import { openApiNode } from "../double/api-app.ts";
+
+const node = await openApiNode("cluster");
+afterAll(() => node.close());
+const { tree } = node.parts;
+const asRoot = node.appFor(async () => ({ ok: true, caller: rootCaller }));
+const network = node.appFor(node.authenticate);
+const address = "10.0.0.9";
+
+type App = typeof asRoot;
+/** Whatever the node said. */
+type Json = ReturnType<typeof JSON.parse>;
+interface Answer {
+  readonly status: number;
+  readonly phrase: string;
+  readonly data: Json;
+  readonly errors: Readonly<Record<string, string>> | undefined;
+}
+
+async function ask(
+  app: App,
+  line: string,
+  body?: Readonly<Record<string, string | number>>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const [method = "", path = ""] = line.split(" ");
+  const fields = Object.entries(body ?? {}).map(([name, value]) => [name, String(value)] as const);
+  const query = new URLSearchParams(Object.fromEntries(fields)).toString();
+  const hasBody = method === "POST" || method === "PUT";
+  const response = await app.fetch(
+    new Request(`https://node/api2/json${path}${!hasBody && query !== "" ? `?${query}` : ""}`, {
+      method,
+      headers,
+      ...(hasBody ? { body: new TextEncoder().encode(query) } : {}),
+    }),
+    { address },
+  );
+  const said = await response.text();
+  const { data, errors } = said === "" ? { data: undefined, errors: undefined } : JSON.parse(said);
+  return { status: response.status, phrase: response.statusText, data, errors };
+}
+
+const root = (line: string, body?: Readonly<Record<string, string | number>>) =>
+  ask(asRoot, line, body);
+const byToken = (token: string, line: string, body?: Readonly<Record<string, string | number>>) =>
+  ask(network, line, body, { authorization: `PVEAPIToken=${token}` });
+
+async function ok(answer: Promise<Answer>): Promise<Json> {
+  const { status, phrase, data, errors } = await answer;
+  expect({ status, phrase, errors }).toEqual({ status: 200, phrase: "", errors: undefined });
+  return data;
+}
+
+async function text(path: string): Promise<string> {
+  const read = tree.read(path);
+  return read.ok ? new TextDecoder().decode(read.value) : "";
+}
+
+async function put(path: string, content: string): Promise<void> {
+  await tree.mkdir("priv");
+  const done = await replaceFile(tree, path, new TextEncoder().encode(content));
+  if (!done.ok) throw new Error(done.reason);
+}
+
+interface Session {
+  readonly ask: (line: string, body?: Readonly<Record<string, string | number>>) => Promise<Answer>;
+  readonly answer: Json;
+}
+
+async function login(username: string, password: string, more = {}): Promise<Session> {
+  const answer = await ok(ask(network, "POST /access/ticket", { username, password, ...more }));
+  const headers = {
+    cookie: `PVEAuthCookie=${encodeURIComponent(answer.ticket)}`,
+    CSRFPreventionToken: answer.CSRFPreventionToken,
+  };
+  return { answer, ask: (line, body) => ask(network, line, body, headers) };
+}
+
+/** One user "ann@pve" in the group "staff", and "joe@pve" in none. */
+beforeEach(async () => {
+  await put(
+    "user.cfg",
+    "user:ann@pve:1:0::::::\nuser:joe@pve:1:0::::::\n\ngroup:staff:ann@pve::\n",
+  );
+  for (const path of ["priv/token.cfg", "priv/tfa.cfg", "priv/shadow.cfg", "domains.cfg"]) {
+    await put(path, "");
+  }
+});
+
+describe("users", () => {
+  test("made, listed, changed and deleted, in Proxmox's file", async () => {
+    expect(
+      await root("POST /access/users", {
+        userid: "max@pve",
+        password: "correct horse",
+        comment: "nights: 50%",
+        firstname: "Maximilian",
+        email: "max@example.com",
+        groups: "staff",
+        expire: 0,
+      }),
+    ).toMatchObject({ status: 200, data: null });
+    expect(await text("user.cfg")).toBe(
+      "user:ann@pve:1:0::::::\nuser:joe@pve:1:0::::::\nuser:max@pve:1:0:Maximilian::max@example.com:nights%3A 50%25::\n" +
+        "user:root@pam:1:0::::::\n\ngroup:staff:ann@pve,max@pve::\n\n\n\n",
+    );
+    expect(await text("priv/shadow.cfg")).toMatch(
+      /^max:\$5\$rounds=50000\$[A-Za-z0-9./]{16}\$[A-Za-z0-9./]{43}:\n$/,
+    );
+    expect(await ok(root("GET /access/users/max@pve"))).toEqual({
+      ...{ enable: 1, expire: 0, firstname: "Maximilian", email: "max@example.com" },
+      ...{ comment: "nights: 50%", groups: ["staff"], tokens: {} },
+    });
+    const { answer } = await login("max@pve", "correct horse");
+    expect(answer).toMatchObject({ username: "max@pve", cap: { dc: {} } });
+    expect(answer).not.toHaveProperty("clustername");
+    await ok(root("PUT /access/users/max@pve", { enable: 0, comment: "", groups: "" }));
+    expect(await text("user.cfg")).toContain("user:max@pve:0:0:Maximilian::max@example.com:::\n");
+    expect(await text("user.cfg")).toContain("group:staff:ann@pve::\n");
+    const listed = await ok(root("GET /access/users", { enabled: 0, full: 1 }));
+    expect(listed).toMatchObject([
+      { userid: "max@pve", enable: 0, groups: "", tokens: [], "realm-type": "pve" },
+    ]);
+    await ok(root("DELETE /access/users/max@pve"));
+    expect(await text("user.cfg")).not.toContain("max@pve");
+    expect(await text("priv/shadow.cfg")).toBe("");
+  });
+
+  test("with everything that is theirs", async () => {
+    await ok(root("POST /access/users/ann@pve/token/mon", {}));
+    await ok(
+      root("PUT /access/acl", {
+        path: "/",
+        roles: "PVEAuditor",
+        users: "ann@pve",
+        tokens: "ann@pve!mon",
+      }),
+    );
+    await ok(root("POST /access/tfa/ann@pve", { type: "recovery" }));
+    expect(await text("user.cfg")).toContain("acl:1:/:ann@pve,ann@pve!mon:PVEAuditor:\n");
+    await ok(root("DELETE /access/users/ann@pve"));
+    for (const path of ["user.cfg", "priv/token.cfg", "priv/tfa.cfg", "priv/shadow.cfg"]) {
+      expect(await text(path)).not.toContain("ann@pve");
+    }
+  });
+
+  test("refusals in the original's words", async () => {
+    expect(await root("POST /access/users", { userid: "ann@pve" })).toMatchObject({
+      ...{ status: 500, phrase: "create user failed: user 'ann@pve' already exists" },
+    });
+    expect(await root("POST /access/users", { userid: "new@pve", groups: "nope" })).toMatchObject({
+      ...{ status: 500, phrase: "create user failed: no such group 'nope'" },
+    });
+    expect(await root("POST /access/users", { userid: "new@corp" })).toMatchObject({
+      ...{ status: 500, phrase: "create user failed: auth domain 'corp' does not exist" },
+    });
+    expect(await root("GET /access/users/no@pve")).toMatchObject({
+      ...{ status: 500, phrase: "no such user ('no@pve')" },
+    });
+    const bad = { userid: "a b@pve", password: "short", email: "no", groups: "a b,ü", expire: -1 };
+    const { status, errors } = await root("POST /access/users", bad);
+    expect({ status, names: Object.keys(errors ?? {}).toSorted() }).toEqual({
+      status: 400,
+      names: ["email", "expire", "groups", "password", "userid"],
+    });
+    expect((await root("DELETE /access/users/root@pam")).status).toBe(400);
+  });
+
+  test("what is not understood in user.cfg outlives a change", async () => {
+    await put("user.cfg", "# note\nuser:ann@pve:1:0::::::more:\nlater:thing:\nrole:r:VM.Later:\n");
+    await ok(root("PUT /access/users/ann@pve", { comment: "x" }));
+    const after = await text("user.cfg");
+    for (const line of [
+      "# note",
+      "user:ann@pve:1:0::::x::more:",
+      "later:thing:",
+      "role:r:VM.Later:",
+    ]) {
+      expect(after.split("\n")).toContain(line);
+    }
+  });
+});
+
+describe("tokens", () => {
+  test("made, used, renewed, revoked", async () => {
+    const made = await ok(
+      root("POST /access/users/root@pam/token/all", { privsep: 0, comment: "c" }),
+    );
+    expect(made).toEqual({
+      "full-tokenid": "root@pam!all",
+      value: expect.stringMatching(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+      info: { expire: 0, privsep: 0, comment: "c" },
+    });
+    expect(await text("priv/token.cfg")).toBe(`root@pam!all ${made.value}\n`);
+    expect(await text("user.cfg")).toContain("token:root@pam!all:0:0:c:\n");
+    const token = `root@pam!all=${made.value}`;
+    expect(await ok(byToken(token, "GET /version"))).toHaveProperty("release");
+    expect(await ok(byToken(token, "GET /cluster/config/nodes"))).toHaveLength(3);
+    // What only root itself may, and what needs a ticket.
+    expect(await byToken(token, "DELETE /cluster/config/nodes/n2")).toMatchObject({
+      ...{ status: 403, phrase: "Permission check failed (user != root@pam)" },
+    });
+    expect(
+      await byToken(token, "PUT /access/password", { userid: "ann@pve", password: "12345678" }),
+    ).toMatchObject({
+      ...{
+        status: 403,
+        phrase: "URI '/access/password' not available with API token, need proper ticket.",
+      },
+    });
+    const renewed = await ok(
+      root("PUT /access/users/root@pam/token/all", { regenerate: 1, delete: "comment" }),
+    );
+    expect(renewed).toEqual({
+      ...{ expire: 0, privsep: 0, value: expect.any(String), "full-tokenid": "root@pam!all" },
+    });
+    expect((await byToken(token, "GET /version")).status).toBe(401);
+    const again = `root@pam!all=${renewed.value}`;
+    await ok(byToken(again, "GET /version"));
+    expect(await ok(root("GET /access/users/root@pam/token"))).toEqual([
+      { tokenid: "all", expire: 0, privsep: 0 },
+    ]);
+    await ok(root("DELETE /access/users/root@pam/token/all"));
+    expect((await byToken(again, "GET /version")).status).toBe(401);
+    expect(await text("priv/token.cfg")).toBe("");
+    expect(await root("GET /access/users/root@pam/token/all")).toMatchObject({
+      ...{ status: 500, phrase: "no such token 'all' for user 'root@pam'" },
+    });
+  });
+
+  test("a separated one has its own rights, and a later one of its name none of them", async () => {
+    const make = async () =>
+      `ann@pve!mon=${(await ok(root("POST /access/users/ann@pve/token/mon", {}))).value}`;
+    const first = await make();
+    await ok(root("PUT /access/acl", { path: "/", roles: "PVEAuditor", tokens: "ann@pve!mon" }));
+    // Never more than its user.
+    expect(await byToken(first, "GET /cluster/status")).toMatchObject({
+      ...{ status: 403, phrase: "Permission check failed (/, Sys.Audit)" },
+    });
+    await ok(root("PUT /access/acl", { path: "/", roles: "PVEAdmin", users: "ann@pve" }));
+    await ok(byToken(first, "GET /cluster/status"));
+    expect(await ok(byToken(first, "GET /access/permissions", { path: "/" }))).toEqual({
+      "/": {
+        ...{ "Datastore.Audit": 1, "Mapping.Audit": 1, "Pool.Audit": 1, "SDN.Audit": 1 },
+        ...{ "Sys.Audit": 1, "VM.Audit": 1, "VM.GuestAgent.Audit": 1 },
+      },
+    });
+    await ok(root("DELETE /access/users/ann@pve/token/mon"));
+    expect((await byToken(await make(), "GET /cluster/status")).status).toBe(403);
+  });
+});
+
+describe("groups, roles and rights", () => {
+  test("an administrator group, as in the documentation", async () => {
+    await ok(root("POST /access/groups", { groupid: "admin", comment: "System Administrators" }));
+    await ok(root("PUT /access/acl", { path: "/", groups: "admin", roles: "Administrator" }));
+    await ok(root("PUT /access/users/joe@pve", { groups: "admin", append: 1 }));
+    await ok(root("PUT /access/users/joe@pve", { groups: "staff", append: 1 }));
+    expect(await ok(root("GET /access/groups/admin"))).toEqual({
+      ...{ members: ["joe@pve"], comment: "System Administrators" },
+    });
+    expect(
+      await ok(root("GET /access/permissions", { userid: "joe@pve", path: "/nodes/n1" })),
+    ).toMatchObject({
+      "/nodes/n1": { "Sys.Modify": 1 },
+    });
+    expect(await ok(root("GET /access/acl"))).toEqual([
+      { path: "/", type: "group", ugid: "admin", roleid: "Administrator", propagate: 1 },
+    ]);
+    await ok(root("DELETE /access/groups/admin"));
+    expect(await ok(root("GET /access/acl"))).toEqual([]);
+    expect(await root("DELETE /access/groups/admin")).toMatchObject({
+      ...{ status: 500, phrase: "delete group failed: group 'admin' does not exist" },
+    });
+  });
+
+  test("roles of the cluster's own", async () => {
+    await ok(root("POST /access/roles", { roleid: "Power", privs: "VM.PowerMgmt VM.Console" }));
+    await ok(root("PUT /access/roles/Power", { privs: "Sys.PowerMgmt", append: 1 }));
+    expect(await ok(root("GET /access/roles/Power"))).toEqual({
+      ...{ "Sys.PowerMgmt": 1, "VM.Console": 1, "VM.PowerMgmt": 1 },
+    });
+    await ok(
+      root("PUT /access/acl", {
+        path: "/vms/100/",
+        roles: "Power",
+        users: "ann@pve",
+        propagate: 0,
+      }),
+    );
+    expect(await text("user.cfg")).toContain("acl:0:/vms/100:ann@pve:Power:\n");
+    const roles = await ok(root("GET /access/roles"));
+    expect(roles).toContainEqual({ roleid: "NoAccess", privs: "", special: 1 });
+    expect(roles).toContainEqual({
+      roleid: "Power",
+      privs: "Sys.PowerMgmt,VM.Console,VM.PowerMgmt",
+      special: 0,
+    });
+    await ok(root("DELETE /access/roles/Power"));
+    expect(await text("user.cfg")).not.toContain("Power");
+    expect((await root("POST /access/roles", { roleid: "pveX" })).errors).toHaveProperty("roleid");
+    expect((await root("POST /access/roles", { roleid: "X", privs: "No.Such" })).errors).toEqual({
+      privs: "invalid format - invalid privilege",
+    });
+    expect((await root("PUT /access/roles/PVEAdmin", {})).phrase).toBe(
+      "auto-generated role 'PVEAdmin' cannot be modified",
+    );
+  });
+
+  test("what ACLs refuse", async () => {
+    const acl = (body: Record<string, string | number>) => root("PUT /access/acl", body);
+    expect((await acl({ path: "/", roles: "PVEAdmin" })).errors).toMatchObject({
+      users: "either 'users', 'groups' or 'tokens' is required.",
+    });
+    for (const path of ["/nonsense", "/vms/9", "a b", "0"]) {
+      expect((await acl({ path, roles: "PVEAdmin", users: "ann@pve" })).errors).toEqual({
+        path: `invalid ACL path '${path}'`,
+      });
+    }
+    expect((await acl({ path: "/", roles: "none", users: "ann@pve" })).phrase).toBe(
+      "ACL update failed: role 'none' does not exist",
+    );
+    expect((await acl({ path: "/", roles: "PVEAdmin", users: "no@pve" })).phrase).toBe(
+      "ACL update failed: user 'no@pve' does not exist",
+    );
+    expect((await acl({ path: "/", roles: "PVEAdmin", tokens: "ann@pve!no" })).phrase).toBe(
+      "ACL update failed: no such token 'no' for user 'ann@pve'",
+    );
+  });
+});
+
+describe("who may change whom", () => {
+  beforeEach(async () => {
+    const admin = "user:adm@pve:1:0::::::\n";
+    await put(
+      "user.cfg",
+      `${await text("user.cfg")}${admin}acl:1:/access/realm/pve:adm@pve:PVEUserAdmin:\nacl:1:/access/groups/staff:adm@pve:PVEUserAdmin:\n` +
+        "acl:1:/vms/100:joe@pve:PVEVMAdmin:\n",
+    );
+    for (const userid of ["adm@pve", "joe@pve", "ann@pve"]) {
+      await ok(root("PUT /access/password", { userid, password: "correct horse" }));
+    }
+  });
+
+  test("an administrator of one group and realm, as in the documentation", async () => {
+    const { ask: adm } = await login("adm@pve", "correct horse");
+    await ok(adm("POST /access/users", { userid: "new@pve", groups: "staff" }));
+    expect(await adm("POST /access/users", { userid: "new2@pve" })).toMatchObject({
+      ...{ status: 403, phrase: "Permission check failed (/access/groups, User.Modify)" },
+    });
+    expect(await adm("POST /access/users", { userid: "new2@pam", groups: "staff" })).toMatchObject({
+      ...{ status: 403, phrase: "Permission check failed (/access/realm/pam, Realm.AllocateUser)" },
+    });
+    await ok(adm("PUT /access/users/ann@pve", { comment: "hers", groups: "staff" }));
+    expect((await adm("PUT /access/users/joe@pve", { comment: "x", groups: "staff" })).status).toBe(
+      403,
+    );
+    expect((await adm("DELETE /access/users/joe@pve")).status).toBe(403);
+    expect((await adm("GET /access/users/root@pam")).status).toBe(403);
+    const seen = await ok(adm("GET /access/users"));
+    expect(seen.map(({ userid }: { userid: string }) => userid)).toEqual([
+      "adm@pve",
+      "ann@pve",
+      "new@pve",
+    ]);
+    await ok(adm("DELETE /access/users/new@pve"));
+  });
+
+  test("a user without rights: itself and nothing else", async () => {
+    const { ask: joe } = await login("joe@pve", "correct horse");
+    const refused = [
+      ["POST /access/users", { userid: "x@pve" }],
+      ["POST /access/groups", { groupid: "x" }],
+      ["POST /access/roles", { roleid: "x" }],
+      ["PUT /access/acl", { path: "/", roles: "Administrator", users: "joe@pve" }],
+      ["GET /access/users/ann@pve/token", {}],
+      ["POST /access/users/root@pam/token/xx", { privsep: 0 }],
+      ["POST /access/tfa/root@pam", { type: "recovery" }],
+      ["PUT /access/password", { userid: "root@pam", password: "12345678" }],
+      ["GET /access/permissions", { userid: "ann@pve" }],
+      ["GET /access/users/joe@pve", {}],
+      ["GET /access/domains/pve", {}],
+    ] as const;
+    for (const [line, body] of refused) {
+      const { status } = await joe(line, body);
+      expect({ line, status }).toEqual({ line, status: 403 });
+    }
+    const own = await ok(joe("POST /access/users/joe@pve/token/mine", {}));
+    expect(await ok(joe("GET /access/users/joe@pve/token"))).toHaveLength(1);
+    // A token is not the user itself.
+    const token = `joe@pve!mine=${own.value}`;
+    expect((await byToken(token, "GET /access/users/joe@pve/token")).status).toBe(403);
+    expect(await ok(joe("GET /access/tfa"))).toEqual([]);
+  });
+
+  test("who allocates a guest hands on what it has there, and no more", async () => {
+    const { ask: joe } = await login("joe@pve", "correct horse");
+    const acl = (path: string, roles: string) =>
+      joe("PUT /access/acl", { path, roles, users: "ann@pve" });
+    await ok(acl("/vms/100", "PVEVMUser"));
+    expect((await acl("/vms/100", "PVEAdmin")).errors).toEqual({
+      role: "Cannot add role 'PVEAdmin' - requires 'Permissions.Modify' or superset of privileges.",
+    });
+    expect((await acl("/vms/100", "NoAccess")).errors).toHaveProperty("role");
+    expect((await acl("/vms/101", "PVEVMUser")).phrase).toBe(
+      "Permission check failed (/vms/101, Permissions.Modify|VM.Allocate)",
+    );
+    expect(await ok(joe("GET /access/acl"))).toMatchObject([
+      { path: "/vms/100" },
+      { path: "/vms/100" },
+    ]);
+  });
+
+  test("a password: one's own with the one before, another's by its administrator", async () => {
+    const { ask: joe } = await login("joe@pve", "correct horse");
+    const change = (userid: string, own?: string) => ({
+      ...{ userid, password: "battery staple" },
+      ...(own === undefined ? {} : { "confirmation-password": own }),
+    });
+    expect((await joe("PUT /access/password", change("joe@pve"))).errors).toEqual({
+      "confirmation-password": "password is required to modify user",
+    });
+    expect((await joe("PUT /access/password", change("joe@pve", "wrong one"))).status).toBe(401);
+    await ok(joe("PUT /access/password", change("joe@pve", "correct horse")));
+    await login("joe@pve", "battery staple");
+    const { ask: adm } = await login("adm@pve", "correct horse");
+    await ok(adm("PUT /access/password", change("ann@pve", "correct horse")));
+    await login("ann@pve", "battery staple");
+    expect((await root("PUT /access/password", change("root@pam"))).phrase).toContain(
+      "this node's users are not the machine's own",
+    );
+  }, 20_000);
+});
+
+describe("second factors", () => {
+  const uri = "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+  const code = (steps: number) => {
+    const settings = parseTotpUri(uri);
+    if (settings === undefined) throw new Error("no settings");
+    return hotp(settings, Math.floor(Date.now() / 30_000) + steps);
+  };
+
+  test("codes by time and recovery codes, from their making to a login, and off again", async () => {
+    await ok(root("PUT /access/password", { userid: "ann@pve", password: "correct horse" }));
+    const add = (more: object) =>
+      root("POST /access/tfa/ann@pve", { type: "totp", description: "phone", totp: uri, ...more });
+    expect((await add({})).errors).toEqual({
+      value: "'totp' type requires both 'totp' and 'value' parameters",
+    });
+    expect((await add({ value: "000000" })).phrase).toBe(
+      "enabling TFA for the user failed: failed to verify TOTP challenge",
+    );
+    const { id } = await ok(add({ value: code(0) }));
+    expect(await text("user.cfg")).toContain("user:ann@pve:1:0:::::x:\n");
+    const { recovery } = await ok(root("POST /access/tfa/ann@pve", { type: "recovery" }));
+    expect(recovery).toHaveLength(10);
+    expect(await text("priv/tfa.cfg")).not.toContain(recovery[0]);
+    expect(await ok(root("GET /access/tfa"))).toMatchObject([
+      {
+        userid: "ann@pve",
+        entries: [
+          { type: "recovery", id: "recovery" },
+          { type: "totp", id, description: "phone", enable: 1 },
+        ],
+      },
+    ]);
+    expect(await ok(root("GET /access/users/ann@pve/tfa", { multiple: 1 }))).toEqual({
+      user: ["recovery", "totp"],
+    });
+    const half = async () => {
+      const { answer } = await login("ann@pve", "correct horse");
+      expect(answer.NeedTFA).toBe(1);
+      return answer.ticket as string;
+    };
+    await login("ann@pve", `totp:${code(1)}`, { "tfa-challenge": await half() });
+    await login("ann@pve", `recovery:${recovery[3]}`, { "tfa-challenge": await half() });
+    await ok(root(`PUT /access/tfa/ann@pve/${id}`, { enable: 0, description: "old phone" }));
+    expect(await ok(root(`GET /access/tfa/ann@pve/${id}`))).toMatchObject({
+      ...{ enable: 0, description: "old phone" },
+    });
+    expect((await root("GET /access/tfa/ann@pve/none")).status).toBe(404);
+    expect((await root("POST /access/tfa/ann@pve", { type: "recovery" })).phrase).toContain(
+      "user already has recovery keys",
+    );
+    await ok(root("DELETE /access/tfa/ann@pve/recovery"));
+    expect(await text("user.cfg")).toContain("user:ann@pve:1:0:::::x:\n");
+    await ok(root(`DELETE /access/tfa/ann@pve/${id}`));
+    expect(await text("user.cfg")).toContain("user:ann@pve:1:0::::::\n");
+    expect(JSON.parse(await text("priv/tfa.cfg"))).toEqual({ users: {} });
+    expect((await login("ann@pve", "correct horse")).answer).not.toHaveProperty("NeedTFA");
+  }, 20_000);
+
+  test("what is locked is shown and unlocked; what is not known of the file stays", async () => {
+    const until = Math.floor(Date.now() / 1000) + 1000;
+    const entry = { id: "w1", description: "key", created: 5, credential: { a: 1 } };
+    const ann = { webauthn: [entry], "totp-locked": true, "tfa-locked-until": until, later: 7 };
+    await put("priv/tfa.cfg", JSON.stringify({ webauthn: { rp: "x" }, users: { "ann@pve": ann } }));
+    expect(await ok(root("GET /access/users"))).toContainEqual(
+      expect.objectContaining({ userid: "ann@pve", "totp-locked": 1, "tfa-locked-until": until }),
+    );
+    expect(await ok(root("PUT /access/users/ann@pve/unlock-tfa", {}))).toBe(1);
+    expect(await ok(root("PUT /access/users/ann@pve/unlock-tfa", {}))).toBe(0);
+    expect(JSON.parse(await text("priv/tfa.cfg"))).toEqual({
+      webauthn: { rp: "x" },
+      users: { "ann@pve": { webauthn: [{ ...entry, enable: true }], later: 7 } },
+    });
+    await put("priv/tfa.cfg", "no JSON");
+    expect((await root("GET /access/tfa")).phrase).toBe("priv/tfa.cfg is no JSON");
+    expect((await root("POST /access/tfa/ann@pve", { type: "recovery" })).status).toBe(500);
+    expect(await text("priv/tfa.cfg")).toBe("no JSON");
+  });
+});
+
+test("what there is below /access, and realms without a login", async () => {
+  await put("domains.cfg", "ldap: corp\n\tserver1 10.0.0.1\n\tcomment Staff\n\tdefault 1\n");
+  expect(await ok(ask(network, "GET /access/domains"))).toEqual([
+    { realm: "corp", type: "ldap", comment: "Staff", default: 1 },
+    { realm: "pam", type: "pam", comment: "Linux PAM standard authentication" },
+    { realm: "pve", type: "pve", comment: "Proxmox VE authentication server" },
+  ]);
+  expect(await ok(root("GET /access/domains/corp"))).toMatchObject({
+    type: "ldap",
+    server1: "10.0.0.1",
+  });
+  expect((await root("GET /access/domains/none")).phrase).toBe("domain 'none' does not exist");
+  expect(await ok(root("GET /access"))).toContainEqual({ subdir: "users" });
+});
