@@ -1,5 +1,5 @@
 // How a machine comes into a cluster: join, and the tokens and information that are carried to it.
-import { exitFailed, exitOk } from "../../exit.ts";
+import { CommandFailure, exitFailed, exitOk, exitUsage } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { note, write } from "../output.ts";
 import {
@@ -24,7 +24,7 @@ const linkAddresses = linkOptions(
 export const join = command("join", {
   description: "Make this node a member of a cluster",
   takes: {
-    target: required(anyWord("host|token|-")),
+    target: optional(anyWord("host|token|-")),
     fingerprint: option(
       "fingerprint",
       anyWord("sha256"),
@@ -43,6 +43,7 @@ export const join = command("join", {
       "Of this node (default: the lowest that is free)",
     ),
     votes: option("votes", number("number", 0, 255), "Of this node (default: 1)"),
+    abort: flag("abort", "Give up the join that is under way on this node"),
     force: flag("force", "Go on although guests, old files or a link speak against it"),
     root,
     dryRun,
@@ -52,6 +53,7 @@ export const join = command("join", {
     "quorate join quoratejoin1.AbCd…",
     "quorate join 10.0.0.1",
     "quorate join 10.0.0.1 --link0 10.0.0.4 --dry-run",
+    "quorate join --abort",
   ],
   manual: [
     "Takes a one-time token (quorate join-token on a member), join information (quorate join-info, or Proxmox's page), or a member's name or address with the password of root@pam there.",
@@ -59,6 +61,7 @@ export const join = command("join", {
     "Then the cluster makes a place for this node that has no vote yet, so that no member loses quorum while it is on its way; this node keeps its old tree as a backup, gets key and corosync.conf, starts again as a member, receives the tree, and is confirmed with its vote. Without that the place is removed after five minutes, and this node is what it was. Several nodes may join at once: they wait for each other.",
     "It is carried out by the node as a task, which goes on when this command ends. Killed at any moment, on either side, it is completed or taken back.",
     "On a member of the same cluster it does nothing, and that is success.",
+    "With --abort a join that is under way, and waits for its turn or for quorum, is given up: the place goes out of the cluster again, and this node is standalone with its old tree. One that the cluster has confirmed meanwhile is complete.",
   ],
   files: [
     [conf, "of the cluster, afterwards"],
@@ -67,13 +70,14 @@ export const join = command("join", {
     socketFile,
   ],
   exits: [
-    [exitOk, "this node is a member, now or already"],
+    [exitOk, "this node is a member, now or already; with --abort: it is standalone"],
     [exitFailed, "it is not, and all is as before; the text says why"],
     wrongLine,
     notRunning,
   ],
   run: async ({
     target,
+    abort,
     fingerprint,
     passwordFile,
     port: apiPort,
@@ -85,6 +89,18 @@ export const join = command("join", {
     json: asJson,
     ...rest
   }) => {
+    if (abort) {
+      if (target !== undefined)
+        throw new CommandFailure("--abort goes without host or token", exitUsage);
+      const { joinAbortCommand } = await import("../../command/cluster/join-abort.ts");
+      return joinAbortCommand({ root: at, json: asJson, write, note });
+    }
+    if (target === undefined) {
+      throw new CommandFailure(
+        "quorate join takes a member's name or address, a join token (quorate join-token there) or -",
+        exitUsage,
+      );
+    }
     const { joinCommand } = await import("../../command/cluster/join.ts");
     const links = Object.entries(rest).flatMap(([name, address]) =>
       typeof address === "string" ? [[Number(name.slice("link".length)), address] as const] : [],
