@@ -3,7 +3,7 @@
 import { type Result, failure, success } from "../../result.ts";
 import { type ClusterConf, openConf } from "../conf/cluster-conf.ts";
 import { type NewNode, withNode, withoutNode, withVotes } from "../conf/nodes.ts";
-import { verifyConf } from "../conf/verify.ts";
+import { type Resolved, verifyConf } from "../conf/verify.ts";
 
 /** Of the API of a join, as the original counts it. */
 export const joinApiVersion = 1;
@@ -35,10 +35,11 @@ export interface PlaceFault {
   readonly errors?: Readonly<Record<string, string>>;
 }
 
-/** The checks of §1.3 that need only the file, in its order. */
+/** The checks of §1.3 that need only the file, in its order. `resolved`: of the names in it; undefined: they are not looked at. */
 export function withPlace(
   text: string,
   request: PlaceRequest,
+  resolved?: Resolved,
 ): { readonly ok: true; readonly value: Place } | ({ readonly ok: false } & PlaceFault) {
   const { apiVersion, node, votes, isForced } = request;
   if (apiVersion < joinApiVersion - 1) {
@@ -49,7 +50,7 @@ export function withPlace(
   const open = openConf(text);
   if (!open.ok) return open;
   const { conf, cluster } = open.value;
-  const { errors, warnings } = verifyConf(conf, cluster, undefined);
+  const { errors, warnings } = verifyConf(conf, cluster, resolved);
   if (errors.length > 0) {
     return { ok: false, reason: "invalid corosync.conf", errors: numbered({ errors, warnings }) };
   }

@@ -36,6 +36,7 @@ class Cluster {
       nodeid,
       ring: () => ({ isQuorate: this.isQuorate, members: this.members, synced: this.synced }),
       untilInForce: async () => this.lagging,
+      resolve: async () => undefined,
       readKey: () => success(key),
       wallS: () => this.seconds,
       nowMs: () => this.seconds * 1000,

@@ -6,6 +6,7 @@ import type { Files } from "../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
 import { type Result, failure, success } from "../../result.ts";
 import { replaceFile, withTreeLock } from "../api/tree-file.ts";
+import type { Resolved } from "../conf/verify.ts";
 import { formerMembersPath, formerOf, withoutFormer } from "../change/former-members.ts";
 import {
   entryOf,
@@ -44,6 +45,8 @@ export interface PlacePorts {
   readonly ring: () => Pick<JoinView, "isQuorate" | "members" | "synced">;
   /** Which member does not run with the tree's corosync.conf, a sentence, once what was changed just now was waited for; "": none. */
   readonly untilInForce: () => Promise<string>;
+  /** What the names in a corosync.conf resolve to here; undefined: nobody looks. */
+  readonly resolve: (conf: string) => Promise<Resolved | undefined>;
   /** The cluster's key. */
   readonly readKey: () => Result<Uint8Array>;
   /** Unix seconds. */
@@ -116,15 +119,22 @@ export class Places {
     if (!key.ok) return { kind: "refused", reason: key.reason };
     const lagging = await untilInForce();
     if (lagging !== "") return { kind: "queued", reason: lagging };
+    // Before the lock: a resolver may take its time.
+    const resolved = await this.resolved();
     const locked = await withTreeLock(files, confLock, (held) =>
-      this.#under(held).#reserve(request, asker),
+      this.#under(held).#reserve(request, asker, resolved),
     );
     if (!locked.ok) return { kind: "queued", reason: locked.reason };
     const answer = locked.value;
     return answer.kind === "reserved" ? { ...answer, key: key.value } : answer;
   }
 
-  async #reserve(request: PlaceRequest, asker: PlaceAsker) {
+  /** Of the corosync.conf of the tree. */
+  resolved(): Promise<Resolved | undefined> {
+    return this.#ports.resolve(this.#conf());
+  }
+
+  async #reserve(request: PlaceRequest, asker: PlaceAsker, resolved?: Resolved) {
     const { ring, wallS } = this.#ports;
     const { node, nodeid, votes } = request;
     const token = this.#tokenOf(asker, node);
@@ -143,7 +153,7 @@ export class Places {
     if (!without.ok) return { kind: "refused", reason: without.reason } as const;
     const running = this.runningFault(request, without.value);
     if (running !== "") return { kind: "refused", reason: running } as const;
-    const place = withPlace(without.value, request);
+    const place = withPlace(without.value, request, resolved);
     if (!place.ok) return { kind: "refused", ...place } as const;
     const reservation: Reservation = {
       node,

@@ -25,6 +25,7 @@ function api(isRoot = true) {
     nodeid: 1,
     ring: () => members,
     untilInForce: async () => "",
+    resolve: async () => undefined,
     readKey: () => success(key),
     wallS: () => wallMs / 1000,
     nowMs: () => wallMs,

@@ -171,20 +171,23 @@ function ownRoutes(source: JoinSource, isByToken: boolean): readonly Route[] {
 }
 
 /** What a joining node must know; with addresses also what would become of corosync.conf, or why it cannot be. */
-function situation(source: JoinSource, parameters: PlaceParameters) {
+async function situation(source: JoinSource, parameters: PlaceParameters) {
   const { files, places, nodeName, version, linkPort, wallMs } = source;
+  const begunMs = wallMs();
   const { text, cluster } = clusterOf(files);
   const request = placeRequest(parameters);
   const hasLinks = request.links.size > 0 || request.fallbackAddress !== undefined;
   const running = places.runningFault(request, text);
+  const resolved = await places.resolved();
   const looked =
-    running === "" ? withPlace(text, request) : ({ ok: false, reason: running } as const);
+    running === "" ? withPlace(text, request, resolved) : ({ ok: false, reason: running } as const);
   const place = hasLinks ? looked : undefined;
   return {
     cluster: cluster.clusterName,
     node: nodeName,
     version,
-    wallMs: wallMs(),
+    // The joiner takes it for the middle of its call, which names may have made long.
+    wallMs: (begunMs + wallMs()) / 2,
     nodes: cluster.nodes.map(({ name, nodeid, votes, addresses }) => ({
       ...{ name, nodeid, votes },
       addresses: Object.fromEntries(addresses),

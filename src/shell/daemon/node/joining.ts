@@ -5,6 +5,7 @@ import { fileReasonOf, type Result, failure, reasonOf, success } from "../../../
 import { textOfByteString } from "../../../bytes.ts";
 import { joinRoutes } from "../../api/cluster/join-routes.ts";
 import type { Route } from "../../api/route.ts";
+import { resolvedIn } from "../join/name-check.ts";
 import { Places } from "../../join/places.ts";
 import { ProbeServer } from "../../join/probe-server.ts";
 import { reservationPath } from "../../join/reservation.ts";
@@ -61,6 +62,7 @@ export class Joining {
         situation(
           changePorts({ tree, cluster, user: superuser, confProblem: async () => "" }),
         ).then(() => "", reasonOf),
+      resolve: (conf) => resolvedIn(conf),
       readKey: () => readKey(options.paths.authkey),
       wallS: () => Math.floor(Date.now() / 1000),
       nowMs: () => systemClock.now(),
