@@ -13,7 +13,7 @@ import {
   socketFile,
   wrongLine,
 } from "../shared.ts";
-import { command, flag, option, optional, required } from "../table.ts";
+import { command, flag, option, optional } from "../table.ts";
 import { anyWord, duration, file, number, port } from "../values.ts";
 
 const { conf, authkey, treeDir } = nodePaths("/");
