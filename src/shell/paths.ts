@@ -20,6 +20,8 @@ export interface NodePaths {
   readonly socket: string;
   /** Where an operation under way has its record. */
   readonly operationDir: string;
+  /** What the charts show, from one run of the node to the next. */
+  readonly history: string;
   /** Where the logs of tasks lie. */
   readonly taskDir: string;
   /** The hashes of the passwords by which people log in. */
@@ -43,6 +45,7 @@ export function nodePaths(root: string): NodePaths {
     mount: `${base}/etc/pve`,
     socket: `${base}/run/quorate.sock`,
     operationDir: `${base}/var/lib/quorate`,
+    history: `${base}/var/lib/quorate/history.json`,
     taskDir: `${base}/var/log/pve/tasks`,
     shadow: `${base}/etc/shadow`,
     selfSigned: `${base}/var/lib/quorate/api/self-signed.pem`,

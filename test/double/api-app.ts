@@ -18,6 +18,8 @@ import { clusterInfo } from "../../src/shell/daemon/node/ring.ts";
 import { StandaloneCluster } from "../../src/shell/daemon/node/standalone.ts";
 import { ensureNodeDirectories, openTree } from "../../src/shell/daemon/node/tree.ts";
 import { ServiceManager } from "../../src/shell/daemon/service-notify.ts";
+import { RecentLog } from "../../src/shell/monitor/recent-log.ts";
+import { Monitoring } from "../../src/shell/daemon/monitoring.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { TaskFiles } from "../../src/shell/task/task-files.ts";
 import { Tasks } from "../../src/shell/task/tasks.ts";
@@ -113,6 +115,7 @@ export async function openApiNode(kind: NodeParts["mode"] | "noQuorum"): Promise
   const log = () => undefined;
   const parts: NodeParts = {
     ...{ options, mode, cluster, tree, tasks, operations, clusterLog, log },
+    recentLog: new RecentLog(),
     directoryName: apiNodeName,
     manager: new ServiceManager({ environment: {}, pid: process.pid, onFailure: log }),
     startedAt: now(),
@@ -124,14 +127,21 @@ export async function openApiNode(kind: NodeParts["mode"] | "noQuorum"): Promise
   };
   const joining = new Joining(parts);
   const logins = openLogins({ paths: options.paths, tree, clusterLog, log });
-  const { routes, authenticate } = nodeRoutes(parts, logins, joining);
+  const status = () => Promise.reject(new Error("a test has no status"));
+  const monitoring = new Monitoring(parts, { status, door: () => undefined });
+  monitoring.monitor.start();
+  const { routes, authenticate, metrics } = nodeRoutes(parts, logins, joining, monitoring);
   return {
     ...{ routes, parts, authenticate },
     appFor: (known, onFault) =>
-      buildApi2({ routes, authenticate: known, ...(onFault === undefined ? {} : { onFault }) }),
+      buildApi2({
+        ...{ routes, authenticate: known, metrics },
+        ...(onFault === undefined ? {} : { onFault }),
+      }),
     close: async () => {
       ending.abort(new Error("the test ends"));
       joining.stop();
+      await monitoring.monitor.stop();
       await operations.suspended();
       await logins.stop();
       await tree.stop();

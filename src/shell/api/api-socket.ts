@@ -34,11 +34,11 @@ export interface ServedApp {
   fetch(request: Request): Response | Promise<Response>;
 }
 
-/** One app of two: paths below /api2 and /api go to the network API's. */
+/** One app of two: /metrics, and paths below /api2 and /api/v1 go to the network API's. */
 export function withNetworkApi(own: ServedApp, network: ServedApp): ServedApp {
   return {
     fetch: (request) => {
-      const isNetwork = /^\/api(?:2|\/v1)\//.test(new URL(request.url).pathname);
+      const isNetwork = /^\/(?:api(?:2|\/v1)\/|metrics$)/.test(new URL(request.url).pathname);
       return (isNetwork ? network : own).fetch(request);
     },
   };

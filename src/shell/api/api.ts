@@ -2,8 +2,7 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
-import type { Errno, Files, Outcome } from "../../fs/tree/files.ts";
-import { corosyncConfPath } from "../../fs/tree/rules.ts";
+import type { Files, Outcome } from "../../fs/tree/files.ts";
 import { type MapRoutesSource, mapRoutes } from "./cmap-routes.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
@@ -12,6 +11,8 @@ import { type RingSource, ringRoutes } from "./ring-routes.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
 import { replaceFile } from "./tree-file.ts";
+import { treeStatus } from "./v1/v1-rules.ts";
+import { lossReason, unusableReason } from "./v1/conf-guard.ts";
 
 /** A file of the tree. */
 export const bodyBytesMax = 1024 * 1024;
@@ -30,22 +31,6 @@ export interface ApiSource extends RingSource {
   /** The node begins anew as the same process; returns before it does. */
   readonly restart: () => void;
 }
-
-const httpStatus: Readonly<Record<Errno, 400 | 403 | 404 | 409 | 413 | 500 | 503>> = {
-  EACCES: 403,
-  EBUSY: 503,
-  EEXIST: 409,
-  EFBIG: 413,
-  EINVAL: 400,
-  EIO: 500,
-  EISDIR: 409,
-  ENAMETOOLONG: 400,
-  ENOENT: 404,
-  ENOSYS: 400,
-  ENOTDIR: 409,
-  ENOTEMPTY: 409,
-  EPERM: 403,
-};
 
 /** A path as people write it ("/nodes/pve1/…", path-text.ts): leading and trailing slashes do not count. */
 const pathSchema = v.pipe(
@@ -78,7 +63,7 @@ const logBody = v.object({
 function valueOf<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   const { errno, reason } = outcome;
-  throw new Refusal({ errno, reason }, httpStatus[errno]);
+  throw new Refusal({ errno, reason }, treeStatus[errno]);
 }
 
 /** Builds the API; `app.fetch` serves it on any listener. */
@@ -131,27 +116,23 @@ function readRoutes(app: Hono, files: Files): void {
 
 function changeRoutes(app: Hono, source: ApiSource): void {
   const { files } = source;
+  const guard = { files, confProblem: source.confProblem, force: "--force" };
   /** A corosync.conf that no node could use never gets its name, unless somebody insists. */
   const refuseUnusable = async (
     path: string,
     isForced: boolean,
     content: () => Outcome<Uint8Array>,
   ) => {
-    if (path !== corosyncConfPath || isForced) return;
+    if (isForced) return;
     const read = content();
     if (!read.ok) return; // The change itself says why.
-    const problem = await source.confProblem(read.value);
-    if (problem === "") return;
-    const reason = `nothing was changed, for the cluster could not use it: ${problem}. Correct it, or insist with --force`;
-    throw new Refusal({ errno: "EINVAL", reason }, 400);
+    const reason = await unusableReason(guard, path, read.value);
+    if (reason !== "") throw new Refusal({ errno: "EINVAL", reason }, 400);
   };
   /** Nor does it lose its name unless somebody insists. */
   const refuseLoss = (path: string, isForced: boolean) => {
-    if (path !== corosyncConfPath || isForced || !files.stat(path).ok) return;
-    const reason =
-      "nothing was changed, for all nodes take their configuration from this file, and without it no change of it reaches them. " +
-      "To change it, put another one in its place; --force takes it away";
-    throw new Refusal({ errno: "EPERM", reason }, 403);
+    const reason = isForced ? "" : lossReason(guard, path);
+    if (reason !== "") throw new Refusal({ errno: "EPERM", reason }, 403);
   };
   app.put("/v1/tree/file", bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }), async (c) => {
     const { path, force } = checked(forceQuery, c.req.query());

@@ -26,6 +26,9 @@ export interface ConnectionFacts {
   readonly address?: string;
 }
 
+/** Answers GET /metrics, which is no route: it lies outside of the API, and others than users may read it. Never rejects. */
+export type Metrics = (request: RequestFacts, authenticate: Authenticate) => Promise<Response>;
+
 export interface Api2Options {
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
@@ -33,6 +36,7 @@ export interface Api2Options {
   readonly forward?: Forward;
   /** A handler ended in a way that it does not know, a fault of ours: who called gets 500 with the code "internal". `call`: method and path. */
   readonly onFault?: (call: string, error: unknown) => void;
+  readonly metrics?: Metrics;
 }
 
 export type Api2 = Hono<{ Bindings: ConnectionFacts }>;
@@ -72,6 +76,14 @@ export function buildApi2(options: Api2Options): Api2 {
     const format = shownText(c.req.path.split("/")[2] ?? "");
     return refusal(new ApiError(501, `no such uri - unknown format '${format}'`), "json");
   });
+  const { metrics } = options;
+  if (metrics !== undefined) {
+    app.get("/metrics", (c) => {
+      const { method, headers } = c.req.raw;
+      const facts = { method, headers, path: c.req.path, address: c.env?.address ?? "" };
+      return metrics(facts, options.authenticate);
+    });
+  }
   app.notFound((c) =>
     refusal(new ApiError(404, `no such file '${shownText(c.req.path)}'`), "json"),
   );

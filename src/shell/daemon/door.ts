@@ -1,6 +1,6 @@
 // The two ways to the API of a node (pvecm.md §4): the network's, behind TLS and a login, and the local socket's, whose users are root.
 import { reasonOf } from "../../result.ts";
-import { type Api2, buildApi2 } from "../api/api2.ts";
+import { type Api2, buildApi2, type Metrics } from "../api/api2.ts";
 import { type Authenticate, type Forward, rootCaller, type Route } from "../api/route.ts";
 import { RequestRate } from "../door/admission.ts";
 import { Door } from "../door/door.ts";
@@ -20,6 +20,7 @@ export interface NodeApiOptions {
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
   readonly forward: Forward;
+  readonly metrics: Metrics;
   /** Undefined: nothing on the network. */
   readonly listen: ApiAddress | undefined;
   readonly certificates: NodeCertificates;
@@ -44,6 +45,7 @@ export class NodeApi {
       routes: this.#options.routes,
       forward: this.#options.forward,
       onFault: (call, error) => this.#note(call, error),
+      metrics: this.#options.metrics,
       authenticate: async () => ({ ok: true, caller: rootCaller }),
     });
   }
@@ -52,6 +54,11 @@ export class NodeApi {
   get faults(): readonly string[] {
     const faults = [this.#fault, this.#door?.fault ?? "", this.#options.certificates.fault];
     return faults.filter((fault) => fault !== "");
+  }
+
+  /** Undefined: nothing listens on the network, or not yet. */
+  get door(): Door | undefined {
+    return this.#door;
   }
 
   /**
@@ -87,10 +94,10 @@ export class NodeApi {
   }
 
   async #open(): Promise<void> {
-    const { listen, routes, authenticate, forward, certificates, log } = this.#options;
+    const { listen, routes, authenticate, forward, metrics, certificates, log } = this.#options;
     if (listen === undefined) return;
     const onFault = (call: string, error: unknown): void => this.#note(call, error);
-    const app = buildApi2({ routes, authenticate, forward, onFault });
+    const app = buildApi2({ routes, authenticate, forward, metrics, onFault });
     const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({
       ...listen,

@@ -7,7 +7,9 @@ import { userManagementRoutes } from "../api/access/routes.ts";
 import { clusterRoutes } from "../api/cluster/cluster-routes.ts";
 import { indexRoutes } from "../api/cluster/index-routes.ts";
 import { machineRoutes } from "../api/nodes/machine-routes.ts";
+import type { Metrics } from "../api/api2.ts";
 import type { Authenticate, Forward, Route } from "../api/route.ts";
+import { operationsRoute } from "../api/v1/operations.ts";
 import { forwarding } from "../door/forwarding.ts";
 import { openApiRoute } from "../openapi/openapi-route.ts";
 import { taskRoutes } from "../task/task-routes.ts";
@@ -20,10 +22,13 @@ import { operationRoutes } from "./node/changes.ts";
 import { creationRoutes } from "./node/creation.ts";
 import type { Joining } from "./node/joining.ts";
 import type { Logins } from "./node/logins.ts";
+import type { Monitoring } from "./monitoring.ts";
 import type { NodeParts } from "./node/parts.ts";
 import { toldByOthers } from "./node/task-broadcast.ts";
 
 export interface NodeRoutes {
+  /** Answers GET /metrics, and sees to who asks. */
+  readonly metrics: Metrics;
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
   /** Calls of other nodes. */
@@ -33,16 +38,18 @@ export interface NodeRoutes {
 /** Where other nodes listen, when this one listens nowhere. */
 const apiPort = 8006;
 
-/** `joining`: what a member does for nodes that join has a state of its own. */
+/** What a member does for nodes that join, and what is watched of it, have a state of their own. */
 export function nodeRoutes(
   parts: NodeParts,
   logins: Logins,
   joining: Pick<Joining, "routes">,
+  monitoring: Pick<Monitoring, "routes" | "metricsPage">,
 ): NodeRoutes {
   const { access, users, hash, setSystemPassword } = logins;
   const { tree, tasks, directoryName: nodeName, options } = parts;
   const { paths } = options;
   const { version, commit } = identity;
+  const authenticate = authenticateWith(access, users);
   const address = () => clusterAddress(tree, nodeName);
   const routes = [
     ...accessRoutes({ access, users, files: tree }),
@@ -67,11 +74,14 @@ export function nodeRoutes(
     ...certificateRoutes((how) =>
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),
+    ...monitoring.routes(authenticate),
   ];
-  const all = [...routes, ...indexRoutes(routes)];
+  const ours = [...routes, operationsRoute(routes, () => tasks.active())];
+  const all = [...ours, ...indexRoutes(ours)];
   return {
     routes: [...all, openApiRoute(all, version)],
-    authenticate: authenticateWith(access, users),
+    authenticate,
+    metrics: monitoring.metricsPage,
     forward: forwarding({
       files: tree,
       nodeName,

@@ -2,6 +2,7 @@
 import type { ConfigurationTree } from "../../../fs/fs.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { LogAction } from "../../../world.ts";
+import type { RecentLog } from "../../monitor/recent-log.ts";
 import type { NodePaths } from "../../paths.ts";
 import type { Tasks } from "../../task/tasks.ts";
 import type { ApiAddress } from "../door.ts";
@@ -48,6 +49,8 @@ export interface NodeParts {
   /** Where the tree is mounted; a target of "" with the reason beside it: nowhere. */
   readonly mount: () => { readonly target: string; readonly reason: string };
   readonly log: Log;
+  /** The last lines of it. */
+  readonly recentLog: RecentLog;
   readonly end: (end: End) => void;
   /** The node leaves its cluster gracefully and begins anew as the same process. `reason`: for its log. Returns at once. */
   readonly restart: (reason: string) => void;

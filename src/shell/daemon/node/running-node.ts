@@ -5,7 +5,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ConfigurationTree } from "../../../fs/fs.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
+import type { LogAction } from "../../../world.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
+import { RecentLog } from "../../monitor/recent-log.ts";
 import { TaskFiles } from "../../task/task-files.ts";
 import { Tasks } from "../../task/tasks.ts";
 import { DeviceFiles } from "../device-files.ts";
@@ -25,6 +27,7 @@ import { ensureNodeDirectories, openTree } from "./tree.ts";
 
 export class RunningNode {
   readonly #options: NodeOptions;
+  readonly #recentLog = new RecentLog();
   readonly #mode: StartMode;
   readonly #manager: ServiceManager;
   readonly #mount: NodeMount;
@@ -38,7 +41,11 @@ export class RunningNode {
   readonly #undo: Stop[] = [];
 
   constructor(options: NodeOptions, mode: StartMode) {
-    this.#options = options;
+    const log = (line: LogAction): void => {
+      this.#recentLog.add(line, Date.now());
+      options.log(line);
+    };
+    this.#options = { ...options, log };
     this.#mode = mode;
     this.#mount = new NodeMount(options.mount, this.#log);
     this.#manager = new ServiceManager({
@@ -190,6 +197,7 @@ export class RunningNode {
       mode: this.#mode.kind,
       ...{ cluster, tree, directoryName, tasks, operations, clusterLog },
       startedAt: this.#startedAt,
+      recentLog: this.#recentLog,
       startFault: this.#mode.kind === "standalone" ? this.#mode.fault : "",
       mount: () => this.#mount.place,
     };

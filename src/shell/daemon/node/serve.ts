@@ -9,7 +9,7 @@ import { ringReport } from "../../api/ring-report.ts";
 import type { RingSource } from "../../api/ring-routes.ts";
 import { ConfigurationMap } from "../../cmap/configuration-map.ts";
 import { groupListing } from "../../cmap/group-listing.ts";
-import { nodeStatus } from "../../api/status.ts";
+import { nodeStatus, type NodeStatus } from "../../api/status.ts";
 import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
@@ -17,6 +17,7 @@ import { TreeConfWatch } from "../check-conf.ts";
 import { NodeCertificates } from "../certificates.ts";
 import { NodeApi } from "../door.ts";
 import { tellLoad } from "../machine.ts";
+import { Monitoring } from "../monitoring.ts";
 import { QdeviceSocket } from "../qdevice-socket.ts";
 import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
@@ -36,56 +37,68 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const untold = tellLoad(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
-  const network = new NodeApi({
-    ...nodeRoutes(parts, logins, joining),
+  const status = statusOf(parts, () => network.faults);
+  const monitoring = new Monitoring(parts, { status, door: () => network.door });
+  const network: NodeApi = new NodeApi({
+    ...nodeRoutes(parts, logins, joining, monitoring),
     listen: options.api,
     certificates: new NodeCertificates({ paths, tree, cluster, nodeName, log }),
     log,
   });
   network.open();
-  const own = localApi(parts, () => network.faults);
+  monitoring.monitor.start();
+  const own = localApi(parts, status);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
     await untold();
     joining.stop();
+    await monitoring.monitor.stop();
     await socket.close();
     await network.close();
     await logins.stop();
   };
 }
 
-function localApi(
+function statusOf(
   parts: NodeParts,
   networkFaults: () => readonly string[],
-): ReturnType<typeof buildApi> {
+): () => Promise<NodeStatus> {
   const { options, mode, cluster, tree } = parts;
   const { paths, version } = options;
   const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
   const confWatch = new TreeConfWatch();
+  return () =>
+    nodeStatus({
+      version,
+      mode,
+      cluster,
+      tree: () => tree.status(),
+      confWarning: () => confWarning(parts, confWatch),
+      networkFaults,
+      upgrade: () => lastUpgradeEvent(upgradeLog),
+      mount: parts.mount,
+      operations: () => {
+        const { underway, leftover, faults } = parts.operations.report();
+        const file = join(paths.operationDir, leftoverFile);
+        return {
+          ...(underway === undefined ? {} : { operation: underway }),
+          ...(leftover === undefined ? {} : { leftover: { ...leftoverFacts(leftover), file } }),
+          faults,
+        };
+      },
+      pid: process.pid,
+      startedAt: parts.startedAt,
+    });
+}
+
+function localApi(
+  parts: NodeParts,
+  status: () => Promise<NodeStatus>,
+): ReturnType<typeof buildApi> {
+  const { mode, cluster, tree } = parts;
   return buildApi({
     files: tree,
-    status: () =>
-      nodeStatus({
-        version,
-        mode,
-        cluster,
-        tree: () => tree.status(),
-        confWarning: () => confWarning(parts, confWatch),
-        networkFaults,
-        upgrade: () => lastUpgradeEvent(upgradeLog),
-        mount: parts.mount,
-        operations: () => {
-          const { underway, leftover, faults } = parts.operations.report();
-          const file = join(paths.operationDir, leftoverFile);
-          return {
-            ...(underway === undefined ? {} : { operation: underway }),
-            ...(leftover === undefined ? {} : { leftover: { ...leftoverFacts(leftover), file } }),
-            faults,
-          };
-        },
-        pid: process.pid,
-        startedAt: parts.startedAt,
-      }),
+    status,
     restart: () => parts.restart("asked for on the local socket"),
     ...ringSource(parts),
     ringMap: {

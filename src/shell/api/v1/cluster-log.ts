@@ -1,0 +1,65 @@
+// The cluster log: what the nodes and their users did, newest first.
+import * as v from "valibot";
+import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
+import * as parameter from "../parameters.ts";
+import { anyUser, type Route, route } from "../route.ts";
+
+const logSchema = v.array(
+  v.object({
+    /** Counted by its node, from 1. */
+    uid: v.number(),
+    node: v.string(),
+    /** Unix seconds. */
+    time: v.number(),
+    /** As syslog: 0 emergency to 7 debug. */
+    priority: v.number(),
+    tag: v.string(),
+    pid: v.number(),
+    user: v.string(),
+    message: v.string(),
+  }),
+);
+
+export type ClusterLogEntries = v.InferOutput<typeof logSchema>;
+
+/** `entries`: newest first. */
+export function clusterLogRoute(entries: () => Iterable<LogLine>): Route {
+  return route({
+    method: "GET",
+    path: "/cluster-log",
+    isOurs: true,
+    description: "Lines of the cluster log, newest first; without Sys.Syslog only one's own.",
+    permission: anyUser,
+    returns: logSchema,
+    parameters: { max: parameter.optional(parameter.integer({ min: 1, max: 3000 })) },
+    handle: ({ parameters, caller }) => {
+      const seesAll = caller.may("/", "Sys.Syslog");
+      const isOwn = (user: string): boolean => user === caller.user;
+      return clusterLogEntries(entries(), parameters.max ?? 50, (user) => seesAll || isOwn(user));
+    },
+  });
+}
+
+export function clusterLogEntries(
+  entries: Iterable<LogLine>,
+  max: number,
+  isSeen: (user: string) => boolean,
+): ClusterLogEntries {
+  const lines: ClusterLogEntries = [];
+  for (const { ident, message, uid, node, time, priority, tag, pid } of entries) {
+    if (lines.length >= max) break;
+    if (!isSeen(ident)) continue;
+    lines.push({ uid, node, time, priority, tag, pid, user: ident, message: readable(message) });
+  }
+  return lines;
+}
+
+/** Stored as it stands between JSON's quotes (pmxcfs.md §3.6); what an other node has stored otherwise is shown as it is. */
+function readable(message: string): string {
+  try {
+    const text: unknown = JSON.parse(`"${message}"`);
+    return typeof text === "string" ? text : message;
+  } catch {
+    return message;
+  }
+}

@@ -1,0 +1,309 @@
+// Ring, links and nodes of the cluster as this node sees them; its quorum device; and corosync.conf read anew.
+import * as v from "valibot";
+import { deviceSettings } from "../../../node/device/device-settings.ts";
+import type { RingSnapshot } from "../../../node/thread/bridge.ts";
+import type { Cluster } from "../../../node/thread/cluster.ts";
+import type { Monitor } from "../../monitor/monitor.ts";
+import { ringReport } from "../ring-report.ts";
+import { ApiError, type Route, route } from "../route.ts";
+import { dryRunParameter, effectSchema, mayAudit, mayModify, settled } from "./v1-rules.ts";
+
+export interface RingRoutesSource {
+  readonly mode: "standalone" | "cluster";
+  readonly cluster: Cluster;
+  readonly monitor: Pick<Monitor, "look" | "lookAnew">;
+}
+
+const counts = v.record(v.string(), v.number());
+const ringSchema = v.object({
+  nodeid: v.number(),
+  transport: v.string(),
+  id: v.string(),
+  state: v.string(),
+  synchronising: v.boolean(),
+  members: v.array(v.number()),
+  counters: v.object({
+    tokensReceived: v.number(),
+    messagesSent: v.number(),
+    messagesReceived: v.number(),
+    retransmitsSent: v.number(),
+    retransmitsAsked: v.number(),
+    memberships: v.number(),
+    droppedMalformed: v.number(),
+    consensusTimeouts: v.number(),
+    /** By kind of message, and by state of the ring. */
+    received: counts,
+    sent: counts,
+    entered: counts,
+    tokenLost: counts,
+  }),
+  /** A round of the token in which it was not held idle, microseconds; 0: unknown. */
+  rotationUs: v.object({ p50: v.number(), p99: v.number() }),
+  queuedMessages: v.number(),
+  configVersions: v.array(v.object({ nodeid: v.number(), version: v.number() })),
+});
+
+const linkSchema = v.object({
+  nodeid: v.number(),
+  link: v.number(),
+  localAddress: v.string(),
+  remoteAddress: v.string(),
+  enabled: v.boolean(),
+  connected: v.boolean(),
+  /** Bytes of one fragment's data, and of the largest IP packet. */
+  mtu: v.number(),
+  path: v.object({
+    state: v.picklist(["fixed", "new", "measured", "failed"]),
+    mtu: v.number(),
+    unanswered: v.optional(v.number()),
+  }),
+  /** Of the last minute's pings. */
+  recent: v.object({
+    pings: v.number(),
+    lost: v.number(),
+    latencyUs: v.optional(v.object({ min: v.number(), p50: v.number(), max: v.number() })),
+  }),
+  upCount: v.number(),
+  downCount: v.number(),
+  packetsSent: v.number(),
+  packetsReceived: v.number(),
+  /** Newest first. */
+  changes: v.array(v.object({ agoMs: v.number(), isUp: v.boolean(), reason: v.string() })),
+  /** What is wrong with it, sentences with what to do. */
+  faults: v.array(v.string()),
+});
+
+const nodeSchema = v.object({
+  nodeid: v.number(),
+  name: v.string(),
+  votes: v.number(),
+  /** By link number; null where the node has no such link. */
+  addresses: v.array(v.nullable(v.string())),
+  isLocal: v.boolean(),
+  isMember: v.boolean(),
+  isReachable: v.boolean(),
+  /** config_version as the node said last; null: it has said nothing. */
+  configVersion: v.nullable(v.number()),
+  /** Why what it sends cannot be used here, a sentence; "": it can, or it sends nothing. */
+  fault: v.string(),
+});
+
+const deviceSchema = v.object({
+  /** Null: this node has none in use. */
+  device: v.nullable(
+    v.object({
+      model: v.string(),
+      host: v.string(),
+      port: v.number(),
+      algorithm: v.string(),
+      tieBreaker: v.string(),
+      votes: v.number(),
+      isRegistered: v.boolean(),
+      state: v.picklist(["Connected", "Connecting", "Connect failed", "Disconnected"]),
+      /** The vote in force; null while the answer is awaited. */
+      vote: v.nullable(v.picklist(["ack", "nack"])),
+      problem: v.string(),
+      warning: v.string(),
+      tls: v.object({ mode: v.string(), active: v.boolean(), sentCertificate: v.boolean() }),
+      heartbeatMs: v.number(),
+      /** Milliseconds; null: it is not, or it never was. */
+      connectedForMs: v.nullable(v.number()),
+      lastEchoAgoMs: v.nullable(v.number()),
+      lastPoll: v.nullable(v.object({ agoMs: v.number(), castsVote: v.boolean() })),
+    }),
+  ),
+  /** Why a configured device is not in use here, a sentence; "": it is, or none is configured. */
+  fault: v.string(),
+});
+
+const reloadSchema = v.object({
+  ...effectSchema.entries,
+  configVersion: v.number(),
+  /** What is different now. */
+  changes: v.array(v.string()),
+  /** What waits for this node's next start. */
+  needsRestart: v.array(v.string()),
+});
+
+/** All of this file. */
+export function ringStateRoutes(source: RingRoutesSource): readonly Route[] {
+  return [
+    ...stateRoutes(source),
+    nodesRoute(source),
+    deviceRoute(source),
+    stopDeviceRoute(source),
+    reloadRoute(source),
+  ];
+}
+
+function stateRoutes({ mode, cluster, monitor }: RingRoutesSource): readonly Route[] {
+  return [
+    route({
+      method: "GET",
+      path: "/ring",
+      isOurs: true,
+      description: "The Totem ring as this node sees it: members, token, messages.",
+      permission: mayAudit,
+      returns: ringSchema,
+      parameters: {},
+      handle: async () => {
+        if (mode === "standalone") throw noCluster();
+        const { nodeid, transport, ring } = ringReport(cluster.settings, await monitor.look());
+        const { received, sent, entered, tokenLost, ...numbers } = ring.counters;
+        const counters = {
+          ...numbers,
+          received: { ...received },
+          sent: { ...sent },
+          entered: { ...entered },
+          tokenLost: { ...tokenLost },
+        };
+        return { nodeid, transport, ...ring, counters };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/links",
+      isOurs: true,
+      description:
+        "Every link from this node to every other: state, latency, loss, MTU, last changes, faults.",
+      permission: mayAudit,
+      returns: v.array(linkSchema),
+      parameters: {},
+      handle: async () =>
+        ringReport(cluster.settings, await monitor.look()).links.map(
+          ({ recent: { latencyUs, ...recent }, path: { unanswered, ...path }, ...link }) => ({
+            ...link,
+            recent: latencyUs === undefined ? recent : { ...recent, latencyUs },
+            path: unanswered === undefined ? path : { ...path, unanswered },
+          }),
+        ),
+    }),
+  ];
+}
+
+function nodesRoute({ cluster, monitor }: RingRoutesSource): Route {
+  return route({
+    method: "GET",
+    path: "/nodes",
+    isOurs: true,
+    description:
+      "The nodes of corosync.conf: votes, addresses, who is there and who can be reached.",
+    permission: mayAudit,
+    returns: v.array(nodeSchema),
+    parameters: {},
+    handle: async () => nodeFacts(cluster, await monitor.look()),
+  });
+}
+
+function nodeFacts({ settings }: Cluster, snapshot: RingSnapshot) {
+  const { member, peerFaults } = snapshot;
+  return ringReport(settings, snapshot).nodes.map((node) => ({
+    ...node,
+    votes: settings.nodes.find(({ nodeid }) => nodeid === node.nodeid)?.votes ?? 0,
+    isMember: member.members.includes(node.nodeid),
+    configVersion:
+      member.configVersions.find(({ nodeid }) => nodeid === node.nodeid)?.version ?? null,
+    fault: peerFaults.find(({ nodeid }) => nodeid === node.nodeid)?.reason ?? "",
+  }));
+}
+
+function deviceRoute({ cluster, monitor }: RingRoutesSource): Route {
+  return route({
+    method: "GET",
+    path: "/device",
+    isOurs: true,
+    description: "The client of the quorum device on this node: its connection and its vote.",
+    permission: mayAudit,
+    returns: deviceSchema,
+    parameters: {},
+    handle: async () => {
+      const { device } = await monitor.look();
+      if (device === undefined) return { device: null, fault: deviceFault(cluster) };
+      const { model, host, port, algorithm, tieBreaker, votes, isRegistered, state } = device;
+      const { problem, tls, heartbeatMs, lastPoll } = device;
+      return {
+        device: {
+          ...{ model, host, port, algorithm, tieBreaker, votes, isRegistered, state },
+          ...{ problem, tls, heartbeatMs },
+          vote: device.vote ?? null,
+          warning: device.warning ?? "",
+          connectedForMs: device.connectedForMs ?? null,
+          lastEchoAgoMs: device.lastEchoAgoMs ?? null,
+          lastPoll: lastPoll ?? null,
+        },
+        fault: "",
+      };
+    },
+  });
+}
+
+function deviceFault({ settings }: Cluster): string {
+  const read = deviceSettings(settings);
+  if (read === undefined) return "";
+  return read.ok
+    ? "its client was stopped here: reload corosync.conf, or restart this node"
+    : read.reason;
+}
+
+function stopDeviceRoute({ cluster, monitor }: RingRoutesSource): Route {
+  return route({
+    method: "POST",
+    path: "/device/stop",
+    isOurs: true,
+    description:
+      "The quorum device's client of this node gives back its vote and ends, until corosync.conf is reloaded.",
+    permission: mayModify,
+    returns: effectSchema,
+    parameters: { ...dryRunParameter },
+    handle: async ({ parameters }) => {
+      const { device, member } = await monitor.lookAnew();
+      if (device === undefined) {
+        return { isChanged: false, notes: ["no client of a quorum device runs on this node"] };
+      }
+      const { totalVotes, quorum, deviceVotes } = member.quorum;
+      const left = totalVotes - deviceVotes;
+      const effect = left >= quorum ? "stay quorate" : "lose quorum";
+      const text = `the client of ${device.host} ends here; without its ${deviceVotes} votes ${left} of ${quorum} needed are left: this part would ${effect}`;
+      if (parameters["dry-run"] === true) return { isChanged: false, notes: [text] };
+      settled(await cluster.stopDevice());
+      return { isChanged: true, notes: [text] };
+    },
+  });
+}
+
+function reloadRoute({ mode, cluster, monitor }: RingRoutesSource): Route {
+  return route({
+    method: "POST",
+    path: "/reload",
+    isOurs: true,
+    description:
+      "All nodes read their corosync.conf again; the answer is what that has changed on this one.",
+    permission: mayModify,
+    returns: reloadSchema,
+    parameters: { ...dryRunParameter },
+    handle: async ({ parameters }) => {
+      if (mode === "standalone") throw noCluster();
+      const { configVersion } = cluster.settings;
+      if (parameters["dry-run"] === true) {
+        const { members } = (await monitor.look()).member;
+        const text = `${members.length} nodes would read their corosync.conf again; this one runs with version ${configVersion}`;
+        return { isChanged: false, notes: [text], configVersion, changes: [], needsRestart: [] };
+      }
+      const outcome = await cluster.reload();
+      settled(outcome);
+      const { changes, needsRestart } = outcome;
+      const isChanged = changes.length > 0;
+      return {
+        isChanged,
+        notes: isChanged ? [] : ["nothing is different on this node"],
+        ...{ configVersion: outcome.configVersion, changes, needsRestart },
+      };
+    },
+  });
+}
+
+function noCluster(): ApiError {
+  return new ApiError(424, "this node is standalone: it is in no cluster, and has no ring", {
+    code: "standalone",
+  });
+}
