@@ -64,6 +64,14 @@ const routes = [
   }),
   route({
     method: "GET",
+    path: "/",
+    description: "The top.",
+    permission: anyUser,
+    parameters: {},
+    handle: () => [{ subdir: "cluster" }],
+  }),
+  route({
+    method: "GET",
     path: "/broken",
     description: "Fails.",
     permission: anyUser,
@@ -209,6 +217,13 @@ test("fixed words win over names; a page has its total", async () => {
     data: ["pve1"],
     total: 7,
   });
+});
+
+test("the top has a path, with and without a slash", async () => {
+  for (const path of ["/api2/json/", "/api2/json"]) {
+    const request = new Request(`https://node${path}`, { headers: { authorization: "root" } });
+    expect(await (await app.fetch(request, {})).json()).toEqual({ data: [{ subdir: "cluster" }] });
+  }
 });
 
 test("what a method throws is 500 with its first line as the phrase; extjs answers 200", async () => {

@@ -264,11 +264,11 @@ class RouteTable {
     const isNamed = (route: Route) => route.path.split("{").length;
     this.#routes = routes
       .toSorted((a, b) => isNamed(a) - isNamed(b))
-      .map((route) => ({ route, segments: route.path.split("/").slice(1) }));
+      .map((route) => ({ route, segments: segmentsOf(route.path) }));
   }
 
   find(method: string, path: string): Named | undefined {
-    const given = path.replace(/\/+$/, "").split("/").slice(1);
+    const given = segmentsOf(path);
     for (const { route, segments } of this.#routes) {
       if (route.method !== method || segments.length !== given.length) continue;
       const named = namedSegments(segments, given);
@@ -276,6 +276,11 @@ class RouteTable {
     }
     return undefined;
   }
+}
+
+/** None of "/" and ""; slashes at the end do not count. */
+function segmentsOf(path: string): readonly string[] {
+  return path.replace(/\/+$/, "").split("/").slice(1);
 }
 
 function namedSegments(

@@ -63,6 +63,7 @@ export function nodeRoutes(
     ...clusterRoutes({
       ...{ files: tree, nodeName, version, commit, address },
       deviceText: () => deviceText(parts.cluster),
+      isQuorate: () => tree.isWritable,
       logged: () => tree.statusStore.store.logEntries(),
     }),
     ...machineRoutes(nodeSource(parts)),

@@ -91,8 +91,8 @@ export interface TaskFilter {
   readonly start: number;
   readonly limit: number;
   readonly source: "archive" | "active" | "all";
-  /** Whether the tasks of a user are shown. */
-  readonly isSeen?: (user: string) => boolean;
+  /** Whether the caller may see it. */
+  readonly isSeen?: (of: Upid) => boolean;
   /** Part of the user's name, any case. */
   readonly user?: string;
   readonly type?: string;
@@ -112,7 +112,7 @@ export function selectTasks(
 ): { readonly entries: readonly TaskEntry[]; readonly total: number } {
   const user = filter.user?.toLowerCase();
   const found = entries.filter(({ parts, status }) => {
-    if (filter.isSeen?.(parts.user) === false) return false;
+    if (filter.isSeen?.(parts) === false) return false;
     if (user !== undefined && !parts.user.toLowerCase().includes(user)) return false;
     if (filter.type !== undefined && parts.type !== filter.type) return false;
     if (filter.id !== undefined && parts.id !== filter.id) return false;
@@ -123,6 +123,8 @@ export function selectTasks(
     if (filter.onlyErrors === true) return kind !== "ok";
     return filter.kinds === undefined || filter.kinds.includes(kind);
   });
+  // Of one second the last of the list is the newest.
+  found.reverse();
   found.sort((a, b) => b.parts.startTime - a.parts.startTime);
   return {
     entries: found.slice(filter.start, filter.start + filter.limit),

@@ -2,8 +2,8 @@
 import * as v from "valibot";
 import * as parameter from "../api/parameters.ts";
 import { anyUser, ApiError, type Caller, Page, type Route, route } from "../api/route.ts";
-import { listedRow, readBroadcast, taskRow } from "./task-broadcast.ts";
-import { type StatusKind, type TaskEntry, type TaskFilter } from "./task-list.ts";
+import { listedRow, readBroadcast, type TaskRow, taskRow } from "./task-broadcast.ts";
+import { selectTasks, type StatusKind, type TaskEntry, type TaskFilter } from "./task-list.ts";
 import type { Tasks } from "./tasks.ts";
 import { parseUpid, upidBytesMax } from "./upid.ts";
 
@@ -38,7 +38,12 @@ const statusSchema = v.object({
 });
 
 export function taskRoutes(source: TaskSource): readonly Route[] {
-  return [clusterTasksRoute(source), nodeTasksRoute(source), ...oneTaskRoutes(source)];
+  return [
+    clusterTasksRoute(source),
+    nodeTasksRoute(source),
+    allTasksRoute(source),
+    ...oneTaskRoutes(source),
+  ];
 }
 
 function clusterTasksRoute({ tasks, told }: TaskSource): Route {
@@ -59,55 +64,103 @@ function clusterTasksRoute({ tasks, told }: TaskSource): Route {
   });
 }
 
+/** Which tasks are wanted, as the original's list of a node has it. */
+const filterParameters = {
+  start: parameter.optional(parameter.integer({ min: 0 }), 0),
+  limit: parameter.optional(parameter.integer({ min: 0, max: tasksMax }), 50),
+  userfilter: name,
+  typefilter: name,
+  vmid: parameter.optional(parameter.vmid()),
+  errors: parameter.optional(parameter.boolean(), false),
+  source: parameter.optional(parameter.oneOf(["archive", "active", "all"]), "archive"),
+  since: time,
+  until: time,
+  statusfilter: parameter.optional(
+    parameter.formatted(
+      64,
+      /^(?:ok|error|warning|unknown)(?:[,; ]+(?:ok|error|warning|unknown))*$/i,
+      "invalid format - value does not look like a list of ok, error, warning, unknown",
+    ),
+  ),
+};
+
+function filterOf(
+  given: parameter.ParametersOf<typeof filterParameters>,
+  caller: Caller,
+  /** Whose right counts; undefined: of the node that a task ran on. */
+  onNode?: string,
+): TaskFilter {
+  const { start, limit, source, userfilter, typefilter, vmid, since, until } = given;
+  const kinds = given.statusfilter
+    ?.toLowerCase()
+    .split(/[,; ]+/)
+    .filter(isKind);
+  return {
+    ...{ start, limit, source, onlyErrors: given.errors },
+    isSeen: (of) =>
+      isOwn(caller, of.user) || caller.may(`/nodes/${onNode ?? of.node}`, "Sys.Audit"),
+    ...(userfilter === undefined ? {} : { user: userfilter }),
+    ...(typefilter === undefined ? {} : { type: typefilter }),
+    ...(vmid === undefined ? {} : { id: String(vmid) }),
+    ...(since === undefined ? {} : { since }),
+    ...(until === undefined ? {} : { until }),
+    ...(kinds === undefined ? {} : { kinds }),
+  };
+}
+
 function nodeTasksRoute({ tasks, nodeName }: TaskSource): Route {
   return route({
     method: "GET",
     path: "/nodes/{node}/tasks",
     description: "Tasks of a node, newest first.",
     permission: anyUser,
-    parameters: {
-      node,
-      start: parameter.optional(parameter.integer({ min: 0 }), 0),
-      limit: parameter.optional(parameter.integer({ min: 0, max: tasksMax }), 50),
-      userfilter: name,
-      typefilter: name,
-      vmid: parameter.optional(parameter.vmid()),
-      errors: parameter.optional(parameter.boolean(), false),
-      source: parameter.optional(parameter.oneOf(["archive", "active", "all"]), "archive"),
-      since: time,
-      until: time,
-      statusfilter: parameter.optional(
-        parameter.formatted(
-          64,
-          /^(?:ok|error|warning|unknown)(?:[,; ]+(?:ok|error|warning|unknown))*$/i,
-          "invalid format - value does not look like a list of ok, error, warning, unknown",
-        ),
-      ),
-    },
+    parameters: { node, ...filterParameters },
     returns: v.array(rowSchema),
     isPaged: true,
     handle: ({ parameters, caller }) => {
       checkNode(nodeName, parameters.node);
-      const { start, limit, source, userfilter, typefilter, vmid, since, until } = parameters;
-      const kinds = parameters.statusfilter
-        ?.toLowerCase()
-        .split(/[,; ]+/)
-        .filter(isKind);
-      const isOwnOnly = !caller.may(`/nodes/${nodeName}`, "Sys.Audit");
-      const filter: TaskFilter = {
-        ...{ start, limit, source, onlyErrors: parameters.errors },
-        ...(isOwnOnly ? { isSeen: (user: string) => isOwn(caller, user) } : {}),
-        ...(userfilter === undefined ? {} : { user: userfilter }),
-        ...(typefilter === undefined ? {} : { type: typefilter }),
-        ...(vmid === undefined ? {} : { id: String(vmid) }),
-        ...(since === undefined ? {} : { since }),
-        ...(until === undefined ? {} : { until }),
-        ...(kinds === undefined ? {} : { kinds }),
-      };
-      const { entries, total } = tasks.list(filter);
+      const { entries, total } = tasks.list(filterOf(parameters, caller, nodeName));
       return new Page(entries.map(listRow), total);
     },
   });
+}
+
+function allTasksRoute({ tasks, told }: TaskSource): Route {
+  return route({
+    method: "GET",
+    path: "/tasks",
+    isOurs: true,
+    description:
+      "Tasks of all nodes, newest first: of this node all that it keeps, of the others those that run or ended lately.",
+    permission: anyUser,
+    parameters: { ...filterParameters, node: parameter.optional(node) },
+    returns: v.array(rowSchema),
+    isPaged: true,
+    handle: ({ parameters, caller }) => {
+      const filter = filterOf(parameters, caller);
+      const own = tasks.list({ start: 0, limit: Infinity, source: filter.source }).entries;
+      const others = told()
+        .flatMap(readBroadcast)
+        .flatMap(entryOfRow)
+        .filter(({ endTime }) => isOfSource(filter.source, endTime === undefined));
+      const asked = [...own, ...others].filter(
+        ({ parts }) => parameters.node === undefined || parts.node === parameters.node,
+      );
+      const { entries, total } = selectTasks(asked, filter);
+      return new Page(entries.map(listRow), total);
+    },
+  });
+}
+
+function isOfSource(source: TaskFilter["source"], isRunning: boolean): boolean {
+  return source === "all" || isRunning === (source === "active");
+}
+
+function entryOfRow({ upid: of, endtime, status }: TaskRow): readonly TaskEntry[] {
+  const parts = parseUpid(of);
+  if (parts === undefined) return [];
+  if (endtime === undefined) return [{ upid: of, parts }];
+  return [{ upid: of, parts, endTime: endtime, status: status ?? "" }];
 }
 
 /** The task, which the caller may see, or change. Throws ApiError. */
@@ -157,8 +210,16 @@ function oneTaskRoutes(source: TaskSource): readonly Route[] {
       parameters: { node, upid },
       returns: v.null(),
       handle: ({ parameters, caller }) => {
-        source.tasks.stop(found(source, caller, parameters, "Sys.Modify").upid);
-        return null;
+        const { upid: of, parts, endTime } = found(source, caller, parameters, "Sys.Modify");
+        if (source.tasks.stop(of) || endTime !== undefined) return null;
+        throw new ApiError(
+          500,
+          `the task belongs to process ${parts.pid}, which is not quorate's`,
+          {
+            code: "foreignTask",
+            hint: `on that machine: kill ${parts.pid}`,
+          },
+        );
       },
     }),
   ];

@@ -37,7 +37,13 @@ export function datacenterOf(files: Files): DatacenterValues {
   return readDatacenter(read.ok ? read.value : new Uint8Array(0));
 }
 
-export function optionsRoutes(files: Files): readonly Route[] {
+export interface OptionsSource {
+  readonly files: Files;
+  /** Whether the tree can be written; always on a standalone node. */
+  readonly isQuorate: () => boolean;
+}
+
+export function optionsRoutes({ files, isQuorate }: OptionsSource): readonly Route[] {
   return [
     route({
       method: "GET",
@@ -82,6 +88,9 @@ export function optionsRoutes(files: Files): readonly Route[] {
       },
       returns: v.null(),
       handle: async ({ parameters }) => {
+        if (!isQuorate()) {
+          throw new ApiError(500, "cluster not ready - no quorum?", { code: "noQuorum" });
+        }
         await change(files, parameters);
         return null;
       },
@@ -126,14 +135,7 @@ async function change(files: Files, given: Readonly<Record<string, unknown>>): P
     const written = await replaceFile(files, path, writeDatacenter(values));
     if (!written.ok) throw new ApiError(500, written.reason);
   });
-  if (locked.ok) return;
-  // Where nothing can be written, the original says so before it waits for a lock.
-  const isQuorumLost = /quorum/i.test(locked.reason);
-  throw new ApiError(
-    500,
-    isQuorumLost ? "cluster not ready - no quorum?" : locked.reason,
-    isQuorumLost ? { code: "noQuorum", hint: locked.reason } : {},
-  );
+  if (!locked.ok) throw new ApiError(500, locked.reason);
 }
 
 /** What was renamed, and what is so anyway. */

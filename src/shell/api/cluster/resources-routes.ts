@@ -1,7 +1,9 @@
 // GET /cluster/resources and /nodes: nodes, guests and storages of the cluster with what they tell of themselves (pvecm.md §4.2), and
 // GET /cluster/nextid, the next number for a guest. Each caller sees what it may audit.
 import * as v from "valibot";
+import { byteString, textOfByteString } from "../../../bytes.ts";
 import type { Files } from "../../../fs/tree/files.ts";
+import { parseUserConfig, type PoolEntry } from "../../users/user-config.ts";
 import { membersOf, nodeFingerprint } from "../cluster-facts.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, ApiError, type Caller, type Route, route } from "../route.ts";
@@ -36,12 +38,13 @@ const nodeSchema = v.object({
   ssl_fingerprint: text,
 });
 const resourceSchema = v.variant("type", [
+  v.object({ id: v.string(), type: v.literal("pool"), pool: v.string() }),
   v.object({ id: v.string(), type: v.literal("node"), ...nodeFields }),
   v.object({
     id: v.string(),
     type: v.picklist(["qemu", "lxc", "openvz"]),
     ...{ vmid: v.number(), node: v.string(), status: v.string(), name: text },
-    ...{ template: v.optional(v.boolean()), lock: text, tags: text, ...use },
+    ...{ template: v.optional(v.boolean()), lock: text, tags: text, pool: text, ...use },
     ...{ netin: number, netout: number, diskread: number, diskwrite: number },
   }),
   v.object({
@@ -52,6 +55,7 @@ const resourceSchema = v.variant("type", [
   }),
 ]);
 type Resource = v.InferOutput<typeof resourceSchema>;
+type GuestResource = Extract<Resource, { readonly vmid: number }>;
 const defaultRange = { lower: 100, upper: 1_000_000 };
 
 export function resourcesRoutes(source: ResourceSource): readonly Route[] {
@@ -92,8 +96,10 @@ function resources(
 ): Resource[] {
   const measures = new Measures(source.files);
   const isAsked = (kind: typeof type): boolean => type === undefined || type === kind;
+  const pools = seenPools(source, caller);
   return [
-    ...(isAsked("vm") ? guestResources(source, measures, caller) : []),
+    ...(type === undefined ? [...pools.keys()].map(poolResource) : []),
+    ...(isAsked("vm") ? guestResources({ ...source, pools }, measures, caller) : []),
     ...(isAsked("node") ? nodeResources(source, measures, caller) : []),
     ...(isAsked("storage") ? storageResources(source, measures, caller) : []),
   ];
@@ -120,20 +126,48 @@ function nodeResources(source: ResourceSource, measures: Measures, caller: Calle
   });
 }
 
-function guestResources({ files }: ResourceSource, measures: Measures, caller: Caller): Resource[] {
-  return guestsOf(files)
-    .filter(({ vmid }) => caller.may(`/vms/${vmid}`, "VM.Audit"))
-    .map((guest) => guestResource(guest, measures));
+type SeenPools = ReadonlyMap<string, PoolEntry>;
+
+/** Of user.cfg, by name. */
+function seenPools({ files }: ResourceSource, caller: Caller): SeenPools {
+  const read = files.read("user.cfg");
+  const { pools } = parseUserConfig(read.ok ? byteString(read.value) : "");
+  const seen = [...pools].filter(([name]) => caller.may(`/pool/${name}`, "Pool.Audit"));
+  return new Map(seen.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function guestResource(guest: KnownGuest, measures: Measures): Resource {
+function poolResource(name: string): Resource {
+  const pool = textOfByteString(name);
+  return { id: `/pool/${pool}`, type: "pool", pool };
+}
+
+function guestResources(
+  { files, pools }: ResourceSource & { readonly pools: SeenPools },
+  measures: Measures,
+  caller: Caller,
+): Resource[] {
+  const poolOf = new Map(
+    [...pools].flatMap(([name, { vms }]) =>
+      [...vms].map((vmid): [string, string] => [vmid, textOfByteString(name)]),
+    ),
+  );
+  return guestsOf(files)
+    .filter(({ vmid }) => caller.may(`/vms/${vmid}`, "VM.Audit"))
+    .map((guest) => {
+      const pool = poolOf.get(String(guest.vmid));
+      const resource = guestResource(guest, measures);
+      return pool === undefined ? resource : { ...resource, pool };
+    });
+}
+
+function guestResource(guest: KnownGuest, measures: Measures): GuestResource {
   const { vmid, node, type, lock, tags } = guest;
   const measured = measures.guest(vmid);
   const name = measured?.name || guest.name;
   return {
     ...{ id: `${type}/${vmid}`, type, vmid, node, status: "unknown", template: guest.isTemplate },
     ...measured,
-    ...(name === "" ? { name: undefined } : { name }),
+    name: name === "" ? undefined : name,
     ...(lock === "" ? {} : { lock }),
     ...(tags.length === 0 ? {} : { tags: tags.join(";") }),
   };

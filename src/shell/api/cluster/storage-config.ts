@@ -21,7 +21,9 @@ const sharedTypes = new Set(
 /** Those that are not disabled, in the order of the file. */
 export function knownStorages(text: string): readonly KnownStorage[] {
   const storages: KnownStorage[] = [];
-  for (const section of text.split(/^(?=[a-z][a-z0-9]*:\s)/m)) {
+  for (const begun of text.split(/^(?=[a-z][a-z0-9]*:\s)/m)) {
+    // Its options are indented; what is not belongs to nobody.
+    const section = begun.split(/\n(?!\s)/, 1)[0] ?? "";
     const [, type = "", id = ""] =
       /^([a-z][a-z0-9]*):\s*([A-Za-z][\w.-]*)[ \t]*$/m.exec(section) ?? [];
     if (id === "" || storages.length >= storagesMax) continue;

@@ -29,7 +29,10 @@ const certificateSchema = v.object({
 });
 const restart = parameter.optional(parameter.boolean());
 
-export function certificateRoutes({ files, nodeName }: NodeSource): readonly Route[] {
+export function certificateRoutes({
+  files,
+  nodeName,
+}: Pick<NodeSource, "files" | "nodeName">): readonly Route[] {
   return [
     route({
       method: "GET",

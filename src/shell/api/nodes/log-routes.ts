@@ -37,6 +37,7 @@ export function logRoutes({ log }: NodeSource): readonly Route[] {
         ),
       },
       returns: v.array(v.object({ n: v.number(), t: v.string() })),
+      isPaged: true,
       handle: async ({ parameters: { start, limit, since, until, service } }) => {
         const most = limit === 0 ? 50 : limit;
         const { lines, total } = await log().lines({ start, limit: most, since, until, service });
