@@ -37,6 +37,18 @@ export class ReloadCluster {
   readonly #network = `127.${30 + Math.floor(Math.random() * 200)}.${Math.floor(Math.random() * 250)}`;
   #key = crypto.getRandomValues(new Uint8Array(256));
   readonly #children = new Map<string, Subprocess>();
+  readonly #apiPort: number;
+
+  /** `apiPort`: where every node serves its network API, each on its own address; 0: nowhere. */
+  constructor(apiPort = 0) {
+    this.#apiPort = apiPort;
+  }
+
+  #apiWords(nodeid: number): readonly string[] {
+    return this.#apiPort === 0
+      ? ["--no-api"]
+      : ["--api", `${this.address(nodeid)}:${this.#apiPort}`];
+  }
 
   conf({ version, nodes, totem = [], quorum = [], tokenMs = 3000 }: ConfOptions): string {
     const list = nodes.map(
@@ -105,7 +117,7 @@ export class ReloadCluster {
       root,
       "--name",
       `n${nodeid}`,
-      "--no-api",
+      ...this.#apiWords(nodeid),
       ...where,
     ]);
   }
@@ -181,8 +193,8 @@ export class ReloadCluster {
 
   /** A node that ended, with the files that it has; `name`: when it is another one now. */
   startAgain(nodeid: number, name = `n${nodeid}`): void {
-    const words = ["node", "--root", this.root(nodeid), "--name", name, "--no-mount", "--no-api"];
-    this.#spawn(`n${nodeid}`, words);
+    const words = ["node", "--root", this.root(nodeid), "--name", name, "--no-mount"];
+    this.#spawn(`n${nodeid}`, [...words, ...this.#apiWords(nodeid)]);
   }
 
   /** The node's corosync.conf of the tree has `text`. */
