@@ -1,4 +1,5 @@
 // The routes of logins (pvecm.md §4.2): tickets for who knows a password, and what the API is told of who sends a request.
+import * as v from "valibot";
 import type { Files } from "../../fs/tree/files.ts";
 import { membersOf } from "../api/cluster-facts.ts";
 import * as parameter from "../api/parameters.ts";
@@ -41,6 +42,29 @@ export function authenticateWith(access: Access, users: UserFiles): Authenticate
   };
 }
 
+const loginAnswer = v.object({
+  username: v.string(),
+  ticket: v.optional(v.pipe(v.string(), v.description("For the cookie PVEAuthCookie; two hours."))),
+  CSRFPreventionToken: v.optional(
+    v.pipe(v.string(), v.description("For a header of that name with everything but GET.")),
+  ),
+  cap: v.optional(
+    v.pipe(
+      v.record(v.string(), v.record(v.string(), v.number())),
+      v.description("By kind of object the privileges that the user has on any of it, each 1."),
+    ),
+  ),
+  clustername: v.optional(v.string()),
+  NeedTFA: v.optional(
+    v.pipe(
+      v.number(),
+      v.description(
+        "1: the ticket is half of a login; it is the `tfa-challenge` of a second call, whose password is totp:CODE or recovery:CODE.",
+      ),
+    ),
+  ),
+});
+
 export function accessRoutes(source: AccessSource): readonly Route[] {
   return [
     route({
@@ -49,6 +73,7 @@ export function accessRoutes(source: AccessSource): readonly Route[] {
       description: "Nothing; for clients that begin here.",
       permission: anybody,
       parameters: {},
+      returns: v.null(),
       handle: () => null,
     }),
     route({
@@ -66,6 +91,7 @@ export function accessRoutes(source: AccessSource): readonly Route[] {
         privs: parameter.optional(parameter.text({ max: 64 })),
         "new-format": parameter.optional(parameter.boolean()),
       },
+      returns: loginAnswer,
       handle: async ({ parameters, request }) => {
         refuseTokens(request);
         const { username, realm, password, otp, path, privs } = parameters;
@@ -89,7 +115,7 @@ function loginData(
   { files, users }: AccessSource,
   answer: LoginAnswer,
   isCheckOnly: boolean,
-): object {
+): v.InferInput<typeof loginAnswer> {
   switch (answer.kind) {
     case "granted": {
       const { user, ticket, csrfToken, capabilities } = answer;
