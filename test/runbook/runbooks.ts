@@ -4,6 +4,22 @@ import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import { type Machine, password, Site } from "./site.ts";
 
 /** The first machines of a site, all of them members of the cluster "prod". */
+/** A join that waits for another node's place is given up; the machine is standalone, as before. */
+async function givenUp(member: Machine, joiner: Machine): Promise<void> {
+  const place = "--link0 10.78.0.99 --new_node_ip 10.78.0.99 --apiversion 1";
+  await member.types(`pvecm addnode ghost ${place}`);
+  await joiner.types(`${await joinLine(member)} >/tmp/join.log 2>&1 &`);
+  await joiner.comesTo("cat /tmp/join.log", /^waiting: /m);
+  match(await joiner.types("quorate status"), /^Change +join since /m);
+  match(
+    await joiner.types("quorate join --abort"),
+    /The join is given up: this node is standalone/,
+  );
+  match(await joiner.types("quorate join --abort"), /No join is under way/);
+  ok(!(await member.types("cat /etc/pve/corosync.conf")).includes(joiner.name));
+  await member.types("pvecm delnode ghost");
+}
+
 async function members(site: Site, count: number): Promise<Machine[]> {
   const [first, ...others] = site.machines.slice(0, count);
   if (first === undefined) throw new Error("a site has machines");
@@ -118,12 +134,25 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     await three.start();
     await three.comesTo("pvecm status; true", /Activity blocked/);
     match(await one.types("pvecm status"), /^Total votes: +2\n/m);
+    const told =
+      /no member of its cluster any more, says pve\d: it was removed on .* by root@pam\./;
+    await three.comesTo("quorate status; true", told, 150_000);
+    match(await three.log(), told);
+    // The same again is no failure; a name that nobody knows is.
+    match(
+      await one.types("quorate remove pve3"),
+      /^pve3 is out of the cluster already: it was rem/,
+    );
+    await two.refuses("pvecm delnode pve3", 255, /is not a known host of the cluster/);
+    await one.refuses("quorate remove pve9", 1, /nothing shows that it ever was one/);
     await three.refuses("quorate leave --yes", 1, /no quorum/);
     await three.refuses("quorate leave --local --yes", 1, /stop it first/);
     await three.stop();
     await three.types("quorate leave --local --yes");
     await three.start();
     match(await three.types("quorate status"), /standalone/);
+    match(await three.types("quorate leave --yes"), /standalone already/);
+    await givenUp(one, three);
     await three.types(await joinLine(one));
     await quorate([one, two, three], 3);
     // Removed while it runs, it ends and is not started again.
@@ -131,6 +160,11 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     await three.ended();
     match(await three.log(), /Killed by node \d : pve3 was removed from the cluster/);
     equal(await one.types("ls /etc/pve/nodes"), "pve1\npve2\n");
+    await three.refuses(
+      "quorate node",
+      8,
+      /it was removed on .* by root@pam.*quorate leave --local/s,
+    );
     await three.types("quorate leave --local --yes");
     await three.start();
     await three.types(await joinLine(one));

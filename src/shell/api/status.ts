@@ -114,6 +114,8 @@ export interface StatusSource {
   readonly confWarning: () => Promise<string>;
   /** What is to be done about the network API, sentences. */
   readonly networkFaults: () => readonly string[];
+  /** Why this node is no member of its cluster any more, a sentence; "": it is, as far as it knows. */
+  readonly membershipFault: () => string;
   readonly upgrade: () => NodeStatus["upgrade"];
   readonly mount: () => { readonly target: string; readonly reason: string };
   readonly operations: () => Pick<NodeStatus, "operation" | "leftover"> & {
@@ -130,6 +132,8 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { member, links, reachable, rotationUs, packetsDropped, peerFaults, refusal, device } =
     await source.cluster.snapshot();
   const warnings = [...(settings.warnings ?? [])];
+  const membership = source.membershipFault();
+  if (membership !== "") warnings.push(membership);
   const confWarning = await source.confWarning();
   if (confWarning !== "") warnings.push(confWarning);
   const override = expectedOverride(settings, member.quorum);

@@ -39,6 +39,7 @@ function statusOf({ mode, cluster, tree, mount, startedAt }: NodeParts): Promise
     // What is to be done is told by `quorate status` on that node.
     confWarning: async () => "",
     networkFaults: () => [],
+    membershipFault: () => "",
     operations: () => ({ faults: [] }),
     upgrade: () => undefined,
   });

@@ -1,4 +1,8 @@
 // How this node leaves its cluster (shell/leave): its ports, its route, its plan for what an earlier daemon left.
+import { readFileSync } from "node:fs";
+import { textOfByteString } from "../../../bytes.ts";
+import { failure, fileReasonOf, type Result, success } from "../../../result.ts";
+import { membershipRoute } from "../../leave/membership-route.ts";
 import { leaveRoute } from "../../leave/leave-route.ts";
 import { leavePlan, type LeavePorts } from "../../leave/leave-plan.ts";
 import { bindPlan, type BoundPlan } from "../../operation/plan.ts";
@@ -23,7 +27,22 @@ export function leaveRoutes(parts: NodeParts): readonly Route[] {
           facts,
         ),
     }),
+    membershipRoute({
+      files: parts.tree,
+      nodeName: textOfByteString(parts.directoryName),
+      isCertain: () =>
+        parts.tree.isWritable && parts.tree.synced.includes(parts.cluster.settings.nodeid),
+      readKey: () => readKey(parts.options.paths.authkey),
+    }),
   ];
+}
+
+function readKey(path: string): Result<Uint8Array> {
+  try {
+    return success(new Uint8Array(readFileSync(path)));
+  } catch (error) {
+    return failure(fileReasonOf(error));
+  }
 }
 
 export function leavePlans(parts: NodeParts): readonly BoundPlan[] {

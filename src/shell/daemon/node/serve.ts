@@ -23,6 +23,7 @@ import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
 import { openLogins } from "./logins.ts";
 import { confWarning, treeConfProblem } from "./conf-checks.ts";
+import { removalPorts, RemovalWatch } from "../leave/removal-watch.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 import { tellTasks } from "./task-broadcast.ts";
 
@@ -37,7 +38,11 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const untold = tellLoad(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
-  const status = statusOf(parts, () => network.faults);
+  const removal = new RemovalWatch(removalPorts(parts));
+  const status = statusOf(parts, {
+    network: () => network.faults,
+    membership: () => removal.problem,
+  });
   const monitoring = new Monitoring(parts, { status, door: () => network.door });
   const network: NodeApi = new NodeApi({
     ...nodeRoutes(parts, logins, joining, monitoring),
@@ -50,6 +55,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const own = localApi(parts, status);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
+    removal.stop();
     await untold();
     joining.stop();
     await monitoring.monitor.stop();
@@ -61,7 +67,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
 
 function statusOf(
   parts: NodeParts,
-  networkFaults: () => readonly string[],
+  faults: { readonly network: () => readonly string[]; readonly membership: () => string },
 ): () => Promise<NodeStatus> {
   const { options, mode, cluster, tree } = parts;
   const { paths, version } = options;
@@ -74,16 +80,17 @@ function statusOf(
       cluster,
       tree: () => tree.status(),
       confWarning: () => confWarning(parts, confWatch),
-      networkFaults,
+      networkFaults: faults.network,
+      membershipFault: faults.membership,
       upgrade: () => lastUpgradeEvent(upgradeLog),
       mount: parts.mount,
       operations: () => {
-        const { underway, leftover, faults } = parts.operations.report();
+        const { underway, leftover, faults: ofRecords } = parts.operations.report();
         const file = join(paths.operationDir, leftoverFile);
         return {
           ...(underway === undefined ? {} : { operation: underway }),
           ...(leftover === undefined ? {} : { leftover: { ...leftoverFacts(leftover), file } }),
-          faults,
+          faults: ofRecords,
         };
       },
       pid: process.pid,

@@ -13,6 +13,7 @@ import { reasonOf } from "../../../result.ts";
 import { CommandFailure, exitConfiguration } from "../../exit.ts";
 import { leavePlan } from "../../leave/leave-plan.ts";
 import { OperationFiles } from "../../operation/operation-store.ts";
+import { formerMembersPath, formerOf, formerText } from "../../change/former-members.ts";
 import { Leaving } from "../leave/leaving.ts";
 import type { NodeOptions } from "./parts.ts";
 
@@ -32,7 +33,7 @@ export type StartMode =
 export async function startMode(options: NodeOptions): Promise<StartMode> {
   const { paths, name } = options;
   if (await hasLeft(options)) return { ...standalone(options, ""), hasLeft: true };
-  if (isThere(paths.conf)) return { kind: "cluster", settings: await settingsOf(options) };
+  if (isThere(paths.conf)) return { kind: "cluster", settings: await ownSettings(options) };
   const stored = storedConf(options);
   if (stored === undefined) return standalone(options, "");
   const text = Buffer.from(stored).toString("latin1");
@@ -53,6 +54,23 @@ export async function startMode(options: NodeOptions): Promise<StartMode> {
     text: `wrote ${paths.conf} as the tree has it (version = ${read.value.configVersion})`,
   });
   return { kind: "cluster", settings: await settingsOf(options) };
+}
+
+/** A removed node's own copies of corosync.conf and tree say what became of it, if it was there when it was removed. */
+async function ownSettings(options: NodeOptions): Promise<NodeSettings> {
+  try {
+    return await settingsOf(options);
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    const { name } = standalone(options, "");
+    const text = storedFile(options, formerMembersPath);
+    const former = formerOf(text && Buffer.from(text).toString("latin1"), name);
+    if (former?.name !== name) throw error;
+    throw new CommandFailure(
+      `${error.message}. This node is no member of its cluster any more: ${formerText(former)}. \`quorate leave --local\` makes a standalone node of it`,
+      error.code,
+    );
+  }
 }
 
 /** `fault`: why it does not start as the member that it is configured to be. */
@@ -96,14 +114,26 @@ function isThere(path: string): boolean {
 }
 
 /** The corosync.conf in the tree's database, which is read without being changed. One that cannot be used is refused when it is opened, under its lock. */
-export function storedConf({
-  paths,
-  durability,
-}: Pick<NodeOptions, "paths" | "durability">): Uint8Array | undefined {
+export function storedConf(
+  options: Pick<NodeOptions, "paths" | "durability">,
+): Uint8Array | undefined {
+  return storedFile(options, corosyncConfPath);
+}
+
+function storedFile(
+  { paths, durability }: Pick<NodeOptions, "paths" | "durability">,
+  path: string,
+): Uint8Array | undefined {
   const rows = readDatabase(join(paths.treeDir, "config.db"), undefined, durability === "full");
   if (!rows.ok) return undefined;
-  return rows.value.find(
-    ({ inode, parent, name, type }) =>
-      inode !== 0 && parent === 0 && name === corosyncConfPath && type === fileType,
-  )?.data;
+  let parentInode = 0;
+  let found: (typeof rows.value)[number] | undefined;
+  for (const word of path.split("/")) {
+    found = rows.value.find(
+      ({ inode, parent, name }) => inode !== 0 && parent === parentInode && name === word,
+    );
+    if (found === undefined) return undefined;
+    parentInode = found.inode;
+  }
+  return found?.type === fileType ? found.data : undefined;
 }
