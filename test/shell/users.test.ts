@@ -372,6 +372,30 @@ describe("who may change whom", () => {
     await ok(adm("DELETE /access/users/new@pve"));
   });
 
+  test("who looks after all users makes no token of root's, unless it may give everything to everybody", async () => {
+    await ok(root("PUT /access/acl", { path: "/access", roles: "PVEUserAdmin", users: "adm@pve" }));
+    const { ask: adm } = await login("adm@pve", "correct horse");
+    await ok(adm("POST /access/users/joe@pve/token/one", {}));
+    const make = () => adm("POST /access/users/root@pam/token/all", { privsep: 0 });
+    expect(await make()).toMatchObject({ status: 403 });
+    expect(await adm("PUT /access/users/root@pam", { enable: 0, groups: "staff" })).toMatchObject({
+      ...{ status: 403, phrase: "Permission check failed (/, Permissions.Modify)" },
+    });
+    await ok(root("PUT /access/acl", { path: "/", roles: "Administrator", users: "adm@pve" }));
+    await ok(
+      root("PUT /access/acl", { path: "/access", roles: "Administrator", users: "adm@pve" }),
+    );
+    await ok(make());
+  });
+
+  test("a new user has no password of an earlier one of its name, and old keys are not shown", async () => {
+    await put("priv/shadow.cfg", `late:${(await text("priv/shadow.cfg")).split(":")[1]}:\n`);
+    await ok(root("POST /access/users", { userid: "late@pve" }));
+    expect(await text("priv/shadow.cfg")).toBe("");
+    await ok(root("PUT /access/users/late@pve", { keys: "ABCDEFGH" }));
+    expect(await ok(root("GET /access/users/late@pve"))).not.toHaveProperty("keys");
+  });
+
   test("a user without rights: itself and nothing else", async () => {
     const { ask: joe } = await login("joe@pve", "correct horse");
     const refused = [

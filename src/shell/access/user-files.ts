@@ -19,6 +19,20 @@ export const userPaths = {
 interface Users {
   readonly config: ReadUserConfig;
   readonly rights: Rights;
+  /** Names of groups by user. */
+  readonly groupsOf: ReadonlyMap<string, readonly string[]>;
+}
+
+function groupsByUser({ groups }: ReadUserConfig): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const [name, { users }] of groups) {
+    for (const user of users) {
+      const names = found.get(user);
+      if (names === undefined) found.set(user, [name]);
+      else names.push(name);
+    }
+  }
+  return found;
 }
 
 /** One file with what was made of it; made again when the file is another. */
@@ -71,7 +85,7 @@ export class UserFiles {
   constructor(files: Files) {
     this.#users = new ParsedFile(files, userPaths.config, (text) => {
       const config = parseUserConfig(text);
-      return { config, rights: new Rights(config) };
+      return { config, rights: new Rights(config), groupsOf: groupsByUser(config) };
     });
     this.#realms = new ParsedFile(files, userPaths.domains, parseDomains);
     this.#tokens = new ParsedFile(files, userPaths.tokens, (text) => parseSecrets("tokens", text));
@@ -87,6 +101,11 @@ export class UserFiles {
 
   get rights(): Rights {
     return this.#users.value.rights;
+  }
+
+  /** Of one user. */
+  groupsOf(user: string): readonly string[] {
+    return this.#users.value.groupsOf.get(user) ?? [];
   }
 
   /** By name. */

@@ -7,8 +7,8 @@ import { parseTokenId, parseUserId, rootUser } from "./user-id.ts";
 /** Names with whether they are propagated below. */
 export type Granted = ReadonlyMap<string, boolean>;
 
-/** Remembered answers; each is small. */
-const rememberedMax = 10_000;
+/** Remembered answers; each has up to 47 names. */
+const rememberedMax = 1000;
 const pathCharactersMax = 1024;
 const noAccess = "NoAccess";
 const nothing: Granted = new Map();

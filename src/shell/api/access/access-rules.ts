@@ -12,6 +12,8 @@ type Rule = Omit<RulePermission, "kind">;
 export const userPrivileges = ["User.Modify"] as const;
 export const userReadPrivileges = ["User.Modify", "Sys.Audit"] as const;
 
+const givingAll = "Permissions.Modify";
+
 function permission({ description, refusal }: Rule): RulePermission {
   return {
     kind: "rule",
@@ -67,6 +69,11 @@ function userGroup(
     description: `who has ${privileges.join(" or ")} on ${all}, or on ${all}/GROUP of a group of the user${named}`,
     refusal: (caller, given) => {
       const mayOn = (path: string) => privileges.some((each) => caller.may(path, each));
+      const isReading = privileges.includes("Sys.Audit");
+      // A token of the superuser's would be all that it may. Who may give everything to everybody gains nothing by it.
+      if (!isReading && textOf(given, "userid") === rootUser && !caller.may("/", givingAll)) {
+        return `/, ${givingAll}`;
+      }
       if (mayOn(all)) return undefined;
       if (groups !== undefined) {
         const wanted = splitList(textOf(given, "groups"));
@@ -76,15 +83,10 @@ function userGroup(
         if (groups === "create") return undefined;
       }
       const user = textOf(given, "userid");
-      const isTheirs = groupsOf(users, user).some((group) => mayOn(`${all}/${group}`));
+      const isTheirs = users.groupsOf(user).some((group) => mayOn(`${all}/${group}`));
       return isTheirs ? undefined : "";
     },
   };
-}
-
-/** Of one user. */
-export function groupsOf({ config }: UserFiles, user: string): readonly string[] {
-  return [...config.groups].filter(([, group]) => group.users.has(user)).map(([name]) => name);
 }
 
 function either(...rules: readonly Rule[]): RulePermission {
@@ -163,7 +165,7 @@ const allocating: readonly (readonly [RegExp, string])[] = [
 /** Why the caller may not change who may what on a path, in the words of the refusal. */
 export function modifyProblem(caller: Caller, path: string): string | undefined {
   const other = allocating.find(([pattern]) => pattern.test(path))?.[1];
-  const wanted = ["Permissions.Modify", ...(other === undefined ? [] : [other])];
+  const wanted = [givingAll, ...(other === undefined ? [] : [other])];
   const has = wanted.some((privilege) => caller.may(path, privilege));
   return has ? undefined : `${path}, ${wanted.join("|")}`;
 }

@@ -8,30 +8,38 @@ import { newPassword, ownPassword, userId } from "./access-parameters.ts";
 import type { AccessRules } from "./access-rules.ts";
 import { type AccessRoutesSource, badParameter, changeFile, noSuchUser } from "./access-source.ts";
 
-/** Throws ApiError. */
-export async function storePassword(
+/**
+ * What gives a user its password, made before any lock is taken; undefined: it gets none, not even one that an earlier user of its name left behind.
+ * Both throw ApiError.
+ */
+export async function passwordOf(
   source: AccessRoutesSource,
   user: string,
-  password: string,
-): Promise<void> {
+  password: string | undefined,
+): Promise<() => Promise<void>> {
   const what = "change password failed";
   const id = parseUserId(user);
   const type = source.users.realms.get(id?.realm ?? "")?.type;
   if (id === undefined || type === undefined) {
     throw new ApiError(500, `auth domain '${id?.realm ?? ""}' does not exist`);
   }
-  if (type === "pam") {
+  if (type === "pve") {
+    const hash = password === undefined ? undefined : await source.hash(password);
+    if (hash?.ok === false) throw new ApiError(503, `${what}: ${hash.reason}`);
+    const secret = hash?.value;
+    return async () => {
+      if (secret === undefined && !source.users.passwordHashes.has(id.name)) return;
+      await changeFile(source, userPaths.passwords, what, (text) =>
+        withSecret("passwords", text, { name: id.name, secret }),
+      );
+    };
+  }
+  if (password === undefined) return async () => undefined;
+  if (type !== "pam") throw new ApiError(500, `can't set password on auth type '${type}'`);
+  return async () => {
     const set = await source.setSystemPassword(id.name, password);
     if (!set.ok) throw new ApiError(500, `${what}: ${set.reason}`);
-    return;
-  }
-  if (type !== "pve") throw new ApiError(500, `can't set password on auth type '${type}'`);
-  // Takes a while; nobody's lock should wait for it.
-  const hash = await source.hash(password);
-  if (!hash.ok) throw new ApiError(503, `${what}: ${hash.reason}`);
-  await changeFile(source, userPaths.passwords, what, (text) =>
-    withSecret("passwords", text, { name: id.name, secret: hash.value }),
-  );
+  };
 }
 
 /** Only root is believed without a password. Throws ApiError. `parameter`: by which it came. */
@@ -86,7 +94,8 @@ export function passwordRoute(source: AccessRoutesSource, { password: rule }: Ac
       if (isOther && parseUserId(userid)?.realm === "pam") {
         throw new ApiError(403, "Permission check failed");
       }
-      await storePassword(source, userid, password);
+      const store = await passwordOf(source, userid, password);
+      await store();
       source.clusterLog(rootUser, `changed password for user '${userid}'`);
       return null;
     },

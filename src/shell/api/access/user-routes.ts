@@ -15,7 +15,7 @@ import { parseUserId, rootUser } from "../../users/user-id.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, ApiError, type Caller, type Route, route } from "../route.ts";
 import { newPassword, userFields, userId } from "./access-parameters.ts";
-import { type AccessRules, groupsOf, userReadPrivileges } from "./access-rules.ts";
+import { type AccessRules, userReadPrivileges } from "./access-rules.ts";
 import {
   type AccessRoutesSource,
   badParameter,
@@ -26,7 +26,7 @@ import {
   noSuchUser,
 } from "./access-source.ts";
 import { removeFactors } from "./factor-changes.ts";
-import { storePassword } from "./passwords.ts";
+import { passwordOf } from "./passwords.ts";
 
 const seconds = v.pipe(v.number(), v.description("Unix seconds; 0: never."));
 
@@ -70,7 +70,8 @@ function userAnswer(entry: Reading<UserEntry>) {
     ...(lastname === "" ? {} : { lastname }),
     ...(email === "" ? {} : { email }),
     ...(comment === "" ? {} : { comment }),
-    ...(keys === "" ? {} : { keys }),
+    // Older ones are secrets themselves.
+    ...(/^x(?:!.*)?$/.test(keys) ? { keys } : {}),
   };
 }
 
@@ -84,7 +85,7 @@ export function isVisible({ users }: AccessRoutesSource, caller: Caller, user: s
   return (
     user === caller.user ||
     mayOn("/access/groups") ||
-    groupsOf(users, user).some((group) => mayOn(`/access/groups/${group}`))
+    users.groupsOf(user).some((group) => mayOn(`/access/groups/${group}`))
   );
 }
 
@@ -115,7 +116,7 @@ function listRoute(source: AccessRoutesSource): Route {
           }));
           return {
             ...{ userid: id, ...userAnswer(entry) },
-            ...(full ? { groups: groupsOf(users, id).toSorted().join(","), tokens } : {}),
+            ...(full ? { groups: users.groupsOf(id).toSorted().join(","), tokens } : {}),
             ...(type === undefined ? {} : { "realm-type": type }),
             ...lockOf(factors, id, now()),
           };
@@ -144,13 +145,14 @@ function createRoute(source: AccessRoutesSource, { createUser }: AccessRules): R
       }
       if (source.users.config.users.has(userid))
         throw new ApiError(500, `${what}: ${exists(userid)}`);
+      const store = await passwordOf(source, userid, password);
       await changeUsers(source, what, async (config) => {
         if (config.users.has(userid)) throw new EditRefusal(exists(userid));
         const entry = newUser(enable ?? true);
         setFields(entry, fields);
         config.users.set(userid, entry);
         addToGroups(config, userid, groups ?? "");
-        if (password !== undefined) await storePassword(source, userid, password);
+        await store();
       });
       return null;
     },
@@ -206,7 +208,7 @@ function oneUserRoutes(source: AccessRoutesSource, rules: AccessRules): readonly
         );
         return {
           ...userAnswer(entry),
-          groups: groupsOf(users, userid).toSorted(),
+          groups: users.groupsOf(userid).toSorted(),
           tokens: Object.fromEntries(tokens),
         };
       },
