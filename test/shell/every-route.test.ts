@@ -13,6 +13,7 @@ import {
   type Drawn,
   drawn,
   type Given,
+  goodValue,
   malformed,
   nameOf,
   requestOf,
@@ -160,6 +161,83 @@ describe("what is not there", () => {
     });
   });
 });
+
+/** What changes nothing of the cluster, or has words of its own; the rest of what is no GET needs quorum. */
+const withoutQuorum: ReadonlyMap<string, string> = new Map([
+  ["POST /api2/json/access/ticket", "a login changes nothing"],
+  ["DELETE /api2/json/nodes/{node}/tasks/{upid}", "a task of this node"],
+  ["POST /api2/json/cluster/config", "this node is in no cluster yet"],
+  ["POST /api/v1/cluster", "this node is in no cluster yet"],
+  ["POST /api2/json/cluster/config/join", "this node is in no cluster yet"],
+  ["POST /api/v1/join", "this node is in no cluster yet"],
+  ["POST /api2/json/cluster/config/nodes/{node}", "asks for it after the joining node's version"],
+  ["POST /api/v1/join/reserve", "as above"],
+  ["POST /api/v1/join/token/reserve", "as above"],
+  ["POST /api/v1/join/check", "changes nothing"],
+  ["POST /api/v1/join/token/check", "changes nothing"],
+  ["POST /api/v1/join/probe", "changes nothing"],
+  ["POST /api/v1/join/token/probe", "changes nothing"],
+  ["POST /api/v1/join/state", "changes nothing"],
+  ["POST /api/v1/node/certificates", "waits for the lock, and says so"],
+  ["POST /api/v1/join/cancel", "waits for the lock, and says so"],
+]);
+
+describe("without quorum", async () => {
+  const cut = await openApiNode("noQuorum");
+  afterAll(() => cut.close());
+  const app = cut.appFor(async () => ({ ok: true, caller: rootCaller }));
+  const changing = named.filter(([, { method }]) => method !== "GET");
+
+  test.each(changing.filter(([name]) => !withoutQuorum.has(name)))(
+    "%s: refused as the original refuses it",
+    async (_, route) => {
+      const fine = [...schemasOf(route)].map(
+        ([name, schema]) => [name, places[name] ?? drawnFrom(goodValue(schema))] as const,
+      );
+      const given = {
+        ...Object.fromEntries(fine),
+        ...(route.parameters["dry-run"] ? { "dry-run": "0" } : {}),
+      };
+      expect(await ask(app, drawn(route, given))).toMatchObject({
+        status: 500,
+        phrase: "cluster not ready - no quorum?",
+        body: { code: "noQuorum" },
+      });
+    },
+  );
+
+  test("a joining node is told so, when its version is one that is spoken", async () => {
+    const place = { node: "n4", apiversion: "1", new_node_ip: "10.96.0.4" };
+    for (const [name, more] of [
+      ["POST /api2/json/cluster/config/nodes/{node}", {}],
+      ["POST /api/v1/join/reserve", { secret: "0".repeat(32) }],
+    ] as const) {
+      const route = named.find(([each]) => each === name)?.[1];
+      if (route === undefined) throw new Error(`there is no ${name}`);
+      expect(await ask(app, drawn(route, { ...place, ...more }))).toMatchObject({
+        status: 500,
+        phrase: "cluster not ready - no quorum?",
+      });
+    }
+  });
+
+  test("what is read is answered", async () => {
+    for (const path of ["/api2/json/cluster/status", "/api2/json/cluster/config/nodes"]) {
+      const { status, body } = await ask(app, {
+        method: "GET",
+        path,
+        headers: {},
+        body: undefined,
+      });
+      expect({ status, body }).toMatchObject({ status: 200, body: { data: expect.any(Array) } });
+    }
+  });
+});
+
+function drawnFrom(values: fc.Arbitrary<string>): string {
+  const [value = ""] = fc.sample(values, { numRuns: 1, seed: 1 });
+  return value;
+}
 
 describe("what a GET answers is what its description says", () => {
   const plain = named.filter(

@@ -34,6 +34,8 @@ export interface Api2Options {
   readonly authenticate: Authenticate;
   /** For routes below /nodes/{node}; undefined: all nodes are this one. */
   readonly forward?: Forward;
+  /** Undefined: always. */
+  readonly isQuorate?: () => boolean;
   /** A handler ended in a way that it does not know, a fault of ours: who called gets 500 with the code "internal". `call`: method and path. */
   readonly onFault?: (call: string, error: unknown) => void;
   readonly metrics?: Metrics;
@@ -111,7 +113,7 @@ async function answered(
 
 async function called(
   table: RouteTable,
-  { authenticate, forward }: Api2Options,
+  { authenticate, forward, isQuorate }: Api2Options,
   { path, request, address }: Answering,
 ): Promise<{ readonly data: unknown; readonly total?: number }> {
   const { method } = request;
@@ -144,7 +146,8 @@ async function called(
     const why = route.permission.refusal(caller, given);
     if (why !== undefined) throw refused(why);
   }
-  const data = await route.answer({ parameters: given, caller, request: facts });
+  const quorum = isQuorate === undefined ? {} : { isQuorate };
+  const data = await route.answer({ parameters: given, caller, request: facts, ...quorum });
   return data instanceof Page ? { data: data.data, total: data.total } : { data };
 }
 

@@ -60,9 +60,14 @@ export function boolean() {
       (value) => /^(?:0|1|no|off|false|yes|on|true)$/i.test(String(value)),
       (issue) => `type check ('boolean') failed - got '${shown(issue.input)}'`,
     ),
-    v.transform((value) => /^(?:1|yes|on|true)$/i.test(String(value))),
+    v.transform((value) => isTrue(value)),
     v.boolean(),
   );
+}
+
+/** Of what `boolean` takes. */
+export function isTrue(value: unknown): boolean {
+  return /^(?:1|yes|on|true)$/i.test(String(value));
 }
 
 /** The name of a node: a label of a host name. */

@@ -1,7 +1,7 @@
 // What a route of the network API is: method, path, parameters, who may call it and what it does, as data, so that the server, its checks
 // and its description come from one declaration. `api2.ts` serves a list of these (pvecm.md §4.2).
 import type * as v from "valibot";
-import { checkParameters, type Parameters, type ParametersOf } from "./parameters.ts";
+import { checkParameters, isTrue, type Parameters, type ParametersOf } from "./parameters.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
@@ -82,6 +82,8 @@ interface RouteText {
   /** One sentence. */
   readonly description: string;
   readonly permission: Permission;
+  /** True: refused without quorum, as the original's changes of a cluster are, but for a dry run. */
+  readonly needsQuorum?: boolean;
   /** True: refused to API tokens, whatever they may. */
   readonly isTicketOnly?: boolean;
   /** What `data` of the answer is, a boolean where the original's formats have 0 and 1; `v.null()` for nothing. */
@@ -90,6 +92,12 @@ interface RouteText {
   readonly isPaged?: boolean;
   /** The answer is a whole Response of this type ("text/event-stream"), and no JSON with `data`. */
   readonly contentType?: string;
+}
+
+/** What a request is answered from. */
+export interface RawCall extends Call<Readonly<Record<string, unknown>>> {
+  /** True where nothing says otherwise. */
+  readonly isQuorate?: () => boolean;
 }
 
 export interface DeclaredRoute<S extends Parameters, R extends v.GenericSchema> extends RouteText {
@@ -113,7 +121,7 @@ export type AsRead<T> = T extends readonly (infer Item)[]
 export interface Route extends RouteText {
   readonly parameters: Parameters;
   /** Checks what came, and answers. Throws ApiError 400 with the errors by parameter, and what the handler throws. */
-  readonly answer: (call: Call<Readonly<Record<string, unknown>>>) => unknown;
+  readonly answer: (call: RawCall) => unknown;
 }
 
 /** Declares a route; its parameters' types reach the handler, whose answer is held against `returns`. */
@@ -123,11 +131,12 @@ export function route<const S extends Parameters, R extends v.GenericSchema = v.
   const { handle, ...text } = declared;
   return {
     ...text,
-    answer: ({ parameters, caller, request }) => {
+    answer: ({ parameters, caller, request, isQuorate = () => true }) => {
       const checked = checkParameters(declared.parameters, parameters);
       if (!checked.ok) {
         throw new ApiError(400, "Parameter verification failed.", { errors: checked.errors });
       }
+      if (declared.needsQuorum === true && !isDry(parameters) && !isQuorate()) throw noQuorum();
       return handle({ parameters: checked.value, caller, request });
     },
   };
@@ -158,6 +167,21 @@ export class ApiError extends Error {
     this.code = more.code;
     this.hint = more.hint;
   }
+}
+
+/** pvecm.md §3.5. */
+function noQuorum(): ApiError {
+  return new ApiError(500, "cluster not ready - no quorum?", {
+    code: "noQuorum",
+    hint: "see `quorate status`: more of the nodes must be up and reach each other",
+  });
+}
+
+const dryRunName = "dry-run";
+
+/** Nothing is changed then. `parameters`: checked already. */
+function isDry(parameters: Readonly<Record<string, unknown>>): boolean {
+  return Object.hasOwn(parameters, dryRunName) && isTrue(parameters[dryRunName]);
 }
 
 /** Who a request is from, or the words of the 401: "No ticket", "Authentication failed!". Never rejects. */

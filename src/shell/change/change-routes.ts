@@ -55,6 +55,7 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
       path: "/cluster/config/nodes/{node}",
       description: "Removes a node from the cluster configuration.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: v.null(),
       parameters: node,
       handle: async ({ parameters, caller }) => {
@@ -71,6 +72,7 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Removes a node from the cluster, with purge also what it leaves in the tree.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: changeAnswer,
       parameters: { ...node, purge: flag, "with-guests": flag, ...dry },
       handle: async ({ parameters, caller }) => {
@@ -96,6 +98,7 @@ function nodeRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Gives a node another name, in the nodelist and in the tree.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: changeAnswer,
       parameters: { ...node, name: parameter.nodeName(), ...dry },
       handle: async ({ parameters, caller }) => {
@@ -111,6 +114,7 @@ function nodeRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Gives links of a node other addresses.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: changeAnswer,
       parameters: { ...node, ...linkParameters(), ...dry },
       handle: async ({ parameters, caller }) => {
@@ -152,6 +156,7 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Adds a link to all nodes. addresses: NODE=ADDRESS,NODE=ADDRESS.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: changeAnswer,
       parameters: {
         ...{ ...number, addresses: parameter.text({ min: 1, max: 16_384 }) },
@@ -180,6 +185,7 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Gives a link another priority; the larger one wins, 0 is none.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: changeAnswer,
       parameters: { ...number, priority, ...dry },
       handle: ({ parameters, caller }) => {
@@ -194,6 +200,7 @@ function linkRoutes(source: ChangeRoutesSource): readonly Route[] {
       isOurs: true,
       description: "Takes a link from all nodes.",
       permission: onlyRoot,
+      needsQuorum: true,
       returns: changeAnswer,
       parameters: { ...number, ...dry },
       handle: ({ parameters, caller }) =>

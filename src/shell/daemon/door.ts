@@ -21,6 +21,7 @@ export interface NodeApiOptions {
   readonly authenticate: Authenticate;
   readonly forward: Forward;
   readonly metrics: Metrics;
+  readonly isQuorate: () => boolean;
   /** Undefined: nothing on the network. */
   readonly listen: ApiAddress | undefined;
   readonly certificates: NodeCertificates;
@@ -44,6 +45,7 @@ export class NodeApi {
     return buildApi2({
       routes: this.#options.routes,
       forward: this.#options.forward,
+      isQuorate: this.#options.isQuorate,
       onFault: (call, error) => this.#note(call, error),
       metrics: this.#options.metrics,
       authenticate: async () => ({ ok: true, caller: rootCaller }),
@@ -94,10 +96,10 @@ export class NodeApi {
   }
 
   async #open(): Promise<void> {
-    const { listen, routes, authenticate, forward, metrics, certificates, log } = this.#options;
+    const { listen, routes, authenticate, forward, isQuorate, metrics, certificates, log } = this.#options;
     if (listen === undefined) return;
     const onFault = (call: string, error: unknown): void => this.#note(call, error);
-    const app = buildApi2({ routes, authenticate, forward, metrics, onFault });
+    const app = buildApi2({ routes, authenticate, forward, isQuorate, metrics, onFault });
     const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({
       ...listen,

@@ -33,6 +33,7 @@ export interface NodeRoutes {
   readonly authenticate: Authenticate;
   /** Calls of other nodes. */
   readonly forward: Forward;
+  readonly isQuorate: () => boolean;
 }
 
 /** Where other nodes listen, when this one listens nowhere. */
@@ -83,6 +84,8 @@ export function nodeRoutes(
     routes: [...all, openApiRoute(all, version)],
     authenticate,
     metrics: monitoring.metricsPage,
+    // Whatever needs quorum writes into the tree.
+    isQuorate: () => tree.isWritable,
     forward: forwarding({
       files: tree,
       nodeName,

@@ -154,6 +154,7 @@ function tokenRoutes(source: StartSource): readonly Route[] {
       method: "POST",
       path: "/join-tokens",
       description: "Makes a one-time token with which one machine may join.",
+      needsQuorum: true,
       returns: madeJoinToken,
       parameters: {
         lifetime: parameter.optional(
@@ -190,6 +191,7 @@ function tokenRoutes(source: StartSource): readonly Route[] {
       method: "DELETE",
       path: "/join-tokens/{id}",
       description: "Takes a one-time token back.",
+      needsQuorum: true,
       returns: v.null(),
       parameters: {
         id: parameter.formatted(16, /^[0-9a-f]{16}$/, "invalid format - not the id of a token"),

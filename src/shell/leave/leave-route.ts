@@ -26,6 +26,7 @@ export function leaveRoute({ ports, isAlone, wallS, start }: LeaveSource): Route
     isOurs: true,
     description: "Takes this node out of its cluster: it becomes standalone, with its tree.",
     permission: onlyRoot,
+    needsQuorum: true,
     returns: changeAnswer,
     parameters: { "dry-run": parameter.optional(parameter.boolean()) },
     handle: async ({ parameters, caller: { user } }) => {
