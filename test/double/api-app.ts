@@ -130,7 +130,12 @@ export async function openApiNode(kind: NodeParts["mode"] | "noQuorum"): Promise
   const status = () => Promise.reject(new Error("a test has no status"));
   const monitoring = new Monitoring(parts, { status, door: () => undefined });
   monitoring.monitor.start();
-  const { routes, authenticate, isQuorate, metrics } = nodeRoutes(parts, logins, joining, monitoring);
+  const { routes, authenticate, isQuorate, metrics } = nodeRoutes(
+    parts,
+    logins,
+    joining,
+    monitoring,
+  );
   return {
     ...{ routes, parts, authenticate },
     appFor: (known, onFault) =>

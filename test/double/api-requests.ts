@@ -168,7 +168,7 @@ export function malformed(route: Route, good: Given): fc.Arbitrary<Drawn> {
             ),
           );
   const elsewhere = fc
-    .tuple(given, fc.array(oddSegment, { minLength: 1, maxLength: 3 }))
+    .tuple(given, fc.array(oddSegment, { minLength: 2, maxLength: 4 }))
     .map(([values, segments]) => {
       const { path, ...rest } = drawn(route, values);
       const [where = "", query = ""] = path.split("?");

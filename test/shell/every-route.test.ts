@@ -166,6 +166,13 @@ describe("what is not there", () => {
 const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api2/json/access/ticket", "a login changes nothing"],
   ["DELETE /api2/json/nodes/{node}/tasks/{upid}", "a task of this node"],
+  ["PUT /api2/json/nodes/{node}/dns", "of this machine"],
+  ["PUT /api2/json/nodes/{node}/time", "of this machine"],
+  ["POST /api2/json/nodes/{node}/hosts", "of this machine"],
+  ["POST /api2/json/nodes/{node}/services/{service}/start", "of this machine"],
+  ["POST /api2/json/nodes/{node}/services/{service}/stop", "of this machine"],
+  ["POST /api2/json/nodes/{node}/services/{service}/restart", "of this machine"],
+  ["POST /api2/json/nodes/{node}/services/{service}/reload", "of this machine"],
   ["POST /api2/json/cluster/config", "this node is in no cluster yet"],
   ["POST /api/v1/cluster", "this node is in no cluster yet"],
   ["POST /api2/json/cluster/config/join", "this node is in no cluster yet"],
@@ -191,13 +198,11 @@ describe("without quorum", async () => {
   test.each(changing.filter(([name]) => !withoutQuorum.has(name)))(
     "%s: refused as the original refuses it",
     async (_, route) => {
-      const fine = [...schemasOf(route)].map(
-        ([name, schema]) => [name, places[name] ?? drawnFrom(goodValue(schema))] as const,
-      );
-      const given = {
-        ...Object.fromEntries(fine),
-        ...(route.parameters["dry-run"] ? { "dry-run": "0" } : {}),
-      };
+      const fine = [...schemasOf(route)]
+        .filter(([name]) => requiredOf(route).includes(name))
+        .map(([name, schema]) => [name, places[name] ?? drawnFrom(goodValue(schema))] as const);
+      const dry = route.parameters["dry-run"] === undefined ? {} : { "dry-run": "0" };
+      const given = { ...Object.fromEntries(fine), ...dry };
       expect(await ask(app, drawn(route, given))).toMatchObject({
         status: 500,
         phrase: "cluster not ready - no quorum?",
@@ -247,7 +252,7 @@ describe("what a GET answers is what its description says", () => {
   test.each(plain)("%s", async (_, route) => {
     const { status, body } = await ask(asRoot, drawn(route, inPath(route)));
     // Of what stands in the path there may be nothing.
-    if (status !== 200) return expect(body?.["code"]).not.toBe("internal");
+    if (status !== 200) return expect(body?.["code"] === "internal" ? faults.at(-1) : "").toBe("");
     const { paths } = openApiDocument([route], "0");
     const content = paths[basePath(route)]?.["get"]?.responses["200"]?.["content"];
     const { schema } = v.parse(contentSchema, content)["application/json"];

@@ -96,7 +96,8 @@ export class NodeApi {
   }
 
   async #open(): Promise<void> {
-    const { listen, routes, authenticate, forward, isQuorate, metrics, certificates, log } = this.#options;
+    const { listen, routes, authenticate, forward, isQuorate, metrics, certificates, log } =
+      this.#options;
     if (listen === undefined) return;
     const onFault = (call: string, error: unknown): void => this.#note(call, error);
     const app = buildApi2({ routes, authenticate, forward, isQuorate, metrics, onFault });

@@ -9,6 +9,7 @@ import {
   linesCountedMax,
   type NumberedLine,
   type SystemLog,
+  LogFault,
 } from "./log-range.ts";
 import type { ProgramEnd, RunProgram } from "./programs.ts";
 
@@ -127,11 +128,11 @@ export class JournalLog implements SystemLog {
 function checkEnd({ kind, code, words }: ProgramEnd): void {
   if (kind === "enough" || (kind === "exited" && code === 0)) return;
   if (kind === "late") {
-    throw new Error(
+    throw new LogFault(
       `the journal of this node was not read within ${waitMs / 1000} s: ask for a shorter time (since, until)`,
     );
   }
-  throw new Error(`the journal of this node cannot be read: ${words || `exit code ${code}`}`);
+  throw new LogFault(`the journal of this node cannot be read: ${words || `exit code ${code}`}`);
 }
 
 /** One line of journalctl's JSON as its short form; undefined: it is none. */

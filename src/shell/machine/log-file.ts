@@ -10,6 +10,7 @@ import {
   linesCountedMax,
   type NumberedLine,
   type SystemLog,
+  LogFault,
 } from "./log-range.ts";
 
 /** Of the end of the file; what is before is not read. */
@@ -94,7 +95,7 @@ export class FileLog implements SystemLog {
     take: (line: PlacedLine) => boolean,
   ): Promise<void> {
     if (this.#path === undefined) {
-      throw new Error(
+      throw new LogFault(
         "this node knows no log of its machine: there is no journal of systemd, and no /var/log/syslog or /var/log/messages",
       );
     }

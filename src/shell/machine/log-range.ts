@@ -37,6 +37,9 @@ export interface Entries {
   readonly lines: readonly string[];
 }
 
+/** Why there is nothing to read, a sentence for the operator. */
+export class LogFault extends Error {}
+
 /** Methods reject with a sentence for the operator. */
 export interface SystemLog {
   /** `total` counts at most 200,000 lines. */

@@ -71,6 +71,7 @@ export function optionsRoutes({ files, isQuorate }: OptionsSource): readonly Rou
       path: "/cluster/options",
       description: "Sets options of the data centre, and deletes those that delete names.",
       permission: privileged("/", "Sys.Modify"),
+      needsQuorum: true,
       parameters: {
         ...Object.fromEntries(
           Object.entries(datacenterOptions).map(([key, option]) => [
@@ -115,6 +116,7 @@ function optionParameter(key: string, option: DatacenterOption) {
     ),
     v.string(),
     v.maxLength(max, `value may only be ${max} characters long`),
+    v.check((value) => !value.includes("\0"), "value may not contain NUL"),
     v.check(
       (value) => optionFault(key, option, value) === "",
       ({ input }) => optionFault(key, option, input),

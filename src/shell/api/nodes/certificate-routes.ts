@@ -48,6 +48,7 @@ export function certificateRoutes({
       path: "/nodes/{node}/certificates/custom",
       description: "Gives a node a certificate of its administrator's, with its key.",
       permission: mayModify,
+      needsQuorum: true,
       parameters: {
         ...node,
         certificates: parameter.text({ max: pemBytesMax }),
@@ -82,6 +83,7 @@ export function certificateRoutes({
       path: "/nodes/{node}/certificates/custom",
       description: "Takes the certificate of its administrator from a node.",
       permission: mayModify,
+      needsQuorum: true,
       parameters: { ...node, restart },
       returns: v.null(),
       handle: async () => {

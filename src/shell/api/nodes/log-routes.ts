@@ -1,8 +1,8 @@
 // GET /nodes/{node}/syslog and /journal: the log of a node's machine (pvecm.md §4.2).
 import * as v from "valibot";
-import { entriesMax } from "../../machine/log-range.ts";
+import { entriesMax, LogFault } from "../../machine/log-range.ts";
 import * as parameter from "../parameters.ts";
-import { Page, type Route, route } from "../route.ts";
+import { ApiError, Page, type Route, route } from "../route.ts";
 import { maySeeLog, node, type NodeSource, wrong } from "./node-source.ts";
 
 const linesMax = 10_000;
@@ -40,7 +40,9 @@ export function logRoutes({ log }: NodeSource): readonly Route[] {
       isPaged: true,
       handle: async ({ parameters: { start, limit, since, until, service } }) => {
         const most = limit === 0 ? 50 : limit;
-        const { lines, total } = await log().lines({ start, limit: most, since, until, service });
+        const { lines, total } = await read(() =>
+          log().lines({ start, limit: most, since, until, service }),
+        );
         // A list without a line is more than the original's page can show.
         if (total === 0) return new Page([{ n: 1, t: "no content" }], 1);
         return new Page(lines, total);
@@ -48,6 +50,15 @@ export function logRoutes({ log }: NodeSource): readonly Route[] {
     }),
     journalRoute({ log }),
   ];
+}
+
+async function read<T>(from: () => Promise<T>): Promise<T> {
+  try {
+    return await from();
+  } catch (error) {
+    if (error instanceof LogFault) throw new ApiError(500, error.message, { code: "noLog" });
+    throw error;
+  }
 }
 
 function journalRoute({ log }: Pick<NodeSource, "log">): Route {
@@ -81,10 +92,12 @@ function journalRoute({ log }: Pick<NodeSource, "log">): Route {
         }
       }
       const last = lastentries === 0 ? undefined : lastentries;
-      const entries = await source.entries({
-        ...{ since, until, after: startcursor, before: endcursor },
-        last: last === undefined ? undefined : Math.min(last, entriesMax),
-      });
+      const entries = await read(() =>
+        source.entries({
+          ...{ since, until, after: startcursor, before: endcursor },
+          last: last === undefined ? undefined : Math.min(last, entriesMax),
+        }),
+      );
       return entries.lines.length === 0
         ? [startcursor ?? endcursor ?? ""].filter((each) => each !== "")
         : [entries.first, ...entries.lines, entries.last];
