@@ -9,9 +9,6 @@ const node = await openApiNode("cluster");
 afterAll(() => node.close());
 const app = node.appFor(async () => ({ ok: true, caller: rootCaller }));
 
-/** Those that do not say yet what they answer. It only becomes shorter. */
-const undescribed: ReadonlySet<string> = new Set([]);
-
 async function served() {
   const response = await app.fetch(new Request("https://node/api/v1/openapi.json"), {});
   expect(response.status).toBe(200);
@@ -44,10 +41,10 @@ describe("the document", () => {
 });
 
 describe("every route", () => {
-  test.each(node.routes.map((each) => [nameOf(each), each] as const))("%s", (name, each) => {
+  test.each(node.routes.map((each) => [nameOf(each), each] as const))("%s", (_, each) => {
     expect(each.description).toMatch(/^[A-Z].*\.$/s);
     const answers = each.returns !== undefined || each.contentType !== undefined;
-    if (!answers) expect([...undescribed]).toContain(name);
+    expect(answers).toBe(true);
     for (const [, parameter = ""] of each.path.matchAll(/\{(\w+)\}/g)) {
       expect(Object.keys(each.parameters)).toContain(parameter);
     }
