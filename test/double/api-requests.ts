@@ -160,13 +160,12 @@ export function malformed(route: Route, good: Given): fc.Arbitrary<Drawn> {
   const withBad =
     names.length === 0
       ? withUnknown
-      : fc
-          .tuple(given, fc.constantFrom(...names))
-          .chain(([values, name]) =>
-            badValue(schemas.get(name) ?? {}).map((bad) =>
-              drawn(route, { ...values, [name]: bad }),
-            ),
-          );
+      : fc.tuple(given, fc.constantFrom(...names)).chain(([values, name]) =>
+          badValue(schemas.get(name) ?? {})
+            // A path with nothing between its slashes is another one.
+            .filter((bad) => bad !== "" || !isInPath(name))
+            .map((bad) => drawn(route, { ...values, [name]: bad })),
+        );
   const elsewhere = fc
     .tuple(given, fc.array(oddSegment, { minLength: 2, maxLength: 4 }))
     .map(([values, segments]) => {

@@ -198,6 +198,7 @@ const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api/v1/join/probe", "changes nothing"],
   ["POST /api/v1/join/token/probe", "changes nothing"],
   ["POST /api/v1/join/state", "changes nothing"],
+  ["POST /api/v1/cluster/membership", "changes nothing"],
   ["POST /api/v1/node/certificates", "waits for the lock, and says so"],
   ["POST /api/v1/join/cancel", "waits for the lock, and says so"],
 ]);
