@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { anyUser, type Route, route } from "../route.ts";
 import * as parameter from "../parameters.ts";
 import { mayAudit, node } from "../nodes/node-source.ts";
+import { service } from "../nodes/service-routes.ts";
 
 /** Which of the original's directories there are, and what the name of a child is called there. */
 const directories = [
@@ -15,13 +16,16 @@ const directories = [
     path: "/nodes/{node}/services/{service}",
     key: "subdir",
     permission: mayAudit,
-    parameters: { ...node, service: parameter.text({ max: 128 }) },
+    parameters: { ...node, service },
   },
   {
     path: "/nodes/{node}/tasks/{upid}",
     key: "name",
     permission: anyUser,
-    parameters: { ...node, upid: parameter.text({ max: 255 }) },
+    parameters: {
+      ...node,
+      upid: parameter.formatted(255, /^UPID:[^\s/]+:$/, "unable to parse worker upid"),
+    },
   },
 ] as const;
 

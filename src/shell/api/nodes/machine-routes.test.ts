@@ -174,6 +174,13 @@ test("syslog and journal: pages of lines, entries between cursors", async () => 
   });
 });
 
+test("a file that cannot be written is said to be so, and is no fault of ours", async () => {
+  const nowhere = machineRoutes({ ...source, places: { ...places, root: join(root, "nowhere") } });
+  const reply = await repliesOf(nowhere)("PUT", "/nodes/pve1/dns", { search: "a.example" });
+  expect(reply).toMatchObject({ status: 500, code: "notWritable" });
+  expect(reply.message).toContain("/nowhere/etc/resolv.conf cannot be written: ENOENT");
+});
+
 describe("services", () => {
   test("are listed, and one is shown", async () => {
     const shown = {

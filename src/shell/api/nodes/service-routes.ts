@@ -48,7 +48,8 @@ const serviceSchema = v.object({
   "active-state": v.string(),
   "unit-state": v.string(),
 });
-const service = parameter.oneOf(serviceNames);
+/** One of those that are listed. */
+export const service = parameter.oneOf(serviceNames);
 const commands = ["start", "stop", "restart", "reload"] as const;
 
 export function serviceRoutes(source: NodeSource): readonly Route[] {

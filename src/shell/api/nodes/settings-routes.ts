@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import * as v from "valibot";
 import { replaceDurably } from "../../../durable-file.ts";
+import { fileReasonOf } from "../../../result.ts";
 import { isTimeZone, offsetOf, setTimeZone, timeZone } from "../../machine/clock.ts";
 import { resolverSettings, withResolverSettings } from "../../machine/resolver.ts";
 import { readBytes, readTextFile } from "../../machine/text-file.ts";
@@ -12,6 +13,17 @@ import { ApiError, privileged, type Route, route } from "../route.ts";
 import { mayAudit, mayModify, node, type NodeSource, wrong } from "./node-source.ts";
 
 const fileMode = 0o644;
+
+/** Writes a file of the machine; what the disk refuses is the caller's to know, and no fault of ours. */
+function written(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw new ApiError(500, `${path} cannot be written: ${fileReasonOf(error)}`, {
+      code: "notWritable",
+    });
+  }
+}
 
 /** Changes of a file come one after the other: none is made from what another has replaced. */
 class Turn {
@@ -53,7 +65,7 @@ function timeRoutes({ places: { root } }: NodeSource): readonly Route[] {
       returns: v.null(),
       handle: ({ parameters }) => {
         if (!isTimeZone(root, parameters.timezone)) throw wrong("timezone", "No such timezone");
-        setTimeZone(root, parameters.timezone);
+        written(join(root, "etc/localtime"), () => setTimeZone(root, parameters.timezone));
         return null;
       },
     }),
@@ -102,7 +114,8 @@ function resolverRoutes({ places: { root } }: NodeSource): readonly Route[] {
           const given = Object.entries({ search, dns1, dns2, dns3 });
           const settings = Object.fromEntries(given.filter(([, value]) => value !== undefined));
           const changed = withResolverSettings((await readTextFile(path)) ?? "", settings);
-          replaceDurably(path, new TextEncoder().encode(changed), fileMode);
+          const bytes = new TextEncoder().encode(changed);
+          written(path, () => replaceDurably(path, bytes, fileMode));
           return null;
         }),
     }),
@@ -146,7 +159,8 @@ function hostsRoutes({ places: { root } }: NodeSource): readonly Route[] {
               { code: "changed", hint: "read it again, and send the digest of what was read" },
             );
           }
-          replaceDurably(path, new TextEncoder().encode(data), fileMode);
+          const bytes = new TextEncoder().encode(data);
+          written(path, () => replaceDurably(path, bytes, fileMode));
           return null;
         }),
     }),
