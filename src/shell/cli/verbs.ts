@@ -31,6 +31,7 @@ import { apiList } from "./verbs/api.ts";
 import { create } from "./verbs/create.ts";
 import { join, joinInfo, joinToken } from "./verbs/join.ts";
 import { expected, leave, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
+import { events, metrics, report } from "./verbs/monitor.ts";
 import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
 import { install, uninstall } from "./verbs-install.ts";
@@ -216,6 +217,9 @@ export function commandTable(): CommandTable {
       rename,
       expected,
       task,
+      events,
+      metrics,
+      report,
       apiList,
       fsVerbs,
       reload,

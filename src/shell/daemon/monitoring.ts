@@ -8,7 +8,7 @@ import type { NodeStatus } from "../api/status.ts";
 import { clusterLogEntries, clusterLogRoute } from "../api/v1/cluster-log.ts";
 import { eventRoutes } from "../api/v1/events.ts";
 import { historyRoute } from "../api/v1/history.ts";
-import { type MetricsRouteSource, metricsPage, metricsRoute } from "../api/v1/metrics.ts";
+import { type MetricsRouteSource, metricsPage, metricsRoutes } from "../api/v1/metrics.ts";
 import { quorumRoutes } from "../api/v1/quorum.ts";
 import { reportRoute } from "../api/v1/report.ts";
 import { ringStateRoutes } from "../api/v1/ring.ts";
@@ -17,7 +17,8 @@ import { isSecretPath } from "../api/v1/tree-path.ts";
 import { authorityPaths, nodeCertificatePaths } from "../certificates/cluster-certificates.ts";
 import { certificateOf, daysLeft } from "../certificates/certificate-state.ts";
 import type { Door } from "../door/door.ts";
-import { eventKinds } from "../monitor/event.ts";
+import { eventKinds } from "../monitor/event-kinds.ts";
+import { expositionText, type MetricFamily } from "../monitor/exposition.ts";
 import { isAllowedFrom, metricsNetworks, settingsPath } from "../monitor/metrics-access.ts";
 import { Monitor } from "../monitor/monitor.ts";
 import { type CertificateAge, nodeMetrics } from "../monitor/node-metrics.ts";
@@ -72,7 +73,7 @@ export class Monitoring {
       clusterLogRoute(() => tree.statusStore.store.logEntries()),
       ...eventRoutes({ monitor, files: tree, authenticate }),
       historyRoute(monitor),
-      metricsRoute({ text: () => this.metrics() }),
+      ...metricsRoutes({ families: () => this.metrics() }),
       reportRoute((who) => this.report(who)),
     ];
   }
@@ -81,7 +82,7 @@ export class Monitoring {
   readonly metricsPage: Metrics = (request, authenticate) => {
     const { tree } = this.#parts;
     const source: MetricsRouteSource = {
-      text: () => this.metrics(),
+      families: () => this.metrics(),
       isAllowed: (address) => {
         const read = tree.read(settingsPath);
         if (!read.ok) return false;
@@ -91,7 +92,7 @@ export class Monitoring {
     return metricsPage(source, request, authenticate);
   };
 
-  async metrics(): Promise<string> {
+  async metrics(): Promise<readonly MetricFamily[]> {
     const { mode, cluster, tree, options, startedAt, directoryName } = this.#parts;
     const { streams } = this.monitor;
     const { journal, ...counts } = tree.counts();
@@ -125,7 +126,7 @@ export class Monitoring {
       ["objects of the tree", () => treeText(tree)],
       ["events, oldest first", () => eventsText(ring.after(0, eventKinds, 10_000).events)],
       ["the last day, in points of 30 minutes", () => history.archives.day.read(all, 86_400, 48)],
-      ["metrics", () => this.metrics()],
+      ["metrics", async () => expositionText(await this.metrics())],
       ["tasks", () => tasks.active()],
       ...(seesLog
         ? ([

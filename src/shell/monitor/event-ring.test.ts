@@ -1,7 +1,8 @@
 // The ring of events: what a reader that comes back gets, and what it is told of what is gone.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type EventKind, eventKinds, type NodeEvent } from "./event.ts";
+import type { EventKind, NodeEvent } from "./event.ts";
+import { eventKinds } from "./event-kinds.ts";
 import { EventRing } from "./event-ring.ts";
 
 function event(kind: EventKind, at: number): NodeEvent {

@@ -69,5 +69,3 @@ export type NodeEvent = RecordedEvent extends infer E
     ? Omit<E, "id">
     : never
   : never;
-
-export const eventKinds = ["membership", "quorum", "link", "device", "tree", "upgrade"] as const;

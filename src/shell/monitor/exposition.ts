@@ -6,22 +6,36 @@ const labelCharactersMax = 128;
 export type Labels = Readonly<Record<string, string | number>>;
 export type Sample = readonly [Labels, number];
 
-/** One family with its help, or nothing when it has no samples. `name`: without what all names begin with. */
+/** Samples of one meaning. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly type: "gauge" | "counter";
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+/** `name`: without what all names begin with. */
 export type Family = (
   name: string,
-  type: "gauge" | "counter",
+  type: MetricFamily["type"],
   help: string,
   samples: readonly Sample[],
-) => string;
+) => MetricFamily;
 
 /** `prefix`: what all names of a program begin with: "quorate_". */
 export function familiesOf(prefix: string): Family {
-  return (name, type, help, samples) => {
-    if (samples.length === 0) return "";
-    const full = `${prefix}${name}`;
-    const lines = samples.map(([labels, value]) => `${full}${labelsText(labels)} ${value}\n`);
-    return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join("")}`;
-  };
+  return (name, type, help, samples) => ({ name: `${prefix}${name}`, type, help, samples });
+}
+
+/** As Prometheus reads it; a family without samples is left out. */
+export function expositionText(families: readonly MetricFamily[]): string {
+  return families
+    .filter(({ samples }) => samples.length > 0)
+    .map(({ name, type, help, samples }) => {
+      const lines = samples.map(([labels, value]) => `${name}${labelsText(labels)} ${value}\n`);
+      return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+    })
+    .join("");
 }
 
 /** A sample without labels. */

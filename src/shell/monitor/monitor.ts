@@ -1,6 +1,7 @@
 // Watches one node: looks at it once a second, keeps what happened and how it was, and shares one look among all who ask, so that requests never
 // ask the ring thread more often than a few times a second.
 import type { ConfigurationTree } from "../../fs/fs.ts";
+import { isLockPath } from "../../fs/tree/rules.ts";
 import type { QuorumView } from "../../node/member/events.ts";
 import type { RingSnapshot } from "../../node/thread/bridge.ts";
 import type { Cluster } from "../../node/thread/cluster.ts";
@@ -142,7 +143,7 @@ export class Monitor {
         .split("/")
         .filter((part) => part !== "")
         .join("/");
-      if (isDraft(path) || this.#changed?.has(path) !== false) continue;
+      if (isPassing(path) || this.#changed?.has(path) !== false) continue;
       this.#changed.add(path);
       this.#changedCharacters += path.length;
       if (this.#changed.size > pathsMax || this.#changedCharacters > pathCharactersMax) {
@@ -239,7 +240,10 @@ export class Monitor {
   }
 }
 
-/** What is written beside a file before it gets its name: by us, and by Proxmox's tools. Nobody reads it under this name. */
-function isDraft(path: string): boolean {
-  return /\.tmp\.\d+(?:\.\d+)?$/.test(path);
+/**
+ * What is written beside a file before it gets its name, by us and by Proxmox's tools, and their locks: nobody reads a draft under its name, and every
+ * change of a file under a lock would be three.
+ */
+function isPassing(path: string): boolean {
+  return /\.tmp\.\d+(?:\.\d+)?$/.test(path) || isLockPath(path);
 }

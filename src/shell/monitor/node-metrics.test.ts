@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { StandaloneCluster } from "../daemon/node/standalone.ts";
-import { familiesOf, known } from "./exposition.ts";
+import { expositionText, familiesOf, known } from "./exposition.ts";
 import { type MetricsSource, nodeMetrics } from "./node-metrics.ts";
 import { parseExposition } from "../../../test/double/exposition.ts";
 
@@ -53,7 +53,7 @@ async function source(): Promise<MetricsSource> {
 }
 
 test("every line is of the format, and says what was given", async () => {
-  const metrics = parseExposition(nodeMetrics(await source()));
+  const metrics = parseExposition(expositionText(nodeMetrics(await source())));
   const value = (name: string, labels: Record<string, string> = {}) =>
     metrics.find(
       (each) =>
@@ -78,7 +78,7 @@ test("without API, device, rotations and comparison there are no such families",
   const given = await source();
   const { verified: _, ...tree } = given.tree;
   const snapshot = { ...given.snapshot, rotationUs: { p50: 0, p99: 0 } };
-  const text = nodeMetrics({ ...given, snapshot, tree, door: undefined });
+  const text = expositionText(nodeMetrics({ ...given, snapshot, tree, door: undefined }));
   const names = new Set(parseExposition(text).map(({ name }) => name));
   for (const absent of ["api_connections", "device_vote", "token_rotation_seconds", "tree_equal"]) {
     expect(names.has(`quorate_${absent}`)).toBe(false);
@@ -90,7 +90,9 @@ test("property: whatever a label is, the parser reads it back, cut and without w
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 140 }), fc.double(), (label, number) => {
       const value = Number.isFinite(number) ? number + 0 : 0;
-      const [read, ...rest] = parseExposition(family("y", "gauge", "Help.", [[{ label }, value]]));
+      const [read, ...rest] = parseExposition(
+        expositionText([family("y", "gauge", "Help.", [[{ label }, value]])]),
+      );
       expect(rest).toEqual([]);
       expect(read?.value).toBe(value);
       const expected = label

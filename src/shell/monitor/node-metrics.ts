@@ -5,7 +5,7 @@ import type { JournalCounts } from "../../fs/tree-store.ts";
 import type { RingStateCounts } from "../../node/ring/events.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
 import type { RingSnapshot } from "../../node/thread/bridge.ts";
-import { familiesOf, known, one, type Sample } from "./exposition.ts";
+import { familiesOf, known, type MetricFamily, one, type Sample } from "./exposition.ts";
 
 export interface CertificateAge {
   /** Path in the tree. */
@@ -44,7 +44,7 @@ export interface MetricsSource {
 const family = familiesOf("quorate_");
 const bit = (isSo: boolean): number => (isSo ? 1 : 0);
 
-export function nodeMetrics(source: MetricsSource): string {
+export function nodeMetrics(source: MetricsSource): readonly MetricFamily[] {
   return [
     ...identityFamilies(source),
     ...quorumFamilies(source),
@@ -55,10 +55,10 @@ export function nodeMetrics(source: MetricsSource): string {
     ...treeFamilies(source),
     ...apiFamilies(source),
     ...processFamilies(source),
-  ].join("");
+  ];
 }
 
-function identityFamilies({ version, mode, settings }: MetricsSource): string[] {
+function identityFamilies({ version, mode, settings }: MetricsSource): MetricFamily[] {
   const { name, nodeid, clusterName } = settings;
   const labels = { version, mode, node: name, nodeid, cluster: clusterName };
   return [
@@ -72,7 +72,7 @@ function identityFamilies({ version, mode, settings }: MetricsSource): string[] 
   ];
 }
 
-function quorumFamilies({ settings, snapshot }: MetricsSource): string[] {
+function quorumFamilies({ settings, snapshot }: MetricsSource): MetricFamily[] {
   const { quorum } = snapshot.member;
   const { members } = quorum;
   const nodes = (of: (nodeid: number) => number): Sample[] =>
@@ -108,7 +108,7 @@ function quorumFamilies({ settings, snapshot }: MetricsSource): string[] {
   ];
 }
 
-function linkFamilies({ settings, snapshot: { links } }: MetricsSource): string[] {
+function linkFamilies({ settings, snapshot: { links } }: MetricsSource): MetricFamily[] {
   const names = new Map(settings.nodes.map(({ nodeid, name }) => [nodeid, name]));
   type Link = (typeof links)[number];
   const each = (of: (link: Link) => number | undefined): Sample[] =>
@@ -189,7 +189,7 @@ function secondsOf(us: number | undefined): number | undefined {
   return us === undefined ? undefined : us / 1_000_000;
 }
 
-function ringFamilies({ snapshot }: MetricsSource): string[] {
+function ringFamilies({ snapshot }: MetricsSource): MetricFamily[] {
   const { member, rotationUs, counts } = snapshot;
   const { counters } = member;
   const rotations: Sample[] =
@@ -233,7 +233,7 @@ function ringFamilies({ snapshot }: MetricsSource): string[] {
   ];
 }
 
-function messageFamilies({ snapshot }: MetricsSource): string[] {
+function messageFamilies({ snapshot }: MetricsSource): MetricFamily[] {
   const { member, counts, packetsDropped } = snapshot;
   const { counters } = member;
   return [
@@ -281,7 +281,7 @@ function sumOf({ gather, commit, recovery, operational }: RingStateCounts): numb
   return gather + commit + recovery + operational;
 }
 
-function deviceFamilies({ snapshot: { device } }: MetricsSource): string[] {
+function deviceFamilies({ snapshot: { device } }: MetricsSource): MetricFamily[] {
   if (device === undefined) return [];
   return [
     family(
@@ -305,7 +305,7 @@ function deviceFamilies({ snapshot: { device } }: MetricsSource): string[] {
   ];
 }
 
-function treeFamilies({ tree, journal, certificates }: MetricsSource): string[] {
+function treeFamilies({ tree, journal, certificates }: MetricsSource): MetricFamily[] {
   return [
     family("tree_writable", "gauge", "1: /etc/pve can be written here.", one(bit(tree.writable))),
     family(
@@ -347,7 +347,7 @@ function treeFamilies({ tree, journal, certificates }: MetricsSource): string[] 
   ];
 }
 
-function apiFamilies({ door, streams }: MetricsSource): string[] {
+function apiFamilies({ door, streams }: MetricsSource): MetricFamily[] {
   const both = [
     family("api_streams", "gauge", "Streams of events that are open.", one(streams.open)),
     family(
@@ -373,7 +373,7 @@ function apiFamilies({ door, streams }: MetricsSource): string[] {
   ];
 }
 
-function processFamilies({ process }: MetricsSource): string[] {
+function processFamilies({ process }: MetricsSource): MetricFamily[] {
   return [
     family("uptime_seconds", "gauge", "Time since the start.", one(process.uptimeS)),
     family(

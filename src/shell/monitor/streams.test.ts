@@ -1,7 +1,8 @@
 // Streams of events with a clock of the test's own: replay, slow readers, limits, rights that end.
 import { expect, test } from "bun:test";
 import { HandClock } from "../../../test/double/hand-clock.ts";
-import { eventKinds, type NodeEvent, type RecordedEvent } from "./event.ts";
+import type { NodeEvent, RecordedEvent } from "./event.ts";
+import { eventKinds } from "./event-kinds.ts";
 import { EventRing } from "./event-ring.ts";
 import { EventStreams, type StreamRequest } from "./streams.ts";
 

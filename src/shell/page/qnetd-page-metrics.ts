@@ -1,7 +1,14 @@
 // The vote server's metrics in the text format of Prometheus, version 0.0.4. Labels are bounded in number and length: clusters are
 // made by strangers.
 import type { QnetdStatus } from "../daemon/qnetd.ts";
-import { familiesOf, labelText, one, type Sample } from "../monitor/exposition.ts";
+import {
+  expositionText,
+  familiesOf,
+  labelText,
+  type MetricFamily,
+  one,
+  type Sample,
+} from "../monitor/exposition.ts";
 import { headline } from "./qnetd-headline.ts";
 
 /** Clusters with series of their own: the oldest ones. */
@@ -20,14 +27,14 @@ export interface ProcessFacts {
 const family = familiesOf("quorate_qnetd_");
 
 export function metricsText(status: QnetdStatus, process: ProcessFacts): string {
-  return [
+  return expositionText([
     ...serverFamilies(status, process),
     ...clusterFamilies(status),
     ...certificateFamilies(status),
-  ].join("");
+  ]);
 }
 
-function serverFamilies(status: QnetdStatus, process: ProcessFacts): string[] {
+function serverFamilies(status: QnetdStatus, process: ProcessFacts): MetricFamily[] {
   const { counters, server, version } = status;
   const clusters = status.clusters.length + status.clustersLeftOut;
   const tls = server.tls;
@@ -97,7 +104,7 @@ function serverFamilies(status: QnetdStatus, process: ProcessFacts): string[] {
   ];
 }
 
-function clusterFamilies({ clusters, clustersLeftOut }: QnetdStatus): string[] {
+function clusterFamilies({ clusters, clustersLeftOut }: QnetdStatus): MetricFamily[] {
   const standings = { yes: 0, no: 0, waiting: 0 };
   for (const { nodes } of clusters) for (const { standing } of nodes) standings[standing] += 1;
   // Long names become equal when they are cut: a series must not come twice.
@@ -142,7 +149,7 @@ function clusterFamilies({ clusters, clustersLeftOut }: QnetdStatus): string[] {
   ];
 }
 
-function certificateFamilies({ certificates }: QnetdStatus): string[] {
+function certificateFamilies({ certificates }: QnetdStatus): MetricFamily[] {
   const samples = certificates
     .slice(0, certificateSeriesMax)
     .map(({ file, subject, daysLeft }): Sample => [{ file, subject }, daysLeft]);

@@ -1,11 +1,7 @@
 // What happens on this node: as a list, and as streams of server-sent events with replay behind the last one that came; changes of the tree likewise.
-import * as v from "valibot";
-import {
-  type EventKind,
-  eventKinds,
-  eventSchema,
-  type RecordedEvent,
-} from "../../monitor/event.ts";
+import { eventList } from "../../answers/monitor.ts";
+import type { EventKind, RecordedEvent } from "../../monitor/event.ts";
+import { eventKinds } from "../../monitor/event-kinds.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
 import * as parameter from "../parameters.ts";
 import { pathOfText } from "../path-text.ts";
@@ -37,15 +33,7 @@ const kinds = parameter.formatted(
 );
 const listMax = 1000;
 
-const listSchema = v.object({
-  /** To ask from the next time. */
-  newest: v.string(),
-  /** "": all there was since then; else why events may be missing, a sentence. */
-  gap: v.string(),
-  events: v.array(eventSchema),
-});
-
-export const streamType = "text/event-stream";
+const streamType = "text/event-stream";
 
 /** All of this file. */
 export function eventRoutes(source: EventsSource): readonly Route[] {
@@ -60,7 +48,7 @@ function listRoute({ monitor: { ring } }: EventsSource): Route {
     description:
       "What happened on this node lately, oldest first; with since only what came after.",
     permission: mayAudit,
-    returns: listSchema,
+    returns: eventList,
     parameters: {
       since: parameter.optional(eventId),
       kinds: parameter.optional(kinds),

@@ -1,23 +1,47 @@
 // The metrics of this node for Prometheus: below the API with its logins, and at /metrics, where a scraper comes from an allowed address or with an API token.
-import { expositionType } from "../../monitor/exposition.ts";
-import { type Authenticate, privileged, type RequestFacts, type Route, route } from "../route.ts";
+import { metricSamples } from "../../answers/monitor.ts";
+import { expositionText, expositionType, type MetricFamily } from "../../monitor/exposition.ts";
+import { mayAudit } from "./v1-rules.ts";
+import { type Authenticate, type RequestFacts, type Route, route } from "../route.ts";
 
 export interface MetricsRouteSource {
-  readonly text: () => Promise<string>;
+  readonly families: () => Promise<readonly MetricFamily[]>;
   /** The cluster's settings allow this address. */
   readonly isAllowed: (address: string) => boolean;
 }
 
-export function metricsRoute({ text }: Pick<MetricsRouteSource, "text">): Route {
+/** Both forms of them below the API. */
+export function metricsRoutes(source: Pick<MetricsRouteSource, "families">): readonly Route[] {
+  return [textRoute(source), samplesRoute(source)];
+}
+
+function samplesRoute({ families }: Pick<MetricsRouteSource, "families">): Route {
+  return route({
+    method: "GET",
+    path: "/metrics/samples",
+    isOurs: true,
+    description: "The metrics of this node as data.",
+    permission: mayAudit,
+    returns: metricSamples,
+    parameters: {},
+    handle: async () =>
+      (await families()).map(({ samples, ...family }) => ({
+        ...family,
+        samples: samples.map(([labels, value]) => ({ labels, value })),
+      })),
+  });
+}
+
+function textRoute({ families }: Pick<MetricsRouteSource, "families">): Route {
   return route({
     method: "GET",
     path: "/metrics",
     isOurs: true,
     description: "The metrics of this node in the text format of Prometheus.",
-    permission: privileged("/", "Sys.Audit"),
+    permission: mayAudit,
     contentType: "text/plain",
     parameters: {},
-    handle: async () => metricsResponse(await text()),
+    handle: async () => metricsResponse(await families()),
   });
 }
 
@@ -30,7 +54,7 @@ export async function metricsPage(
   const refusal = await refusalOf(source, request, authenticate);
   if (refusal !== undefined) return refusal;
   try {
-    return metricsResponse(await source.text());
+    return metricsResponse(await source.families());
   } catch {
     return plain(503, "the ring thread gives no answer; the log of quorate on this node says why");
   }
@@ -63,8 +87,8 @@ function withApiToken(given: Headers): Headers {
   return headers;
 }
 
-function metricsResponse(text: string): Response {
-  return new Response(text, {
+function metricsResponse(families: readonly MetricFamily[]): Response {
+  return new Response(expositionText(families), {
     headers: { "content-type": expositionType, "cache-control": "no-store" },
   });
 }

@@ -1,10 +1,8 @@
 // The report of this node, in sections, for whoever helps.
-import * as v from "valibot";
+import { reportSections } from "../../answers/monitor.ts";
 import type { Section } from "../../monitor/report.ts";
 import { type Route, route } from "../route.ts";
 import { mayAudit } from "./v1-rules.ts";
-
-export const reportSchema = v.array(v.object({ name: v.string(), text: v.string() }));
 
 /** `sections`: with the log only for who may read that. */
 export function reportRoute(
@@ -17,7 +15,7 @@ export function reportRoute(
     description:
       "What somebody needs who helps: configuration without secrets, state, events, and with Sys.Syslog the log.",
     permission: mayAudit,
-    returns: reportSchema,
+    returns: reportSections,
     parameters: {},
     handle: ({ caller }) => sections({ seesLog: caller.may("/", "Sys.Syslog") }),
   });

@@ -105,13 +105,28 @@ export class LocalApi {
     }
   }
 
-  async #ask(method: string, path: string, words: Words): Promise<unknown> {
-    const given = new URLSearchParams();
-    for (const [name, word] of Object.entries(words)) {
-      if (word !== undefined)
-        given.set(name, typeof word === "boolean" ? String(Number(word)) : String(word));
+  /** A stream's bytes; undefined: no node answers now. `path`: below /api/v1. Rejects with a CommandFailure when it is refused. */
+  async stream(
+    path: string,
+    words: Words,
+    signal?: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array> | undefined> {
+    let response: Response;
+    try {
+      response = await fetch(`http://localhost/api/v1${path}?${wordsText(words)}`, {
+        unix: this.#socket,
+        timeout: false,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch {
+      return undefined; // Just restarting, or gone: whoever follows gives up after a while.
     }
-    const text = given.toString();
+    if (response.ok) return response.body ?? undefined;
+    throw refusalOf(response, parsed(await response.text()));
+  }
+
+  async #ask(method: string, path: string, words: Words): Promise<unknown> {
+    const text = wordsText(words);
     const hasBody = method === "POST" || method === "PUT";
     const query = hasBody || text === "" ? "" : `?${text}`;
     let response: Response;
@@ -133,17 +148,28 @@ export class LocalApi {
     const body = parsed(answer);
     if (response.ok && body === undefined) throw new Away("half an answer");
     if (response.ok) return body;
-    const fault = v.safeParse(faultSchema, body);
-    if (!fault.success) {
-      throw new CommandFailure(
-        `the node answered with HTTP status ${response.status}; see its log`,
-      );
-    }
-    const { message, errors = {}, hint } = fault.output;
-    const reasons = Object.entries(errors).map(([name, reason]) => `${name}: ${reason}`);
-    const sentence = [message.trimEnd(), ...reasons].join("\n");
-    throw new CommandFailure(hint === undefined ? sentence : `${sentence}: ${hint}`);
+    throw refusalOf(response, body);
   }
+}
+
+function wordsText(words: Words): string {
+  const given = new URLSearchParams();
+  for (const [name, word] of Object.entries(words)) {
+    if (word !== undefined)
+      given.set(name, typeof word === "boolean" ? String(Number(word)) : String(word));
+  }
+  return given.toString();
+}
+
+function refusalOf({ status }: Response, body: unknown): CommandFailure {
+  const fault = v.safeParse(faultSchema, body);
+  if (!fault.success) {
+    return new CommandFailure(`the node answered with HTTP status ${status}; see its log`);
+  }
+  const { message, errors = {}, hint } = fault.output;
+  const reasons = Object.entries(errors).map(([name, reason]) => `${name}: ${reason}`);
+  const sentence = [message.trimEnd(), ...reasons].join("\n");
+  return new CommandFailure(hint === undefined ? sentence : `${sentence}: ${hint}`);
 }
 
 function parsed(text: string): unknown {
