@@ -4,6 +4,22 @@ import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import { type Machine, password, Site } from "./site.ts";
 
 /** The first machines of a site, all of them members of the cluster "prod". */
+/** All run with another key, the ring goes on, and a node that starts again finds it. */
+async function keyChanged(member: Machine, all: readonly Machine[]): Promise<void> {
+  const keys = async (): Promise<ReadonlySet<string>> =>
+    new Set(await Promise.all(all.map((each) => each.types("sha256sum </etc/corosync/authkey"))));
+  const [before] = [...(await keys())];
+  match(await member.types("quorate rotate-key --yes"), /All nodes use the new key/);
+  const after = [...(await keys())];
+  equal(after.length, 1);
+  ok(after[0] !== before);
+  await member.refuses("ls /etc/pve/priv/quorate/next-key", 2, /No such file/);
+  const last = all.at(-1) ?? member;
+  await last.stop();
+  await last.start();
+  await quorate(all, all.length);
+}
+
 /** A join that waits for another node's place is given up; the machine is standalone, as before. */
 async function givenUp(member: Machine, joiner: Machine): Promise<void> {
   const place = "--link0 10.78.0.99 --new_node_ip 10.78.0.99 --apiversion 1";
@@ -155,6 +171,7 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     await givenUp(one, three);
     await three.types(await joinLine(one));
     await quorate([one, two, three], 3);
+    await keyChanged(one, [one, two, three]);
     // Removed while it runs, it ends and is not started again.
     await one.types("quorate remove pve3 --purge --yes");
     await three.ended();

@@ -205,6 +205,7 @@ export async function planRemove(
         : [
             `What ${node.name} has in the tree stays (/etc/pve/nodes/${node.name}, its keys): --purge removes it.`,
           ]),
+      `${node.name} still has the cluster's key: \`quorate rotate-key\` changes it on all nodes.`,
       ...naming.map(
         (path) => `/etc/pve/${path} names ${node.name}: look at it, it is not changed here.`,
       ),

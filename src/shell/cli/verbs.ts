@@ -30,7 +30,16 @@ import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
 import { apiList } from "./verbs/api.ts";
 import { create } from "./verbs/create.ts";
 import { join, joinInfo, joinToken } from "./verbs/join.ts";
-import { expected, leave, link, nodes, readdress, remove, rename } from "./verbs/change.ts";
+import {
+  expected,
+  leave,
+  link,
+  nodes,
+  readdress,
+  remove,
+  rename,
+  rotateKey,
+} from "./verbs/change.ts";
 import { events, metrics, report } from "./verbs/monitor.ts";
 import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
@@ -213,6 +222,7 @@ export function commandTable(): CommandTable {
       link,
       remove,
       leave,
+      rotateKey,
       readdress,
       rename,
       expected,

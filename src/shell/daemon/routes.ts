@@ -17,6 +17,7 @@ import { qdeviceStatusText } from "../tool/qdevice-socket-text.ts";
 import { identity } from "../version.ts";
 import { certificatePorts, clusterAddress } from "./certificates.ts";
 import { nodeSource } from "./machine.ts";
+import { keyRoutes } from "./key/key-host.ts";
 import { leaveRoutes } from "./leave/leave-host.ts";
 import { operationRoutes } from "./node/changes.ts";
 import { creationRoutes } from "./node/creation.ts";
@@ -73,6 +74,7 @@ export function nodeRoutes(
     ...operationRoutes(parts),
     ...creationRoutes(parts),
     ...leaveRoutes(parts),
+    ...keyRoutes(parts),
     ...certificateRoutes((how) =>
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),

@@ -194,7 +194,7 @@ export async function planLeave(
       `Then the other nodes have ${votes} vote${votes === 1 ? "" : "s"}, ${needed} of them needed; ${present} are here.`,
       ...edit.notes,
       `${stays} In the cluster a copy of it is left: remove /etc/pve/nodes/${name} there once nobody needs it.`,
-      "The cluster's key stays as it is: to change it, put a new one (`corosync-keygen`) on all its nodes as /etc/corosync/authkey, then `quorate reload` there.",
+      "The cluster's key stays as it is: to change it, type `quorate rotate-key` on one of its nodes afterwards.",
     ],
   };
 }

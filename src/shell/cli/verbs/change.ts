@@ -55,10 +55,12 @@ export const remove = command("remove", {
     node: required(anyWord("node")),
     purge: flag("purge", "Also what it leaves in the tree: its directory, keys and host keys"),
     withGuests: flag("with-guests", "With --purge: the configuration of its guests, too"),
+    rotateKey: flag("rotate-key", "Then give the cluster another key, as quorate rotate-key does"),
     ...common,
   },
   examples: ["quorate remove pve3", "quorate remove pve3 --purge --dry-run"],
   manual: [
+    "The removed machine still has the cluster's key: --rotate-key changes it once the node is out.",
     "Takes a node, by name or address, out of corosync.conf on all nodes, and ends its daemon when it runs. It cannot disturb the ring any more: nobody reads its packets. The votes of a quorum device follow the number of nodes.",
     "With --purge what it leaves in the tree goes as well, after a list and a question; files that only name it are listed, not changed.",
     "A node that is out already is no failure, if the tree still knows that it was removed or has left, or has something of it; a name that no trace is found of is refused.",
@@ -66,9 +68,9 @@ export const remove = command("remove", {
   ],
   files,
   exits,
-  run: async ({ node, purge, withGuests, ...given }) => {
+  run: async ({ node, purge, withGuests, rotateKey: isKeyChanged, ...given }) => {
     const { changeCommand } = await import("../../command/cluster/change.ts");
-    return changeCommand(
+    const code = await changeCommand(
       { ...given, write, note },
       {
         method: "DELETE",
@@ -78,6 +80,33 @@ export const remove = command("remove", {
         done: `Node ${node} is removed.`,
       },
     );
+    if (!isKeyChanged || code !== exitOk || given.dryRun) return code;
+    return changeCommand({ ...given, write, note }, keyChange);
+  },
+});
+
+const keyChange = {
+  method: "POST",
+  path: "/cluster/key",
+  words: {},
+  question: "All nodes get another key.",
+  done: "All nodes use the new key.",
+} as const;
+
+export const rotateKey = command("rotate-key", {
+  description: "Give the cluster another key",
+  takes: common,
+  examples: ["quorate rotate-key --dry-run", "quorate rotate-key"],
+  manual: [
+    "Makes a new key, puts it on the disks of all nodes through the tree, and has all of them use it at the same moment; the ring goes on. For a machine that was removed, or a key that others may have seen. The former key is kept beside it, as authkey.previous.",
+    "All nodes must be in the ring and be quorate nodes. If one cannot take the key, all go back to the former one.",
+    logged,
+  ],
+  files: [[nodePaths("/").authkey, "changed on all nodes"], socketFile],
+  exits,
+  run: async (given) => {
+    const { changeCommand } = await import("../../command/cluster/change.ts");
+    return changeCommand({ ...given, write, note }, keyChange);
   },
 });
 

@@ -5,6 +5,7 @@ import { devicePlans, devicePorts } from "../../qdevice/device-operation.ts";
 import { changePlans, whenWritable } from "./changes.ts";
 import { creationPlan } from "./creation.ts";
 import { resumedJoinPorts } from "./join-host.ts";
+import { keyPlans } from "../key/key-host.ts";
 import { leavePlans } from "../leave/leave-host.ts";
 import type { NodeParts } from "./parts.ts";
 
@@ -16,6 +17,7 @@ export function plansOf(parts: NodeParts): readonly BoundPlan[] {
     creationPlan(parts),
     ...changePlans(parts),
     ...leavePlans(parts),
+    ...keyPlans(parts),
     ...devicePlans(devicePorts({ root, note })).map((plan) => whenWritable(plan, parts)),
     // At once: whether the tree can be written ever again is what it finds out.
     bindPlan(joinPlan, resumedJoinPorts(parts)),

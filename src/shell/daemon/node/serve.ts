@@ -23,6 +23,7 @@ import { nodeRoutes } from "../routes.ts";
 import { Joining } from "./joining.ts";
 import { openLogins } from "./logins.ts";
 import { confWarning, treeConfProblem } from "./conf-checks.ts";
+import { keepKey } from "../key/key-keeper.ts";
 import { removalPorts, RemovalWatch } from "../leave/removal-watch.ts";
 import type { NodeParts, Stop } from "./parts.ts";
 import { tellTasks } from "./task-broadcast.ts";
@@ -35,6 +36,7 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const { paths } = options;
   const log = (level: "notice" | "warning", text: string) => parts.log(level, text, "API");
   tellTasks(parts);
+  keepKey(parts);
   const untold = tellLoad(parts);
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
