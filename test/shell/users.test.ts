@@ -318,7 +318,7 @@ describe("groups, roles and rights", () => {
     expect((await acl({ path: "/", roles: "PVEAdmin" })).errors).toMatchObject({
       users: "either 'users', 'groups' or 'tokens' is required.",
     });
-    for (const path of ["/nonsense", "/vms/9", "a b", "0"]) {
+    for (const path of ["/nonsense", "/vms/9", "a b", "0", "/nodes/0"]) {
       expect((await acl({ path, roles: "PVEAdmin", users: "ann@pve" })).errors).toEqual({
         path: `invalid ACL path '${path}'`,
       });

@@ -91,6 +91,15 @@ describe("user.cfg", () => {
     expect(again(once)).toBe(once);
   });
 
+  test("what Perl takes for nothing is nothing here: a group '0', a step '0' of a path, a comment '0'", () => {
+    const text =
+      "user:a@pve:1:0::::0:0:\ngroup:0:a@pve::\nacl:1:/0/nodes/0:a@pve:PVEAuditor:\nacl:0:/0:a@pve:NoAccess:\n";
+    expect(again(text)).toBe(
+      "user:a@pve:1:0::::::\nuser:root@pam:1:0::::::\n\n\n\n\n" +
+        "acl:0:/:a@pve:NoAccess:\nacl:1:/nodes:a@pve:PVEAuditor:\ngroup:0:a@pve::\n",
+    );
+  });
+
   test("a role that the file defines after its grant is none there", () => {
     const { grants } = parseUserConfig(
       "user:a@pve:1:\nacl:1:/:a@pve:late:\nrole:late:Sys.Modify:\n",

@@ -197,8 +197,10 @@ function withParents(pool: string): string[] {
 
 function readAcl(config: UserConfig, fields: readonly string[]): boolean {
   const [propagate, pathText = "", members = "", list = ""] = fields;
-  const path = normalPath(pathText);
-  if (path === undefined) return false;
+  const normal = normalPath(pathText);
+  if (normal === undefined) return false;
+  // To Proxmox a step "0" is none, so that the grant is its parent's; it must be the same here.
+  const path = normal.replace(/\/0(?=\/|$)/g, "") || "/";
   const isPropagated = isTrue(propagate);
   for (const role of splitList(list)) {
     // A role that comes later in the file is none yet; a later version's is kept, and grants nothing.

@@ -53,12 +53,12 @@ export function isRealm(text: string): boolean {
   return text.length <= 32 && realmPattern.test(text);
 }
 
-/** Of groups and roles. */
+/** Of groups and roles. Perl takes a name "0" for none. */
 export function isGroupOrRoleName(text: string): boolean {
-  return /^[A-Za-z0-9.\-_]+$/.test(text);
+  return text !== "0" && /^[A-Za-z0-9.\-_]+$/.test(text);
 }
 
 /** Up to three levels: "customers/small". */
 export function isPoolName(text: string): boolean {
-  return /^[A-Za-z0-9.\-_]+(?:\/[A-Za-z0-9.\-_]+){0,2}$/.test(text);
+  return text !== "0" && /^[A-Za-z0-9.\-_]+(?:\/[A-Za-z0-9.\-_]+){0,2}$/.test(text);
 }

@@ -9,11 +9,11 @@ export function userConfigText(config: ReadUserConfig): string {
   const sections = [
     userLines(config),
     sorted(config.groups).map(
-      ([name, { users, comment }]) => `group:${name}:${list(users)}:${encodeText(comment)}:`,
+      ([name, { users, comment }]) => `group:${name}:${list(users)}:${free(comment)}:`,
     ),
     sorted(config.pools).map(
       ([name, { comment, vms, storages }]) =>
-        `pool:${name}:${encodeText(comment)}:${list(vms)}:${list(storages)}:`,
+        `pool:${name}:${free(comment)}:${list(vms)}:${list(storages)}:`,
     ),
     sorted(config.roles).map(([name, privileges]) => `role:${name}:${list(privileges)}:`),
     sorted(config.grants, byPath).flatMap(([path, grants]) => aclLines(path, grants)),
@@ -26,14 +26,23 @@ function userLines({ users }: ReadUserConfig): readonly string[] {
   return sorted(users).flatMap(([id, user]) => {
     const fields = [
       ...["user", id, user.isEnabled ? "1" : "0", String(user.expire)],
-      ...[encodeText(user.firstname), encodeText(user.lastname), user.email],
-      ...[encodeText(user.comment), user.keys, ...(user.more === "" ? [] : [user.more]), ""],
+      ...[free(user.firstname), free(user.lastname), plain(user.email)],
+      ...[free(user.comment), plain(user.keys), ...(user.more === "" ? [] : [user.more]), ""],
     ];
     const tokens = sorted(user.tokens).map(([name, { expire, isSeparated, comment }]) =>
-      ["token", `${id}!${name}`, expire, isSeparated ? 1 : 0, encodeText(comment), ""].join(":"),
+      ["token", `${id}!${name}`, expire, isSeparated ? 1 : 0, free(comment), ""].join(":"),
     );
     return [fields.join(":"), ...tokens];
   });
+}
+
+function free(text: string): string {
+  return encodeText(plain(text));
+}
+
+/** Perl takes "0" for nothing. */
+function plain(text: string): string {
+  return text === "0" ? "" : text;
 }
 
 /** One line for all members of a path that have the same roles. */

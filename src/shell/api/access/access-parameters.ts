@@ -30,10 +30,10 @@ export function tokenName() {
 
 /** Of a group or a role. */
 export function name(kind: "group" | "role") {
-  return parameter.formatted(
-    256,
-    /^[A-Za-z0-9.\-_]+$/,
-    `invalid format - ${kind} name contains invalid characters`,
+  const words = `invalid format - ${kind} name contains invalid characters`;
+  return v.pipe(
+    parameter.formatted(256, /^[A-Za-z0-9.\-_]+$/, words),
+    v.check(isGroupOrRoleName, words),
   );
 }
 

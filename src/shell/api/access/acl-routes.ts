@@ -105,7 +105,9 @@ function updateRoute(source: AccessRoutesSource, { modifyPath }: AccessRules): R
         });
       }
       const path = normalPath(parameters.path);
-      if (path === undefined || (!isTaken && !meaningful.test(path))) {
+      // A step "0" would be lost to a Proxmox node, and the grant its parent's.
+      const isUsable = path !== undefined && !/\/0(?:\/|$)/.test(path);
+      if (!isUsable || (!isTaken && !meaningful.test(path))) {
         throw badParameter("path", `invalid ACL path '${parameters.path}'`);
       }
       const members = {
