@@ -232,7 +232,7 @@ async function main(): Promise<number> {
   const lab = await Lab.create({
     kinds: ["quorate", "corosync"],
     crypto: "none",
-    tokenMs: 1000,
+    tokenMs: 3000,
     quorate,
   });
   const trial = new Trial(lab, quorate);

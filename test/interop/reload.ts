@@ -15,8 +15,8 @@ import { parseMap, parseQuorumStatus } from "./tools.ts";
 import { holds, pending, ready, until } from "./wait.ts";
 
 const settleMsMax = 30_000;
-/** The default: a busy machine lets a process wait for more than a second now and then, and no key is to blame for that. */
-const tokenMs = 3000;
+/** A busy machine lets a process wait for a second or three now and then, and no key is to blame for that. */
+const tokenMs = 5000;
 const otherTokenMs = 2000;
 /** Longer than a ring lives in which not all can open each other's packets. */
 const keyWatchMs = tokenMs + 1000;
