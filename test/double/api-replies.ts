@@ -22,10 +22,15 @@ export type Ask = (
 ) => Promise<Reply>;
 
 /** `path` without base and query. */
-export function repliesOf(routes: readonly Route[], caller: Caller = rootCaller): Ask {
+export function repliesOf(
+  routes: readonly Route[],
+  caller: Caller = rootCaller,
+  isQuorate: () => boolean = () => true,
+): Ask {
   const app = buildApi2({
     routes: routes.map(heldToSchema),
     authenticate: async () => ({ ok: true, caller }),
+    isQuorate,
   });
   return async (method, path, parameters = {}) => {
     const words = new URLSearchParams(parameters);

@@ -7,7 +7,7 @@ import { nodePaths } from "../../src/shell/paths.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
 
-const port = 18_306;
+const port = 18_406;
 const waitMs = 60_000;
 const cluster = new ReloadCluster(port);
 afterAll(() => cluster.close());

@@ -65,7 +65,6 @@ export function nodeRoutes(
     ...clusterRoutes({
       ...{ files: tree, nodeName, version, commit, address },
       deviceText: () => deviceText(parts.cluster),
-      isQuorate: () => tree.isWritable,
       logged: () => tree.statusStore.store.logEntries(),
     }),
     ...machineRoutes(nodeSource(parts)),

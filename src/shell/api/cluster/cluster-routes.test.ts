@@ -86,7 +86,6 @@ function appOf(files: TestingFiles, device = "") {
     address: () => "192.0.2.1",
     deviceText,
     logged: () => [],
-    isQuorate: () => true,
   });
   return buildApi2({ routes, authenticate: async () => ({ ok: true, caller: rootCaller }) });
 }

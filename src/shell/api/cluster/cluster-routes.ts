@@ -6,10 +6,10 @@ import { anyUser, privileged, type Route, route } from "../route.ts";
 import { type ConfigSource, configRoutes } from "./config-routes.ts";
 import { shownDatacenter } from "./datacenter-config.ts";
 import { clusterLogRoute, type LoggedEntry } from "./log-route.ts";
-import { datacenterOf, type OptionsSource, optionsRoutes } from "./options-routes.ts";
+import { datacenterOf, optionsRoutes } from "./options-routes.ts";
 import { resourcesRoutes } from "./resources-routes.ts";
 
-export interface ClusterSource extends ConfigSource, OptionsSource {
+export interface ClusterSource extends ConfigSource {
   /** Of this program: "0.1.0", and its commit, hex or a word. */
   readonly version: string;
   readonly commit: string;
@@ -59,7 +59,7 @@ export function clusterRoutes(source: ClusterSource): readonly Route[] {
     }),
     ...configRoutes(source),
     ...resourcesRoutes(source),
-    ...optionsRoutes(source),
+    ...optionsRoutes(files),
     clusterLogRoute(source.logged),
   ];
 }

@@ -23,7 +23,7 @@ function textOf(path: string): string {
 }
 
 const ask = (caller = callerWith("root@pam", { "/": ["Sys.Audit", "Sys.Modify"] })) =>
-  repliesOf(optionsRoutes({ files, isQuorate: () => files.isQuorate }), caller);
+  repliesOf(optionsRoutes(files), caller, () => files.isQuorate);
 const set = (values: Record<string, string>) => ask()("PUT", "/cluster/options", values);
 const shown = async () => (await ask()("GET", "/cluster/options")).data;
 

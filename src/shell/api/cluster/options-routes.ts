@@ -37,13 +37,7 @@ export function datacenterOf(files: Files): DatacenterValues {
   return readDatacenter(read.ok ? read.value : new Uint8Array(0));
 }
 
-export interface OptionsSource {
-  readonly files: Files;
-  /** Whether the tree can be written; always on a standalone node. */
-  readonly isQuorate: () => boolean;
-}
-
-export function optionsRoutes({ files, isQuorate }: OptionsSource): readonly Route[] {
+export function optionsRoutes(files: Files): readonly Route[] {
   return [
     route({
       method: "GET",
@@ -89,9 +83,6 @@ export function optionsRoutes({ files, isQuorate }: OptionsSource): readonly Rou
       },
       returns: v.null(),
       handle: async ({ parameters }) => {
-        if (!isQuorate()) {
-          throw new ApiError(500, "cluster not ready - no quorum?", { code: "noQuorum" });
-        }
         await change(files, parameters);
         return null;
       },
