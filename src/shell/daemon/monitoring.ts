@@ -48,10 +48,10 @@ export class Monitoring {
   constructor(parts: NodeParts, served: ServedFacts) {
     this.#parts = parts;
     this.#served = served;
-    const { cluster, tree, options } = parts;
+    const { mode, cluster, tree, options } = parts;
     const upgradeLog = upgradePlaces(options.paths.root, process.execPath).log;
     this.monitor = new Monitor({
-      ...{ cluster, tree, clock: systemClock, wallMs: Date.now },
+      ...{ cluster, isMember: mode === "cluster", tree, clock: systemClock, wallMs: Date.now },
       upgradeEvent: () => lastUpgradeEvent(upgradeLog),
       historyFile: options.paths.history,
       log: (level, text) => parts.log(level, text, "API"),

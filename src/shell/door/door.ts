@@ -33,7 +33,8 @@ export interface DoorLimits {
 }
 
 export const doorLimits: DoorLimits = {
-  connectionsMax: 256,
+  // Half of them for streams of events, which last (monitor/streams.ts).
+  connectionsMax: 512,
   // Browsers open six; a script or a few users behind one address some dozens.
   connectionsPerAddressMax: 64,
   headBytesMax: 16_384,

@@ -32,6 +32,8 @@ const pathCharactersMax = 8192;
 
 export interface MonitorOptions {
   readonly cluster: Cluster;
+  /** False: it is in no cluster, and nothing happens to its quorum. */
+  readonly isMember: boolean;
   readonly tree: Pick<ConfigurationTree, "counts" | "onChanged">;
   readonly upgradeEvent: () => EventLine | undefined;
   /** Where the history lies between two runs. */
@@ -78,9 +80,9 @@ export class Monitor {
 
   /** Begins to watch. */
   start(): void {
-    const { cluster, tree } = this.#options;
+    const { cluster, isMember, tree } = this.#options;
     this.#reading = this.#read();
-    cluster.onQuorum((quorum) => this.#quorumIs(quorum));
+    if (isMember) cluster.onQuorum((quorum) => this.#quorumIs(quorum));
     tree.onChanged((paths) => this.#treeChanged(paths));
     this.#lookLater();
     this.#writeLater();

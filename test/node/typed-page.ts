@@ -1,27 +1,19 @@
-// docs/users.md as it is typed, at a real node: every command in its order in one shell, and what it prints, where "…" stands for anything.
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+// A page of docs/ as it is typed, at a real node: every command in its order in one shell, and what it prints, where "…" stands for anything.
+import { expect } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pending, ready, until } from "../interop/wait.ts";
-import { LoneNode } from "./lone-node.ts";
+import type { LoneNode } from "./lone-node.ts";
 
-const port = 18_306;
 const prompt = "pve1# ";
-const page = readFileSync(join(import.meta.dir, "../../docs/users.md"), "utf8");
-const folder = mkdtempSync(join(tmpdir(), "quorate-page-"));
-const node = new LoneNode("pve1");
-afterAll(async () => {
-  await node.close();
-  rmSync(folder, { recursive: true });
-});
+const program = join(import.meta.dir, "../../src/main.ts");
 
 interface Typed {
   readonly command: string;
   readonly printed: string;
 }
 
-function typedLines(): readonly Typed[] {
+function typedLines(page: string): readonly Typed[] {
   const blocks = [...page.matchAll(/^```\n(.*?)^```$/gms)].map(([, block = ""]) => block);
   return blocks.flatMap((block) =>
     block
@@ -39,7 +31,15 @@ function pattern(printed: string): RegExp {
   return new RegExp(`^${parts.join(".*")}$`, "s");
 }
 
-test("the page of users", async () => {
+/** Starts the node, types the page in `folder` once its certificate is there, and holds what is printed against the page. */
+export async function playPage(options: {
+  readonly page: string;
+  readonly node: LoneNode;
+  readonly port: number;
+  readonly folder: string;
+}): Promise<number> {
+  const { page, node, port, folder } = options;
+  const text = readFileSync(join(import.meta.dir, "../../docs", page), "utf8");
   node.start(["--no-mount", "--api", `${node.address}:${port}`]);
   const ca = join(folder, "ca.pem");
   await until(
@@ -49,11 +49,10 @@ test("the page of users", async () => {
       const isOpen = node.log().includes("this node has a new certificate in the tree");
       return read !== undefined && isOpen ? ready(true) : pending(node.log());
     },
-    60_000,
+    240_000,
     "the node's certificate",
   );
-  const typed = typedLines();
-  expect(typed.length).toBeGreaterThan(20);
+  const typed = typedLines(text);
   const here = (command: string) =>
     command
       .replaceAll("/run/quorate.sock", node.paths.socket)
@@ -61,14 +60,16 @@ test("the page of users", async () => {
         "--cacert /etc/pve/pve-root-ca.pem",
         `--cacert ${ca} --connect-to pve1:8006:${node.address}:${port}`,
       );
+  const quorate = `quorate() { '${process.execPath}' '${program}' "$@" --root '${node.root}'; }`;
   const script = typed.map(({ command }, at) => `${here(command)}\necho; echo @@${at}`).join("\n");
-  const child = Bun.spawn(["bash", "-c", script], {
-    ...{ stdin: "ignore", stdout: "pipe", stderr: "inherit" },
-    ...{ timeout: 120_000, killSignal: "SIGKILL" },
+  const child = Bun.spawn(["bash", "-c", `${quorate}\n${script}`], {
+    ...{ stdin: "ignore", stdout: "pipe", stderr: "inherit", cwd: folder },
+    ...{ timeout: 200_000, killSignal: "SIGKILL" },
   });
   const output = await new Response(child.stdout).text();
-  const printed = output.split(/@@\d+\n/).map((text) => text.trim());
+  const printed = output.split(/@@\d+\n/).map((each) => each.trim());
   for (const [at, { command, printed: promised }] of typed.entries()) {
     expect(`${command}\n${printed[at]}`).toMatch(pattern(`${command}\n${promised}`));
   }
-}, 200_000);
+  return typed.length;
+}
