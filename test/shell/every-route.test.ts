@@ -99,7 +99,7 @@ describe("without the right", () => {
       {
         permission: { kind },
       },
-    ]) => kind === "root" || kind === "privilege",
+    ]) => kind === "root" || kind === "privilege" || kind === "rule",
   );
   test.each(guarded)("%s: 403", async (_, route) => {
     expect(await ask(asUser, drawn(route, inPath(route)))).toMatchObject({

@@ -555,3 +555,32 @@ test("what there is below /access, and realms without a login", async () => {
   expect((await root("GET /access/domains/none")).phrase).toBe("domain 'none' does not exist");
   expect(await ok(root("GET /access"))).toContainEqual({ subdir: "users" });
 });
+
+test("without quorum nothing of it changes, in the original's words", async () => {
+  const cut = await openApiNode("noQuorum");
+  const app = cut.appFor(async () => ({ ok: true, caller: rootCaller }));
+  try {
+    for (const [line, body, words] of [
+      [
+        "PUT /access/acl",
+        { path: "/", roles: "PVEAuditor", users: "root@pam" },
+        "ACL update failed: cfs-lock 'file-user_cfg' error: no quorum!",
+      ],
+      [
+        "POST /access/tfa/root@pam",
+        { type: "recovery" },
+        "enabling TFA for the user failed: cfs-lock 'file-priv_tfa_cfg' error: no quorum!",
+      ],
+      [
+        "POST /access/users/root@pam/token/aa",
+        {},
+        "generating token failed: cfs-lock 'file-user_cfg' error: no quorum!",
+      ],
+    ] as const) {
+      expect(await ask(app, line, body)).toMatchObject({ status: 500, phrase: words });
+    }
+    expect(cut.parts.tree.read("user.cfg").ok).toBe(false);
+  } finally {
+    await cut.close();
+  }
+});
