@@ -89,6 +89,16 @@ test("from an empty root: standalone, writable, with its own directories and no 
   const reload = await node.run("reload");
   expect(reload.code).toBe(1);
   expect(reload.error).toContain("this node is standalone: it is in no cluster");
+  // What changes a cluster says the same, and what to do.
+  for (const line of ["expected 1 --yes", "remove pve2 --yes", "qdevice remove"]) {
+    expect({ line, ...(await node.run(...line.split(" "))) }).toEqual({
+      line,
+      code: 1,
+      out: "",
+      error:
+        "quorate: this node is standalone: it is in no cluster. Create one (quorate create NAME), or join one (quorate join TOKEN)\n",
+    });
+  }
   expect(await node.stop()).toBe(0);
   const database = new Database(join(node.paths.treeDir, "config.db"), { readonly: true });
   const writers = database.query("SELECT DISTINCT writer FROM tree").values();

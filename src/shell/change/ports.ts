@@ -65,3 +65,7 @@ export const turnMs = 250;
 /** The original's sentence for a node without corosync.conf in its tree. */
 export const notClusteredText =
   "Error: Corosync config '/etc/pve/corosync.conf' does not exist - is this node part of a cluster?";
+
+/** Ours, with what to do. */
+export const standaloneText =
+  "this node is standalone: it is in no cluster. Create one (quorate create NAME), or join one (quorate join TOKEN)";

@@ -37,6 +37,9 @@ test("a time is a number with its unit, more than none and at most so many days"
   for (const word of ["", "0m", "8d", "30", "m", "1.5h", "2h30m", "soon", "1000000s"]) {
     expect(time.read(word)).toBeUndefined();
   }
+  const token = duration("time", 7, "1m");
+  expect(["59s", "60s", "1m"].map(token.read)).toEqual([undefined, 60_000, 60_000]);
+  expect(token.takes).toBe("a time such as 30m, 2h or 7d, from 1m to 7d");
 });
 
 test("words are taken as they are written", () => {

@@ -77,14 +77,20 @@ export const port = number("port", 1, 65_535);
 
 const unitsMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Milliseconds, of "30m" or "7d". */
-export function duration(name: string, daysMax: number): Value<number> {
-  return parsed(name, `a time such as 30m, 2h or 7d, ${daysMax}d at most`, (given) => {
-    const unit = Object.entries(unitsMs).find(([letter]) => given.endsWith(letter))?.[1];
-    const count = /^\d{1,6}.$/.test(given) ? Number.parseInt(given, 10) : 0;
-    const ms = count * (unit ?? 0);
-    return ms > 0 && ms <= daysMax * unitsMs.d ? ms : undefined;
+/** Milliseconds, of "30m" or "7d", from `least` on (such as "1m"). */
+export function duration(name: string, daysMax: number, least = "1s"): Value<number> {
+  const msMin = durationMs(least);
+  const takes = `a time such as 30m, 2h or 7d, from ${least} to ${daysMax}d`;
+  return parsed(name, takes, (given) => {
+    const ms = durationMs(given);
+    return ms >= msMin && ms <= daysMax * unitsMs.d ? ms : undefined;
   });
+}
+
+/** 0: it is no time. */
+function durationMs(given: string): number {
+  const unit = Object.entries(unitsMs).find(([letter]) => given.endsWith(letter))?.[1] ?? 0;
+  return /^\d{1,6}.$/.test(given) ? Number.parseInt(given, 10) * unit : 0;
 }
 
 /** "a, b or c". */

@@ -312,7 +312,11 @@ function qdeviceText(status: NodeStatus): string {
   const nodes = nodeVotes(status);
   const lines =
     device === undefined
-      ? [`Cluster "${cluster.name}" has no quorum device on this node.`]
+      ? [
+          status.mode === "standalone"
+            ? "This node is standalone, and has no quorum device."
+            : `Cluster "${cluster.name}" has no quorum device on this node.`,
+        ]
       : [
           `Cluster "${cluster.name}": quorum device at ${device.host} port ${device.port}, ${device.algorithm}, ${device.votes} ${device.votes === 1 ? "vote" : "votes"}, ${deviceTlsText(device)}`,
           ...(device.problem === "" ? [] : [`Problem: ${device.problem}`]),

@@ -5,6 +5,7 @@ import { deviceAdvice } from "../../node/device/advice.ts";
 import { voterFlags } from "../../node/quorum/message.ts";
 import type { NodeClient } from "../api/client.ts";
 import type { NodeStatus } from "../api/status.ts";
+import { standaloneText } from "../change/ports.ts";
 import { laggingText } from "../conf/lagging.ts";
 import { type ConfFacts, type DeviceSection, readConfFacts } from "../conf/device.ts";
 import { CommandFailure } from "../exit.ts";
@@ -50,6 +51,7 @@ export async function clusterState(
   const begun = clock.now();
   for (;;) {
     const status = await client.status();
+    if (status.mode === "standalone") throw new CommandFailure(standaloneText);
     const text = await readConf(client);
     const state = { status, text, facts: orFail(readConfFacts(text)) };
     if (laggards(state) === "" || clock.now() - begun >= inForceMsMax) return state;

@@ -115,7 +115,11 @@ export const join = command("join", {
 export const joinToken = command("join-token", {
   description: "Make a one-time token with which a machine joins",
   takes: {
-    lifetime: option("lifetime", duration("time", 7), "How long it is good (default: 1h)"),
+    lifetime: option(
+      "lifetime",
+      duration("time", 7, "1m"),
+      "How long it is good, from 1m to 7d (default: 1h)",
+    ),
     list: flag("list", "Show those that there are"),
     revoke: option("revoke", anyWord("id"), "Take one back"),
     root,

@@ -1,5 +1,7 @@
 // Changes of a running cluster from the command line: shown, asked about, carried out by the node as a task, and followed.
 import { changeAnswer } from "../../answers/change.ts";
+import { NodeClient } from "../../api/client.ts";
+import { notClusteredText, standaloneText } from "../../change/ports.ts";
 import { LocalApi, type Words } from "./local-api.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
 import { askOnTerminal } from "../ask.ts";
@@ -31,7 +33,9 @@ export async function changeCommand(options: ChangeOptions, call: ChangeCall): P
   const { root, json, dryRun, isYes, write, note } = options;
   const api = new LocalApi(nodePaths(root).socket);
   const { method, path, words, question } = call;
-  const planned = await api.call(changeAnswer, method, path, { ...words, "dry-run": true });
+  const planned = await api
+    .call(changeAnswer, method, path, { ...words, "dry-run": true })
+    .catch((error: unknown) => refused(error, root));
   if (planned.isDone || dryRun) {
     const { plan, ...facts } = planned;
     if (json) write(`${JSON.stringify(facts, undefined, 2)}\n`);
@@ -54,4 +58,12 @@ export async function changeCommand(options: ChangeOptions, call: ChangeCall): P
   if (!isFine) throw new CommandFailure(status);
   write(`${call.done}\n`);
   return exitOk;
+}
+
+/** The original's sentence for a node without corosync.conf in ours, with what to do. */
+async function refused(error: unknown, root: string): Promise<never> {
+  const isUnclustered = error instanceof CommandFailure && error.message === notClusteredText;
+  if (!isUnclustered) throw error;
+  const { mode } = await new NodeClient(nodePaths(root).socket).status();
+  throw mode === "standalone" ? new CommandFailure(standaloneText) : error;
 }

@@ -1,6 +1,7 @@
 // `quorate expected N`: quorum by decree (pvecm.md §1.7, pain point 9). It lasts until votes return, a reload or a restart; until then status says so.
 import { NodeClient, NodeRefusal } from "../../api/client.ts";
 import type { NodeStatus } from "../../api/status.ts";
+import { standaloneText } from "../../change/ports.ts";
 import { CommandFailure, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { askOnTerminal } from "../ask.ts";
@@ -17,6 +18,7 @@ export async function expectedCommand(options: ExpectedOptions): Promise<number>
   const { root, json, dryRun, isYes, votes, force, write } = options;
   const client = new NodeClient(nodePaths(root).socket);
   const status = await client.status();
+  if (status.mode === "standalone") throw new CommandFailure(standaloneText);
   const effect = effectOf(status, votes);
   const isSo = status.quorum.expectedVotes === votes;
   const risk = riskOf(status, effect);
