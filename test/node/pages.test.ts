@@ -14,7 +14,10 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-test.each([["users.md", 20]] as const)(
+test.each([
+  ["users.md", 20],
+  ["api.md", 17],
+] as const)(
   "%s",
   async (page, linesMin) => {
     const node = new LoneNode("pve1");

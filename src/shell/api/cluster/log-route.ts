@@ -53,12 +53,19 @@ function isOwn({ ident }: LoggedEntry, { user }: Caller): boolean {
 }
 
 function shown(entry: LoggedEntry): v.InferOutput<typeof entrySchema> {
-  const { uid, time, priority, pid } = entry;
+  const { uid, time, priority: pri, pid } = entry;
   const node = textOfByteString(entry.node);
+  const tag = textOfByteString(entry.tag);
+  const user = textOfByteString(entry.ident);
   return {
-    ...{ id: `${uid}:${node}`, uid, time, pri: priority, pid, node },
-    tag: textOfByteString(entry.tag),
-    user: textOfByteString(entry.ident),
+    id: `${uid}:${node}`,
+    uid,
+    time,
+    pri,
+    tag,
+    pid,
+    node,
+    user,
     msg: unescaped(entry.message),
   };
 }
