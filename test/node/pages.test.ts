@@ -17,6 +17,7 @@ afterEach(async () => {
 test.each([
   ["users.md", 20],
   ["api.md", 17],
+  ["monitoring.md", 10],
 ] as const)(
   "%s",
   async (page, linesMin) => {
