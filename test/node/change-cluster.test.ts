@@ -108,7 +108,9 @@ test("a link that does not come up is taken back, and said why; an unknown node 
   const unknown = await change(1, { method: "DELETE", path: "/cluster/nodes/x", words: {} });
   expect(unknown.error).toContain("x is no member of this cluster");
   const self = await change(1, { method: "DELETE", path: "/cluster/nodes/n1", words: {} });
-  expect(self.error).toContain("Cannot delete myself from cluster!");
+  expect(self.error).toContain(
+    "Cannot delete myself from cluster! Type it on another node, or take this one out with `quorate leave`",
+  );
 }, 240_000);
 
 test("a node is renamed, then removed with all that it leaves; it cannot come back", async () => {

@@ -69,3 +69,6 @@ export const notClusteredText =
 /** Ours, with what to do. */
 export const standaloneText =
   "this node is standalone: it is in no cluster. Create one (quorate create NAME), or join one (quorate join TOKEN)";
+
+/** The original's sentence for a node that shall remove itself. */
+export const deletesItselfText = "Cannot delete myself from cluster!";

@@ -17,7 +17,7 @@ import {
   withFormer,
 } from "./former-members.ts";
 import type { Planned } from "./links.ts";
-import type { ChangePorts } from "./ports.ts";
+import { type ChangePorts, deletesItselfText } from "./ports.ts";
 import { membersOf, situation, type Situation, valueOrFail } from "./situation.ts";
 
 const schema = v.object({
@@ -80,8 +80,10 @@ export const removePlan: Plan<RemoveFacts, ChangePorts> = {
     },
     {
       name: "conf",
-      text: ({ name, isKilled }) =>
-        `take ${name} out of corosync.conf on all nodes${isKilled ? ", and end its daemon" : ""}`,
+      text: ({ name, isKilled, before, after }) =>
+        before === after
+          ? `see that all nodes run without ${name}`
+          : `take ${name} out of corosync.conf on all nodes${isKilled ? ", and end its daemon" : ""}`,
       run: async ({ name, nodeid, isKilled, before, after, members }, ports, context) => {
         await moveConf(ports, before, after, context);
         const { members: inRing } = await ports.cluster.view();
@@ -180,7 +182,7 @@ export async function planRemove(
     throw new CommandFailure(`Node/IP: ${request.node} is not a known host of the cluster.`);
   }
   if (node.nodeid === now.view.self) {
-    throw new CommandFailure("Cannot delete myself from cluster!");
+    throw new CommandFailure(deletesItselfText);
   }
   const edit = valueOrFail(withoutNode(now.text, node.name));
   const isMember = now.view.members.includes(node.nodeid);

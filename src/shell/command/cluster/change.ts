@@ -1,7 +1,7 @@
 // Changes of a running cluster from the command line: shown, asked about, carried out by the node as a task, and followed.
 import { changeAnswer } from "../../answers/change.ts";
 import { NodeClient } from "../../api/client.ts";
-import { notClusteredText, standaloneText } from "../../change/ports.ts";
+import { deletesItselfText, notClusteredText, standaloneText } from "../../change/ports.ts";
 import { LocalApi, type Words } from "./local-api.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
 import { askOnTerminal } from "../ask.ts";
@@ -60,10 +60,14 @@ export async function changeCommand(options: ChangeOptions, call: ChangeCall): P
   return exitOk;
 }
 
-/** The original's sentence for a node without corosync.conf in ours, with what to do. */
+/** What to do, behind the sentences that are the original's. */
 async function refused(error: unknown, root: string): Promise<never> {
-  const isUnclustered = error instanceof CommandFailure && error.message === notClusteredText;
-  if (!isUnclustered) throw error;
+  if (!(error instanceof CommandFailure)) throw error;
+  if (error.message === deletesItselfText)
+    throw new CommandFailure(
+      `${deletesItselfText} Type it on another node, or take this one out with \`quorate leave\``,
+    );
+  if (error.message !== notClusteredText) throw error;
   const { mode } = await new NodeClient(nodePaths(root).socket).status();
   throw mode === "standalone" ? new CommandFailure(standaloneText) : error;
 }
