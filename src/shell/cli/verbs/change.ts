@@ -60,7 +60,7 @@ export const remove = command("remove", {
   },
   examples: ["quorate remove pve3", "quorate remove pve3 --purge --dry-run"],
   manual: [
-    "The removed machine still has the cluster's key: --rotate-key changes it once the node is out.",
+    "The removed machine still has the cluster's key: --rotate-key changes it once the node is out; with --json that is a second object behind the first.",
     "Takes a node, by name or address, out of corosync.conf on all nodes, and ends its daemon when it runs. It cannot disturb the ring any more: nobody reads its packets. The votes of a quorum device follow the number of nodes.",
     "Only --purge asks: without it a node that runs is ended at once (--dry-run says whether it runs). With --purge what it leaves in the tree goes as well, after a list and a question; files that only name it are listed, not changed.",
     "A node that is out already is no failure, if the tree still knows that it was removed or has left, or has something of it; a name that no trace is found of is refused.",
