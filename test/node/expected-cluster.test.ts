@@ -26,7 +26,12 @@ test("one of three goes on alone, and gives the override up when the others come
   const conf = cluster.conf({ version: 1, nodes: [1, 2, 3] });
   for (const nodeid of [1, 2, 3]) cluster.start(nodeid, conf);
   await cluster.all([1, 2, 3], (s) => s.ring.members.length === 3 && s.tree.writable);
-  expect((await expected(2)).error).toContain("Unable to set expected votes");
+  // Said before anything is shown or asked about.
+  for (const more of [{}, { dryRun: true }]) {
+    const refused = await expected(2, more);
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.error).toContain("3 votes are present already, use at least 3");
+  }
   expect(await expected(3)).toMatchObject({ code: 0, error: "" });
   await cluster.stop(2);
   await cluster.kill(3);

@@ -82,6 +82,12 @@ test("quorum: who votes, who was not seen, the device, an overridden number", as
   expect(one.code).toBe(1);
   expect(one.text).toStartWith("not quorate: 1 of 3 votes present, 2 needed");
   expect(one.text).toMatch(/\n {5}2 {2}n2 {8}1 {9}3 {2}absent\n/);
+  // Taken out of corosync.conf: votequorum still knows its votes.
+  world.edit({ nodes: 1, version: 2 }, [1]);
+  await world.finished(world.client(1).reload());
+  await world.pass(1);
+  const gone = await see(world, 1, quorumCommand);
+  expect(gone.text).toMatch(/\n {5}2 {2}node 2 {2}.* {2}not configured\n/);
 }, 60_000);
 
 test("ring: members, token and versions that differ; a node in no ring yet", async () => {

@@ -72,3 +72,6 @@ export const standaloneText =
 
 /** The original's sentence for a node that shall remove itself. */
 export const deletesItselfText = "Cannot delete myself from cluster!";
+
+/** The original's sentence where nothing can be changed. */
+export const noQuorumText = "cluster not ready - no quorum?";

@@ -3,7 +3,7 @@ import { type ClusterConf, nodeOf, readClusterConf } from "../conf/cluster-conf.
 import { laggingText } from "../conf/lagging.ts";
 import { CommandFailure } from "../exit.ts";
 import type { Result } from "../../result.ts";
-import { type ChangePorts, type ClusterView, turnMs } from "./ports.ts";
+import { type ChangePorts, type ClusterView, noQuorumText, turnMs } from "./ports.ts";
 
 export interface Situation {
   readonly view: ClusterView;
@@ -34,7 +34,7 @@ export async function situation(
 
 async function look(cluster: ChangePorts["cluster"]): Promise<Situation> {
   const view = await cluster.view();
-  if (!view.quorate) throw new CommandFailure("cluster not ready - no quorum?");
+  if (!view.quorate) throw new CommandFailure(noQuorumText);
   const text = await cluster.conf();
   return { view, text, conf: valueOrFail(readClusterConf(text)) };
 }

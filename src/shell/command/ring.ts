@@ -116,7 +116,7 @@ const quorum: Face = {
 };
 
 function quorumLines(report: RingReport): readonly string[] {
-  const { provider, meaning, flags, members, voters, deviceName, deviceVotes } = report.quorum;
+  const { provider, meaning, flags, voters, deviceName, deviceVotes } = report.quorum;
   if (provider === "") {
     return ["corosync.conf names no quorum provider: there are no votes, and the node is quorate"];
   }
@@ -136,12 +136,18 @@ function quorumLines(report: RingReport): readonly string[] {
       ],
       voters.map(({ nodeid, votes, expectedVotes, flags: bits }) => [
         ...[`${nodeid}`, nameOf(report, nodeid), `${votes}`, `${expectedVotes}`],
-        members.includes(nodeid) ? "member" : "absent",
+        voterState(report, nodeid),
         deviceText(bits),
       ]),
     ),
     ...unheard(report),
   ];
+}
+
+/** Votes of a node that was taken out stay known, and count no more. */
+function voterState({ quorum: { members }, nodes }: RingReport, nodeid: number): string {
+  if (members.includes(nodeid)) return "member";
+  return nodes.some((node) => node.nodeid === nodeid) ? "absent" : "not configured";
 }
 
 /** Configured nodes whose votes nobody has stated since this node began. */

@@ -1,7 +1,12 @@
 // Changes of a running cluster from the command line: shown, asked about, carried out by the node as a task, and followed.
 import { changeAnswer } from "../../answers/change.ts";
 import { NodeClient } from "../../api/client.ts";
-import { deletesItselfText, notClusteredText, standaloneText } from "../../change/ports.ts";
+import {
+  deletesItselfText,
+  noQuorumText,
+  notClusteredText,
+  standaloneText,
+} from "../../change/ports.ts";
 import { LocalApi, type Words } from "./local-api.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
 import { askOnTerminal } from "../ask.ts";
@@ -66,6 +71,10 @@ async function refused(error: unknown, root: string): Promise<never> {
   if (error.message === deletesItselfText)
     throw new CommandFailure(
       `${deletesItselfText} Type it on another node, or take this one out with \`quorate leave\``,
+    );
+  if (error.message === noQuorumText)
+    throw new CommandFailure(
+      `${noQuorumText} See \`quorate status\`: more of the nodes must be up and reach each other; \`quorate expected\` is the last way`,
     );
   if (error.message !== notClusteredText) throw error;
   const { mode } = await new NodeClient(nodePaths(root).socket).status();

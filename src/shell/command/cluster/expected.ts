@@ -19,6 +19,12 @@ export async function expectedCommand(options: ExpectedOptions): Promise<number>
   const client = new NodeClient(nodePaths(root).socket);
   const status = await client.status();
   if (status.mode === "standalone") throw new CommandFailure(standaloneText);
+  const { totalVotes } = status.quorum;
+  if (votes < totalVotes) {
+    throw new CommandFailure(
+      `Unable to set expected votes: expected votes ${votes} refused: ${totalVotes} votes are present already, use at least ${totalVotes}`,
+    );
+  }
   const effect = effectOf(status, votes);
   const isSo = status.quorum.expectedVotes === votes;
   const risk = riskOf(status, effect);
@@ -55,14 +61,16 @@ interface Effect {
 function effectOf({ quorum: now }: NodeStatus, votes: number): Effect {
   const quorum = Math.max(Math.floor(votes / 2), Math.floor(now.totalVotes / 2)) + 1;
   const isQuorate = now.totalVotes >= quorum;
-  const text = `${now.totalVotes} votes are here, ${now.expectedVotes} are expected and ${now.quorum} needed; with ${votes} expected ${quorum} are needed: ${isQuorate ? "quorate" : "not quorate"}.`;
+  const here = now.totalVotes === 1 ? "1 vote is" : `${now.totalVotes} votes are`;
+  const text = `${here} here, ${now.expectedVotes} are expected and ${now.quorum} needed; with ${votes} expected ${quorum} are needed: ${isQuorate ? "quorate" : "not quorate"}.`;
   return { quorum, isQuorate, text };
 }
 
-/** "" when nothing is overridden: as many are expected as the nodes have, or it was quorate before. */
+/** "" when nothing is at risk: no node is away, this part stays without quorum, or it was quorate before. */
 function riskOf({ quorum, nodes }: NodeStatus, { isQuorate }: Effect): string {
   if (quorum.quorate || !isQuorate) return "";
   const away = nodes.filter(({ member }) => !member).map(({ name }) => name);
+  if (away.length === 0) return "";
   return `This overrides quorum. If ${away.join(", ")} ${away.length === 1 ? "runs" : "run"} on, apart from here, both sides change the tree and start guests at the same time: data are lost. Be sure that they are off, and stay off until they can reach this node. The override ends by itself when their votes return, at the next change of corosync.conf, or when this node restarts.`;
 }
 
