@@ -42,7 +42,7 @@ async function measure(third: NodeKind, each: Case, binary: string | undefined):
   const lab = await Lab.create({
     kinds: ["corosync", "corosync", third],
     crypto: "none",
-    tokenMs: 1000,
+    tokenMs: 3000,
     totemLines: [`knet_mtu: ${each.mtu}`],
     quorate: quorateProgram(binary),
   });
