@@ -28,6 +28,7 @@ export function rotateRoute({ ports, surroundings, start }: RotateSource): Route
     isOurs: true,
     description: "Gives the ring another key, on all nodes.",
     permission: onlyRoot,
+    needsQuorum: true,
     returns: changeAnswer,
     parameters: { "dry-run": parameter.optional(parameter.boolean()) },
     handle: async ({ parameters, caller: { user } }) => {
