@@ -55,3 +55,20 @@ test("a corosync.conf of the tree that is older than what the node runs with is 
   );
   expect(await watch.warning(bytes(conf(6)), context)).toBe("");
 });
+
+test("a node that was renamed and not started again can use the file with its new name; a name that nobody meant is refused", async () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const renamed = (version: number): string => conf(version).replace("name: n1", "name: alpha");
+  const contextOf = async (text: string, name: string) => {
+    const read = await settingsOfText(text, paths, name);
+    if (!read.ok) throw new Error(read.reason);
+    return { running: read.value, paths, name: "n1", present: [bytes(text)] };
+  };
+  const after = await contextOf(renamed(5), "alpha");
+  expect(await confProblem(bytes(renamed(6)), after)).toBe("");
+  expect(await new TreeConfWatch().warning(bytes(renamed(5)), after)).toBe("");
+  const before = await contextOf(conf(5), "n1");
+  const problem = await confProblem(bytes(renamed(6)), before);
+  expect(problem).toContain("No valid name found for local host (looked for n1;");
+  expect(await confProblem(bytes(renamed(6)), { ...before, mayRename: true })).toBe("");
+});

@@ -11,6 +11,8 @@ export interface ConfContext {
   readonly paths: ConfigPaths;
   /** Given by --name. */
   readonly name: string | undefined;
+  /** A file that calls this node otherwise than before is meant so: the machine gets that name afterwards. */
+  readonly mayRename?: boolean;
   /** The corosync.conf of the tree and this node's own, where there are such. */
   readonly present: readonly Uint8Array[];
 }
@@ -51,12 +53,30 @@ export class TreeConfWatch {
 }
 
 async function contentProblem(content: Uint8Array, context: ConfContext): Promise<string> {
-  const { running, name } = context;
+  const { running } = context;
   const text = Buffer.from(content).toString("latin1");
-  const read = await settingsOfText(text, { ...context.paths, conf: "corosync.conf" }, name);
+  const paths = { ...context.paths, conf: "corosync.conf" };
+  let read = await settingsOfText(text, paths, context.name);
+  if (!read.ok) {
+    const name = await laterName(text, context);
+    if (name !== undefined) read = await settingsOfText(text, paths, name);
+  }
   if (!read.ok) return read.reason;
   const check = checkReload(running, read.value);
   return check.ok ? "" : check.reason;
+}
+
+/**
+ * What a renamed node is called at its next start, where its machine has the former name still. Undefined: it is not renamed by this
+ * file, or nobody meant it.
+ */
+async function laterName(text: string, context: ConfContext): Promise<string | undefined> {
+  const { running, name, paths, mayRename = false } = context;
+  const own = ({ nodes }: NodeSettings): string | undefined =>
+    nodes.find(({ nodeid }) => nodeid === running.nodeid)?.name;
+  const read = await settingsOfText(text, paths, name, running);
+  const later = read.ok ? own(read.value) : undefined;
+  return later !== "" && (mayRename || later === own(running)) ? later : undefined;
 }
 
 /** A node takes other content with a higher version only (pmxcfs.md §2.8; a reload); what it has already may come again. */

@@ -20,7 +20,7 @@ const lookMs = 1000;
 
 function portsOf(parts: NodeParts, user: string): ChangePorts {
   const { tree, cluster } = parts;
-  const confProblem = (content: Uint8Array) => treeConfProblem(parts, content);
+  const confProblem = (content: Uint8Array) => treeConfProblem(parts, content, true);
   return changePorts({ tree, cluster, user, confProblem });
 }
 

@@ -6,8 +6,12 @@ import { type ConfContext, confProblem, type TreeConfWatch } from "../check-conf
 import type { NodeParts } from "./parts.ts";
 
 /** Why no node could use this corosync.conf; "" when it could. A standalone node starts with it: nothing runs that it must fit. */
-export async function treeConfProblem(parts: NodeParts, content: Uint8Array): Promise<string> {
-  if (parts.mode === "cluster") return confProblem(content, confContext(parts));
+export async function treeConfProblem(
+  parts: NodeParts,
+  content: Uint8Array,
+  mayRename = false,
+): Promise<string> {
+  if (parts.mode === "cluster") return confProblem(content, { ...confContext(parts), mayRename });
   const { paths, name } = parts.options;
   const text = Buffer.from(content).toString("latin1");
   const read = await settingsOfText(text, { ...paths, conf: corosyncConfPath }, name);
