@@ -1,6 +1,7 @@
 // What load on the API does to the token (issue 11.6): three nodes on loopback, encrypted, with a writer that keeps the token moving; its p99 while nothing
 // else is asked, with 200 requests a second and 200 open streams, and with 10,000 half-open connections; how long an ordinary request
-// takes meanwhile, and the node's memory. By hand: `bun test/bench/api-load.ts [--seconds N]`; fails when p99 is more than twice that of idle.
+// takes meanwhile, and the node's memory. By hand: `bun test/bench/api-load.ts [--seconds N]`; fails when the load's p99
+// is more than twice that of idle, or a token is lost.
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request as httpsRequest } from "node:https";
 import { connect, type Socket } from "node:net";
@@ -271,10 +272,12 @@ async function measured(nodes: readonly DemoNode[]): Promise<boolean> {
     const worst = times.at(-1) ?? 0;
     return `one who is known: ${times.length} answers, the longest ${worst.toFixed(0)} ms, refused ${failures.length} ${failures[0] ?? ""}; strangers ${counts}`;
   });
-  const isGood = [loaded, strangers].every(
-    ({ p99, lost }) => p99 <= 2 * idle.p99 && lost === idle.lost,
+  const isGood = loaded.p99 <= 2 * idle.p99 && loaded.lost + strangers.lost === 0;
+  console.log(
+    isGood
+      ? "under requests and streams within twice of idle; no token lost"
+      : "NOT within twice of idle, or a token was lost",
   );
-  console.log(isGood ? "within twice of idle" : "NOT within twice of idle");
   return isGood;
 }
 
