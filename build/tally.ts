@@ -69,6 +69,7 @@ const interop: readonly Suite[] = [
   patient("compressed rings", "test/interop/compression.ts"),
   patient("maps and groups beside Debian's nodes", "test/interop/cmap.ts"),
   patient("names and addresses", "test/interop/names.ts"),
+  patient("clients of Proxmox's API", "test/interop/clients.ts"),
   patient("joins, with kills on either side", "test/interop/join.ts", "--short"),
   patient("changes, with kills on either side", "test/interop/change-kills.ts", "--short"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
