@@ -250,6 +250,8 @@ test("a thousand connections: never more than the limit, the longest idle goes, 
   const working = await client(door, get("/slow"));
   const idle = await client(door, get("/"));
   await idle.until(/done/);
+  // Its request has arrived: before, it were idle like the others.
+  while (door.counters.requests < 2) await new Promise(setImmediate);
   const crowd = Array.from({ length: 1000 }, () => {
     const socket = connectPlain({ host: "127.0.0.1", port: door.port });
     sockets.push(socket);
