@@ -48,14 +48,14 @@ function isForAnotherMachine(entry) {
 /** Installs by npm if there is one, else by the Bun that runs us; neither writes a lock file. */
 function install(reason) {
   const attempts = [
-    ["npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]],
-    [
-      process.versions.bun === undefined ? "bun" : process.execPath,
-      ["install", "--frozen-lockfile", "--ignore-scripts"],
-    ],
+    { program: "npm", args: ["ci", "--ignore-scripts", "--no-audit", "--no-fund"] },
+    {
+      program: process.versions.bun === undefined ? "bun" : process.execPath,
+      args: ["install", "--frozen-lockfile", "--ignore-scripts"],
+    },
   ];
   process.stderr.write(`Installing packages (${reason}) …\n`);
-  for (const [program, args] of attempts) {
+  for (const { program, args } of attempts) {
     const result = spawnSync(program, args, { cwd: root, stdio: ["ignore", 2, 2] });
     if (result.error?.code === "ENOENT") continue;
     if (result.status === 0) return;
