@@ -30,9 +30,12 @@ class Away extends Error {}
 
 export class LocalApi {
   readonly #socket: string;
+  readonly #hasHints: boolean;
 
-  constructor(socket: string) {
+  /** Without hints: for programs under original names, which print the original's words and no more. */
+  constructor(socket: string, { hasHints = true }: { readonly hasHints?: boolean } = {}) {
     this.#socket = socket;
+    this.#hasHints = hasHints;
   }
 
   /**
@@ -122,7 +125,7 @@ export class LocalApi {
       return undefined; // Just restarting, or gone: whoever follows gives up after a while.
     }
     if (response.ok) return response.body ?? undefined;
-    throw refusalOf(response, parsed(await response.text()));
+    throw refusalOf(response, parsed(await response.text()), this.#hasHints);
   }
 
   async #ask(method: string, path: string, words: Words): Promise<unknown> {
@@ -148,7 +151,7 @@ export class LocalApi {
     const body = parsed(answer);
     if (response.ok && body === undefined) throw new Away("half an answer");
     if (response.ok) return body;
-    throw refusalOf(response, body);
+    throw refusalOf(response, body, this.#hasHints);
   }
 }
 
@@ -161,7 +164,7 @@ function wordsText(words: Words): string {
   return given.toString();
 }
 
-function refusalOf({ status }: Response, body: unknown): CommandFailure {
+function refusalOf({ status }: Response, body: unknown, hasHints: boolean): CommandFailure {
   const fault = v.safeParse(faultSchema, body);
   if (!fault.success) {
     return new CommandFailure(`the node answered with HTTP status ${status}; see its log`);
@@ -169,7 +172,7 @@ function refusalOf({ status }: Response, body: unknown): CommandFailure {
   const { message, errors = {}, hint } = fault.output;
   const reasons = Object.entries(errors).map(([name, reason]) => `${name}: ${reason}`);
   const sentence = [message.trimEnd(), ...reasons].join("\n");
-  return new CommandFailure(hint === undefined ? sentence : `${sentence}: ${hint}`);
+  return new CommandFailure(hint === undefined || !hasHints ? sentence : `${sentence}: ${hint}`);
 }
 
 function parsed(text: string): unknown {

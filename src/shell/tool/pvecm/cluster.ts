@@ -112,7 +112,7 @@ export async function delnode(surroundings: PvecmSurroundings, node: string): Pr
   const { socket } = nodePaths(root);
   const { nodes: all } = await new NodeClient(socket).status();
   const found = all.find(({ name, addresses }) => name === node || addresses.includes(node));
-  await new LocalApi(socket).original(
+  await new LocalApi(socket, { hasHints: false }).original(
     v.null(),
     "DELETE",
     `/cluster/config/nodes/${encodeURIComponent(node)}`,
@@ -125,7 +125,8 @@ export async function delnode(surroundings: PvecmSurroundings, node: string): Pr
 export async function addnode(surroundings: PvecmSurroundings, words: Words): Promise<void> {
   const { root, write } = surroundings;
   const { node = "", ...parameters } = words;
-  const { warnings = [] } = await new LocalApi(nodePaths(root).socket).original(
+  const api = new LocalApi(nodePaths(root).socket, { hasHints: false });
+  const { warnings = [] } = await api.original(
     originalGrantAnswer,
     "POST",
     `/cluster/config/nodes/${encodeURIComponent(String(node))}`,
