@@ -3,7 +3,7 @@
 // Which of the two is the ring's representative matters to the timing: try both orders.
 //   bun test/interop/reload.ts [--only NAME] [--kinds quorate,corosync|corosync,quorate] [--binary FILE]
 import { randomBytes } from "node:crypto";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { reasonOf } from "../../src/result.ts";
 import type { NodeStatus } from "../../src/shell/api/status.ts";
@@ -79,10 +79,10 @@ class Trial {
   rekey(): void {
     const key = randomBytes(256);
     for (const node of this.lab.nodes) {
-      // Mode 0400: replaced, not opened for writing.
+      // In one step: nobody reads half of it.
       const path = join(node.root, "etc/corosync/authkey");
-      rmSync(path);
-      writeFileSync(path, key, { mode: 0o400 });
+      writeFileSync(`${path}.new`, key, { mode: 0o400 });
+      renameSync(`${path}.new`, path);
     }
   }
 }
@@ -239,7 +239,11 @@ async function rekeyed(
  */
 async function rekeyedInARow(trial: Trial, pauseMs: number): Promise<string> {
   const ring = await ringOf(trial);
-  const logs = trial.lab.nodes.map((node) => node.logFromHere());
+  // What a node prints once it has read the key: the file of the next one may not take its place before.
+  const logs = trial.lab.nodes.map((node) => ({
+    log: node.logFromHere(),
+    taken: node.kind === "corosync" ? "kronosnet crypto reconfigured" : " is in force (was ",
+  }));
   let version = 0;
   for (let change = 1; change <= 6; change += 1) {
     trial.rekey();
@@ -247,13 +251,13 @@ async function rekeyedInARow(trial: Trial, pauseMs: number): Promise<string> {
     await must(trial.of(change % 2 === 0 ? "quorate" : "corosync"));
     await until(
       () => {
-        const counts = logs.map((log) => log().split("Config reload requested by node").length - 1);
+        const counts = logs.map(({ log, taken }) => log().split(taken).length - 1);
         return counts.every((count) => count === change)
           ? ready(undefined)
           : pending(counts.join(" "));
       },
       settleMsMax,
-      `all have been asked ${change} times`,
+      `all have read ${change} keys`,
       1,
     );
     if (pauseMs > 0) await Bun.sleep(pauseMs);
