@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { Lines } from "./lines.ts";
 import {
+  answerCharactersMax,
   type Entries,
   entriesMax,
   type EntryRange,
@@ -15,8 +16,6 @@ import type { ProgramEnd, RunProgram } from "./programs.ts";
 
 /** Below the 30 s that a call sent on by another node has. */
 const waitMs = 20_000;
-/** Of the lines of one answer. */
-const answerCharactersMax = 8 * 1024 * 1024;
 const unitAliases: Readonly<Record<string, string>> = { postfix: "postfix@-", sshd: "ssh" };
 
 const entrySchema = v.object({

@@ -3,6 +3,7 @@
 import { open } from "node:fs/promises";
 import { Lines } from "./lines.ts";
 import {
+  answerCharactersMax,
   type Entries,
   entriesMax,
   type EntryRange,
@@ -16,7 +17,6 @@ import {
 /** Of the end of the file; what is before is not read. */
 const readBytesMax = 32 * 1024 * 1024;
 const pieceBytes = 256 * 1024;
-const answerCharactersMax = 8 * 1024 * 1024;
 
 interface PlacedLine {
   /** Bytes from the start of the file to the end of the line. */

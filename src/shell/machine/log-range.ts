@@ -54,3 +54,5 @@ export interface SystemLog {
 /** Lines that are counted, entries that are answered. */
 export const linesCountedMax = 200_000;
 export const entriesMax = 10_000;
+/** Of the lines of one answer. */
+export const answerCharactersMax = 8 * 1024 * 1024;
