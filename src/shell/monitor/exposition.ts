@@ -48,6 +48,17 @@ export function known(value: number | undefined): readonly Sample[] {
   return value === undefined || !Number.isFinite(value) ? [] : one(value);
 }
 
+/** What every program says of its process. */
+export function processFamilies(
+  family: Family,
+  { residentBytes, cpuS }: { readonly residentBytes: number; readonly cpuS: number },
+): MetricFamily[] {
+  return [
+    family("process_resident_memory_bytes", "gauge", "Memory of the process.", one(residentBytes)),
+    family("process_cpu_seconds_total", "counter", "Processor time of the process.", one(cpuS)),
+  ];
+}
+
 function labelsText(labels: Labels): string {
   const texts = Object.entries(labels).map(([name, value]) => `${name}="${labelText(value)}"`);
   return texts.length === 0 ? "" : `{${texts.join(",")}}`;

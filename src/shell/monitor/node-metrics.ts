@@ -5,7 +5,14 @@ import type { JournalCounts } from "../../fs/tree-store.ts";
 import type { RingStateCounts } from "../../node/ring/events.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
 import type { RingSnapshot } from "../../node/thread/bridge.ts";
-import { familiesOf, known, type MetricFamily, one, type Sample } from "./exposition.ts";
+import {
+  familiesOf,
+  known,
+  type MetricFamily,
+  one,
+  processFamilies,
+  type Sample,
+} from "./exposition.ts";
 
 export interface CertificateAge {
   /** Path in the tree. */
@@ -54,7 +61,8 @@ export function nodeMetrics(source: MetricsSource): readonly MetricFamily[] {
     ...deviceFamilies(source),
     ...treeFamilies(source),
     ...apiFamilies(source),
-    ...processFamilies(source),
+    family("uptime_seconds", "gauge", "Time since the start.", one(source.process.uptimeS)),
+    ...processFamilies(family, source.process),
   ];
 }
 
@@ -369,24 +377,6 @@ function apiFamilies({ door, streams }: MetricsSource): MetricFamily[] {
       "counter",
       "Connections and requests that were ended by a limit, by which.",
       Object.entries(refusals).map(([limit, count]) => [{ limit }, count]),
-    ),
-  ];
-}
-
-function processFamilies({ process }: MetricsSource): MetricFamily[] {
-  return [
-    family("uptime_seconds", "gauge", "Time since the start.", one(process.uptimeS)),
-    family(
-      "process_resident_memory_bytes",
-      "gauge",
-      "Memory of the process.",
-      one(process.residentBytes),
-    ),
-    family(
-      "process_cpu_seconds_total",
-      "counter",
-      "Processor time of the process.",
-      one(process.cpuS),
     ),
   ];
 }

@@ -7,6 +7,7 @@ import {
   labelText,
   type MetricFamily,
   one,
+  processFamilies,
   type Sample,
 } from "../monitor/exposition.ts";
 import { headline } from "./qnetd-headline.ts";
@@ -89,18 +90,10 @@ function serverFamilies(status: QnetdStatus, process: ProcessFacts): MetricFamil
       one(counters.faults),
     ),
     family("votes_sent_total", "counter", "Votes in messages of any kind.", one(counters.votes)),
-    family(
-      "process_resident_memory_bytes",
-      "gauge",
-      "Memory of the process.",
-      one(process.residentBytes),
-    ),
-    family(
-      "process_cpu_seconds_total",
-      "counter",
-      "Processor time of the process.",
-      one(process.cpuSeconds),
-    ),
+    ...processFamilies(family, {
+      residentBytes: process.residentBytes,
+      cpuS: process.cpuSeconds,
+    }),
   ];
 }
 

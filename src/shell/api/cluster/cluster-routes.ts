@@ -1,11 +1,12 @@
 // The routes about the cluster as a whole: version, status, and those of its files beside (pvecm.md §4.2).
+import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
 import * as v from "valibot";
 import { apiVersion, versionSchema } from "../api-version.ts";
 import { membersOf } from "../cluster-facts.ts";
 import { anyUser, privileged, type Route, route } from "../route.ts";
 import { type ConfigSource, configRoutes } from "./config-routes.ts";
 import { shownDatacenter } from "./datacenter-config.ts";
-import { clusterLogRoute, type LoggedEntry } from "./log-route.ts";
+import { clusterLogRoute } from "./log-route.ts";
 import { datacenterOf, optionsRoutes } from "./options-routes.ts";
 import { resourcesRoutes } from "./resources-routes.ts";
 
@@ -16,7 +17,7 @@ export interface ClusterSource extends ConfigSource {
   /** Under which others reach this node; undefined: unknown. */
   readonly address: () => string | undefined;
   /** Of the cluster log, newest first. */
-  readonly logged: () => Iterable<LoggedEntry>;
+  readonly logged: () => Iterable<LogLine>;
 }
 
 const statusSchema = v.array(

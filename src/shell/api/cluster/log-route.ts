@@ -1,22 +1,9 @@
 // GET /cluster/log: the log of the cluster, newest first (pvecm.md §4.2, pmxcfs.md §3.6). Without Sys.Syslog on / a caller sees its own entries.
 import * as v from "valibot";
 import { textOfByteString } from "../../../bytes.ts";
+import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, type Caller, type Route, route } from "../route.ts";
-
-/** An entry as the tree's log has it: texts are byte strings, the message is escaped for JSON. */
-export interface LoggedEntry {
-  readonly uid: number;
-  /** Unix seconds. */
-  readonly time: number;
-  readonly priority: number;
-  readonly tag: string;
-  readonly pid: number;
-  readonly node: string;
-  /** The user who caused it. */
-  readonly ident: string;
-  readonly message: string;
-}
 
 const shownMax = 50;
 /** More does not fit into the ring of 128 KiB. */
@@ -27,8 +14,8 @@ const entrySchema = v.object({
   ...{ pid: v.number(), node: v.string(), user: v.string(), msg: v.string() },
 });
 
-/** `entries`: newest first. */
-export function clusterLogRoute(entries: () => Iterable<LoggedEntry>): Route {
+/** `entries`: newest first; texts are byte strings, messages are escaped for JSON. */
+export function clusterLogRoute(entries: () => Iterable<LogLine>): Route {
   return route({
     method: "GET",
     path: "/cluster/log",
@@ -48,11 +35,11 @@ export function clusterLogRoute(entries: () => Iterable<LoggedEntry>): Route {
   });
 }
 
-function isOwn({ ident }: LoggedEntry, { user }: Caller): boolean {
+function isOwn({ ident }: LogLine, { user }: Caller): boolean {
   return textOfByteString(ident) === user;
 }
 
-function shown(entry: LoggedEntry): v.InferOutput<typeof entrySchema> {
+function shown(entry: LogLine): v.InferOutput<typeof entrySchema> {
   const { uid, time, priority: pri, pid } = entry;
   const node = textOfByteString(entry.node);
   const tag = textOfByteString(entry.tag);

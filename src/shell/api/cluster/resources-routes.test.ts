@@ -1,11 +1,12 @@
 // Nodes, guests, storages and pools of the cluster, the next number for a guest, the cluster log and the directories (pvecm.md §4.2), each reply held
 // against what its route says.
 import { describe, expect, test } from "bun:test";
+import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
 import { callerWith, repliesOf } from "../../../../test/double/api-replies.ts";
 import { TestingFiles } from "../../../../test/double/fuse-files.ts";
 import { type Caller, rootCaller } from "../route.ts";
 import { indexRoutes } from "./index-routes.ts";
-import { clusterLogRoute, type LoggedEntry } from "./log-route.ts";
+import { clusterLogRoute } from "./log-route.ts";
 import { nodeLoadValue } from "./measured.ts";
 import { resourcesRoutes } from "./resources-routes.ts";
 import { knownStorages } from "./storage-config.ts";
@@ -168,7 +169,7 @@ test("the next number: the lowest that is free, in the range that is set", async
 });
 
 describe("the cluster log", () => {
-  const entry = (uid: number, ident: string, message = "said"): LoggedEntry => ({
+  const entry = (uid: number, ident: string, message = "said"): LogLine => ({
     ...{ uid, time: 1_772_967_600, priority: 6, tag: "pvedaemon", pid: 1277, node: "pve1" },
     ...{ ident, message },
   });
