@@ -3,13 +3,13 @@
 // case, then "N passed, N failed".
 //   bun test/interop/change-kills.ts [--short] [--only WORD]
 // --short: the step at which each change is decided.
-import { mkdirSync, watch } from "node:fs";
 import { parseArgs } from "node:util";
 import { reasonOf } from "../../src/result.ts";
 import { changeCommand } from "../../src/shell/command/cluster/change.ts";
 import { CommandFailure, exitNotRunning } from "../../src/shell/exit.ts";
 import { OperationFiles } from "../../src/shell/operation/operation-store.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
+import { stepReached } from "../node/operation-step.ts";
 import { ReloadCluster } from "../node/reload-cluster.ts";
 import { pending, ready, until } from "./wait.ts";
 
@@ -66,24 +66,6 @@ const changes: readonly Change[] = [
   },
 ];
 
-/** Resolves when the operation's record names this step, or is gone again. */
-async function reached(cluster: ReloadCluster, step: string): Promise<void> {
-  const { operationDir } = nodePaths(cluster.root(executor));
-  mkdirSync(operationDir, { recursive: true });
-  const files = new OperationFiles(operationDir);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let hasBegun = false;
-  const look = (): void => {
-    const found = files.record();
-    if (!found.ok) return;
-    hasBegun ||= found.value !== undefined;
-    if (found.value?.at === step || (hasBegun && found.value === undefined)) resolve();
-  };
-  const watcher = watch(operationDir, look);
-  look();
-  await promise.finally(() => watcher.close());
-}
-
 async function killed(change: Change, step: string, victim: number): Promise<string> {
   const cluster = new ReloadCluster();
   try {
@@ -91,7 +73,7 @@ async function killed(change: Change, step: string, victim: number): Promise<str
     for (const nodeid of nodes) cluster.start(nodeid, conf);
     await cluster.all(nodes, (s) => s.ring.members.length === nodes.length && s.tree.writable);
     await withGuest(cluster);
-    const at = reached(cluster, step);
+    const at = stepReached(nodePaths(cluster.root(executor)).operationDir, step);
     const begun = run(cluster, change);
     await at;
     await cluster.kill(victim);

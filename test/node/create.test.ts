@@ -2,13 +2,14 @@
 import { afterEach, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, statSync, watch } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { readClusterConf } from "../../src/shell/conf/cluster-conf.ts";
 import { createPlan } from "../../src/shell/create/create-plan.ts";
 import { pvecmCreate } from "../../src/shell/command/cluster/create.ts";
 import { OperationFiles } from "../../src/shell/operation/operation-store.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { LoneNode } from "./lone-node.ts";
+import { stepReached } from "./operation-step.ts";
 
 const nodes: LoneNode[] = [];
 
@@ -99,25 +100,9 @@ test("pvecm create prints the original's lines, each once; bad requests change n
   ).rejects.toThrow("already exists");
 }, 120_000);
 
-/** Resolves when the operation's record says that this step has begun, or that there is none any more. */
-function reached(node: LoneNode, step: string): Promise<void> {
-  const files = new OperationFiles(node.paths.operationDir);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let hasBegun = false;
-  const look = (): void => {
-    const found = files.record();
-    const record = found.ok ? found.value : undefined;
-    hasBegun ||= record !== undefined;
-    if (record?.at === step || (hasBegun && record === undefined)) resolve();
-  };
-  mkdirSync(node.paths.operationDir, { recursive: true });
-  const watcher = watch(node.paths.operationDir, look);
-  return promise.finally(() => watcher.close());
-}
-
 test("a node that cannot start as a member takes the creation back, and says why", async () => {
   const node = await standalone("crea3");
-  const killed = reached(node, "conf").then(() => node.signal("SIGKILL"));
+  const killed = stepReached(node.paths.operationDir, "conf").then(() => node.signal("SIGKILL"));
   const creating = node.run("create", "prod", "--link0", node.address);
   await killed;
   await node.ended();
@@ -144,7 +129,7 @@ test.each(createPlan.steps.map(({ name }) => [name] as const))(
   "killed at the step %s: a member, or standalone as before",
   async (step) => {
     const node = await standalone(`cre-${step}`);
-    const killed = reached(node, step).then(() => node.signal("SIGKILL"));
+    const killed = stepReached(node.paths.operationDir, step).then(() => node.signal("SIGKILL"));
     // Follows until the end, over the kill and the start.
     const creating = node.run("create", "prod", "--link0", node.address);
     await killed;
