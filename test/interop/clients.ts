@@ -8,7 +8,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { reasonOf } from "../../src/result.ts";
-import { Lab, type LabNode, runLabs } from "./lab.ts";
+import { Lab, type LabNode, runLabs, showLogs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";
 import { pending, ready, until } from "./wait.ts";
@@ -185,9 +185,7 @@ async function main(words: readonly string[]): Promise<number> {
       } catch (error) {
         count.failed += 1;
         console.log(`FAIL ${client.name}: ${error instanceof Error ? error.stack : String(error)}`);
-        for (const node of lab.nodes) {
-          console.log(`--- ${node.name}\n${node.log().split("\n").slice(-25).join("\n")}`);
-        }
+        showLogs(lab);
       }
     }
   } finally {

@@ -12,7 +12,7 @@ import { LocalApi } from "../../src/shell/command/cluster/local-api.ts";
 import { readClusterConf } from "../../src/shell/conf/cluster-conf.ts";
 import { freshConf } from "../../src/shell/conf/fresh.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
-import { Lab, type LabNode, runLabs } from "./lab.ts";
+import { Lab, type LabNode, runLabs, showLogs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
 import { nodeClient, quorateProgram } from "./quorate.ts";
 import { pending, ready, until } from "./wait.ts";
@@ -353,9 +353,7 @@ async function main(words: readonly string[]): Promise<number> {
     } catch (error) {
       count.failed += 1;
       console.log(`FAIL ${each.name}: ${reasonOf(error)}`);
-      for (const node of lab.nodes) {
-        console.log(`--- ${node.name}\n${node.log().split("\n").slice(-25).join("\n")}`);
-      }
+      showLogs(lab);
     } finally {
       await lab.close();
     }

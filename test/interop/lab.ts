@@ -388,6 +388,13 @@ function isAlive(child: Subprocess): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
 
+/** The end of each node's log, for whoever reads of a failure. */
+export function showLogs(lab: Lab): void {
+  for (const node of lab.nodes) {
+    console.log(`--- ${node.name}\n${node.log().split("\n").slice(-25).join("\n")}`);
+  }
+}
+
 /** Runs a program that makes labs: its result is the exit code, and nothing of a lab outlives it, signals included. */
 export async function runLabs(main: () => Promise<number>): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
