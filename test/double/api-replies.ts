@@ -21,7 +21,7 @@ export type Ask = (
   parameters?: Readonly<Record<string, string>>,
 ) => Promise<Reply>;
 
-/** `path` without base and query. */
+/** `path` without query; the original's without base, ours from "/api/v1" on. */
 export function repliesOf(
   routes: readonly Route[],
   caller: Caller = rootCaller,
@@ -36,7 +36,8 @@ export function repliesOf(
     const words = new URLSearchParams(parameters);
     const hasBody = method === "POST" || method === "PUT";
     const query = hasBody || words.size === 0 ? "" : `?${words.toString()}`;
-    const request = new Request(`https://node/api2/json${path}${query}`, {
+    const base = path.startsWith("/api/v1/") ? "" : "/api2/json";
+    const request = new Request(`https://node${base}${path}${query}`, {
       method,
       ...(hasBody && words.size > 0 ? { body: words } : {}),
     });

@@ -11,6 +11,7 @@ import {
   logEntryBytesMax,
   makeLogEntry,
   textDigest,
+  unescapedLogText,
 } from "./log-entry.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -45,6 +46,21 @@ describe("entries", () => {
 
   test("invalid UTF-8: control as #0nn, non-ASCII as ?", () => {
     expect(escapeLogText(new Uint8Array([0x41, 0xff, 0x09, 0x22, 0xc3]), 1000)).toBe('A?#009\\"?');
+  });
+
+  test("a reader gets back what was said", () => {
+    const said = fc.string({ unit: "grapheme", maxLength: 40 }).map((text) =>
+      // Control characters and those above U+FFFF are lost; a backslash before u is not told from an escape.
+      text.replace(/[\p{Cc}\u{10000}-\u{10ffff}]/gu, "").replaceAll("\\u", "\\v"),
+    );
+    fc.assert(
+      fc.property(fc.oneof(said, fc.constantFrom('a\\"b', "c:\\new", "\\\\host\\x")), (text) => {
+        expect(unescapedLogText(escapeLogText(utf8(text), 4000))).toBe(text);
+      }),
+    );
+    // What no writer makes stays as it stands: it would steer a terminal, or be no text.
+    const foreign = "\\u0007 \\ud83d \\u12 \\";
+    expect(unescapedLogText(foreign)).toBe(foreign);
   });
 
   test("what is stored is always printable ASCII and ends between two escapes", () => {

@@ -163,6 +163,19 @@ function escapedCharacter(code: number): string {
   return code < 0x1_0000 ? `\\u${code.toString(16).padStart(4, "0")}` : "";
 }
 
+/**
+ * What `escapeLogText` was given, of the text of a stored message: the quotes and letters that it writes as escapes. Any other backslash was
+ * there before, and stays; what was a control character shows as `#` and its number.
+ */
+export function unescapedLogText(message: string): string {
+  return message.replace(/\\(?:(")|u([0-9a-f]{4}))/g, (escape, quote, hex) => {
+    if (typeof quote === "string") return quote;
+    const code = Number.parseInt(String(hex), 16);
+    const isSurrogate = code >= 0xd800 && code < 0xe000;
+    return code < 128 || isSurrogate ? escape : String.fromCharCode(code);
+  });
+}
+
 function isControl(code: number): boolean {
   return code < 32 || code === 127;
 }

@@ -1,10 +1,13 @@
 // Nodes, guests, storages and pools of the cluster, the next number for a guest, the cluster log and the directories (pvecm.md §4.2), each reply held
 // against what its route says.
 import { describe, expect, test } from "bun:test";
+import { byteStringOfText } from "../../../bytes.ts";
 import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
+import { makeLogEntry } from "../../../fs/replica/log-entry.ts";
 import { callerWith, repliesOf } from "../../../../test/double/api-replies.ts";
 import { TestingFiles } from "../../../../test/double/fuse-files.ts";
 import { type Caller, rootCaller } from "../route.ts";
+import { clusterLogRoute as ownLogRoute } from "../v1/cluster-log.ts";
 import { indexRoutes } from "./index-routes.ts";
 import { clusterLogRoute } from "./log-route.ts";
 import { nodeLoadValue } from "./measured.ts";
@@ -199,6 +202,28 @@ describe("the cluster log", () => {
     expect(await log(callerWith("joe@pve", { "/": ["Sys.Syslog"] }))).toHaveLength(50);
     expect(await log(callerWith("eve@pve", {}))).toEqual([]);
   });
+});
+
+test("both logs of the cluster read the same from what pmxcfs stores", async () => {
+  const message = new TextEncoder().encode(String.raw`Grüße an "C:\new", 100 € für \\host`);
+  const fields = { time: 1_772_967_600, pid: 7, priority: 6, node: byteStringOfText("pvé") };
+  const stored = (ident: string): LogLine =>
+    makeLogEntry(1, { ...fields, ident, tag: byteStringOfText("küche"), message });
+  const said = { node: "pvé", user: "jürgen@pve", tag: "küche" };
+  const entries = [byteStringOfText("jürgen@pve"), "j\xffrgen@pve"].map(stored);
+  const routes = [clusterLogRoute(() => entries), ownLogRoute(() => entries)];
+  const words = String.raw`Grüße an "C:\new", 100 € für \\host`;
+  const logs = async (caller: Caller) => [
+    (await repliesOf(routes, caller)("GET", "/cluster/log")).data,
+    (await repliesOf(routes, caller)("GET", "/api/v1/cluster-log")).data,
+  ];
+  const [theirs, ours] = await logs(callerWith("jürgen@pve", {}));
+  expect(theirs).toMatchObject([{ id: "1:pvé", ...said, msg: words }]);
+  expect(ours).toMatchObject([{ ...said, message: words }]);
+  // Both may see all; what is no UTF-8 is nobody's, though it shows alike.
+  const [all] = await logs(rootCaller);
+  expect(all).toMatchObject([{ user: "jürgen@pve" }, { user: "j\ufffdrgen@pve" }]);
+  expect(await logs(callerWith("j\ufffdrgen@pve", {}))).toEqual([[], []]);
 });
 
 test("directories list what there is below them, and no more", async () => {

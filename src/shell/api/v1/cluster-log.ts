@@ -1,6 +1,7 @@
 // The cluster log: what the nodes and their users did, newest first.
 import * as v from "valibot";
 import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
+import { isLineOf, shownLogLine } from "../cluster-log-line.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, type Route, route } from "../route.ts";
 
@@ -34,32 +35,24 @@ export function clusterLogRoute(entries: () => Iterable<LogLine>): Route {
     parameters: { max: parameter.optional(parameter.integer({ min: 1, max: 3000 })) },
     handle: ({ parameters, caller }) => {
       const seesAll = caller.may("/", "Sys.Syslog");
-      const isOwn = (user: string): boolean => user === caller.user;
-      return clusterLogEntries(entries(), parameters.max ?? 50, (user) => seesAll || isOwn(user));
+      const isSeen = (line: LogLine): boolean => seesAll || isLineOf(line, caller.user);
+      return clusterLogEntries(entries(), parameters.max ?? 50, isSeen);
     },
   });
 }
 
+/** The first `max` of those that are seen. */
 export function clusterLogEntries(
   entries: Iterable<LogLine>,
   max: number,
-  isSeen: (user: string) => boolean,
+  isSeen: (line: LogLine) => boolean,
 ): ClusterLogEntries {
   const lines: ClusterLogEntries = [];
-  for (const { ident, message, uid, node, time, priority, tag, pid } of entries) {
+  for (const entry of entries) {
     if (lines.length >= max) break;
-    if (!isSeen(ident)) continue;
-    lines.push({ uid, node, time, priority, tag, pid, user: ident, message: readable(message) });
+    if (!isSeen(entry)) continue;
+    const { uid, node, time, priority, tag, pid, ident: user, message } = shownLogLine(entry);
+    lines.push({ uid, node, time, priority, tag, pid, user, message });
   }
   return lines;
-}
-
-/** Stored as it stands between JSON's quotes (pmxcfs.md §3.6); what an other node has stored otherwise is shown as it is. */
-function readable(message: string): string {
-  try {
-    const text: unknown = JSON.parse(`"${message}"`);
-    return typeof text === "string" ? text : message;
-  } catch {
-    return message;
-  }
 }

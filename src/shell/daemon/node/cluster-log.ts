@@ -1,4 +1,5 @@
 // Lines for the cluster log in the form of Proxmox's daemons: who did what on which node (pmxcfs.md §3.6).
+import { byteStringOfText } from "../../../bytes.ts";
 import type { ConfigurationTree } from "../../../fs/fs.ts";
 import { clusterLogTextMax } from "../../api/cluster-log-line.ts";
 
@@ -21,7 +22,7 @@ export function clusterLogger(tree: ConfigurationTree): ClusterLogger {
   return ({ user, message, isFailure = false }) => {
     const text = message.slice(0, clusterLogTextMax).replace(/\p{C}+/gu, " ");
     tree.statusStore.log({
-      ident: user,
+      ident: byteStringOfText(user),
       tag,
       priority: isFailure ? 3 : 6,
       message: new TextEncoder().encode(text),
