@@ -178,6 +178,7 @@ const shared = globs([
   "node/device/{advice,connection,device-settings}.ts",
   "node/link/own-addresses.ts",
   "node/quorum/message.ts",
+  "fs/replica/log-entry.ts",
   "fs/tree/rules.ts",
   "fs/disk/corosync-conf.ts",
   "qnetd/advanced-words.ts",
