@@ -1,5 +1,5 @@
-// A key is changed while the main thread of one node is busy: it reads and checks the new file only when all others have done with
-// the old key. Its ring thread must open the new one from the reload message on (knet.md §3.5).
+// A key is changed while one node is late (knet.md §3.5): its main thread is busy, so that it checks the new file only when all others have
+// done with the old key; or it has not heard of the reload at all, and is spoken to with a key that it has on disk only.
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { loadSettings } from "../../src/node/settings/load-settings.ts";
@@ -12,15 +12,26 @@ import { ReloadCluster } from "./reload-cluster.ts";
 const waitMsMax = 60_000;
 const forgotten = "the old ones are forgotten";
 const both = [1, 2];
-const files = new ReloadCluster();
+const folders: ReloadCluster[] = [];
 const running: RingCluster[] = [];
 
 afterAll(async () => {
   await Promise.all(running.map((cluster) => cluster.stop()));
-  rmSync(files.folder, { recursive: true, force: true });
+  for (const { folder } of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-function write(version: number, key: number): void {
+function newFiles(): ReloadCluster {
+  const files = new ReloadCluster();
+  folders.push(files);
+  for (const nodeid of both) {
+    for (const part of ["etc/corosync", "var/lib/corosync"]) {
+      mkdirSync(`${files.root(nodeid)}/${part}`, { recursive: true });
+    }
+  }
+  return files;
+}
+
+function write(files: ReloadCluster, version: number, key: number): void {
   for (const nodeid of both) {
     const { conf, authkey } = nodePaths(files.root(nodeid));
     writeFileSync(conf, files.conf({ version, nodes: both }));
@@ -29,7 +40,7 @@ function write(version: number, key: number): void {
 }
 
 /** A node in this process; `mayRead` holds its main thread up before it reads a new file. */
-async function start(nodeid: number, mayRead: Promise<void>) {
+async function start(files: ReloadCluster, nodeid: number, mayRead: Promise<void>) {
   const { conf, authkey, stateDir, deviceDir } = nodePaths(files.root(nodeid));
   const configPaths = { conf, authkey };
   const lines: string[] = [];
@@ -49,21 +60,14 @@ async function start(nodeid: number, mayRead: Promise<void>) {
   return { cluster, lines };
 }
 
-test("a key whose file is checked late costs the ring nothing", async () => {
-  for (const nodeid of both) {
-    for (const part of ["etc/corosync", "var/lib/corosync"]) {
-      mkdirSync(`${files.root(nodeid)}/${part}`, { recursive: true });
-    }
-  }
-  write(1, 1);
-  const late = Promise.withResolvers<void>();
-  const prompt = await start(1, Promise.resolve());
-  const busy = await start(2, late.promise);
-  const ringOf = ({ quorum }: RingCluster): number | undefined =>
-    quorum?.members.length === 2 ? quorum.ring.seq : undefined;
-  const ring = await until(
+const ringOf = ({ quorum }: RingCluster): number | undefined =>
+  quorum?.members.length === 2 ? quorum.ring.seq : undefined;
+
+/** Its sequence. */
+function ringOfTwo(nodes: readonly RingCluster[]): Promise<number> {
+  return until(
     () => {
-      const seqs = running.map(ringOf);
+      const seqs = nodes.map(ringOf);
       const [first] = seqs;
       const isWhole = first !== undefined && seqs.every((seq) => seq === first);
       return isWhole ? ready(first) : pending(seqs.join(" "));
@@ -71,7 +75,17 @@ test("a key whose file is checked late costs the ring nothing", async () => {
     waitMsMax,
     "two nodes form a ring",
   );
-  write(2, 2);
+}
+
+test("a key whose file is checked late costs the ring nothing", async () => {
+  const files = newFiles();
+  write(files, 1, 1);
+  const late = Promise.withResolvers<void>();
+  const prompt = await start(files, 1, Promise.resolve());
+  const busy = await start(files, 2, late.promise);
+  const nodes = [prompt.cluster, busy.cluster];
+  const ring = await ringOfTwo(nodes);
+  write(files, 2, 2);
   expect(await prompt.cluster.reload()).toMatchObject({ ok: true, configVersion: 2 });
   const hasForgotten = (lines: readonly string[]) => () =>
     lines.some((line) => line.includes(forgotten)) ? ready(undefined) : pending(lines.join("\n"));
@@ -79,5 +93,20 @@ test("a key whose file is checked late costs the ring nothing", async () => {
   expect(busy.cluster.settings.configVersion).toBe(1);
   late.resolve();
   await until(hasForgotten(busy.lines), waitMsMax, "node 2 has done with the old key");
-  expect(running.map(ringOf)).toEqual([ring, ring]);
+  expect(nodes.map(ringOf)).toEqual([ring, ring]);
+}, 200_000);
+
+test("a node that has missed a reload takes its key from disk when nobody uses the old one", async () => {
+  const files = newFiles();
+  write(files, 1, 1);
+  const late = await start(files, 2, Promise.resolve());
+  write(files, 2, 2);
+  const ahead = await start(files, 1, Promise.resolve());
+  await ringOfTwo([late.cluster, ahead.cluster]);
+  await until(
+    () => (late.cluster.settings.configVersion === 2 ? ready(undefined) : pending("version 1")),
+    waitMsMax,
+    "node 2 reads the file as well",
+  );
+  expect(late.lines.filter((line) => line.includes("the one on disk does"))).toHaveLength(1);
 }, 200_000);

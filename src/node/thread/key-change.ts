@@ -29,6 +29,12 @@ export class KeyChange {
     if (crypto.hash !== "none") this.#load(crypto);
   }
 
+  /** Whether `crypto`, which is not in use yet, would open this. Without a key anything would: false. */
+  opensWith(crypto: CryptoSettings, datagram: Uint8Array): boolean {
+    if (crypto.hash === "none" || this.seal.has(crypto)) return false;
+    return new Seal(crypto).open(datagram) !== undefined;
+  }
+
   /** `crypto` is in force: it opens. True when its phases are to be announced; they must then come back here. */
   apply(crypto: CryptoSettings): boolean {
     // A reload that came since may have loaded a newer one, which is checked after this one.

@@ -18,11 +18,8 @@ import { DeviceHost, type DeviceMachine } from "../device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "../link/events.ts";
 import { inflate } from "../compression/inflate.ts";
 import { Links } from "../link/links.ts";
-import { canonicalAddress } from "../link/address.ts";
-import { isOpened, mismatch } from "../link/mismatch.ts";
-import { decodePacket } from "../link/packet.ts";
-import { KeyChange } from "./key-change.ts";
-import { KeyWatch, peersByAddress } from "./key-watch.ts";
+import type { KeyChange } from "./key-change.ts";
+import { PacketOpener } from "./opener.ts";
 import { overheadOf } from "./seal.ts";
 import type { Outgoing } from "./socket.ts";
 import { Member } from "../member/member.ts";
@@ -74,8 +71,8 @@ export class RingHost {
   readonly #port: RingHostPort;
   readonly #member: Member;
   readonly #links: Links;
+  readonly #opener: PacketOpener;
   readonly #keyChange: KeyChange;
-  readonly #keyWatch: KeyWatch;
   readonly #memberTimers: Deadlines<MemberTimer>;
   readonly #linkTimers: Deadlines<LinksTimer>;
   readonly #schedulingWatch: SchedulingWatch;
@@ -117,8 +114,13 @@ export class RingHost {
       take: (turn) => this.#take(turn),
       settle: () => this.#settle(),
     });
-    this.#keyChange = new KeyChange(settings.crypto);
-    this.#keyWatch = new KeyWatch(peersByAddress(settings));
+    this.#opener = new PacketOpener(settings, port.clock.now(), {
+      keyOnDisk: port.keyOnDisk,
+      reachable: () => this.#links.reachable(),
+      warn: (text) => this.#log("warning", text),
+      reloadMissed: (key) => port.reloadRequested(settings.nodeid, undefined, key),
+    });
+    this.#keyChange = this.#opener.keyChange;
     this.#links = new Links({ ...settings, crypto: overheadOf(settings.crypto), inflate });
     const { clock } = port;
     this.#memberTimers = new Deadlines({
@@ -173,14 +175,9 @@ export class RingHost {
   /** A datagram from the network; what does not authenticate is counted and dropped. */
   received(link: number, address: string, datagram: Uint8Array): void {
     if (this.#ended) return;
-    const packet = this.#keyChange.seal.open(datagram);
-    if (packet === undefined) {
-      this.#drop("not authenticated");
-      return this.#notOpened(address, datagram);
-    }
-    // What is no packet is dropped and counted by the links; here it is logged whose.
-    if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(address, datagram);
-    if (this.#showsNewKey(address, packet) && this.#keyChange.followPeer()) this.#keySwitched();
+    const { packet, isKeySwitched } = this.#opener.open(address, datagram, this.#port.clock.now());
+    if (packet === undefined) return this.#drop("not authenticated");
+    if (isKeySwitched) this.#keySwitched();
     this.run({ to: "links", event: { kind: "received", link, address, packet } });
   }
 
@@ -202,9 +199,8 @@ export class RingHost {
   /** New settings that were checked; the sockets are there already. In force when this returns. */
   reconfigure(settings: NodeSettings): void {
     if (this.#ended) return;
-    const changesKey = this.#keyChange.apply(settings.crypto);
+    const changesKey = this.#opener.reconfigured(settings);
     this.#settings = settings;
-    this.#keyWatch.reconfigured(peersByAddress(settings));
     this.#reconfigureLinks();
     this.#schedulingWatch.reconfigure(settings.tuning.tokenMs);
     // A device that is no longer wanted gives its vote back by the rules that it was used by.
@@ -220,15 +216,6 @@ export class RingHost {
   #reconfigureLinks(): void {
     const configuration = { ...this.#settings, crypto: this.#keyChange.seal.overhead };
     this.run({ to: "links", event: { kind: "reconfigured", configuration } });
-  }
-
-  /** Without crypto anything can be opened, so it must at least look like a peer's. */
-  #showsNewKey(address: string, packet: Uint8Array): boolean {
-    const { seal } = this.#keyChange;
-    if (!seal.openedByNewer) return false;
-    if (!seal.isOpenerClear) return true;
-    const peers = peersByAddress(this.#settings);
-    return peers.has(canonicalAddress(address) ?? address) && decodePacket(packet).ok;
   }
 
   /** All nodes can open the new key (knet.md §3.5). */
@@ -305,7 +292,7 @@ export class RingHost {
         })),
       },
       refusal: freshReason(member.refusal, now),
-      peerFaults: this.#keyWatch.faults(now),
+      peerFaults: this.#opener.faults(now),
       packetsDropped: { ...this.#dropped, ...this.#links.dropped() },
       device: this.deviceSnapshot(),
     };
@@ -342,7 +329,7 @@ export class RingHost {
     if (turn.to === "links") {
       const out = this.#linksActions;
       this.#links.step(turn.event, now, out);
-      this.#keyWatch.heard(() => this.#links.reachable());
+      this.#opener.heard();
       for (const action of out.splice(0)) this.#carryOutLinks(action);
       return;
     }
@@ -465,19 +452,6 @@ export class RingHost {
     if (request === undefined) return;
     this.run({ to: "member", event: { kind: "requested", pid: this.#order.pid, request } });
     this.#port.taken(request);
-  }
-
-  /** Junk with a peer's address must not harm: it is reported, in the log and in the status. */
-  #notOpened(address: string, datagram: Uint8Array): void {
-    const line = this.#keyWatch.failed(
-      canonicalAddress(address) ?? address,
-      this.#port.clock.now(),
-      {
-        why: () => mismatch(datagram, this.#settings.crypto),
-        isReachable: (nodeid) => this.#links.reachable().includes(nodeid),
-      },
-    );
-    if (line !== undefined) this.#log("warning", line);
   }
 
   #log(level: LogAction["level"], text: string): void {
