@@ -60,9 +60,12 @@ export interface ApiNode {
 
 /**
  * "cluster": one of three, all there; its tree is this node's alone, and can be written. "noQuorum": the same one, cut off from the
- * other two.
+ * other two. `files`: what its tree has, by path.
  */
-export async function openApiNode(kind: NodeParts["mode"] | "noQuorum"): Promise<ApiNode> {
+export async function openApiNode(
+  kind: NodeParts["mode"] | "noQuorum",
+  files: Readonly<Record<string, string>> = {},
+): Promise<ApiNode> {
   const mode = kind === "standalone" ? kind : "cluster";
   const root = mkdtempSync(join(tmpdir(), "quorate-api-"));
   const ending = new AbortController();
@@ -92,9 +95,10 @@ export async function openApiNode(kind: NodeParts["mode"] | "noQuorum"): Promise
   let tree = await open(undefined);
   const made = await ensureNodeDirectories(tree, apiNodeName);
   if (!made.ok) throw new Error(made.reason);
-  if (mode === "cluster") {
-    const put = await replaceFile(tree, corosyncConfPath, new TextEncoder().encode(confOf(3)));
-    if (!put.ok) throw new Error(put.reason);
+  const conf = mode === "cluster" ? { [corosyncConfPath]: confOf(3) } : {};
+  for (const [path, text] of Object.entries({ ...conf, ...files })) {
+    const put = await replaceFile(tree, path, new TextEncoder().encode(text));
+    if (!put.ok) throw new Error(`${path}: ${put.reason}`);
   }
   if (kind === "noQuorum") {
     await tree.stop();

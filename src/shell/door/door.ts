@@ -136,6 +136,13 @@ export class Door {
       },
       (incoming, outgoing) => void this.#request(incoming, outgoing),
     );
+    // An "Expect" that is not "100-continue": the runtime would keep the connection.
+    this.#http.on("checkExpectation", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      this.counters.malformed += 1;
+      outgoing.writeHead(417, "Expectation Failed", { connection: "close", "content-length": "0" });
+      this.#byTls.get(incoming.socket)?.enter("answer");
+      outgoing.end();
+    });
     this.#http.on("clientError", (_, socket) => {
       this.counters.malformed += 1;
       if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
