@@ -53,8 +53,12 @@ export interface ApiNode {
   readonly parts: NodeParts;
   /** Who comes in by a login. */
   readonly authenticate: Authenticate;
-  /** The same routes, for whom `authenticate` says; calls for other nodes are not forwarded. */
-  appFor(authenticate: Authenticate, onFault?: Api2Options["onFault"]): Api2;
+  /** The same routes, for whom `authenticate` says; without `forward` calls for other nodes are this one's. */
+  appFor(
+    authenticate: Authenticate,
+    onFault?: Api2Options["onFault"],
+    forward?: Api2Options["forward"],
+  ): Api2;
   close(): Promise<void>;
 }
 
@@ -142,10 +146,11 @@ export async function openApiNode(
   );
   return {
     ...{ routes, parts, authenticate },
-    appFor: (known, onFault) =>
+    appFor: (known, onFault, forward) =>
       buildApi2({
         ...{ routes, isQuorate, authenticate: known, metrics },
         ...(onFault === undefined ? {} : { onFault }),
+        ...(forward === undefined ? {} : { forward }),
       }),
     close: async () => {
       ending.abort(new Error("the test ends"));

@@ -5,6 +5,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import * as v from "valibot";
 import { type Caller, rootCaller, type Route } from "../../src/shell/api/route.ts";
+import { forwarding } from "../../src/shell/door/forwarding.ts";
 import { openApiDocument } from "../../src/shell/openapi/document.ts";
 import { apiNodeName, openApiNode } from "../double/api-app.ts";
 import {
@@ -135,6 +136,40 @@ describe("wrong parameters", () => {
     expect(errorsOf(unknown)["zz"]).toContain("does not allow additional properties");
   });
 
+  const withBody = named.filter(([, { method }]) => method === "POST" || method === "PUT");
+  test.each(withBody)("%s: so in JSON, which has other types", async (_, route) => {
+    const { path } = drawn(route, inPath(route));
+    const inJson = async (given: object): Promise<Answered> => {
+      const headers = { "content-type": "application/json" };
+      return ask(asRoot, { method: route.method, path, headers, body: JSON.stringify(given) });
+    };
+    for (const name of Object.keys(route.parameters)) {
+      if (route.path.includes(`{${name}}`)) continue;
+      for (const bad of [{}, { a: 1 }, [], ["a"], [[0]]]) {
+        const answer = await inJson({ [name]: bad });
+        expect({ name, bad, ...answer }).toMatchObject({ status: 400 });
+        expect(Object.keys(errorsOf(answer))).toContain(name);
+      }
+    }
+    for (const name of requiredOf(route).filter((each) => !route.path.includes(`{${each}}`))) {
+      // What is null is not there.
+      expect(errorsOf(await inJson({ [name]: null }))[name]).toBe(
+        "property is missing and it is not optional",
+      );
+    }
+  });
+
+  const ofTheOriginal = named.filter(([, { isOurs }]) => isOurs !== true);
+  test.each(ofTheOriginal)(
+    "%s: in the format extjs in an answer that says so",
+    async (_, route) => {
+      const { path, ...rest } = drawn(route, { ...inPath(route), zz: "1" });
+      const answer = await ask(asRoot, { ...rest, path: path.replace("/json/", "/extjs/") });
+      expect(answer).toMatchObject({ status: 200, body: { success: 0, status: 400, data: null } });
+      expect(Object.keys(errorsOf(answer))).toContain("zz");
+    },
+  );
+
   test.each(named)("%s: every text has a bound", (_, route) => {
     for (const [name, schema] of schemasOf(route)) {
       if (schema["type"] !== "string" || schema["enum"] !== undefined) continue;
@@ -163,17 +198,92 @@ describe("what is not there", () => {
   });
 });
 
+/** Of the right form, and nothing of it is there. */
+const absent: Given = {
+  ...{
+    userid: "absent@pve",
+    tokenid: "absent",
+    groupid: "absent",
+    roleid: "absent",
+    realm: "absent",
+  },
+  ...{ id: "absent", iface: "absent0", service: "absent", link: "7", nodeid: "99" },
+  upid: "UPID:n1:0000ABCD:00000001:67E0A1B2:absent::root@pam:",
+};
+/** They name what is to be made. */
+const making = new Set([
+  "POST /api2/json/cluster/config/nodes/{node}",
+  "POST /api/v1/cluster/links/{link}",
+]);
+/** Nothing is to be told of what is not there, or to be done about it. */
+const emptyAnswers: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ["GET /api2/json/access/tfa/{userid}", []],
+  ["GET /api2/json/access/users/{userid}/tfa", expect.anything()],
+  ["PUT /api2/json/access/users/{userid}/unlock-tfa", 0],
+  ["GET /api2/json/nodes/{node}/tasks/{upid}", [{ name: "log" }, { name: "status" }]],
+  ["DELETE /api/v1/cluster/links/{link}", expect.objectContaining({ isDone: true, changes: [] })],
+]);
+
+describe("an id that is not there", () => {
+  const one = named.filter(
+    ([name, { path }]) =>
+      !making.has(name) && /\{(?!node\})/.test(path.replace("/cluster/nodes/{node}", "/{id}")),
+  );
+  test.each(one)("%s: said to be not there, and by its name", async (name, route) => {
+    const others = [...schemasOf(route)]
+      .filter(([each]) => requiredOf(route).includes(each))
+      .map(([each, schema]) => [each, drawnFrom(goodValue(schema))] as const);
+    const inIt = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, each = ""]) => each);
+    const ids = inIt.map((each) => [each, each === "node" ? apiNodeName : (absent[each] ?? "")]);
+    if (route.path.startsWith("/cluster/")) ids.push(["node", "absent"]);
+    if (route.path.startsWith("/join-tokens/")) ids.push(["id", "0123456789abcdef"]);
+    const ofRoute = ids.filter(([each = ""]) => route.parameters[each] !== undefined);
+    const before = faults.length;
+    const answer = await ask(
+      asRoot,
+      drawn(route, { ...Object.fromEntries(others), ...Object.fromEntries(ofRoute) }),
+    );
+    expect(faults.slice(before)).toEqual([]);
+    const empty = emptyAnswers.get(name);
+    if (emptyAnswers.has(name)) {
+      return expect(answer).toMatchObject({ status: 200, body: { data: empty } });
+    }
+    expect(route.isOurs === true ? [400, 404] : [400, 404, 500]).toContain(answer.status);
+    const wanted = ofRoute.filter(([, value]) => value !== apiNodeName);
+    const isNamed = wanted.some(
+      ([each = "", value = ""]) =>
+        answer.phrase.includes(value) || Object.hasOwn(errorsOf(answer), each),
+    );
+    expect({ ...answer, isNamed }).toMatchObject({ isNamed: true });
+  });
+
+  test.each(
+    named.filter(
+      ([, { path, isForAllNodes }]) => path.startsWith("/nodes/{node}") && isForAllNodes !== true,
+    ),
+  )("%s of an unknown node: 500 in the original's words", async (_, route) => {
+    const app = node.appFor(
+      async () => ({ ok: true, caller: rootCaller }),
+      undefined,
+      forwarding({
+        files: node.parts.tree,
+        nodeName: apiNodeName,
+        port: 1,
+        credentials: async () => ({}),
+      }),
+    );
+    expect(await ask(app, drawn(route, { ...inPath(route), node: "absent" }))).toMatchObject({
+      status: 500,
+      phrase: "unknown node 'absent'",
+      body: { data: null, message: "unknown node 'absent'\n" },
+    });
+  });
+});
+
 /** What changes nothing of the cluster, or has words of its own; the rest of what is no GET needs quorum. */
 const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api2/json/access/ticket", "a login changes nothing"],
   ["DELETE /api2/json/nodes/{node}/tasks/{upid}", "a task of this node"],
-  // These look first whether there is what they name, as the original does; their own tests have them without quorum.
-  ["PUT /api2/json/access/acl", "of users that are there"],
-  ["PUT /api2/json/access/password", "of users that are there"],
-  ["POST /api2/json/access/tfa/{userid}", "of users that are there"],
-  ["PUT /api2/json/access/tfa/{userid}/{id}", "of users that are there"],
-  ["DELETE /api2/json/access/tfa/{userid}/{id}", "of users that are there"],
-  ["PUT /api2/json/access/users/{userid}/unlock-tfa", "of users that are locked"],
   ["PUT /api/v1/expected", "it is for when there is none"],
   ["PUT /api/v1/votes/{nodeid}", "it is for when there is none"],
   ["POST /api/v1/quorum/cancel-wait-for-all", "it is for when there is none"],
@@ -203,8 +313,27 @@ const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api/v1/join/cancel", "waits for the lock, and says so"],
 ]);
 
+/** Some look first whether there is what they name, as the original does. */
+const factorId = "recovery";
+const somebody = {
+  recovery: { secret: "00", created: 1, entries: [null] },
+  "totp-locked": true,
+};
+const thereBefore = {
+  "user.cfg": "user:somebody@pve:1:0::::::\n",
+  "priv/tfa.cfg": JSON.stringify({ users: { "somebody@pve": somebody } }),
+};
+/** What a route needs to have something to do. */
+const toDo: Readonly<Record<string, Given>> = {
+  "POST /access/users": { userid: "another@pve" },
+  "/access/acl": { path: "/", roles: "PVEAuditor", users: "somebody@pve" },
+  "/access/password": { userid: "somebody@pve", password: "correct horse" },
+  "/access/tfa/{userid}": { type: "recovery" },
+  "/access/tfa/{userid}/{id}": { id: factorId, description: "another" },
+};
+
 describe("without quorum", async () => {
-  const cut = await openApiNode("noQuorum");
+  const cut = await openApiNode("noQuorum", thereBefore);
   afterAll(() => cut.close());
   const app = cut.appFor(async () => ({ ok: true, caller: rootCaller }));
   const changing = named.filter(([, { method }]) => method !== "GET");
@@ -216,7 +345,9 @@ describe("without quorum", async () => {
         .filter(([name]) => requiredOf(route).includes(name))
         .map(([name, schema]) => [name, places[name] ?? drawnFrom(goodValue(schema))] as const);
       const dry = route.parameters["dry-run"] === undefined ? {} : { "dry-run": "0" };
-      const given = { ...Object.fromEntries(fine), ...dry };
+      const more = toDo[`${route.method} ${route.path}`] ?? toDo[route.path] ?? {};
+      const mine = Object.entries(more).filter(([each]) => each in route.parameters);
+      const given = { ...Object.fromEntries(fine), ...dry, ...Object.fromEntries(mine) };
       const { status, phrase, body } = await ask(app, drawn(route, given));
       // Where the original takes the lock of a file first, it is that which says so.
       expect(route.isOurs === true ? [500, 503] : [500]).toContain(status);
