@@ -284,6 +284,7 @@ describe("an id that is not there", () => {
 const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api2/json/access/ticket", "a login changes nothing"],
   ["DELETE /api2/json/nodes/{node}/tasks/{upid}", "a task of this node"],
+  ["POST /api2/json/access/domains", "makes none, and says why"],
   ["PUT /api/v1/expected", "it is for when there is none"],
   ["PUT /api/v1/votes/{nodeid}", "it is for when there is none"],
   ["POST /api/v1/quorum/cancel-wait-for-all", "it is for when there is none"],
@@ -327,9 +328,15 @@ const thereBefore = {
 const toDo: Readonly<Record<string, Given>> = {
   "POST /access/users": { userid: "another@pve" },
   "/access/acl": { path: "/", roles: "PVEAuditor", users: "somebody@pve" },
+  "/access/domains/{realm}": { realm: "pve", comment: "another" },
   "/access/password": { userid: "somebody@pve", password: "correct horse" },
   "/access/tfa/{userid}": { type: "recovery" },
   "/access/tfa/{userid}/{id}": { id: factorId, description: "another" },
+};
+/** Of the route, and nothing that it does not take. */
+const toDoOf = (route: Route): Given => {
+  const given = toDo[`${route.method} ${route.path}`] ?? toDo[route.path] ?? {};
+  return Object.fromEntries(Object.entries(given).filter(([each]) => each in route.parameters));
 };
 
 describe("without quorum", async () => {
@@ -345,9 +352,7 @@ describe("without quorum", async () => {
         .filter(([name]) => requiredOf(route).includes(name))
         .map(([name, schema]) => [name, places[name] ?? drawnFrom(goodValue(schema))] as const);
       const dry = route.parameters["dry-run"] === undefined ? {} : { "dry-run": "0" };
-      const more = toDo[`${route.method} ${route.path}`] ?? toDo[route.path] ?? {};
-      const mine = Object.entries(more).filter(([each]) => each in route.parameters);
-      const given = { ...Object.fromEntries(fine), ...dry, ...Object.fromEntries(mine) };
+      const given = { ...Object.fromEntries(fine), ...dry, ...toDoOf(route) };
       const { status, phrase, body } = await ask(app, drawn(route, given));
       // Where the original takes the lock of a file first, it is that which says so.
       expect(route.isOurs === true ? [500, 503] : [500]).toContain(status);

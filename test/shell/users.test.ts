@@ -556,6 +556,95 @@ test("what there is below /access, and realms without a login", async () => {
   expect(await ok(root("GET /access"))).toContainEqual({ subdir: "users" });
 });
 
+describe("realms are changed as the original changes them", () => {
+  const corp = "ldap: corp\n\tserver1 10.0.0.1\n\tdefault 1\n";
+
+  test("pam and pve: comment, default, second factor; the rest of the file stays", async () => {
+    await put("domains.cfg", corp);
+    const tfa = "type=oath,digits=8";
+    await ok(root("PUT /access/domains/pve", { comment: "Für alle", default: 1, tfa }));
+    expect(await text("domains.cfg")).toBe(
+      "ldap: corp\n\tserver1 10.0.0.1\n\npve: pve\n\tcomment F%C3%BCr alle\n\tdefault 1\n\ttfa type=oath,digits=8\n\n",
+    );
+    expect(await ok(root("GET /access/domains"))).toContainEqual({
+      ...{ realm: "pve", type: "pve", comment: "Für alle", default: 1, tfa: "oath" },
+    });
+    // Whoever comes in by a password is asked for it at once.
+    await put(
+      "priv/shadow.cfg",
+      "joe:$6$abcdefgh$ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG.:\n",
+    );
+    const refused = await ask(network, "POST /access/ticket", {
+      username: "joe@pve",
+      password: "secret",
+    });
+    expect(refused.status).toBe(401);
+    const { digest } = await ok(root("GET /access/domains/pve"));
+    await ok(root("PUT /access/domains/pve", { delete: "tfa,comment", digest }));
+    expect(await text("domains.cfg")).toContain("\npve: pve\n\tdefault 1\n");
+    const stale = await root("PUT /access/domains/pve", { comment: "x", digest });
+    expect(stale.phrase).toBe(
+      "update auth server failed: detected modified configuration - file changed by other user? Try again.",
+    );
+    await ok(root("DELETE /access/domains/pve"));
+    expect(await text("domains.cfg")).toBe("ldap: corp\n\tserver1 10.0.0.1\n\n");
+  });
+
+  test("what is not served, not there or wrong is refused in a sentence, and nothing is written", async () => {
+    await put("domains.cfg", corp);
+    for (const [line, body, phrase] of [
+      [
+        "POST /access/domains",
+        { realm: "other", type: "ldap", server1: "10.0.0.2", base_dn: "dc=x", user_attr: "uid" },
+        "add auth server failed: realms of the type 'ldap' are not served here",
+      ],
+      [
+        "POST /access/domains",
+        { realm: "mine", type: "pve" },
+        "add auth server failed: unable to create builtin type 'pve'",
+      ],
+      [
+        "POST /access/domains",
+        { realm: "pam", type: "pam" },
+        "add auth server failed: domain 'pam' already exists",
+      ],
+      [
+        "PUT /access/domains/corp",
+        { comment: "x" },
+        "update auth server failed: realms of the type 'ldap' are not served here",
+      ],
+      [
+        "DELETE /access/domains/corp",
+        {},
+        "delete auth server failed: realms of the type 'ldap' are not served here",
+      ],
+      [
+        "PUT /access/domains/none",
+        { comment: "x" },
+        "update auth server failed: domain 'none' does not exist",
+      ],
+      ["PUT /access/domains/pve", {}, "update auth server failed: no options specified"],
+    ] as const) {
+      expect(await root(line, body)).toMatchObject({ status: 500, phrase });
+    }
+    for (const [body, name] of [
+      [{ tfa: "type=webauthn" }, "tfa"],
+      [{ tfa: "type=yubico" }, "tfa"],
+      [{ tfa: "type=oath,digits=9" }, "tfa"],
+      [{ tfa: "type=oath,key=a\n\tdefault 1" }, "tfa"],
+      [{ server1: "10.0.0.1" }, "server1"],
+      [{ delete: "type" }, "delete"],
+    ] as const) {
+      const answer = await root("PUT /access/domains/pve", body);
+      expect({ body, ...answer }).toMatchObject({
+        status: 400,
+        errors: { [name]: expect.any(String) },
+      });
+    }
+    expect(await text("domains.cfg")).toBe(corp);
+  });
+});
+
 test("without quorum nothing of it changes, in the original's words", async () => {
   const cut = await openApiNode("noQuorum");
   const app = cut.appFor(async () => ({ ok: true, caller: rootCaller }));

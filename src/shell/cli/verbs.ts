@@ -27,6 +27,7 @@ import {
   tableOf,
 } from "./table.ts";
 import { anyWord, commandName, directory, oneOf, parsed } from "./values.ts";
+import { acl, group, realm, role, token, user } from "./verbs/access.ts";
 import { apiList } from "./verbs/api.ts";
 import { create } from "./verbs/create.ts";
 import { join, joinInfo, joinToken } from "./verbs/join.ts";
@@ -231,6 +232,12 @@ export function commandTable(): CommandTable {
       metrics,
       report,
       apiList,
+      user,
+      token,
+      group,
+      role,
+      acl,
+      realm,
       fsVerbs,
       reload,
       install,

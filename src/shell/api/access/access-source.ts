@@ -26,7 +26,7 @@ export interface AccessRoutesSource {
   readonly clusterLog: (user: string, message: string) => void;
 }
 
-type ChangedFile = (typeof userPaths)[Exclude<keyof typeof userPaths, "domains">];
+type ChangedFile = (typeof userPaths)[keyof typeof userPaths];
 
 /** A refusal in an edit: its words are completed by those of the whole change ("create user failed: …"). */
 export class EditRefusal extends Error {}
