@@ -1,5 +1,5 @@
 // `quorate user`, `token`, `group`, `role`, `acl` and `realm`: users, tokens and rights, as Proxmox's pveum has them.
-import type { AccessOptions, Change } from "../../command/access.ts";
+import type { AccessOptions, Change } from "../../command/cluster/access.ts";
 import type { Words } from "../../command/cluster/local-api.ts";
 import { nodePaths } from "../../paths.ts";
 import { write } from "../output.ts";
@@ -24,7 +24,7 @@ const expire = option(
 );
 
 type Given = Omit<AccessOptions, "write">;
-const load = () => import("../../command/access.ts");
+const load = () => import("../../command/cluster/access.ts");
 
 /** Loads what the commands do; nothing of it is needed for their help. */
 async function change(given: Given, what: Change): Promise<number> {

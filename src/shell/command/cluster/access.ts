@@ -1,11 +1,11 @@
 // `quorate user`, `token`, `group`, `role`, `acl` and `realm`: who there is and who may what, asked and changed through the node's API, whose
 // rules, checks and words these are (pvecm.md §4.2).
 import * as v from "valibot";
-import { passwordOf } from "../cli/secret.ts";
-import { table } from "../cli/text-table.ts";
-import { CommandFailure, exitOk, exitUsage } from "../exit.ts";
-import { nodePaths } from "../paths.ts";
-import { LocalApi, type Words } from "./cluster/local-api.ts";
+import { passwordOf } from "../../cli/secret.ts";
+import { table } from "../../cli/text-table.ts";
+import { CommandFailure, exitOk, exitUsage } from "../../exit.ts";
+import { nodePaths } from "../../paths.ts";
+import { LocalApi, type Words } from "./local-api.ts";
 
 export interface AccessOptions {
   readonly root: string;
