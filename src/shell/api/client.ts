@@ -1,6 +1,7 @@
 // A typed client of a running node's local API. Every failure is a CommandFailure with one sentence.
 import { existsSync } from "node:fs";
 import * as v from "valibot";
+import { ringAnswer, statusAnswer } from "../answers/status.ts";
 import type { ClusterLogLine } from "./cluster-log-line.ts";
 import type { DumpEntry } from "./tree-dump.ts";
 import { CommandFailure, exitConfiguration, exitNotRunning } from "../exit.ts";
@@ -50,57 +51,6 @@ const reloadSchema = v.object({
   needsRestart: v.array(v.string()),
 });
 export type ReloadAnswer = v.InferOutput<typeof reloadSchema>;
-
-/** The fields a shell must find; the rest of the object is passed on as the node sent it. */
-const statusSchema = v.looseObject({
-  version: v.string(),
-  node: v.looseObject({ name: v.string(), nodeid: v.number() }),
-  cluster: v.looseObject({ name: v.string() }),
-  quorum: v.looseObject({ quorate: v.boolean(), meaning: v.string() }),
-  ring: v.looseObject({ id: v.string(), state: v.string() }),
-  nodes: v.array(v.looseObject({ name: v.string(), nodeid: v.number() })),
-  links: v.array(v.looseObject({})),
-  tree: v.looseObject({ digest: v.string(), writable: v.boolean() }),
-  mount: v.looseObject({ target: v.string(), reason: v.string() }),
-});
-
-const ringSchema = v.looseObject({
-  nodeid: v.number(),
-  transport: v.string(),
-  quorum: v.looseObject({
-    provider: v.string(),
-    ring: v.string(),
-    quorate: v.boolean(),
-    members: v.array(v.number()),
-    flags: v.array(v.string()),
-    voters: v.array(v.looseObject({ nodeid: v.number(), votes: v.number() })),
-    deviceName: v.string(),
-  }),
-  ring: v.looseObject({
-    id: v.string(),
-    members: v.array(v.number()),
-    counters: v.looseObject({}),
-    rotationUs: v.looseObject({ p50: v.number(), p99: v.number() }),
-    configVersions: v.array(v.looseObject({ nodeid: v.number(), version: v.number() })),
-  }),
-  nodes: v.array(
-    v.looseObject({
-      nodeid: v.number(),
-      name: v.string(),
-      addresses: v.array(v.nullable(v.string())),
-    }),
-  ),
-  links: v.array(
-    v.looseObject({
-      nodeid: v.number(),
-      link: v.number(),
-      recent: v.looseObject({ pings: v.number(), lost: v.number() }),
-      changes: v.array(v.looseObject({ agoMs: v.number(), isUp: v.boolean() })),
-      path: v.looseObject({ state: v.string(), mtu: v.number() }),
-      faults: v.array(v.string()),
-    }),
-  ),
-});
 
 /** What a running node refused; `errno` as in files.ts, or EREQUEST for a wrong request. */
 export class NodeRefusal extends CommandFailure {
@@ -321,11 +271,11 @@ export function isHeld(lock: string): boolean {
 }
 
 function isRingReport(body: unknown): body is RingReport {
-  return v.is(ringSchema, body);
+  return v.is(ringAnswer, body);
 }
 
 function isNodeStatus(body: unknown): body is NodeStatus {
-  return v.is(statusSchema, body);
+  return v.is(statusAnswer, body);
 }
 
 function query(values: Readonly<Record<string, string>>): string {

@@ -1,75 +1,18 @@
-// Ring, votes and links of one node as one plain object (services.md §7): what the tools under corosync's names and `quorate links`, `quorum`
-// and `ring` print, and GET /v1/ring answers. Fields are only ever added.
-import type { LinkSnapshot } from "../../node/link/events.ts";
+// Ring, votes and links of one node as one plain object (services.md §7; answers/status.ts): what the tools under corosync's names and `quorate links`, `quorum`
+// and `ring` print, and GET /v1/ring answers.
+import type * as v from "valibot";
 import type { QuorumView } from "../../node/member/events.ts";
-import type { RingCounters } from "../../node/ring/events.ts";
-import type { VoterView } from "../../node/quorum/voter.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
 import type { RingSnapshot } from "../../node/thread/bridge.ts";
 import { ringText } from "../../world.ts";
+import type { ringAnswer } from "../answers/status.ts";
 import { linkFaults } from "./link-faults.ts";
+import type { AsRead } from "./route.ts";
 import { quorumMeaning } from "./status.ts";
 
-export interface RingReport {
-  readonly nodeid: number;
-  readonly transport: string;
-  readonly quorum: {
-    /** "" without one: then there are no votes. */
-    readonly provider: string;
-    readonly quorate: boolean;
-    /** Of the last synchronised ring: representative in decimal, sequence in hex, "1.2f". */
-    readonly ring: string;
-    /** Ascending. */
-    readonly members: readonly number[];
-    readonly expectedVotes: number;
-    /** The most that a member expects. */
-    readonly highestExpected: number;
-    readonly totalVotes: number;
-    /** Votes needed. */
-    readonly quorum: number;
-    /** In the order of corosync-quorumtool. */
-    readonly flags: readonly string[];
-    /** Every node that has stated its votes since start, ascending. */
-    readonly voters: readonly VoterView[];
-    readonly deviceVotes: number;
-    /** "": nobody named one. */
-    readonly deviceName: string;
-    /** What the votes mean, in a sentence. */
-    readonly meaning: string;
-  };
-  readonly ring: {
-    readonly id: string;
-    readonly state: string;
-    readonly synchronising: boolean;
-    readonly members: readonly number[];
-    readonly counters: RingCounters;
-    /** Times between two visits of the token where an idle token was not held in between, microseconds; 0: unknown. */
-    readonly rotationUs: { readonly p50: number; readonly p99: number };
-    readonly queuedMessages: number;
-    /** Of each member, as it said last. */
-    readonly configVersions: readonly { readonly nodeid: number; readonly version: number }[];
-  };
-  /** As corosync.conf lists them. */
-  readonly nodes: readonly RingNode[];
-  /** To every other node, by node and link number. */
-  readonly links: readonly LinkReport[];
-}
-
-export interface LinkReport extends LinkSnapshot {
-  /** What is wrong with it, as sentences with what to do. */
-  readonly faults: readonly string[];
-}
-
-export interface RingNode {
-  readonly nodeid: number;
-  /** "" when corosync.conf gives none. */
-  readonly name: string;
-  /** By link number; null where the node has no such link. */
-  readonly addresses: readonly (string | null)[];
-  readonly isLocal: boolean;
-  /** Has at least one usable link; our own node has. */
-  readonly isReachable: boolean;
-}
+export type RingReport = AsRead<v.InferOutput<typeof ringAnswer>>;
+export type LinkReport = RingReport["links"][number];
+export type RingNode = RingReport["nodes"][number];
 
 export function ringReport(settings: NodeSettings, snapshot: RingSnapshot): RingReport {
   const { member, links, reachable } = snapshot;

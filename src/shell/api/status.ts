@@ -1,109 +1,18 @@
-// The state of a node as one plain object: what `quorate status --json` prints and GET /v1/status answers.
-// Fields are only ever added. Times in milliseconds or Unix seconds as named.
+// The state of a node as one plain object (answers/status.ts): what `quorate status --json` prints and GET /v1/status answers.
+import type * as v from "valibot";
 import { ringText } from "../../world.ts";
 import type { Cluster } from "../../node/thread/cluster.ts";
 import type { QuorumView } from "../../node/member/events.ts";
 import { deviceSettings } from "../../node/device/device-settings.ts";
-import type { DeviceSnapshot } from "../../node/device/events.ts";
-import type { RingCounters } from "../../node/ring/events.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
-import type { LinkSnapshot } from "../../node/link/events.ts";
 import { absentBindings, absentSentence } from "../../node/link/own-addresses.ts";
-import type { ReloadOutcome } from "../../node/thread/reloader.ts";
 import type { TreeStatus } from "../../fs/tree/files.ts";
+import type { statusAnswer } from "../answers/status.ts";
+import type { AsRead } from "./route.ts";
 
-export interface NodeStatus {
-  readonly version: string;
-  /** A standalone node is in no cluster: no ring, no votes; its tree is local and always writable. */
-  readonly mode: "standalone" | "cluster";
-  readonly node: {
-    readonly name: string;
-    readonly nodeid: number;
-    readonly pid: number;
-    /** Unix seconds. */
-    readonly startedAt: number;
-    readonly rssBytes: number;
-  };
-  readonly cluster: {
-    readonly name: string;
-    readonly configVersion: number;
-    readonly encrypted: boolean;
-    /** The last time corosync.conf was read again; absent: not since start. */
-    readonly reload?: ReloadOutcome;
-  };
-  /** What works and ought not to stay so, as sentences with what to do; absent: nothing. */
-  readonly warnings?: readonly string[];
-  readonly quorum: QuorumView & {
-    /** What the votes mean, in a sentence. */
-    readonly meaning: string;
-  };
-  readonly ring: {
-    /** As all tools print it: representative in decimal, sequence in hex, "1.2f". */
-    readonly id: string;
-    readonly state: string;
-    readonly synchronising: boolean;
-    readonly members: readonly number[];
-    readonly counters: RingCounters;
-    /** Time between two visits of the token, microseconds, where an idle token was not held in between. */
-    readonly rotationUs: { readonly p50: number; readonly p99: number };
-    readonly queuedMessages: number;
-    readonly packetsDropped: Readonly<Record<string, number>>;
-  };
-  readonly nodes: readonly {
-    readonly name: string;
-    readonly nodeid: number;
-    readonly votes: number;
-    readonly local: boolean;
-    readonly member: boolean;
-    readonly reachable: boolean;
-    readonly addresses: readonly string[];
-    /** config_version of what it runs with, as it said last; absent: it has not said, or is no member. */
-    readonly configVersion?: number;
-    /** Why what it sends cannot be used here, as a sentence; absent: it can, or it sends nothing. */
-    readonly fault?: string;
-  }[];
-  readonly links: readonly LinkSnapshot[];
-  /** Own addresses that no interface of this machine has now; absent: all are there. Their links wait. */
-  readonly absentAddresses?: readonly {
-    readonly address: string;
-    readonly links: readonly number[];
-    /** What is missing and what to do. */
-    readonly text: string;
-  }[];
-  /** The quorum device's client on this node; absent without one. */
-  readonly device?: DeviceSnapshot;
-  /** Why a configured quorum device has no client here; absent when it has, or none is configured. */
-  readonly deviceFault?: string;
-  readonly tree: TreeStatus;
-  /** The last event of an upgrade of this machine; absent: there was none. `at`: ISO 8601. */
-  readonly upgrade?: { readonly at: string; readonly event: string; readonly text: string };
-  /** Where the tree is mounted; "" when it is not, with the reason beside it. */
-  readonly mount: { readonly target: string; readonly reason: string };
-  /** A change in several steps that runs now, or was interrupted; absent: none. `id`: the task's UPID. */
-  readonly operation?: {
-    readonly kind: string;
-    readonly id: string;
-    /** Unix milliseconds. */
-    readonly beganAtMs: number;
-    readonly step: string;
-    readonly isGoingBack: boolean;
-  };
-  /** What the last such change left to be done by hand; absent: nothing. */
-  readonly leftover?: {
-    readonly kind: string;
-    readonly id: string;
-    /** Unix milliseconds. */
-    readonly endedAtMs: number;
-    /** Why it was not completed; "" when only its end is missing. */
-    readonly reason: string;
-    /** Why it could not be undone, or completed, either. */
-    readonly obstacle: string;
-    /** What somebody has to do, a sentence each. */
-    readonly left: readonly string[];
-    /** The file that says so; it goes with the next completed change, or by hand. */
-    readonly file: string;
-  };
-}
+export type NodeStatus = AsRead<v.InferOutput<typeof statusAnswer>>;
+/** Of the quorum device's client. */
+export type DeviceStatus = NonNullable<NodeStatus["device"]>;
 
 export interface StatusSource {
   readonly version: string;
