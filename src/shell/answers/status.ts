@@ -18,7 +18,7 @@ const stateCounts = v.object({
   ...{ gather: v.number(), commit: v.number(), recovery: v.number(), operational: v.number() },
 });
 /** See RingCounters in node/ring/events.ts. */
-const ringCounters = v.object({
+export const ringCounters = v.object({
   ...{ tokensReceived: v.number(), messagesSent: v.number(), messagesReceived: v.number() },
   ...{ retransmitsSent: v.number(), retransmitsAsked: v.number(), memberships: v.number() },
   ...{ droppedMalformed: v.number(), consensusTimeouts: v.number() },
@@ -51,6 +51,16 @@ const votes = v.object({
 });
 
 const traffic = v.object({ packets: v.number(), bytes: v.number() });
+/** Pings of the last minute or so, since the link came up; of those that were answered the latency. */
+export const linkRecent = v.object({
+  ...{ pings: v.number(), lost: v.number() },
+  latencyUs: v.exactOptional(v.object({ min: v.number(), p50: v.number(), max: v.number() })),
+});
+/** Ups and downs since the link exists, newest first; the last few. */
+export const linkChanges = v.array(
+  v.object({ agoMs: v.number(), isUp: v.boolean(), reason: v.string() }),
+);
+
 const link = v.object({
   ...{ nodeid: v.number(), link: v.number(), localAddress: v.string(), remoteAddress: v.string() },
   ...{ enabled: v.boolean(), connected: v.boolean() },
@@ -65,13 +75,8 @@ const link = v.object({
   ...{ packetsSent: v.number(), packetsReceived: v.number() },
   sent: v.object({ data: traffic, ping: traffic, pong: traffic, pmtu: traffic }),
   received: v.object({ data: traffic, ping: traffic, pong: traffic, pmtu: traffic }),
-  /** Of the last minute or so, since the link came up. */
-  recent: v.object({
-    ...{ pings: v.number(), lost: v.number() },
-    latencyUs: v.exactOptional(v.object({ min: v.number(), p50: v.number(), max: v.number() })),
-  }),
-  /** Newest first; the last few. */
-  changes: v.array(v.object({ agoMs: v.number(), isUp: v.boolean(), reason: v.string() })),
+  recent: linkRecent,
+  changes: linkChanges,
   path: v.object({
     state: wordOf("fixed", "new", "measured", "failed"),
     mtu: v.number(),

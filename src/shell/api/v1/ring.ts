@@ -4,6 +4,7 @@ import { deviceSettings } from "../../../node/device/device-settings.ts";
 import type { RingSnapshot } from "../../../node/thread/bridge.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
+import { linkChanges, linkRecent, ringCounters, rotationUs } from "../../answers/status.ts";
 import { ringReport } from "../ring-report.ts";
 import { ApiError, type Route, route } from "../route.ts";
 import { dryRunParameter, effectSchema, mayAudit, mayModify, settled } from "./v1-rules.ts";
@@ -14,7 +15,6 @@ export interface RingRoutesSource {
   readonly monitor: Pick<Monitor, "look" | "lookAnew">;
 }
 
-const counts = v.record(v.string(), v.number());
 const ringSchema = v.object({
   nodeid: v.number(),
   transport: v.string(),
@@ -22,23 +22,8 @@ const ringSchema = v.object({
   state: v.string(),
   synchronising: v.boolean(),
   members: v.array(v.number()),
-  counters: v.object({
-    tokensReceived: v.number(),
-    messagesSent: v.number(),
-    messagesReceived: v.number(),
-    retransmitsSent: v.number(),
-    retransmitsAsked: v.number(),
-    memberships: v.number(),
-    droppedMalformed: v.number(),
-    consensusTimeouts: v.number(),
-    /** By kind of message, and by state of the ring. */
-    received: counts,
-    sent: counts,
-    entered: counts,
-    tokenLost: counts,
-  }),
-  /** A round of the token in which it was not held idle, microseconds; 0: unknown. */
-  rotationUs: v.object({ p50: v.number(), p99: v.number() }),
+  counters: ringCounters,
+  rotationUs,
   queuedMessages: v.number(),
   configVersions: v.array(v.object({ nodeid: v.number(), version: v.number() })),
 });
@@ -57,18 +42,12 @@ const linkSchema = v.object({
     mtu: v.number(),
     unanswered: v.optional(v.number()),
   }),
-  /** Of the last minute's pings. */
-  recent: v.object({
-    pings: v.number(),
-    lost: v.number(),
-    latencyUs: v.optional(v.object({ min: v.number(), p50: v.number(), max: v.number() })),
-  }),
+  recent: linkRecent,
   upCount: v.number(),
   downCount: v.number(),
   packetsSent: v.number(),
   packetsReceived: v.number(),
-  /** Newest first. */
-  changes: v.array(v.object({ agoMs: v.number(), isUp: v.boolean(), reason: v.string() })),
+  changes: linkChanges,
   /** What is wrong with it, sentences with what to do. */
   faults: v.array(v.string()),
 });
