@@ -1,5 +1,7 @@
 // What `quorate links`, `quorum` and `ring` say of simulated nodes.
 import { expect, test } from "bun:test";
+import * as v from "valibot";
+import { ringAnswer } from "../../src/shell/answers/status.ts";
 import { linksCommand, quorumCommand, ringCommand } from "../../src/shell/command/ring.ts";
 import { ToolWorld } from "../golden/tool-world.ts";
 
@@ -106,6 +108,17 @@ test("ring: members, token and versions that differ; a node in no ring yet", asy
   await world.pass(1);
   const differing = await see(world, 2, ringCommand);
   expect(differing.text).toContain("configuration: DIFFERENT versions: n1 2, n2 1;");
+}, 60_000);
+
+test("what a node tells of its ring has a place in the schema, all of it", async () => {
+  const world = new ToolWorld({ nodes: 3, links: 2 });
+  await world.start(1, 2, 3);
+  await world.pass(30);
+  const told = await world.finished(world.client(1).ring());
+  expect(told.links).toHaveLength(4);
+  // What the schema does not name is not in what it has read.
+  const read: unknown = v.parse(ringAnswer, told);
+  expect(read).toEqual(told);
 }, 60_000);
 
 test("a node that is down is said to be", async () => {
