@@ -5,10 +5,12 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
+import { nodeStatus } from "../../src/shell/api/status.ts";
 import { commandTable } from "../../src/shell/cli/verbs.ts";
 import { welcomeCommand } from "../../src/shell/welcome/welcome.ts";
 import { machineFacts, type MachineFacts, originalsIn } from "../../src/shell/welcome/facts.ts";
 import { nextSteps, welcomeText } from "../../src/shell/welcome/text.ts";
+import { healthyCluster } from "../double/map-cluster.ts";
 
 const identity = {
   version: "1.2.3",
@@ -263,26 +265,28 @@ describe("what it sees", () => {
     closing.push(() => listener.close());
   }
 
-  function serveNode(root: string, status: unknown): void {
+  function serveNode(root: string, told: unknown): void {
     mkdirSync(join(root, "run"), { recursive: true });
     const listener = Bun.serve({
       unix: join(root, "run/quorate.sock"),
-      fetch: () => Response.json(status),
+      fetch: () => Response.json(told),
     });
     closing.push(() => listener.stop(true));
   }
 
-  const status = {
-    version: "1.2.3",
-    node: { name: "pve1", nodeid: 1 },
-    cluster: { name: "home" },
-    quorum: { quorate: true, meaning: "quorate: 1 of 1 votes present" },
-    ring: { id: "1.4", state: "operational" },
-    nodes: [{ name: "pve1", nodeid: 1 }],
-    links: [],
-    tree: { digest: "", writable: true },
-    mount: { target: "", reason: "" },
-  };
+  const status = nodeStatus({
+    ...{ version: "1.2.3", mode: "cluster", cluster: healthyCluster(), pid: 7, startedAt: 1 },
+    tree: () => ({
+      ...{ mode: "synced", writable: true, reason: "", version: 1, entries: 1, bytes: 0 },
+      ...{ digest: "", writes: 0, members: [1, 2, 3] },
+    }),
+    confWarning: async () => "",
+    networkFaults: () => [],
+    membershipFault: () => "",
+    upgrade: () => undefined,
+    mount: () => ({ target: "", reason: "" }),
+    operations: () => ({ faults: [] }),
+  });
 
   test("an empty machine", async () => {
     const { host, ...facts } = await machineFacts(machine());
@@ -293,7 +297,8 @@ describe("what it sees", () => {
 
   test("a node and a vote server that answer", async () => {
     const here = machine();
-    serveNode(here.root, status);
+    const told = await status;
+    serveNode(here.root, told);
     await serveTool(here.root, (question) => {
       expect(question).toContain("snapshot");
       return `OK\n${JSON.stringify({
@@ -307,12 +312,12 @@ describe("what it sees", () => {
     const facts = await machineFacts(here);
     expect(facts.node).toEqual({
       kind: "runs",
-      name: "pve1",
+      name: told.node.name,
       isStandalone: false,
-      cluster: "home",
+      cluster: told.cluster.name,
       isQuorate: true,
-      quorumMeaning: "quorate: 1 of 1 votes present",
-      nodeCount: 1,
+      quorumMeaning: told.quorum.meaning,
+      nodeCount: 3,
       hasDevice: false,
     });
     expect(facts.server).toEqual({
@@ -354,7 +359,7 @@ describe("what it sees", () => {
 
   test.skipIf(process.geteuid?.() !== 0)("what belongs to another user is not absent", async () => {
     const here = machine();
-    serveNode(here.root, status);
+    serveNode(here.root, await status);
     await serveTool(here.root, () => "OK\n");
     chmodSync(join(here.root, "run/quorate.sock"), 0o600);
     chmodSync(join(here.root, "var/run/corosync-qnetd/corosync-qnetd.sock"), 0o600);
