@@ -3,6 +3,7 @@
 import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { version } from "../package.json" with { type: "json" };
+import { bundlePage, type PageTexts } from "../src/shell/page/node/bundle.ts";
 import { runtimeFile } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
 
@@ -23,6 +24,7 @@ export interface CompileOptions {
 /** Writes `outfile`, replacing one that may be running. Throws an Error with a sentence when the bundle fails. */
 export async function compile(options: CompileOptions): Promise<void> {
   const { target, outfile } = options;
+  const page = await bundlePage();
   // Beside the target, for the rename; the executable's name inside it becomes the bundle's own path, so it is fixed.
   const directory = mkdtempSync(join(dirname(outfile), ".build-"));
   try {
@@ -48,7 +50,7 @@ export async function compile(options: CompileOptions): Promise<void> {
         QUORATE_DEVELOPMENT: JSON.stringify(options.isDevelopment ?? true),
         QUORATE_RELEASE_KEYS: JSON.stringify(options.keys ?? []),
       },
-      plugins: [addonPlugin(runtimeFile(target.addon))],
+      plugins: [addonPlugin(runtimeFile(target.addon)), pagePlugin(page)],
       throw: false,
       compile: {
         target: target.bun,
@@ -82,6 +84,19 @@ function addonPlugin(addon: string): Bun.BunPlugin {
       build.onResolve({ filter: /^database-addon$/ }, () => ({ path: addon }));
       build.onLoad({ filter: /node_modules[\\/]libsql[\\/]index\.js$/ }, ({ path }) => ({
         contents: withAddon(readFileSync(path, "utf8")),
+        loader: "js",
+      }));
+    },
+  };
+}
+
+/** The page's files as texts, in place of the module that would bundle them from source. */
+function pagePlugin(page: PageTexts): Bun.BunPlugin {
+  return {
+    name: "page",
+    setup(build) {
+      build.onLoad({ filter: /shell[\\/]page[\\/]node[\\/]embedded\.ts$/ }, () => ({
+        contents: `export async function embeddedPage() { return ${JSON.stringify(page)}; }`,
         loader: "js",
       }));
     },

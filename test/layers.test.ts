@@ -105,7 +105,7 @@ function read(file: string, text: string): Source {
 /** Tests, and what only tests use. One of qnetd's algorithms is itself called "test". */
 function isTest(file: string): boolean {
   if (file === "qnetd/vote/test-algorithm.ts") return false;
-  return /\.test\.ts$|(?:^|\/)test(?:ing)?-/.test(file);
+  return /\.test\.tsx?$|(?:^|\/)test(?:ing)?-/.test(file);
 }
 
 const transpiler = new Bun.Transpiler({ loader: "ts" });
@@ -245,6 +245,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^@valibot\/to-json-schema$/, files: /^shell\/openapi\/json-schema\.ts$/ },
   { packages: /^hono(?:\/|$)/, files: /^(?:shell|qnetd)\// },
+  { packages: /^(?:preact(?:\/|$)|uqr$)/, files: /^shell\/page\/browser\// },
   { packages: /^bun:sqlite$/, files: /^fs\/disk\/read-database\.ts$/ },
 ];
 
@@ -311,7 +312,7 @@ const knownExportsForTests: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-const sources = [...new Bun.Glob("**/*.ts").scanSync(join(root, "src"))]
+const sources = [...new Bun.Glob("**/*.{ts,tsx}").scanSync(join(root, "src"))]
   .toSorted()
   .map((file) => read(file, readFileSync(join(root, "src", file), "utf8")));
 const program = sources.filter(({ file }) => !isTest(file));
@@ -366,7 +367,7 @@ describe("the layers", () => {
 });
 
 describe("the form of files", () => {
-  const everywhere = ["src/**/*.ts", "build/**/*.{ts,mjs}", "test/**/*.ts"]
+  const everywhere = ["src/**/*.{ts,tsx}", "build/**/*.{ts,mjs}", "test/**/*.ts"]
     .flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(root)])
     .filter((file) => !file.startsWith("test/golden/qnetd/"))
     .map((file) => ({ file, text: readFileSync(join(root, file), "utf8") }));
@@ -386,7 +387,7 @@ describe("the form of files", () => {
   });
 
   test("nothing below src is there for tests only", () => {
-    const doubles = sources.filter(({ file }) => isTest(file) && !file.endsWith(".test.ts"));
+    const doubles = sources.filter(({ file }) => isTest(file) && !/\.test\.tsx?$/.test(file));
     expect(doubles.map(({ file }) => file)).toEqual([]);
   });
 
@@ -402,7 +403,7 @@ describe("the form of files", () => {
   });
 
   test("no file has a name that says nothing, or only re-exports", () => {
-    const names = /(?:^|\/)(?:index|utils?|helpers?|common|types|manager)\.ts$/;
+    const names = /(?:^|\/)(?:index|utils?|helpers?|common|types|manager)\.tsx?$/;
     expect(everywhere.filter(({ file }) => names.test(file)).map(({ file }) => file)).toEqual([]);
   });
 });

@@ -136,7 +136,8 @@ export async function openApiNode(
   const joining = new Joining(parts);
   const logins = openLogins({ paths: options.paths, tree, clusterLog, log });
   const status = () => Promise.reject(new Error("a test has no status"));
-  const monitoring = new Monitoring(parts, { status, door: () => undefined });
+  const warnings = async () => ["a warning of the test"];
+  const monitoring = new Monitoring(parts, { status, warnings, door: () => undefined });
   monitoring.monitor.start();
   const { routes, authenticate, isQuorate, metrics } = nodeRoutes(
     parts,

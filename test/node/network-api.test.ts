@@ -103,6 +103,33 @@ test("the cluster's certificate once the tree has one, an administrator's at onc
   expect(await text("pve-root-ca.pem")).toBe(ca);
 }, 120_000);
 
+test("the page is there for whoever comes, its session for whoever logs in, and nothing of both on the local socket", async () => {
+  const node = started("page1");
+  await logged(node, "this node has a new certificate in the tree");
+  const base = `https://${node.address}:${port}`;
+  const ask = (path: string, more: RequestInit = {}) =>
+    fetch(`${base}${path}`, { ...more, tls: { rejectUnauthorized: false } });
+  const document = await ask("/");
+  expect(document.status).toBe(200);
+  expect(document.headers.get("content-security-policy")).toContain("script-src 'self'");
+  const html = await document.text();
+  const files = [...html.matchAll(/(?:src|href)="(\/page\/[^"]+)"/g)].map(([, path = ""]) => path);
+  expect(files).toHaveLength(3);
+  for (const path of files) {
+    const file = await ask(path);
+    expect({ path, status: file.status, cache: file.headers.get("cache-control") }).toEqual({
+      ...{ path, status: 200, cache: "no-store" },
+    });
+    expect((await file.text()).length).toBeGreaterThan(100);
+  }
+  expect((await ask("/page/nothing.js")).status).toBe(404);
+  const session = await ask("/api/v1/session");
+  expect(await session.json()).toEqual({ data: null });
+  expect((await ask("/api/v1/overview")).status).toBe(401);
+  const local = await fetch("http://node/", { unix: node.paths.socket });
+  expect(local.status).toBe(404);
+}, 120_000);
+
 /** Connects, says something, and stays; many at a time, from one address. */
 function attack(node: LoneNode, kind: number): void {
   const socket = connectPlain({ host: node.address, port, localAddress: "127.9.9.9" });

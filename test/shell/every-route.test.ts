@@ -283,6 +283,9 @@ describe("an id that is not there", () => {
 /** What changes nothing of the cluster, or has words of its own; the rest of what is no GET needs quorum. */
 const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api2/json/access/ticket", "a login changes nothing"],
+  ["POST /api/v1/session", "a login changes nothing"],
+  ["PUT /api/v1/session", "nor does its renewal"],
+  ["DELETE /api/v1/session", "nor its end"],
   ["DELETE /api2/json/nodes/{node}/tasks/{upid}", "a task of this node"],
   ["POST /api2/json/access/domains", "makes none, and says why"],
   ["PUT /api/v1/expected", "it is for when there is none"],
@@ -300,6 +303,7 @@ const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["POST /api2/json/cluster/config", "this node is in no cluster yet"],
   ["POST /api/v1/cluster", "this node is in no cluster yet"],
   ["POST /api2/json/cluster/config/join", "this node is in no cluster yet"],
+  ["POST /api/v1/join/read", "changes nothing"],
   ["POST /api/v1/join", "this node is in no cluster yet"],
   ["POST /api2/json/cluster/config/nodes/{node}", "asks for it after the joining node's version"],
   ["POST /api/v1/join/reserve", "as above"],

@@ -60,6 +60,27 @@ export function halfTicketData(challenge: object): string {
   return `${halfMark}${JSON.stringify(challenge)}`;
 }
 
+/** Kinds of second factors that a half ticket's challenge offers, as "totp"; of any text, none that cannot be read. */
+export function challengeKinds(ticket: string): string[] {
+  const text = /^PVE:!tfa!([^:]*):/.exec(ticket)?.[1];
+  if (text === undefined) return [];
+  try {
+    const challenge: unknown = JSON.parse(decodeURIComponent(text));
+    if (typeof challenge !== "object" || challenge === null) return [];
+    return Object.entries(challenge)
+      .filter(([kind, value]) => /^[a-z0-9-]{1,16}$/.test(kind) && isOffered(value))
+      .map(([kind]) => kind);
+  } catch {
+    return []; // Another form of challenge: a code can be tried all the same.
+  }
+}
+
+/** A kind that is set up: true, its options, or a list of what is left, as of recovery codes. */
+function isOffered(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0;
+  return value === true || (typeof value === "object" && value !== null);
+}
+
 /** Whether a ticket is such a half. */
 export function isHalf({ data }: Ticket): boolean {
   return data.startsWith(halfMark);

@@ -21,3 +21,11 @@ export type ChangeAnswer = AsRead<v.InferOutput<typeof changeAnswer>>;
 
 /** What happened to this node's certificates, a line each. */
 export const certificatesAnswer = v.object({ lines: v.array(v.string()) });
+
+/** What a small change answers: it is done, or would be. */
+export const effectAnswer = v.object({
+  /** False: nothing was changed, by a dry run or because it is so already. */
+  isChanged: v.boolean(),
+  /** What is or would be, a sentence each. */
+  notes: v.array(v.string()),
+});

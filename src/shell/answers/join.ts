@@ -89,3 +89,28 @@ export const joinTokens = v.array(
     usedAt: v.optional(v.number()),
   }),
 );
+
+/** What was pasted, as words for the call that joins. */
+export const readIntroduction = v.variant("kind", [
+  v.object({
+    kind: v.literal("token"),
+    cluster: v.string(),
+    hosts: v.array(v.string()),
+    port: v.number(),
+    /** Of the cluster's authority. */
+    fingerprint: v.string(),
+    token: v.string(),
+    /** Unix seconds. */
+    expiresAt: v.number(),
+    isExpired: v.boolean(),
+  }),
+  v.object({
+    kind: v.literal("information"),
+    cluster: v.string(),
+    hosts: v.array(v.string()),
+    /** Of the member's certificate. */
+    fingerprint: v.string(),
+    /** The member's addresses by link number. */
+    links: v.record(v.string(), v.string()),
+  }),
+]);

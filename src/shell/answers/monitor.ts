@@ -26,3 +26,20 @@ export const metricSamples = v.array(
 );
 
 export const reportSections = v.array(v.object({ name: v.string(), text: v.string() }));
+
+/** Newest first. */
+export const clusterLogAnswer = v.array(
+  v.object({
+    /** Counted by its node, from 1. */
+    uid: v.number(),
+    node: v.string(),
+    /** Unix seconds. */
+    time: v.number(),
+    /** As syslog: 0 emergency to 7 debug. */
+    priority: v.number(),
+    tag: v.string(),
+    pid: v.number(),
+    user: v.string(),
+    message: v.string(),
+  }),
+);

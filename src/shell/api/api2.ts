@@ -6,6 +6,7 @@ import {
   type Authenticate,
   type Caller,
   type Forward,
+  Headed,
   nobody,
   Page,
   type Permission,
@@ -29,6 +30,9 @@ export interface ConnectionFacts {
 /** Answers GET /metrics, which is no route: it lies outside of the API, and others than users may read it. Never rejects. */
 export type Metrics = (request: RequestFacts, authenticate: Authenticate) => Promise<Response>;
 
+/** Answers what lies outside of the API and has no login: the page's own files. Undefined: there is no such file. Never rejects. */
+export type PageFiles = (request: Request) => Promise<Response | undefined>;
+
 export interface Api2Options {
   readonly routes: readonly Route[];
   readonly authenticate: Authenticate;
@@ -39,6 +43,7 @@ export interface Api2Options {
   /** A handler ended in a way that it does not know, a fault of ours: who called gets 500 with the code "internal". `call`: method and path. */
   readonly onFault?: (call: string, error: unknown) => void;
   readonly metrics?: Metrics;
+  readonly page?: PageFiles;
 }
 
 export type Api2 = Hono<{ Bindings: ConnectionFacts }>;
@@ -86,9 +91,10 @@ export function buildApi2(options: Api2Options): Api2 {
       return metrics(facts, options.authenticate);
     });
   }
-  app.notFound((c) =>
-    refusal(new ApiError(404, `no such file '${shownText(c.req.path)}'`), "json"),
-  );
+  app.notFound(async (c) => {
+    const file = await options.page?.(c.req.raw);
+    return file ?? refusal(new ApiError(404, `no such file '${shownText(c.req.path)}'`), "json");
+  });
   app.onError((error) => refusal(error, "json"));
   return app;
 }
@@ -99,10 +105,12 @@ async function answered(
   facts: Answering,
 ): Promise<Response> {
   try {
-    const { data, total } = await called(table, options, facts);
+    const { data, total, headers } = await called(table, options, facts);
     if (data instanceof Response) return data;
     const body = { data: data ?? null, ...(total === undefined ? {} : { total }) };
-    return reply(facts.format === "extjs" ? { success: 1, ...body } : body, facts, 200, "");
+    const answer = reply(facts.format === "extjs" ? { success: 1, ...body } : body, facts, 200, "");
+    for (const [name, value] of Object.entries(headers ?? {})) answer.headers.set(name, value);
+    return answer;
   } catch (error) {
     if (!(error instanceof ApiError)) {
       options.onFault?.(`${facts.request.method} ${shownText(facts.path)}`, error);
@@ -111,11 +119,17 @@ async function answered(
   }
 }
 
+interface Called {
+  readonly data: unknown;
+  readonly total?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 async function called(
   table: RouteTable,
   { authenticate, forward, isQuorate }: Api2Options,
   { path, request, address }: Answering,
-): Promise<{ readonly data: unknown; readonly total?: number }> {
+): Promise<Called> {
   const { method } = request;
   if (!["GET", "POST", "PUT", "DELETE"].includes(method)) {
     throw new ApiError(501, `method '${method}' not available`);
@@ -148,7 +162,8 @@ async function called(
   }
   const quorum = isQuorate === undefined ? {} : { isQuorate };
   const data = await route.answer({ parameters: given, caller, request: facts, ...quorum });
-  return data instanceof Page ? { data: data.data, total: data.total } : { data };
+  if (data instanceof Page) return { data: data.data, total: data.total };
+  return data instanceof Headed ? { data: data.data, headers: data.headers } : { data };
 }
 
 async function knownCaller(authenticate: Authenticate, facts: RequestFacts): Promise<Caller> {

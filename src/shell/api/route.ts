@@ -71,6 +71,16 @@ export class Page {
   }
 }
 
+/** An answer with headers of its own beside its `data`: a cookie. */
+export class Headed<T> {
+  readonly data: T;
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(data: T, headers: Readonly<Record<string, string>>) {
+    this.data = data;
+    this.headers = headers;
+  }
+}
+
 interface RouteText {
   readonly method: Method;
   /** Below /api2/FORMAT, or below /api/v1 when `isOurs`; parameters in braces: "/cluster/config/nodes/{node}". */
@@ -104,11 +114,12 @@ export interface DeclaredRoute<S extends Parameters, R extends v.GenericSchema> 
   /** By name, those of the path too; what is absent is undefined in the handler, null is never seen (parameters.ts makes them). */
   readonly parameters: S;
   readonly returns?: R;
-  /** The `data` of the answer, a Page, or a whole Response. Throws ApiError, or anything for 500. */
+  /** The `data` of the answer, headed or not, a Page, or a whole Response. Throws ApiError, or anything for 500. */
   readonly handle: (call: Call<ParametersOf<S>>) => Answer<R> | Promise<Answer<R>>;
 }
 
-type Answer<R extends v.GenericSchema> = AsRead<v.InferInput<R>> | Page | Response;
+type Answer<R extends v.GenericSchema> =
+  AsRead<v.InferInput<R>> | Headed<AsRead<v.InferInput<R>>> | Page | Response;
 
 /** What a schema describes, where nobody changes it: a handler's lists may be read-only. */
 export type AsRead<T> = T extends readonly (infer Item)[]

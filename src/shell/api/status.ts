@@ -1,6 +1,7 @@
 // The state of a node as one plain object (answers/status.ts): what `quorate status --json` prints and GET /v1/status answers.
 import type * as v from "valibot";
 import { ringText } from "../../world.ts";
+import type { RingSnapshot } from "../../node/thread/bridge.ts";
 import type { Cluster } from "../../node/thread/cluster.ts";
 import type { QuorumView } from "../../node/member/events.ts";
 import { deviceSettings } from "../../node/device/device-settings.ts";
@@ -38,19 +39,10 @@ export interface StatusSource {
 export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
   const { settings, lastReload } = source.cluster;
   const upgrade = source.upgrade();
-  const { member, links, reachable, rotationUs, packetsDropped, peerFaults, refusal, device } =
-    await source.cluster.snapshot();
-  const warnings = [...(settings.warnings ?? [])];
-  const membership = source.membershipFault();
-  if (membership !== "") warnings.push(membership);
-  const confWarning = await source.confWarning();
-  if (confWarning !== "") warnings.push(confWarning);
-  const override = expectedOverride(settings, member.quorum);
-  if (override !== "") warnings.push(override);
-  warnings.push(...source.networkFaults());
-  const { faults: recordFaults, ...operations } = source.operations();
-  warnings.push(...recordFaults);
-  if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
+  const snapshot = await source.cluster.snapshot();
+  const { member, links, reachable, rotationUs, packetsDropped, peerFaults, device } = snapshot;
+  const warnings = await nodeWarnings(source, snapshot);
+  const { faults: _, ...operations } = source.operations();
   const versions = new Map(
     member.configVersions.map(({ nodeid, version }) => [nodeid, { configVersion: version }]),
   );
@@ -102,6 +94,28 @@ export async function nodeStatus(source: StatusSource): Promise<NodeStatus> {
     mount: source.mount(),
     ...operations,
   };
+}
+
+/** What works and ought not to stay so, and what is broken: sentences with what to do. */
+export async function nodeWarnings(
+  source: Pick<
+    StatusSource,
+    "cluster" | "confWarning" | "membershipFault" | "networkFaults" | "operations"
+  >,
+  { member, refusal }: Pick<RingSnapshot, "member" | "refusal">,
+): Promise<readonly string[]> {
+  const { settings } = source.cluster;
+  const warnings = [...(settings.warnings ?? [])];
+  const membership = source.membershipFault();
+  if (membership !== "") warnings.push(membership);
+  const confWarning = await source.confWarning();
+  if (confWarning !== "") warnings.push(confWarning);
+  const override = expectedOverride(settings, member.quorum);
+  if (override !== "") warnings.push(override);
+  warnings.push(...source.networkFaults());
+  warnings.push(...source.operations().faults);
+  if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
+  return warnings;
 }
 
 function absentAddresses(settings: NodeSettings): Pick<NodeStatus, "absentAddresses"> {

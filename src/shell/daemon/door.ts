@@ -2,6 +2,7 @@
 import { reasonOf } from "../../result.ts";
 import { type Api2, buildApi2, type Metrics } from "../api/api2.ts";
 import { type Authenticate, type Forward, rootCaller, type Route } from "../api/route.ts";
+import { pageFiles } from "../page/node/page-files.ts";
 import { RequestRate } from "../door/admission.ts";
 import { Door } from "../door/door.ts";
 import type { NodeCertificates } from "./certificates.ts";
@@ -100,7 +101,8 @@ export class NodeApi {
       this.#options;
     if (listen === undefined) return;
     const onFault = (call: string, error: unknown): void => this.#note(call, error);
-    const app = buildApi2({ routes, authenticate, forward, isQuorate, metrics, onFault });
+    const shared = { routes, authenticate, forward, isQuorate, metrics, onFault };
+    const app = buildApi2({ ...shared, page: pageFiles });
     const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({
       ...listen,

@@ -1,7 +1,11 @@
 // What a running node tells of itself over time: its monitor, the routes about it, its metrics and its report (pvecm.md §6), put together.
+import { join } from "node:path";
 import { systemClock } from "../../deadlines.ts";
+import { textOfByteString } from "../../bytes.ts";
+import type { RingSnapshot } from "../../node/thread/bridge.ts";
 import type { Files } from "../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
+import type { Overview } from "../answers/ring.ts";
 import type { Metrics } from "../api/api2.ts";
 import type { Authenticate, Route } from "../api/route.ts";
 import type { NodeStatus } from "../api/status.ts";
@@ -9,6 +13,7 @@ import { clusterLogEntries, clusterLogRoute } from "../api/v1/cluster-log.ts";
 import { eventRoutes } from "../api/v1/events.ts";
 import { historyRoute } from "../api/v1/history.ts";
 import { type MetricsRouteSource, metricsPage, metricsRoutes } from "../api/v1/metrics.ts";
+import { type OverviewSource, overviewRoute } from "../api/v1/overview.ts";
 import { quorumRoutes } from "../api/v1/quorum.ts";
 import { reportRoute } from "../api/v1/report.ts";
 import { ringStateRoutes } from "../api/v1/ring.ts";
@@ -16,6 +21,10 @@ import { treeRoutes } from "../api/v1/tree.ts";
 import { isSecretPath } from "../api/v1/tree-path.ts";
 import { authorityPaths, nodeCertificatePaths } from "../certificates/cluster-certificates.ts";
 import { certificateOf, daysLeft } from "../certificates/certificate-state.ts";
+import type { Leftover } from "../operation/operation-record.ts";
+import { leftoverFile } from "../operation/operation-store.ts";
+import type { Underway } from "../operation/operations.ts";
+import type { NodePaths } from "../paths.ts";
 import type { Door } from "../door/door.ts";
 import { eventKinds } from "../monitor/event-kinds.ts";
 import { expositionText, type MetricFamily } from "../monitor/exposition.ts";
@@ -34,6 +43,7 @@ import type { NodeParts } from "./node/parts.ts";
 /** What is there only once the API is. */
 export interface ServedFacts {
   readonly status: () => Promise<NodeStatus>;
+  readonly warnings: (snapshot: RingSnapshot) => Promise<readonly string[]>;
   /** Undefined: nothing listens on the network. */
   readonly door: () => Pick<Door, "connections" | "counters"> | undefined;
 }
@@ -65,6 +75,7 @@ export class Monitoring {
     return [
       ...quorumRoutes({ mode, cluster, monitor }),
       ...ringStateRoutes({ mode, cluster, monitor }),
+      overviewRoute(this.#overviewSource()),
       ...treeRoutes({
         files: tree,
         refusal: () => tree.counts().reason,
@@ -76,6 +87,25 @@ export class Monitoring {
       ...metricsRoutes({ families: () => this.metrics() }),
       reportRoute((who) => this.report(who)),
     ];
+  }
+
+  #overviewSource(): OverviewSource {
+    const { mode, cluster, tree, options, startedAt, directoryName, operations } = this.#parts;
+    return {
+      ...{ mode, cluster, monitor: this.monitor, startedAt, wallMs: Date.now },
+      nodeName: textOfByteString(directoryName),
+      version: options.version,
+      warnings: this.#served.warnings,
+      treeRefusal: () => tree.counts().reason,
+      certificates: () => [...certificateAges(tree, directoryName)],
+      operations: () => {
+        const { underway, leftover } = operations.report();
+        return {
+          operation: underway === undefined ? null : operationFacts(underway),
+          leftover: leftover === undefined ? null : leftoverFacts(leftover, options.paths),
+        };
+      },
+    };
   }
 
   /** Answers GET /metrics. */
@@ -142,6 +172,17 @@ export class Monitoring {
         : []),
     ]);
   }
+}
+
+function operationFacts({ kind, id, step, isGoingBack }: Underway): Overview["operation"] {
+  return { kind, id, step, isGoingBack };
+}
+
+function leftoverFacts(
+  { kind, reason, obstacle, left }: Leftover,
+  { operationDir }: NodePaths,
+): Overview["leftover"] {
+  return { kind, reason, obstacle, left, file: join(operationDir, leftoverFile) };
 }
 
 function fileText(files: Files, path: string): string {

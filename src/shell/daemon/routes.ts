@@ -1,6 +1,7 @@
 // All routes of a node's network API, a line for each resource, and who is let in (pvecm.md §4.2, §4.3).
 import type { Cluster } from "../../node/thread/cluster.ts";
 import { accessRoutes, authenticateWith } from "../access/access-routes.ts";
+import { sessionRoutes } from "../access/session-routes.ts";
 import { certificateRoutes } from "../certificates/certificate-routes.ts";
 import { ensureCertificates } from "../certificates/cluster-certificates.ts";
 import { userManagementRoutes } from "../api/access/routes.ts";
@@ -55,6 +56,7 @@ export function nodeRoutes(
   const address = () => clusterAddress(tree, nodeName);
   const routes = [
     ...accessRoutes({ access, users, files: tree }),
+    ...sessionRoutes({ access, users, files: tree, authenticate, nodeName }),
     ...userManagementRoutes({
       ...{ files: tree, users, hash, setSystemPassword },
       isQuorate: () => tree.isWritable,

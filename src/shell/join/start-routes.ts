@@ -1,13 +1,21 @@
 // The routes by which a node is told to join: Proxmox's POST /cluster/config/join (pvecm.md §4.2), ours with everything that our command line
 // has, and one-time tokens.
 import * as v from "valibot";
-import { joinReport, joinTask, joinTokens, madeJoinToken } from "../answers/join.ts";
+import {
+  joinReport,
+  joinTask,
+  joinTokens,
+  madeJoinToken,
+  readIntroduction,
+} from "../answers/join.ts";
 import * as parameter from "../api/parameters.ts";
 import { ApiError, onlyRoot, type Route, route } from "../api/route.ts";
 import { linkParameters, linksOf } from "../api/cluster/join-routes.ts";
 import type { Files } from "../../fs/tree/files.ts";
-import type { Result } from "../../result.ts";
+import { type Result, success } from "../../result.ts";
 import type { Introduction } from "./cluster-side.ts";
+import { decodeJoinInformation } from "./join-information.ts";
+import { decodeJoinToken, looksLikeJoinToken } from "./join-token.ts";
 import { tokenLifetime } from "./token-record.ts";
 import { listTokens, type MadeToken, revokeToken } from "./tokens.ts";
 
@@ -42,6 +50,7 @@ export interface StartSource {
   readonly noCluster: () => string;
 }
 
+const introductionCharactersMax = 65_536;
 const fingerprint = parameter.formatted(
   95,
   /^(?:[A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}$/,
@@ -87,6 +96,7 @@ export function startRoutes(source: StartSource): readonly Route[] {
       },
     }),
     ownRoute(source),
+    readRoute(),
     ...tokenRoutes(source),
   ];
 }
@@ -139,6 +149,51 @@ function ownRoute(source: StartSource): Route {
       if (!report.ok) throw new ApiError(400, report.reason, { code: "check" });
       return report.value;
     },
+  });
+}
+
+function readRoute(): Route {
+  return route({
+    method: "POST",
+    path: "/join/read",
+    isOurs: true,
+    description:
+      "What a join token or join information says, as parameters of the call that joins; nothing is changed.",
+    permission: onlyRoot,
+    returns: readIntroduction,
+    parameters: { text: parameter.text({ min: 1, max: introductionCharactersMax }) },
+    handle: ({ parameters: { text } }) => {
+      const read = looksLikeJoinToken(text) ? readToken(text) : readInformation(text);
+      if (read.ok) return read.value;
+      throw new ApiError(400, "Parameter verification failed.", { errors: { text: read.reason } });
+    },
+  });
+}
+
+function readToken(text: string): Result<v.InferOutput<typeof readIntroduction>> {
+  const token = decodeJoinToken(text);
+  if (!token.ok) return token;
+  const { cluster, addresses, port, fingerprint: shown, secret, expiresAt } = token.value;
+  return success({
+    kind: "token",
+    ...{ cluster, hosts: [...addresses], port, expiresAt },
+    fingerprint: (Buffer.from(shown).toString("hex").toUpperCase().match(/../g) ?? []).join(":"),
+    token: Buffer.from(secret).toString("hex"),
+    isExpired: expiresAt * 1000 <= Date.now(),
+  });
+}
+
+function readInformation(text: string): Result<v.InferOutput<typeof readIntroduction>> {
+  const information = decodeJoinInformation(text);
+  if (!information.ok) return information;
+  const { ipAddress, fingerprint: shown, peerLinks, totem } = information.value;
+  const name = totem["cluster_name"];
+  return success({
+    kind: "information",
+    cluster: typeof name === "string" ? name : "",
+    hosts: [ipAddress],
+    fingerprint: shown,
+    links: { ...peerLinks },
   });
 }
 

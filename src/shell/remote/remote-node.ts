@@ -1,5 +1,6 @@
 // A client of another node's HTTPS API, as the node that joins uses it. Spec: pvecm.md §3.2, §3.3, §4.2–4.4. The certificate is judged on
 // each connection before anything is sent; what is secret is never part of a sentence.
+import { challengeKinds } from "../access/ticket.ts";
 import * as v from "valibot";
 import { type HttpsAnswer, callHttps } from "./https-call.ts";
 import { type Remote, type RemoteFault, readAnswer } from "./remote-answer.ts";
@@ -230,26 +231,4 @@ function encoded(parameters: Parameters): string {
     query.set(name, typeof value === "boolean" ? (value ? "1" : "0") : String(value));
   }
   return query.toString();
-}
-
-const challengeSchema = v.record(v.string(), v.unknown());
-
-/** Kinds that a half ticket's challenge names: "PVE:!tfa!{…percent-encoded JSON…}:time::signature". */
-function challengeKinds(ticket: string): string[] {
-  const text = /^PVE:!tfa!([^:]*):/.exec(ticket)?.[1];
-  if (text === undefined) return [];
-  try {
-    const challenge = v.parse(challengeSchema, JSON.parse(decodeURIComponent(text)));
-    return Object.entries(challenge)
-      .filter(([kind, value]) => /^[a-z0-9-]{1,16}$/.test(kind) && isOffered(value))
-      .map(([kind]) => kind);
-  } catch {
-    return []; // Another form of challenge: the code can be tried all the same.
-  }
-}
-
-/** A kind that is set up: true, its options, or a list of what is left, as of recovery codes. */
-function isOffered(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0;
-  return value === true || (typeof value === "object" && value !== null);
 }

@@ -1,5 +1,6 @@
 // The routes of tasks (pvecm.md §4.2, §4.6): lists, status, log, stop. Who has not the right to see all sees their own.
 import * as v from "valibot";
+import { clusterTaskListed, taskLines, taskListed, taskStatus } from "../answers/task.ts";
 import * as parameter from "../api/parameters.ts";
 import { anyUser, ApiError, type Caller, Page, type Route, route } from "../api/route.ts";
 import { listedRow, readBroadcast, type TaskRow, taskRow } from "./task-broadcast.ts";
@@ -23,20 +24,6 @@ const upid = parameter.text({ max: upidBytesMax });
 const time = parameter.optional(parameter.integer({ min: 0 }));
 const name = parameter.optional(parameter.text({ max: 160 }));
 
-const taskFields = {
-  ...{ upid: v.string(), node: v.string(), pid: v.number(), pstart: v.number() },
-  ...{ starttime: v.number(), type: v.string(), id: v.string(), user: v.string() },
-  tokenid: v.optional(v.string()),
-};
-const ended = { endtime: v.optional(v.number()), status: v.optional(v.string()) };
-const rowSchema = v.object({ ...taskFields, ...ended });
-const listedSchema = v.object({ ...taskFields, ...ended, saved: v.optional(v.literal("1")) });
-const statusSchema = v.object({
-  ...taskFields,
-  status: v.picklist(["running", "stopped"]),
-  exitstatus: v.optional(v.string()),
-});
-
 export function taskRoutes(source: TaskSource): readonly Route[] {
   return [
     clusterTasksRoute(source),
@@ -53,7 +40,7 @@ function clusterTasksRoute({ tasks, told }: TaskSource): Route {
     description: "Tasks of all nodes that run or ended lately, newest first.",
     permission: anyUser,
     parameters: {},
-    returns: v.array(listedSchema),
+    returns: v.array(clusterTaskListed),
     handle: ({ caller }) => {
       const all = caller.may("/", "Sys.Audit");
       return [...tasks.active().map(listedRow), ...told().flatMap(readBroadcast)]
@@ -115,7 +102,7 @@ function nodeTasksRoute({ tasks, nodeName }: TaskSource): Route {
     description: "Tasks of a node, newest first.",
     permission: anyUser,
     parameters: { node, ...filterParameters },
-    returns: v.array(rowSchema),
+    returns: v.array(taskListed),
     isPaged: true,
     handle: ({ parameters, caller }) => {
       checkNode(nodeName, parameters.node);
@@ -134,7 +121,7 @@ function allTasksRoute({ tasks, told }: TaskSource): Route {
       "Tasks of all nodes, newest first: of this node all that it keeps, of the others those that run or ended lately.",
     permission: anyUser,
     parameters: { ...filterParameters, node: parameter.optional(node) },
-    returns: v.array(rowSchema),
+    returns: v.array(taskListed),
     isPaged: true,
     handle: ({ parameters, caller }) => {
       const filter = filterOf(parameters, caller);
@@ -191,7 +178,7 @@ function oneTaskRoutes(source: TaskSource): readonly Route[] {
       description: "Whether a task runs, and how it ended.",
       permission: anyUser,
       parameters: { node, upid },
-      returns: statusSchema,
+      returns: taskStatus,
       handle: ({ parameters, caller }) => {
         const { endTime, status, ...entry } = found(source, caller, parameters, "Sys.Audit");
         return {
@@ -238,7 +225,7 @@ function logRoute(source: TaskSource): Route {
       limit: parameter.optional(parameter.integer({ min: 0, max: linesMax })),
       download: parameter.optional(parameter.boolean(), false),
     },
-    returns: v.array(v.object({ n: v.number(), t: v.string() })),
+    returns: taskLines,
     isPaged: true,
     handle: async ({ parameters, caller }) => {
       const entry = found(source, caller, parameters, "Sys.Audit");
@@ -302,7 +289,7 @@ function withToken<Row extends { readonly user: string }>(row: Row): Row & { tok
 }
 
 /** One that runs has the word for it in a list of a node. */
-function listRow(entry: TaskEntry): v.InferInput<typeof rowSchema> {
+function listRow(entry: TaskEntry): v.InferInput<typeof taskListed> {
   const row = withToken(taskRow(entry));
   return entry.endTime === undefined ? { ...row, status: "RUNNING" } : row;
 }

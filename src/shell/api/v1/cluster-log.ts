@@ -2,26 +2,11 @@
 import * as v from "valibot";
 import type { LogLine } from "../../../fs/plugin/clusterlog.ts";
 import { isLineOf, shownLogLine } from "../cluster-log-line.ts";
+import { clusterLogAnswer } from "../../answers/monitor.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, type Route, route } from "../route.ts";
 
-const logSchema = v.array(
-  v.object({
-    /** Counted by its node, from 1. */
-    uid: v.number(),
-    node: v.string(),
-    /** Unix seconds. */
-    time: v.number(),
-    /** As syslog: 0 emergency to 7 debug. */
-    priority: v.number(),
-    tag: v.string(),
-    pid: v.number(),
-    user: v.string(),
-    message: v.string(),
-  }),
-);
-
-export type ClusterLogEntries = v.InferOutput<typeof logSchema>;
+export type ClusterLogEntries = v.InferOutput<typeof clusterLogAnswer>;
 
 /** `entries`: newest first. */
 export function clusterLogRoute(entries: () => Iterable<LogLine>): Route {
@@ -31,7 +16,7 @@ export function clusterLogRoute(entries: () => Iterable<LogLine>): Route {
     isOurs: true,
     description: "Lines of the cluster log, newest first; without Sys.Syslog only one's own.",
     permission: anyUser,
-    returns: logSchema,
+    returns: clusterLogAnswer,
     parameters: { max: parameter.optional(parameter.integer({ min: 1, max: 3000 })) },
     handle: ({ parameters, caller }) => {
       const seesAll = caller.may("/", "Sys.Syslog");

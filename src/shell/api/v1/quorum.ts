@@ -1,12 +1,15 @@
 // Quorum and votes of a node: how they are, what an operator may change of them while the cluster runs, and what that would mean (pvecm.md §1.7, §6).
+import { effectAnswer } from "../../answers/change.ts";
 import * as v from "valibot";
+import { quorumAnswer } from "../../answers/ring.ts";
+import type { RingSnapshot } from "../../../node/thread/bridge.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
 import * as parameter from "../parameters.ts";
 import { ringReport } from "../ring-report.ts";
 import { ApiError, type Route, route } from "../route.ts";
 import { expectedOverride, quorumMeaning } from "../status.ts";
-import { dryRunParameter, effectSchema, mayAudit, mayModify, settled } from "./v1-rules.ts";
+import { dryRunParameter, mayAudit, mayModify, settled } from "./v1-rules.ts";
 import { expectedEffect } from "./expected-effect.ts";
 
 export interface QuorumSource {
@@ -17,34 +20,6 @@ export interface QuorumSource {
 
 const votesMax = 0xffff;
 
-const voterSchema = v.object({
-  nodeid: v.number(),
-  votes: v.number(),
-  expectedVotes: v.number(),
-  state: v.picklist(["member", "dead", "leaving"]),
-  flags: v.number(),
-});
-const quorumSchema = v.object({
-  mode: v.picklist(["standalone", "cluster"]),
-  /** "corosync_votequorum"; "" without one: then there are no votes. */
-  provider: v.string(),
-  quorate: v.boolean(),
-  ring: v.string(),
-  members: v.array(v.number()),
-  expectedVotes: v.number(),
-  highestExpected: v.number(),
-  totalVotes: v.number(),
-  /** Votes needed. */
-  quorum: v.number(),
-  flags: v.array(v.string()),
-  voters: v.array(voterSchema),
-  deviceVotes: v.number(),
-  deviceName: v.string(),
-  /** What the votes mean, a sentence. */
-  meaning: v.string(),
-  /** That somebody has overridden the expected votes, its risk and its end, a sentence; "": nobody has. */
-  override: v.string(),
-});
 const votesSchema = v.array(
   v.object({
     nodeid: v.number(),
@@ -76,23 +51,27 @@ function quorumRoute({ mode, cluster, monitor }: QuorumSource): Route {
     isOurs: true,
     description: "Whether this node is quorate, by which votes, and what that means.",
     permission: mayAudit,
-    returns: quorumSchema,
+    returns: quorumAnswer,
     parameters: {},
-    handle: async () => {
-      const { settings } = cluster;
-      const snapshot = await monitor.look();
-      const { quorum } = ringReport(settings, snapshot);
-      const isAlone = mode === "standalone";
-      return {
-        mode,
-        ...quorum,
-        ...(isAlone
-          ? { meaning: "standalone: this node is in no cluster and needs no other" }
-          : {}),
-        override: isAlone ? "" : expectedOverride(settings, snapshot.member.quorum),
-      };
-    },
+    handle: async () => quorumFacts({ mode, cluster }, await monitor.look()),
   });
+}
+
+export function quorumFacts(
+  {
+    mode,
+    cluster: { settings },
+  }: Pick<QuorumSource, "mode"> & { readonly cluster: Pick<Cluster, "settings"> },
+  snapshot: RingSnapshot,
+) {
+  const { quorum } = ringReport(settings, snapshot);
+  const isAlone = mode === "standalone";
+  return {
+    mode,
+    ...quorum,
+    ...(isAlone ? { meaning: "standalone: this node is in no cluster and needs no other" } : {}),
+    override: isAlone ? "" : expectedOverride(settings, snapshot.member.quorum),
+  };
 }
 
 function votesRoute({ cluster, monitor }: QuorumSource): Route {
@@ -120,7 +99,7 @@ function votesRoute({ cluster, monitor }: QuorumSource): Route {
   });
 }
 
-const ours = { isOurs: true, permission: mayModify, returns: effectSchema } as const;
+const ours = { isOurs: true, permission: mayModify, returns: effectAnswer } as const;
 
 function inCluster({ mode }: QuorumSource): void {
   if (mode === "cluster") return;

@@ -1,13 +1,16 @@
 // Ring, links and nodes of the cluster as this node sees them; its quorum device; and corosync.conf read anew.
+import { effectAnswer } from "../../answers/change.ts";
 import * as v from "valibot";
+import { deviceAnswer, linkAnswer, nodeAnswer } from "../../answers/ring.ts";
 import { deviceSettings } from "../../../node/device/device-settings.ts";
 import type { RingSnapshot } from "../../../node/thread/bridge.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
-import { linkChanges, linkRecent, ringCounters, rotationUs } from "../../answers/status.ts";
+import { ringCounters, rotationUs } from "../../answers/status.ts";
+import * as parameter from "../parameters.ts";
 import { ringReport } from "../ring-report.ts";
 import { ApiError, type Route, route } from "../route.ts";
-import { dryRunParameter, effectSchema, mayAudit, mayModify, settled } from "./v1-rules.ts";
+import { dryRunParameter, mayAudit, mayModify, settled } from "./v1-rules.ts";
 
 export interface RingRoutesSource {
   readonly mode: "standalone" | "cluster";
@@ -28,75 +31,8 @@ const ringSchema = v.object({
   configVersions: v.array(v.object({ nodeid: v.number(), version: v.number() })),
 });
 
-const linkSchema = v.object({
-  nodeid: v.number(),
-  link: v.number(),
-  localAddress: v.string(),
-  remoteAddress: v.string(),
-  enabled: v.boolean(),
-  connected: v.boolean(),
-  /** Bytes of one fragment's data, and of the largest IP packet. */
-  mtu: v.number(),
-  path: v.object({
-    state: v.picklist(["fixed", "new", "measured", "failed"]),
-    mtu: v.number(),
-    unanswered: v.optional(v.number()),
-  }),
-  recent: linkRecent,
-  upCount: v.number(),
-  downCount: v.number(),
-  packetsSent: v.number(),
-  packetsReceived: v.number(),
-  changes: linkChanges,
-  /** What is wrong with it, sentences with what to do. */
-  faults: v.array(v.string()),
-});
-
-const nodeSchema = v.object({
-  nodeid: v.number(),
-  name: v.string(),
-  votes: v.number(),
-  /** By link number; null where the node has no such link. */
-  addresses: v.array(v.nullable(v.string())),
-  isLocal: v.boolean(),
-  isMember: v.boolean(),
-  isReachable: v.boolean(),
-  /** config_version as the node said last; null: it has said nothing. */
-  configVersion: v.nullable(v.number()),
-  /** Why what it sends cannot be used here, a sentence; "": it can, or it sends nothing. */
-  fault: v.string(),
-});
-
-const deviceSchema = v.object({
-  /** Null: this node has none in use. */
-  device: v.nullable(
-    v.object({
-      model: v.string(),
-      host: v.string(),
-      port: v.number(),
-      algorithm: v.string(),
-      tieBreaker: v.string(),
-      votes: v.number(),
-      isRegistered: v.boolean(),
-      state: v.picklist(["Connected", "Connecting", "Connect failed", "Disconnected"]),
-      /** The vote in force; null while the answer is awaited. */
-      vote: v.nullable(v.picklist(["ack", "nack"])),
-      problem: v.string(),
-      warning: v.string(),
-      tls: v.object({ mode: v.string(), active: v.boolean(), sentCertificate: v.boolean() }),
-      heartbeatMs: v.number(),
-      /** Milliseconds; null: it is not, or it never was. */
-      connectedForMs: v.nullable(v.number()),
-      lastEchoAgoMs: v.nullable(v.number()),
-      lastPoll: v.nullable(v.object({ agoMs: v.number(), castsVote: v.boolean() })),
-    }),
-  ),
-  /** Why a configured device is not in use here, a sentence; "": it is, or none is configured. */
-  fault: v.string(),
-});
-
 const reloadSchema = v.object({
-  ...effectSchema.entries,
+  ...effectAnswer.entries,
   configVersion: v.number(),
   /** What is different now. */
   changes: v.array(v.string()),
@@ -146,18 +82,31 @@ function stateRoutes({ mode, cluster, monitor }: RingRoutesSource): readonly Rou
       description:
         "Every link from this node to every other: state, latency, loss, MTU, last changes, faults.",
       permission: mayAudit,
-      returns: v.array(linkSchema),
+      returns: v.array(linkAnswer),
       parameters: {},
-      handle: async () =>
-        ringReport(cluster.settings, await monitor.look()).links.map(
-          ({ recent: { latencyUs, ...recent }, path: { unanswered, ...path }, ...link }) => ({
-            ...link,
-            recent: latencyUs === undefined ? recent : { ...recent, latencyUs },
-            path: unanswered === undefined ? path : { ...path, unanswered },
-          }),
-        ),
+      handle: async () => linkFacts(cluster, await monitor.look()),
+    }),
+    route({
+      method: "GET",
+      path: "/nodes/{node}/links",
+      isOurs: true,
+      description: "The same as /links of any node of the cluster, which that node answers.",
+      permission: mayAudit,
+      returns: v.array(linkAnswer),
+      parameters: { node: parameter.nodeName() },
+      handle: async () => linkFacts(cluster, await monitor.look()),
     }),
   ];
+}
+
+export function linkFacts({ settings }: Pick<Cluster, "settings">, snapshot: RingSnapshot) {
+  return ringReport(settings, snapshot).links.map(
+    ({ recent: { latencyUs, ...recent }, path: { unanswered, ...path }, ...link }) => ({
+      ...link,
+      recent: latencyUs === undefined ? recent : { ...recent, latencyUs },
+      path: unanswered === undefined ? path : { ...path, unanswered },
+    }),
+  );
 }
 
 function nodesRoute({ cluster, monitor }: RingRoutesSource): Route {
@@ -168,13 +117,13 @@ function nodesRoute({ cluster, monitor }: RingRoutesSource): Route {
     description:
       "The nodes of corosync.conf: votes, addresses, who is there and who can be reached.",
     permission: mayAudit,
-    returns: v.array(nodeSchema),
+    returns: v.array(nodeAnswer),
     parameters: {},
     handle: async () => nodeFacts(cluster, await monitor.look()),
   });
 }
 
-function nodeFacts({ settings }: Cluster, snapshot: RingSnapshot) {
+export function nodeFacts({ settings }: Pick<Cluster, "settings">, snapshot: RingSnapshot) {
   const { member, peerFaults } = snapshot;
   return ringReport(settings, snapshot).nodes.map((node) => ({
     ...node,
@@ -193,30 +142,34 @@ function deviceRoute({ cluster, monitor }: RingRoutesSource): Route {
     isOurs: true,
     description: "The client of the quorum device on this node: its connection and its vote.",
     permission: mayAudit,
-    returns: deviceSchema,
+    returns: deviceAnswer,
     parameters: {},
-    handle: async () => {
-      const { device } = await monitor.look();
-      if (device === undefined) return { device: null, fault: deviceFault(cluster) };
-      const { model, host, port, algorithm, tieBreaker, votes, isRegistered, state } = device;
-      const { problem, tls, heartbeatMs, lastPoll } = device;
-      return {
-        device: {
-          ...{ model, host, port, algorithm, tieBreaker, votes, isRegistered, state },
-          ...{ problem, tls, heartbeatMs },
-          vote: device.vote ?? null,
-          warning: device.warning ?? "",
-          connectedForMs: device.connectedForMs ?? null,
-          lastEchoAgoMs: device.lastEchoAgoMs ?? null,
-          lastPoll: lastPoll ?? null,
-        },
-        fault: "",
-      };
-    },
+    handle: async () => deviceFacts(cluster, await monitor.look()),
   });
 }
 
-function deviceFault({ settings }: Cluster): string {
+export function deviceFacts(
+  cluster: Pick<Cluster, "settings">,
+  { device }: Pick<RingSnapshot, "device">,
+): v.InferInput<typeof deviceAnswer> {
+  if (device === undefined) return { device: null, fault: deviceFault(cluster) };
+  const { model, host, port, algorithm, tieBreaker, votes, isRegistered, state } = device;
+  const { problem, tls, heartbeatMs, lastPoll } = device;
+  return {
+    device: {
+      ...{ model, host, port, algorithm, tieBreaker, votes, isRegistered, state },
+      ...{ problem, tls, heartbeatMs },
+      vote: device.vote ?? null,
+      warning: device.warning ?? "",
+      connectedForMs: device.connectedForMs ?? null,
+      lastEchoAgoMs: device.lastEchoAgoMs ?? null,
+      lastPoll: lastPoll ?? null,
+    },
+    fault: "",
+  };
+}
+
+function deviceFault({ settings }: Pick<Cluster, "settings">): string {
   const read = deviceSettings(settings);
   if (read === undefined) return "";
   return read.ok
@@ -232,7 +185,7 @@ function stopDeviceRoute({ cluster, monitor }: RingRoutesSource): Route {
     description:
       "The quorum device's client of this node gives back its vote and ends, until corosync.conf is reloaded.",
     permission: mayModify,
-    returns: effectSchema,
+    returns: effectAnswer,
     parameters: { ...dryRunParameter },
     handle: async ({ parameters }) => {
       const { device, member } = await monitor.lookAnew();

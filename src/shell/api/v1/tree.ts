@@ -1,12 +1,13 @@
 // The tree over the API: listed, read, and written, where the writer may say which version it has read. Reading is as on /etc/pve (tree-path.ts), changes
 // are root's. A file is replaced as a whole; with a version, under the lock that Proxmox's tools take for it.
 import * as v from "valibot";
+import { treeChanged, treeFile, treeListed } from "../../answers/tree.ts";
 import type { FileStat, Files, Outcome } from "../../../fs/tree/files.ts";
 import * as parameter from "../parameters.ts";
 import { textOfPath } from "../path-text.ts";
 import { ApiError, type Caller, onlyRoot, type Route, route } from "../route.ts";
 import { replaceFile, withTreeLock } from "../tree-file.ts";
-import { dryRunParameter, effectSchema, mayAudit, treeValue } from "./v1-rules.ts";
+import { dryRunParameter, mayAudit, treeValue } from "./v1-rules.ts";
 import { type ConfGuard, lossReason, unusableReason } from "./conf-guard.ts";
 import { checkReadable, fileLockName, storedPath } from "./tree-path.ts";
 
@@ -25,40 +26,6 @@ const encoding = parameter.oneOf(["text", "base64"]);
 const version = parameter.optional(parameter.integer({ min: 0 }));
 const force = parameter.optional(parameter.boolean());
 
-const stat = {
-  type: v.picklist(["directory", "file", "symlink"]),
-  /** As ls shows it: "0640". */
-  mode: v.string(),
-  size: v.number(),
-  /** Unix seconds. */
-  mtime: v.number(),
-  /** Of the tree when it was last changed; 0 for the root and generated objects. */
-  version: v.number(),
-  generated: v.boolean(),
-};
-const listSchema = v.object({
-  path: v.string(),
-  ...stat,
-  /** Of a directory. */
-  entries: v.optional(
-    v.array(v.object({ name: v.string(), ...stat, target: v.optional(v.string()) })),
-  ),
-});
-const fileSchema = v.object({
-  path: v.string(),
-  size: v.number(),
-  mtime: v.number(),
-  version: v.number(),
-  encoding: v.picklist(["text", "base64"]),
-  content: v.string(),
-});
-const changedSchema = v.object({
-  path: v.string(),
-  ...effectSchema.entries,
-  /** That it has now; null: it is gone, was changed again meanwhile, or nothing was done. */
-  version: v.nullable(v.number()),
-});
-
 /** All of this file. */
 export function treeRoutes(source: TreeSource): readonly Route[] {
   return [...readRoutes(source.files), writeRoute(source), removeRoute(source), makeRoute(source)];
@@ -72,7 +39,7 @@ function readRoutes(files: Files): readonly Route[] {
       isOurs: true,
       description: "An object of /etc/pve; of a directory, what is in it.",
       permission: mayAudit,
-      returns: listSchema,
+      returns: treeListed,
       parameters: { path: parameter.optional(path) },
       handle: ({ parameters, caller }) => listed(files, parameters.path ?? "", caller),
     }),
@@ -83,7 +50,7 @@ function readRoutes(files: Files): readonly Route[] {
       description:
         "The content of a file of /etc/pve, as text, or in base64 when it is none or when asked so.",
       permission: mayAudit,
-      returns: fileSchema,
+      returns: treeFile,
       parameters: { path, encoding: parameter.optional(encoding) },
       handle: ({ parameters, caller }) => {
         const stored = storedPath(files, parameters.path);
@@ -104,7 +71,7 @@ function readRoutes(files: Files): readonly Route[] {
   ];
 }
 
-function listed(files: Files, text: string, caller: Caller): v.InferOutput<typeof listSchema> {
+function listed(files: Files, text: string, caller: Caller): v.InferOutput<typeof treeListed> {
   const stored = storedPath(files, text);
   checkReadable(stored, caller);
   const subject = textOfPath(stored);
@@ -146,7 +113,7 @@ function writeRoute(source: TreeSource): Route {
     description:
       "Replaces a file of /etc/pve as a whole. With version only if that is still what is there (0: nothing is), else 412.",
     permission: onlyRoot,
-    returns: changedSchema,
+    returns: treeChanged,
     parameters: {
       ...{ path, content: parameter.text({ max: contentCharactersMax }) },
       ...{ encoding: parameter.optional(encoding), version, force, ...dryRunParameter },
@@ -177,7 +144,7 @@ function removeRoute(source: TreeSource): Route {
     description:
       "Takes away a file or an empty directory of /etc/pve; with version as for a write.",
     permission: onlyRoot,
-    returns: changedSchema,
+    returns: treeChanged,
     parameters: { path, version, force, ...dryRunParameter },
     handle: ({ parameters }) => {
       const stored = storedPath(source.files, parameters.path);
@@ -198,7 +165,7 @@ function makeRoute(source: TreeSource): Route {
     isOurs: true,
     description: "Makes a directory in /etc/pve.",
     permission: onlyRoot,
-    returns: changedSchema,
+    returns: treeChanged,
     parameters: { path, ...dryRunParameter },
     handle: ({ parameters }) => {
       const stored = storedPath(source.files, parameters.path);
@@ -231,7 +198,7 @@ async function changed(
   wanted: Wanted,
   isDry: boolean | undefined,
   { note, act, isIt }: Act,
-): Promise<v.InferOutput<typeof changedSchema>> {
+): Promise<v.InferOutput<typeof treeChanged>> {
   const { stored } = wanted;
   const subject = textOfPath(stored);
   if (stored === "") throw new ApiError(400, "/: the root itself cannot be changed");

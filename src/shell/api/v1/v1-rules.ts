@@ -1,5 +1,4 @@
 // What the routes of /api/v1 share: who may look and who may change, dry runs, and how a refusal of the tree is answered.
-import * as v from "valibot";
 import type { Errno, Outcome } from "../../../fs/tree/files.ts";
 import * as parameter from "../parameters.ts";
 import { ApiError, privileged } from "../route.ts";
@@ -9,14 +8,6 @@ export const mayModify = privileged("/", "Sys.Modify");
 
 /** Shows what would be, and changes nothing. */
 export const dryRunParameter = { "dry-run": parameter.optional(parameter.boolean()) };
-
-/** What a small change answers: it is done, or would be. */
-export const effectSchema = v.object({
-  /** False: nothing was changed, by a dry run or because it is so already. */
-  isChanged: v.boolean(),
-  /** What is or would be, a sentence each. */
-  notes: v.array(v.string()),
-});
 
 /** Throws what the ring has refused. */
 export function settled({ ok, reason }: { readonly ok: boolean; readonly reason: string }): void {

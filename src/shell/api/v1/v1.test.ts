@@ -60,14 +60,23 @@ async function call(
   return { status: response.status, ...body };
 }
 
-test.each(["/quorum", "/votes", "/ring", "/links", "/nodes", "/device", "/operations", "/tree"])(
-  "GET %s is for who may audit",
-  async (path) => {
-    expect(await call("GET", path, {}, { as: "ann" })).toMatchObject({ status: 200 });
-    expect(await call("GET", path, {}, { as: "bob" })).toMatchObject({ status: 403 });
-    expect(await call("GET", path, {}, { as: "" })).toMatchObject({ status: 401 });
-  },
-);
+test.each([
+  ...[
+    "/quorum",
+    "/votes",
+    "/ring",
+    "/links",
+    "/nodes/n1/links",
+    "/nodes",
+    "/device",
+    "/operations",
+  ],
+  ...["/tree", "/overview"],
+])("GET %s is for who may audit", async (path) => {
+  expect(await call("GET", path, {}, { as: "ann" })).toMatchObject({ status: 200 });
+  expect(await call("GET", path, {}, { as: "bob" })).toMatchObject({ status: 403 });
+  expect(await call("GET", path, {}, { as: "" })).toMatchObject({ status: 401 });
+});
 
 test("quorum, votes, ring, links and nodes say what the ring says", async () => {
   expect((await call("GET", "/quorum")).data).toMatchObject({
@@ -88,6 +97,17 @@ test("quorum, votes, ring, links and nodes say what the ring says", async () => 
     { name: "n3" },
   ]);
   expect((await call("GET", "/device")).data).toMatchObject({ device: null, fault: "" });
+  const overview = (await call("GET", "/overview")).data;
+  for (const each of ["quorum", "nodes", "links"]) {
+    expect(overview[each]).toEqual((await call("GET", `/${each}`)).data);
+  }
+  expect(overview).toMatchObject({
+    ...{ node: "n1", cluster: { name: "svlab", configVersion: 1, encrypted: false } },
+    ...{ warnings: ["a warning of the test"], device: null, operation: null, leftover: null },
+    tree: { isWritable: true, reason: "" },
+  });
+  const own = (await call("GET", "/overview", {}, { on: aloneApp })).data;
+  expect(own).toMatchObject({ quorum: { mode: "standalone" }, cluster: { name: "" } });
 });
 
 test("a standalone node says so, and has no ring", async () => {

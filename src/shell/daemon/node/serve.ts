@@ -9,7 +9,7 @@ import { ringReport } from "../../api/ring-report.ts";
 import type { RingSource } from "../../api/ring-routes.ts";
 import { ConfigurationMap } from "../../cmap/configuration-map.ts";
 import { groupListing } from "../../cmap/group-listing.ts";
-import { nodeStatus, type NodeStatus } from "../../api/status.ts";
+import { nodeStatus, type NodeStatus, nodeWarnings, type StatusSource } from "../../api/status.ts";
 import { exitOk } from "../../exit.ts";
 import { lastUpgradeEvent } from "../../upgrade/last-event.ts";
 import { upgradePlaces } from "../../upgrade/places.ts";
@@ -41,11 +41,16 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   const joining = new Joining(parts);
   const logins = openLogins({ paths, tree, clusterLog: parts.clusterLog, log: parts.log });
   const removal = new RemovalWatch(removalPorts(parts));
-  const status = statusOf(parts, {
+  const source = statusSource(parts, {
     network: () => network.faults,
     membership: () => removal.problem,
   });
-  const monitoring = new Monitoring(parts, { status, door: () => network.door });
+  const status = () => nodeStatus(source);
+  const monitoring = new Monitoring(parts, {
+    status,
+    warnings: (snapshot) => nodeWarnings(source, snapshot),
+    door: () => network.door,
+  });
   const network: NodeApi = new NodeApi({
     ...nodeRoutes(parts, logins, joining, monitoring),
     listen: options.api,
@@ -67,37 +72,36 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   };
 }
 
-function statusOf(
+function statusSource(
   parts: NodeParts,
   faults: { readonly network: () => readonly string[]; readonly membership: () => string },
-): () => Promise<NodeStatus> {
+): StatusSource {
   const { options, mode, cluster, tree } = parts;
   const { paths, version } = options;
   const upgradeLog = upgradePlaces(paths.root, process.execPath).log;
   const confWatch = new TreeConfWatch();
-  return () =>
-    nodeStatus({
-      version,
-      mode,
-      cluster,
-      tree: () => tree.status(),
-      confWarning: () => confWarning(parts, confWatch),
-      networkFaults: faults.network,
-      membershipFault: faults.membership,
-      upgrade: () => lastUpgradeEvent(upgradeLog),
-      mount: parts.mount,
-      operations: () => {
-        const { underway, leftover, faults: ofRecords } = parts.operations.report();
-        const file = join(paths.operationDir, leftoverFile);
-        return {
-          ...(underway === undefined ? {} : { operation: underway }),
-          ...(leftover === undefined ? {} : { leftover: { ...leftoverFacts(leftover), file } }),
-          faults: ofRecords,
-        };
-      },
-      pid: process.pid,
-      startedAt: parts.startedAt,
-    });
+  return {
+    version,
+    mode,
+    cluster,
+    tree: () => tree.status(),
+    confWarning: () => confWarning(parts, confWatch),
+    networkFaults: faults.network,
+    membershipFault: faults.membership,
+    upgrade: () => lastUpgradeEvent(upgradeLog),
+    mount: parts.mount,
+    operations: () => {
+      const { underway, leftover, faults: ofRecords } = parts.operations.report();
+      const file = join(paths.operationDir, leftoverFile);
+      return {
+        ...(underway === undefined ? {} : { operation: underway }),
+        ...(leftover === undefined ? {} : { leftover: { ...leftoverFacts(leftover), file } }),
+        faults: ofRecords,
+      };
+    },
+    pid: process.pid,
+    startedAt: parts.startedAt,
+  };
 }
 
 function localApi(

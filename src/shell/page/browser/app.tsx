@@ -1,0 +1,190 @@
+// The frame: who is logged in, which screen, the state of the cluster above each of them.
+import { useEffect } from "preact/hooks";
+import type { Overview } from "../../answers/ring.ts";
+import type { Session } from "../../answers/session.ts";
+import { failureText } from "./api.ts";
+import { staleMs, type View } from "./live.ts";
+import { Login } from "./login.tsx";
+import { Busy, Name, Notice, State } from "./parts.tsx";
+import type { Parts, ScreenProps, Themes } from "./props.ts";
+import { duration } from "./shown.ts";
+import { useStore } from "./store.ts";
+import { verdictOf } from "./verdict.ts";
+import { title, words } from "./words.ts";
+import { TaskPanel } from "./task-panel.tsx";
+import { ConfigurationScreen } from "./screens/configuration.tsx";
+import { EmergencyScreen } from "./screens/emergency.tsx";
+import { FilesScreen } from "./screens/files.tsx";
+import { LogScreen } from "./screens/log.tsx";
+import { FirstScreen } from "./screens/first.tsx";
+import { JoiningScreen } from "./screens/joining.tsx";
+import { OverviewScreen } from "./screens/overview.tsx";
+import { LinksScreen } from "./screens/links.tsx";
+
+const screens = {
+  first: FirstScreen,
+  overview: OverviewScreen,
+  links: LinksScreen,
+  joining: JoiningScreen,
+  log: LogScreen,
+  configuration: ConfigurationScreen,
+  files: FilesScreen,
+  emergency: EmergencyScreen,
+} as const;
+
+type Shown = keyof typeof screens;
+
+/** In the order of the menu; a standalone node has to become something first. */
+function screensOf({ quorum }: Overview): readonly Shown[] {
+  if (quorum.mode === "standalone") return ["first"];
+  const isTroubled = !quorum.quorate || quorum.override !== "";
+  const all = ["overview", "links", "joining", "log", "configuration", "files"] as const;
+  return isTroubled ? [...all, "emergency"] : all;
+}
+
+export function App({ parts }: { readonly parts: Parts }) {
+  const state = useStore(parts.sessions.state);
+  if (state.kind === "asking") return <Busy />;
+  if (state.kind === "here") return <Frame parts={parts} session={state.session} />;
+  const { isEnded, failure } = state;
+  return <Login sessions={parts.sessions} isEnded={isEnded} failure={failure} />;
+}
+
+function Frame({ parts, session }: { readonly parts: Parts; readonly session: Session }) {
+  const view = useStore(parts.live.view);
+  const hash = useStore(parts.hash);
+  useEffect(() => {
+    parts.live.start();
+    return () => {
+      parts.live.end();
+      parts.follow.close();
+    };
+  }, [parts.live, parts.follow]);
+  const { overview } = view;
+  const offered = overview === undefined ? [] : screensOf(overview);
+  const wanted = hash.replace(/^#\//, "");
+  const screen = offered.find((each) => each === wanted) ?? offered[0] ?? "overview";
+  useEffect(() => {
+    const name = overview?.cluster.name || session.node;
+    document.title = overview === undefined ? title : `${verdictOf(overview).word} · ${name}`;
+  }, [overview, session.node]);
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skipToMain}>
+        {words.skip}
+      </a>
+      <Header {...{ parts, session, view }} />
+      {offered.length > 1 && <Menu screens={offered} current={screen} />}
+      <main id="main" tabIndex={-1}>
+        <Age parts={parts} view={view} />
+        <TaskPanel parts={parts} />
+        {overview === undefined ? (
+          view.failure === undefined && <Busy />
+        ) : (
+          <ScreenOf {...{ parts, session, overview, screen }} />
+        )}
+      </main>
+    </>
+  );
+}
+
+/** The address is the screen's: it must not change. */
+function skipToMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+function ScreenOf({ screen, ...props }: ScreenProps & { readonly screen: Shown }) {
+  const Drawn = screens[screen];
+  return <Drawn {...props} />;
+}
+
+function Header(props: { readonly parts: Parts; readonly session: Session; readonly view: View }) {
+  const { parts, session, view } = props;
+  const { overview } = view;
+  const verdict = overview && verdictOf(overview);
+  return (
+    <header>
+      <p class="brand">
+        <Name of={overview?.cluster.name || session.node} />
+        {overview !== undefined && overview.cluster.name !== "" && (
+          <span class="soft">
+            {" "}
+            {words.node} <Name of={session.node} />
+          </span>
+        )}
+      </p>
+      {verdict !== undefined && (
+        <p role="status">
+          <State mood={verdict.mood}>{verdict.word}</State>{" "}
+          <span class="soft" title={view.isLive ? words.liveHint : words.notLiveHint}>
+            {view.isLive ? words.live : words.notLive}
+          </span>
+        </p>
+      )}
+      <ThemeChoice themes={parts.themes} />
+      <p>
+        <span class="soft">
+          <Name of={session.user} />
+        </span>{" "}
+        <button type="button" onClick={() => void parts.sessions.logOut()}>
+          {words.logOut}
+        </button>
+      </p>
+    </header>
+  );
+}
+
+function ThemeChoice({ themes }: { readonly themes: Themes }) {
+  const theme = useStore(themes.theme);
+  const all = ["auto", "light", "dark"] as const;
+  return (
+    <label class="soft">
+      {words.theme}{" "}
+      <select
+        value={theme}
+        onChange={({ currentTarget }) =>
+          themes.choose(all.find((each) => each === currentTarget.value) ?? "auto")
+        }
+      >
+        {all.map((each) => (
+          <option key={each} value={each}>
+            {words.themes[each]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Menu(props: { readonly screens: readonly Shown[]; readonly current: Shown }) {
+  return (
+    <nav aria-label={words.menu}>
+      <ul>
+        {props.screens.map((screen) => (
+          <li key={screen}>
+            <a href={`#/${screen}`} aria-current={screen === props.current ? "page" : undefined}>
+              {words.screens[screen]}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+/** What is shown is old, or could not be read at all. */
+function Age({ parts, view }: { readonly parts: Parts; readonly view: View }) {
+  const now = useStore(parts.clock);
+  const { overview, readAt, failure } = view;
+  if (overview !== undefined && now - readAt < staleMs) return null;
+  if (overview === undefined && failure === undefined) return null;
+  const reason =
+    failure === undefined ? "" : failure.status === 403 ? words.noRight : failureText(failure);
+  const age = overview === undefined ? "" : words.stale(duration(now - readAt));
+  return (
+    <Notice mood="warn" isAlert>
+      {[age, reason].filter((each) => each !== "").join(". ")}
+    </Notice>
+  );
+}

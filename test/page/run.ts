@@ -1,0 +1,286 @@
+// A person at the page, played in a real browser at three real nodes: from empty machines to a cluster, a node that is lost, a change of the configuration,
+// and the way out without quorum. Ends with "N passed, N failed". `--screens DIR` keeps a picture of each screen.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Browser, Page } from "playwright-core";
+import { reasonOf } from "../../src/result.ts";
+import { pending, ready, until } from "../interop/wait.ts";
+import type { LoneNode } from "../node/lone-node.ts";
+import { accessibilityFaults, fits, openBrowser, openPage, type Watched } from "./browser.ts";
+import { addressOf, password, patientMs, threeNodes } from "./place.ts";
+
+const { values } = parseArgs({ options: { screens: { type: "string" } } });
+const wide = { width: 1280, height: 900 };
+const phone = { width: 360, height: 740 };
+
+let passed = 0;
+let failed = 0;
+
+function check(name: string, isSo: boolean, why = ""): void {
+  if (isSo) passed += 1;
+  else failed += 1;
+  process.stdout.write(
+    `${isSo ? "ok   " : "FAIL "} ${name}${isSo || why === "" ? "" : `: ${why}`}\n`,
+  );
+}
+
+/** The page shows this text, within the time that a busy machine takes. */
+async function shows(page: Page, text: string | RegExp): Promise<void> {
+  const found = page.getByText(text).first();
+  await found.waitFor({ timeout: patientMs });
+  check(`it says ${String(text)}`, true);
+}
+
+/** Every screen is held against the same: nothing serious, nothing that sticks out, at both sizes. */
+async function inspect(watched: Watched, name: string): Promise<void> {
+  const { page, faults } = watched;
+  for (const size of [wide, phone]) {
+    await page.setViewportSize(size);
+    const found = await accessibilityFaults(page);
+    check(
+      `${name} at ${size.width}: nothing serious for axe-core`,
+      found.length === 0,
+      found.join("\n"),
+    );
+    check(`${name} at ${size.width}: it fits`, await fits(page));
+    if (values.screens !== undefined) await picture(page, `${name}-${size.width}`);
+  }
+  await page.setViewportSize(wide);
+  check(`${name}: no error, no request to elsewhere`, faults.length === 0, faults.join("\n"));
+  faults.length = 0;
+}
+
+async function picture(page: Page, name: string): Promise<void> {
+  const directory = values.screens ?? "";
+  mkdirSync(directory, { recursive: true });
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: join(directory, `${name}-${colorScheme}.png`), fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: null });
+}
+
+async function logIn(watched: Watched): Promise<void> {
+  const { page } = watched;
+  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Log out" }).waitFor();
+}
+
+async function go(page: Page, screen: string): Promise<void> {
+  await page
+    .getByRole("navigation", { name: "Screens" })
+    .getByRole("link", { name: screen })
+    .click();
+  await page.getByRole("heading", { level: 1, name: screen }).waitFor();
+}
+
+async function beginCluster(browser: Browser, node: LoneNode): Promise<Watched> {
+  const watched = await openPage(browser, addressOf(node), wide);
+  const { page } = watched;
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  await inspect(watched, "login");
+  await page.getByLabel("Password").fill("wrong");
+  await page.keyboard.press("Enter");
+  await shows(page, /^That is not right/);
+  await logIn(watched);
+  await shows(page, "pve1: what shall it be?");
+  const buttons = await page.getByRole("main").getByRole("button").allTextContents();
+  check("an empty node offers two things", buttons.length === 2, buttons.join());
+  await inspect(watched, "first");
+  await page.getByRole("button", { name: "Create a cluster" }).click();
+  await page.getByLabel("Name of the cluster").fill("prod");
+  await page.getByLabel("Address of this node, link 0").fill(node.address);
+  await page.getByRole("button", { name: "Check" }).click();
+  await shows(page, "What will be done");
+  await inspect(watched, "create");
+  await page.getByRole("button", { name: "Create prod" }).click();
+  await shows(page, "Quorate: 1 of 1 vote, 1 needed. No further node may fail.");
+  return watched;
+}
+
+/** A token for the next machine, made and copied at the page. */
+async function newToken(watched: Watched): Promise<string> {
+  const { page } = watched;
+  await go(page, "Join information");
+  await page.getByRole("button", { name: "New token" }).click();
+  const field = page.getByRole("textbox", { name: "Join token" });
+  await field.waitFor();
+  await page.getByRole("button", { name: "Copy" }).first().click();
+  await shows(page, "Copied");
+  const copied = (await page.evaluate("navigator.clipboard.readText()")) as string;
+  check("what is copied is what is shown", copied === (await field.textContent()));
+  return copied;
+}
+
+async function joinBy(
+  browser: Browser,
+  node: LoneNode,
+  how: { readonly pasted: string; readonly isToken: boolean },
+): Promise<void> {
+  const watched = await openPage(browser, addressOf(node), wide);
+  const { page } = watched;
+  await logIn(watched);
+  await page.getByRole("button", { name: "Join a cluster" }).click();
+  await page.getByLabel("Join token, or join information").fill("quoratejoin1.damaged");
+  await shows(page, /the token is damaged/);
+  await page.getByLabel("Join token, or join information").fill(how.pasted);
+  await shows(page, "Members to ask");
+  await page.getByText("Addresses of this node").click();
+  await page.getByLabel("Address of this node, link 0").fill(node.address);
+  if (how.isToken) {
+    await page.getByRole("button", { name: "Check again" }).click();
+    await shows(page, "Nothing stands against it");
+    await inspect(watched, "join");
+  } else await page.getByLabel("Password of root@pam on that member").fill(password);
+  await page.getByRole("button", { name: "Join prod" }).click();
+  await node.statusWhen(
+    ({ mode, quorum, cluster }) => mode === "cluster" && cluster.name === "prod" && quorum.quorate,
+    `${node.name} is a member`,
+  );
+  check(`${node.name} has joined by the page`, true);
+  await watched.close();
+}
+
+async function informationOf(watched: Watched): Promise<string> {
+  const { page } = watched;
+  await go(page, "Join information");
+  const field = page.getByRole("textbox", { name: "Join information" });
+  await field.waitFor();
+  return (await field.textContent()) ?? "";
+}
+
+async function lookAround(watched: Watched): Promise<void> {
+  const { page } = watched;
+  await go(page, "Overview");
+  await shows(page, "Quorate: 3 of 3 votes, 2 needed. One more node may fail.");
+  await shows(page, "Nodes: 3 of 3 online");
+  await inspect(watched, "overview");
+  await go(page, "Links");
+  // Of the others too, who are asked for theirs.
+  await page.locator(".matrix .link").nth(5).waitFor();
+  check("every node tells of its links", true);
+  await inspect(watched, "links");
+  await go(page, "Join information");
+  await inspect(watched, "join-information");
+  await go(page, "Log and tasks");
+  await shows(page, /clustercreate/);
+  await inspect(watched, "log");
+}
+
+async function changeConfiguration(watched: Watched, node: LoneNode): Promise<void> {
+  const { page } = watched;
+  await go(page, "Configuration");
+  await shows(page, "The name of the cluster; part of its certificates");
+  await inspect(watched, "configuration");
+  await page.getByRole("button", { name: "Edit" }).click();
+  const field = page.getByLabel("/etc/pve/corosync.conf");
+  const before = await field.inputValue();
+  await field.fill(before.replace(/^totem \{\n/m, "totem {\n  transport: pigeon\n"));
+  await page.locator("form .fault").waitFor();
+  const write = page.getByRole("button", { name: "Write it" });
+  check("an error cannot be written", (await write.getAttribute("aria-disabled")) === "true");
+  await field.fill(before.replace(/^totem \{\n/m, "totem {\n  token: 12000\n"));
+  await shows(page, "All nodes could use it");
+  await inspect(watched, "configuration-edit");
+  const { cluster } = await node.client.status();
+  await write.click();
+  await node.statusWhen(
+    (status) => status.cluster.configVersion === cluster.configVersion + 1,
+    "the change is in force",
+  );
+  check("the change is in force, with the next version", true);
+}
+
+async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
+  const { page } = watched;
+  const name = '<img src=x onerror="alert(1)">';
+  await node.client.put(name, new TextEncoder().encode("<script>alert(2)</script>\n"));
+  await go(page, "Files");
+  await page.getByRole("button", { name }).click();
+  await shows(page, "<script>alert(2)</script>");
+  check("a file's name is no markup", (await page.locator("main img, main script").count()) === 0);
+  await inspect(watched, "file");
+  await page.getByRole("button", { name: "/etc/pve" }).click();
+  await page.getByRole("button", { name: "priv/", exact: false }).first().click();
+  await page.getByRole("button", { name: "authkey.key" }).click();
+  await shows(page, "This is secret: a key, or for root alone.");
+  check("a secret is not fetched unasked", !(await page.content()).includes("PRIVATE KEY"));
+  await inspect(watched, "secret");
+}
+
+async function loseNodes(
+  watched: Watched,
+  [, second, third]: readonly [LoneNode, LoneNode, LoneNode],
+): Promise<void> {
+  const { page } = watched;
+  await go(page, "Overview");
+  third.signal("SIGKILL");
+  await shows(page, "Quorate: 2 of 3 votes, 2 needed. No further node may fail.");
+  await shows(page, /^pve3 is not in the cluster/);
+  await inspect(watched, "node-lost");
+  second.signal("SIGKILL");
+  await shows(page, /^Not quorate: 1 of 3 votes, 2 needed\./);
+  await page.getByRole("link", { name: "Go to Emergency" }).click();
+  await shows(page, "4. Override the votes");
+  await page.getByRole("button", { name: "Show what it would do" }).click();
+  await page.getByLabel("Type this sentence").fill("the other nodes are on");
+  const override = page.getByRole("button", { name: "Override the votes" });
+  check("another sentence does not do", (await override.getAttribute("aria-disabled")) === "true");
+  await page.getByLabel("Type this sentence").fill("the other nodes are off");
+  await inspect(watched, "emergency");
+  await override.click();
+  await shows(page, /^Quorate: 1 of 1 vote, 1 needed\./);
+  await shows(page, /^the expected votes are overridden/);
+}
+
+async function leave(watched: Watched): Promise<void> {
+  const { page } = watched;
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  await page.reload();
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  check("who has logged out is nobody after a reload", true);
+}
+
+async function main(): Promise<void> {
+  const nodes = await threeNodes();
+  const browser = await openBrowser();
+  const [first, second, third] = nodes;
+  try {
+    const watched = await beginCluster(browser, first);
+    await untilAuthority(first);
+    await joinBy(browser, second, { pasted: await newToken(watched), isToken: true });
+    await joinBy(browser, third, { pasted: await informationOf(watched), isToken: false });
+    await lookAround(watched);
+    await changeConfiguration(watched, first);
+    await browseFiles(watched, first);
+    await loseNodes(watched, nodes);
+    await leave(watched);
+    await watched.close();
+  } catch (error) {
+    check("the story", false, reasonOf(error));
+    for (const node of nodes)
+      process.stdout.write(`--- ${node.name}\n${node.log().split("\n").slice(-15).join("\n")}\n`);
+  } finally {
+    await browser.close();
+    for (const node of nodes) await node.close();
+  }
+}
+
+/** Tokens name it. */
+async function untilAuthority(node: LoneNode): Promise<void> {
+  await until(
+    async () => {
+      const status = await node.client.status().catch(() => undefined);
+      return status?.tree.writable === true ? ready(true) : pending("not yet writable");
+    },
+    patientMs,
+    "the new cluster's tree",
+  );
+}
+
+await main();
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 ? 0 : 1;
