@@ -1,17 +1,110 @@
-// One writer: replaces one file atomically (temporary file, rename) for a while, `bun writer.ts DIRECTORY MILLISECONDS`; prints
-// the count and the milliseconds it took. A process of its own: nobody may wait for a mount that it serves itself.
-import { renameSync, unlinkSync, writeFileSync } from "node:fs";
+// One client of a mount: replaces a file atomically, reads one, asks for its attributes, or writes as the disk workloads say; `bun writer.ts DIRECTORY
+// NAME`, told by lines what to do. A process of its own: nobody may wait for a mount that it serves itself.
+import {
+  closeSync,
+  constants,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { answer } from "./talk.ts";
 
-const [directory = "", limit = "0"] = process.argv.slice(2);
-const limitMs = Number(limit);
-const content = "cores: 2\nmemory: 2048\nname: bench\n".repeat(10);
-const started = performance.now();
-let count = 0;
-while (performance.now() - started < limitMs) {
-  writeFileSync(`${directory}/bench.tmp`, content);
-  renameSync(`${directory}/bench.tmp`, `${directory}/bench.cfg`);
-  count += 1;
+export type WriterQuestion =
+  | { readonly ask: "replace"; readonly bytes: number; readonly ms: number }
+  /** So many replaces, however long it takes. */
+  | { readonly ask: "replaceTimes"; readonly bytes: number; readonly count: number }
+  | { readonly ask: "read" | "stat"; readonly bytes: number; readonly ms: number }
+  /** A new file of `bytes`, in writes of `step`. */
+  | { readonly ask: "fill"; readonly name: string; readonly bytes: number; readonly step: number }
+  | { readonly ask: "remove"; readonly name: string };
+
+export interface Worked {
+  readonly count: number;
+  readonly tookMs: number;
+  /** Of one operation, milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
 }
-const tookMs = performance.now() - started;
-unlinkSync(`${directory}/bench.cfg`);
-console.log(JSON.stringify({ count, tookMs }));
+
+const [directory = "", client = ""] = process.argv.slice(2);
+const name = `${directory}/${client}.cfg`;
+
+function fill(path: string, bytes: number, step: number): void {
+  // Nothing but a create, the writes and a release: an open that truncates would be one more ordered operation.
+  const fd = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o640);
+  try {
+    const content = new Uint8Array(step).fill(0x61);
+    for (let at = 0; at < bytes; at += step) writeSync(fd, content, 0, Math.min(step, bytes - at));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Three ordered operations: create, write, rename. */
+function replace(bytes: number): void {
+  const temporary = `${directory}/${client}.tmp`;
+  fill(temporary, bytes, bytes);
+  renameSync(temporary, name);
+}
+
+const buffer = new Uint8Array(1_048_576);
+
+function read(): void {
+  const fd = openSync(name, constants.O_RDONLY);
+  try {
+    readSync(fd, buffer);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function worked(act: () => void, isOver: (count: number, spentMs: number) => boolean): Worked {
+  const took: number[] = [];
+  const begun = performance.now();
+  let now = begun;
+  while (!isOver(took.length, now - begun)) {
+    act();
+    const after = performance.now();
+    took.push(after - now);
+    now = after;
+  }
+  took.sort((a, b) => a - b);
+  const part = (share: number): number => took[Math.floor(share * took.length)] ?? 0;
+  return { count: took.length, tookMs: now - begun, p50: part(0.5), p99: part(0.99) };
+}
+
+function carryOut(question: WriterQuestion): Worked {
+  switch (question.ask) {
+    case "replace":
+      return worked(
+        () => replace(question.bytes),
+        (_, spentMs) => spentMs >= question.ms,
+      );
+    case "replaceTimes":
+      return worked(
+        () => replace(question.bytes),
+        (count) => count >= question.count,
+      );
+    case "read":
+    case "stat": {
+      replace(question.bytes);
+      const one = question.ask === "read" ? read : () => void statSync(name);
+      return worked(one, (_, spentMs) => spentMs >= question.ms);
+    }
+    case "fill":
+      return worked(
+        () => fill(`${directory}/${question.name}`, question.bytes, question.step),
+        (count) => count === 1,
+      );
+    case "remove":
+      return worked(
+        () => unlinkSync(`${directory}/${question.name}`),
+        (count) => count === 1,
+      );
+  }
+}
+
+await answer(async (question) => carryOut(question as WriterQuestion));

@@ -197,6 +197,11 @@ export class LabNode {
     this.#options = options;
   }
 
+  /** Of its daemon, while that runs. */
+  get pid(): number | undefined {
+    return this.running ? this.#daemon?.pid : undefined;
+  }
+
   get running(): boolean {
     return this.#daemon !== undefined && isAlive(this.#daemon);
   }
@@ -259,6 +264,16 @@ export class LabNode {
   spawn(command: readonly string[], logPath: string): Subprocess {
     const log = openSync(logPath, "a");
     const child = Bun.spawn(this.#inside(command), { stdin: "ignore", stdout: log, stderr: log });
+    closeSync(log);
+    this.#others.add(child);
+    void child.exited.then(() => this.#others.delete(child));
+    return child;
+  }
+
+  /** Starts a command inside the node's namespaces with which the caller talks by lines; what it complains of goes to `logPath`. */
+  converse(command: readonly string[], logPath: string): Subprocess<"pipe", "pipe", number> {
+    const log = openSync(logPath, "a");
+    const child = Bun.spawn(this.#inside(command), { stdin: "pipe", stdout: "pipe", stderr: log });
     closeSync(log);
     this.#others.add(child);
     void child.exited.then(() => this.#others.delete(child));
