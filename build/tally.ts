@@ -129,6 +129,8 @@ const everything: readonly Suite[] = [
     form: "exit",
   },
   line("vote server's load", "test/bench/run.ts", "votes", "--quick"),
+  line("ring's cost beside corosync's", "test/bench/run.ts", "ring", "--quick"),
+  line("tree's bytes to disk", "test/bench/run.ts", "tree", "--quick"),
   ...work,
   ...services,
   ...interop,
