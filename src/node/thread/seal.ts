@@ -2,10 +2,11 @@
 // Host code (node:crypto). Bytes from the network are hostile here: nothing throws, the hash is compared in constant
 // time and before anything is decrypted.
 import {
+  type Cipheriv,
   createCipheriv,
   createDecipheriv,
   createHash,
-  createHmac,
+  type Decipheriv,
   timingSafeEqual,
 } from "node:crypto";
 import { assert } from "../../assert.ts";
@@ -19,6 +20,10 @@ const KEY_BYTES_MIN = 128;
 const KEY_BYTES_MAX = 4096;
 const IV_BYTES = 16;
 const BLOCK_BYTES = 16;
+/** The runtime asks for as much room as the longest digest needs. */
+const digestPlace = new Uint8Array(64);
+/** Where a chain of blocks begins. */
+const noBlock = new Uint8Array(BLOCK_BYTES);
 /** Keys that open at a time: what nobody here can open is tried with each. */
 const SLOTS_MAX = 8;
 
@@ -67,10 +72,18 @@ export function overheadOf(settings: CryptoSettings): Overhead {
   return { cipher: settings.cipher !== "none", hashBytes: HASH_BYTES[settings.hash] };
 }
 
-/** Fills the 16 bytes that make two equal packets look different. */
-export type FillIv = (iv: Uint8Array<ArrayBuffer>) => void;
+/** Fills the 16 bytes of which a packet's IV is made. */
+export type FillBlock = (block: Uint8Array<ArrayBuffer>) => void;
 
-const randomIv: FillIv = (iv) => void crypto.getRandomValues(iv);
+const randomBlock: FillBlock = (block) => void crypto.getRandomValues(block);
+
+/** Makes the first packet of a new seal have this IV: for recordings. */
+export function firstIv({ cipher, key }: CryptoSettings, iv: Uint8Array): FillBlock {
+  return (block) => {
+    const decipher = createDecipheriv(...cipherOf(cipher, key), noBlock).setAutoPadding(false);
+    block.set(decipher.update(iv));
+  };
+}
 
 /**
  * Seals and opens packets. A change of key in a running cluster has three steps, each after all nodes did the one before
@@ -79,16 +92,16 @@ const randomIv: FillIv = (iv) => void crypto.getRandomValues(iv);
  * overtakes goes on opening until the last change is done, and is never sent with because of an older step.
  */
 export class Seal {
-  readonly #fillIv: FillIv;
+  readonly #fill: FillBlock;
   /** Oldest first. */
   #slots: Slot[];
   #sending: Slot;
   #opener: Slot | undefined;
   readonly #counts = { sealed: 0, opened: 0, addedBytes: 0 };
 
-  /** Throws when `cryptoProblem` has something to say: ask it first. Another `fillIv` than the default is for tests only. */
-  constructor(settings: CryptoSettings, fillIv: FillIv = randomIv) {
-    this.#fillIv = fillIv;
+  /** Throws when `cryptoProblem` has something to say: ask it first. Another `fill` than the default is for recordings only. */
+  constructor(settings: CryptoSettings, fill: FillBlock = randomBlock) {
+    this.#fill = fill;
     this.#sending = new Slot(settings);
     this.#slots = [this.#sending];
   }
@@ -156,7 +169,7 @@ export class Seal {
 
   /** A protected copy of a clear packet; without crypto the packet itself. */
   seal(packet: Uint8Array): Uint8Array {
-    const sealed = this.#sending.seal(packet, this.#fillIv);
+    const sealed = this.#sending.seal(packet, this.#fill);
     if (!this.#sending.isClear) {
       this.#counts.sealed += 1;
       this.#counts.addedBytes += sealed.length - packet.length;
@@ -195,53 +208,61 @@ export class Seal {
   }
 }
 
+/**
+ * One key. A cipher of its own for each packet costs more than its blocks, so two go on for ever: CBC has no other state than the last
+ * block of ciphertext. What is sealed begins with a random block, whose ciphertext is the IV, as random; what is opened begins with
+ * its IV, whose clear text means nothing. Either must be fed whole blocks only.
+ */
 class Slot {
   readonly settings: CryptoSettings;
   readonly overhead: Overhead;
   readonly isClear: boolean;
-  readonly #algorithm: string;
-  readonly #cipherKey: Uint8Array;
-  readonly #hash: HashName;
-  readonly #hashKey: Uint8Array;
+  readonly #cipher: Cipheriv | undefined;
+  readonly #decipher: Decipheriv | undefined;
+  readonly #hmac: Bun.CryptoHasher | undefined;
 
   constructor(settings: CryptoSettings) {
     const problem = cryptoProblem(settings);
     assert(problem === undefined, problem ?? "");
     this.settings = settings;
-    const keyBytes = CIPHER_KEY_BYTES[settings.cipher];
     this.overhead = overheadOf(settings);
     this.isClear = settings.hash === "none";
-    this.#algorithm = `aes-${keyBytes * 8}-cbc`;
-    this.#cipherKey = settings.key.slice(0, keyBytes);
-    this.#hash = settings.hash;
-    this.#hashKey = hashKey(settings);
+    // Its key is in it already: a copy for each packet need not take that up again.
+    if (settings.hash !== "none") {
+      this.#hmac = new Bun.CryptoHasher(settings.hash, hashKey(settings));
+    }
+    if (!this.overhead.cipher) return;
+    const [algorithm, key] = cipherOf(settings.cipher, settings.key);
+    this.#cipher = createCipheriv(algorithm, key, noBlock).setAutoPadding(false);
+    this.#decipher = createDecipheriv(algorithm, key, noBlock).setAutoPadding(false);
   }
 
+  /** A view that holds until the next call. */
   #digest(bytes: Uint8Array): Uint8Array {
-    return createHmac(this.#hash, this.#hashKey).update(bytes).digest();
+    assert(this.#hmac !== undefined, "what is clear has no hash");
+    this.#hmac.copy().update(bytes).digest(digestPlace);
+    return digestPlace.subarray(0, this.overhead.hashBytes);
   }
 
-  seal(packet: Uint8Array, fillIv: FillIv): Uint8Array {
+  seal(packet: Uint8Array, fill: FillBlock): Uint8Array {
     if (this.isClear) return packet;
     const hashBytes = this.overhead.hashBytes;
-    const bodyBytes = this.overhead.cipher
-      ? IV_BYTES + packet.length + BLOCK_BYTES - (packet.length % BLOCK_BYTES)
-      : packet.length;
+    const bodyBytes =
+      this.#cipher === undefined
+        ? packet.length
+        : IV_BYTES + packet.length + BLOCK_BYTES - (packet.length % BLOCK_BYTES);
     const sealed = new Uint8Array(bodyBytes + hashBytes);
-    if (this.overhead.cipher) {
-      const iv = sealed.subarray(0, IV_BYTES);
-      fillIv(iv);
-      const cipher = createCipheriv(this.#algorithm, this.#cipherKey, iv);
-      cipher.setAutoPadding(false);
-      // Padded by hand in the place of the ciphertext: one call and one copy less on the token path.
-      const padded = sealed.subarray(IV_BYTES, bodyBytes);
-      padded.set(packet);
-      padded.fill(padded.length - packet.length, packet.length);
-      padded.set(cipher.update(padded));
+    const body = sealed.subarray(0, bodyBytes);
+    if (this.#cipher === undefined) {
+      body.set(packet);
     } else {
-      sealed.set(packet);
+      fill(sealed.subarray(0, IV_BYTES));
+      // Padded by hand in the place of the ciphertext: one call and one copy less on the token path.
+      body.set(packet, IV_BYTES);
+      body.fill(bodyBytes - IV_BYTES - packet.length, IV_BYTES + packet.length);
+      body.set(this.#cipher.update(body));
     }
-    sealed.set(this.#digest(sealed.subarray(0, bodyBytes)), bodyBytes);
+    sealed.set(this.#digest(body), bodyBytes);
     return sealed;
   }
 
@@ -251,23 +272,27 @@ class Slot {
     if (this.isClear) return datagram;
     const body = datagram.subarray(0, bodyBytes);
     if (!timingSafeEqual(this.#digest(body), datagram.subarray(bodyBytes))) return undefined;
-    return this.overhead.cipher ? this.#decrypt(body) : body;
+    return this.#decipher === undefined ? body : decrypt(this.#decipher, body);
   }
+}
 
-  #decrypt(body: Uint8Array): Uint8Array | undefined {
-    const size = body.length - IV_BYTES;
-    if (size <= 0 || size % BLOCK_BYTES !== 0) return undefined;
-    const decipher = createDecipheriv(this.#algorithm, this.#cipherKey, body.subarray(0, IV_BYTES));
-    decipher.setAutoPadding(false);
-    const padded = decipher.update(body.subarray(IV_BYTES));
-    const padding = padded[padded.length - 1] ?? 0;
-    if (padding === 0 || padding > BLOCK_BYTES || padded.length !== size) return undefined;
-    for (let at = size - padding; at < size; at += 1) {
-      if (padded[at] !== padding) return undefined;
-    }
-    // No Buffer leaves here: its `slice` is a view that shares the bytes.
-    return new Uint8Array(padded.buffer, padded.byteOffset, size - padding);
+function decrypt(decipher: Decipheriv, body: Uint8Array): Uint8Array | undefined {
+  const size = body.length;
+  if (size <= IV_BYTES || size % BLOCK_BYTES !== 0) return undefined;
+  const padded = decipher.update(body);
+  const padding = padded[padded.length - 1] ?? 0;
+  if (padding === 0 || padding > BLOCK_BYTES || padded.length !== size) return undefined;
+  for (let at = size - padding; at < size; at += 1) {
+    if (padded[at] !== padding) return undefined;
   }
+  // No Buffer leaves here: its `slice` is a view that shares the bytes.
+  return new Uint8Array(padded.buffer, padded.byteOffset + IV_BYTES, size - IV_BYTES - padding);
+}
+
+/** What node:crypto calls it, and the part of the key file that it takes. */
+function cipherOf(cipher: CipherName, key: Uint8Array): [algorithm: string, key: Uint8Array] {
+  const bytes = CIPHER_KEY_BYTES[cipher];
+  return [`aes-${bytes * 8}-cbc`, key.slice(0, bytes)];
 }
 
 /** HMAC hashes a key longer than its block; done here once instead of for each packet. */

@@ -91,13 +91,14 @@ async function serverProgram(): Promise<string | undefined> {
 }
 
 async function ringMessages(): Promise<string | undefined> {
-  const { Seal } = await import("../../node/thread/seal.ts");
+  const { firstIv, Seal } = await import("../../node/thread/seal.ts");
   const { decodePacket, encodePacket } = await import("../../node/link/packet.ts");
   const { decodeMessage, encodeMessage } = await import("../../node/ring/message.ts");
   const { sealed, clear, keyByte, ivBytes } = sealedToken;
   const key = Uint8Array.from({ length: 256 }, (_, i) => keyByte(i));
   const iv = bytes(sealed).subarray(0, ivBytes);
-  const seal = new Seal({ cipher: "aes256", hash: "sha256", key }, (place) => place.set(iv));
+  const settings = { cipher: "aes256", hash: "sha256", key } as const;
+  const seal = new Seal(settings, firstIv(settings, iv));
   const opened = seal.open(bytes(sealed));
   if (opened === undefined) return "a sealed packet cannot be opened";
   const packet = decodePacket(opened);
