@@ -97,6 +97,8 @@ async function beginCluster(browser: Browser, node: LoneNode): Promise<Watched> 
   await inspect(watched, "create");
   await page.getByRole("button", { name: "Create prod" }).click();
   await shows(page, "Quorate: 1 of 1 vote, 1 needed. No further node may fail.");
+  await shows(page, /^✓\s*done$/);
+  await page.getByRole("button", { name: "Close" }).click();
   return watched;
 }
 

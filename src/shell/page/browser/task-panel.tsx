@@ -38,9 +38,12 @@ function Task({ task, onClose }: { readonly task: FollowedTask; readonly onClose
           </button>
         </Notice>
       )}
-      <pre class="log" ref={log} tabIndex={0} aria-label={words.taskLog}>
-        {lines.join("\n")}
-      </pre>
+      <details open={end !== "OK"}>
+        <summary>{words.taskLog}</summary>
+        <pre class="log" ref={log} tabIndex={0} aria-label={words.taskLog}>
+          {lines.join("\n")}
+        </pre>
+      </details>
       <div class="buttons">
         <button type="button" onClick={onClose}>
           {end === "" ? words.hide : words.close}

@@ -144,7 +144,7 @@ function Line(props: { readonly entry: Entry; readonly now: number; readonly par
       <span class="text">
         {text}{" "}
         {upid !== undefined && (
-          <button type="button" onClick={() => parts.follow.begin(text, node, upid)}>
+          <button type="button" class="link" onClick={() => parts.follow.begin(text, node, upid)}>
             {words.taskLog}
           </button>
         )}
