@@ -3,7 +3,7 @@ import { SeededRandom } from "../sim/random.ts";
 import { Agenda } from "../sim/agenda.ts";
 import { RingChecker } from "../sim/checkers.ts";
 import { Network } from "../sim/network.ts";
-import { simulatedSettings } from "../sim/settings.ts";
+import { loadedSettings, simulatedSettings } from "../sim/settings.ts";
 import { SimNode } from "../sim/sim-node.ts";
 import { SimServer } from "../sim/sim-server.ts";
 import { Streams } from "../sim/streams.ts";
@@ -33,11 +33,12 @@ export class ScriptWorld {
   #withDebug = false;
   #nodes: SimNode[] = [];
   #server: SimServer | undefined;
-  #conf: { version: number; key: number | undefined; quorum: readonly string[] } = {
-    version: 1,
-    key: undefined,
-    quorum: [],
-  };
+  #conf: {
+    version: number;
+    key: number | undefined;
+    quorum: readonly string[];
+    without: readonly number[];
+  } = { version: 1, key: undefined, quorum: [], without: [] };
   #writes = 0;
 
   constructor() {
@@ -80,6 +81,7 @@ export class ScriptWorld {
       return new SimNode({
         ...{ nodeid, seed, agenda: this.#agenda, network: this.#network, checker: this.#checker },
         settings: () => simulatedSettings(nodeid, { nodes: count, ...this.#conf }),
+        load: () => loadedSettings(nodeid, { nodes: count, ...this.#conf }),
         ...(hasDevice
           ? { device: { host: `n${nodeid}`, streams: this.#streams, heuristics } }
           : {}),
@@ -173,10 +175,13 @@ export class ScriptWorld {
     if (!isTaken) this.#print(`n${word}`, "takes no change: it is not quorate");
   }
 
-  /** All machines get the next version of corosync.conf, and with it a new key if `withNewKey`; the node is asked to reload. */
-  reload(word: string, withNewKey: boolean): void {
-    const { version, key, quorum } = this.#conf;
-    this.#conf = { version: version + 1, key: withNewKey ? (key ?? 0) + 1 : key, quorum };
+  /** All machines get the next version of corosync.conf, and with it a new key if `withNewKey`, or a node less; the node is asked to reload. */
+  reload(word: string, withNewKey: boolean, without: string | undefined): void {
+    const { version, key, quorum, without: before } = this.#conf;
+    this.#conf = {
+      ...{ version: version + 1, key: withNewKey ? (key ?? 0) + 1 : key, quorum },
+      without: without === undefined ? before : [...before, Number(without)],
+    };
     this.node(word).reload();
   }
 
@@ -221,7 +226,7 @@ const actions: Readonly<
   expected: (world, { words: [node = "", votes = ""] }) =>
     world.node(node).setExpectedVotes(Number(votes)),
   reload: (world, { words: [node = ""], settings }) =>
-    world.reload(node, settings.get("key") === "new"),
+    world.reload(node, settings.get("key") === "new", settings.get("without")),
   server: (world, { words: [word] }) => {
     if (word === "start") world.startServer();
     else world.stopServer();

@@ -147,7 +147,7 @@ test("monitoring prints what there is, and again when something has changed", as
   expect(shown.every((text) => text.endsWith("\n\n"))).toBe(true);
 });
 
-test("a node that is killed ends at once, with the reason in its log; it did not leave", async () => {
+test("a node that is killed ends at once, with the reason in its log, and the others do not wait for it", async () => {
   const world = await started({ nodes: 3 });
   expect(await world.call(cfgtool, 1, ["-k", "3"])).toEqual({
     ...{ code: 0, output: "Killing node 3\n", errors: "" },
@@ -155,10 +155,8 @@ test("a node that is killed ends at once, with the reason in its log; it did not
   await world.pass(1);
   expect(world.node(3).running).toBe(false);
   expect(world.lines(3).at(-1)).toBe("ends: Killed by node 1 : Killed by corosync-cfgtool");
-  expect(world.node(1).member?.members).toEqual([1, 2, 3]);
-  await world.pass(15);
   expect(world.node(1).member?.members).toEqual([1, 2]);
-  expect(world.lines(1)).toContain("[TOTEM] Failed to receive the leave message. failed: 3");
+  expect(world.lines(1).join()).not.toMatch(/token timed out|Failed to receive/);
 });
 
 test("a node that is shut down leaves", async () => {

@@ -62,7 +62,7 @@ export interface ProcessOptions {
   readonly network: Network;
   readonly disk: Disk;
   /** What corosync.conf and the key file say now. */
-  readonly keyOnDisk: () => KeyOnDisk;
+  readonly keyOnDisk: () => KeyOnDisk | undefined;
   readonly device: DeviceSurroundings | undefined;
   /** Its addresses and its interfaces; default: one of any size. */
   readonly interfaces?: Interfaces | undefined;

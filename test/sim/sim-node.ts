@@ -201,6 +201,7 @@ class Life {
     this.#node = node;
     this.#options = options;
     const { nodeid, agenda } = node;
+    const load = (): SettingsResult => node.load?.() ?? { ok: true, value: node.settings() };
     const clock = new SimClock({ agenda, rate: node.clockRate, offsetMs: 1000 * nodeid });
     this.process = new SimProcess({
       ...{
@@ -213,7 +214,9 @@ class Life {
       },
       ...{ random: options.random, disk: options.disk },
       keyOnDisk: () => {
-        const { crypto, configVersion } = node.settings();
+        const loaded = load();
+        if (!loaded.ok) return undefined;
+        const { crypto, configVersion } = loaded.value;
         return { crypto, configVersion };
       },
       observe: (action) => this.#observe(action),
@@ -227,7 +230,7 @@ class Life {
     const pid = nodeid * 1000 + options.incarnation;
     this.client = new RingThreadClient({
       ...{ settings: node.settings(), stateDir: "", deviceDir: "", pid, log, machine },
-      load: async () => node.load?.() ?? { ok: true, value: node.settings() },
+      load: async () => load(),
     });
     const { groups } = this.client;
     const { wallS } = machine;

@@ -179,6 +179,19 @@ describe("member", () => {
     expect(events.at(-1)).toMatchObject({ left: [{ nodeid: 3, pid: 5, reason: 5 }] });
   });
 
+  test("a node that is killed ends at once and says LEAVE, so that nobody waits for it", () => {
+    const net = cluster(3);
+    const before = net.now;
+    net.step(1, { kind: "killAsked", id: 1, nodeid: 3, reason: "test" });
+    expect(net.until(() => net.node(3).isFinished)).toBe(true);
+    const reason = "Killed by node 1 : test";
+    expect(net.node(3).actions.at(-1)).toEqual({ kind: "finished", clean: false, reason });
+    net.kill(3);
+    expect(net.until(() => isWhole(net, [1, 2]))).toBe(true);
+    expect(net.now - before).toBeLessThan(1000);
+    expect(net.node(1).logs.some((line) => line.includes("Failed to receive"))).toBe(false);
+  });
+
   test("a stop whose words never come back is bounded by the leaving timer", () => {
     const net = cluster(2);
     const node = net.node(1);
@@ -326,6 +339,28 @@ describe("a reload", () => {
       ok: false,
       reason: "this node is stopping",
     });
+  });
+
+  test("that takes a member out ends its membership at once, with the votes of those who stay", () => {
+    const net = cluster(3);
+    const before = net.now;
+    // They send to it no more, and hear nothing of it.
+    net.partition([1, 2], [3]);
+    for (const nodeid of [1, 2]) {
+      const settings = busSettings({ nodeid, nodes: 2, configVersion: 2 });
+      net.step(nodeid, { kind: "reconfigured", settings, changesKey: false });
+    }
+    expect(net.until(() => isWhole(net, [1, 2]))).toBe(true);
+    expect(net.now - before).toBeLessThan(100);
+    expect(net.until(() => net.node(2).member.snapshot().quorum.expectedVotes === 2)).toBe(true);
+    const { quorum } = net.node(1).member.snapshot();
+    expect(quorum).toMatchObject({ quorate: true, totalVotes: 2, expectedVotes: 2, quorum: 2 });
+    // The next reload has nothing new to say of it.
+    const { ring } = net.node(1).member.snapshot();
+    const settings = busSettings({ nodeid: 1, nodes: 2, configVersion: 3 });
+    net.step(1, { kind: "reconfigured", settings, changesKey: false });
+    net.run(100);
+    expect(net.node(1).member.snapshot()).toMatchObject({ state: "operational", ring });
   });
 
   test("version, votes and key are told in the original's order", () => {

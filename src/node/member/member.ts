@@ -35,6 +35,8 @@ type Phase = "waiting" | "running" | "finished";
 
 export class Member implements Core<MemberEvent, MemberAction> {
   readonly #nodeid: number;
+  /** Of the nodelist in force. */
+  #listed: readonly number[];
   readonly #ring: Ring;
   readonly #services: Services;
   readonly #stability = new Stability();
@@ -55,9 +57,10 @@ export class Member implements Core<MemberEvent, MemberAction> {
   constructor(options: MemberOptions) {
     const { settings, random, storedRingSeq, evTrackingBarrier } = options;
     this.#nodeid = settings.nodeid;
+    this.#listed = settings.nodes.map((node) => node.nodeid);
     this.#ring = new Ring({
       nodeid: settings.nodeid,
-      configured: settings.nodes.map((node) => node.nodeid),
+      configured: this.#listed,
       storedRingSeq,
       tuning: settings.tuning,
       random,
@@ -71,7 +74,8 @@ export class Member implements Core<MemberEvent, MemberAction> {
     if (this.#phase === "finished") return;
     this.#take(event, now, out);
     this.#settle(now, out);
-    if (this.#mustLeaveRing) this.#leaveRing(now, out);
+    if (this.#mustLeaveRing && this.#leaving !== undefined)
+      this.#leaveRing(this.#leaving.end, now, out);
   }
 
   /** False: enough is waiting; ask again after the next step. A request made nevertheless is kept. */
@@ -138,7 +142,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
         services.deviceAsked(event.request, now, work);
         break;
       case "reconfigured":
-        this.#ring.retune(event.settings.tuning);
+        this.#reconfigure(event.settings, now);
         services.reconfigured(event.settings, event.changesKey, work);
         break;
       case "stopped":
@@ -161,6 +165,14 @@ export class Member implements Core<MemberEvent, MemberAction> {
       default:
         return this.#toRing({ kind: "timedOut", timer }, now);
     }
+  }
+
+  #reconfigure({ tuning, nodes }: NodeSettings, now: number): void {
+    this.#ring.retune(tuning);
+    const listed = nodes.map(({ nodeid }) => nodeid);
+    const removed = this.#listed.filter((nodeid) => !listed.includes(nodeid));
+    this.#listed = listed;
+    if (removed.length > 0) this.#toRing({ kind: "removed", nodeids: removed }, now);
   }
 
   #asked(question: Question): void {
@@ -262,7 +274,8 @@ export class Member implements Core<MemberEvent, MemberAction> {
           break;
         case "die":
           work.length = 0;
-          return this.#finish({ clean: false, reason: action.reason }, out);
+          // The original ends without a word, and the others wait for the token's timeout.
+          return this.#leaveRing({ clean: false, reason: action.reason }, now, out);
         default:
           out.push(action);
       }
@@ -288,15 +301,13 @@ export class Member implements Core<MemberEvent, MemberAction> {
     out.push({ kind: "arm", timer: "leaving", at: now + leavingMsMax });
   }
 
-  #leaveRing(now: number, out: MemberAction[]): void {
-    const leaving = this.#leaving;
-    if (this.#phase === "finished" || leaving === undefined) return;
-    this.#toRing({ kind: "stopped" }, now);
-    for (const action of this.#ringActions) {
-      if (isForHost(action)) out.push(action);
-    }
-    this.#ringActions.length = 0;
-    this.#finish(leaving.end, out);
+  /** Says LEAVE and ends; what else the ring asked for in this step is of no use any more. */
+  #leaveRing(end: MemberEnd, now: number, out: MemberAction[]): void {
+    if (this.#phase === "finished") return;
+    const last: RingAction[] = [];
+    this.#ring.step({ kind: "stopped" }, now, last);
+    for (const action of last) if (isForHost(action)) out.push(action);
+    this.#finish(end, out);
   }
 
   #finish(end: MemberEnd, out: MemberAction[]): void {

@@ -292,6 +292,29 @@ export function foreignerHeard(
   enterGather(state, isGather ? reasons.gather : reasons.operational, now, out);
 }
 
+/**
+ * The token would stop at a member that nobody sends to any more, as it does in the original, and all would wait for its timeout. So it counts as
+ * failed at once. Members that have not read corosync.conf yet believe that of another member, as they do after a timeout; the removed node
+ * itself ignores a join that names it failed.
+ */
+export function nodesRemoved(
+  state: RingState,
+  nodeids: readonly number[],
+  now: number,
+  out: RingAction[],
+): void {
+  if (state.phase === "starting" || state.phase === "stopped") return;
+  const gone = nodeids.filter(
+    (nodeid) => nodeid !== state.nodeid && state.proc.has(nodeid) && !state.failed.has(nodeid),
+  );
+  if (gone.length === 0) return;
+  for (const nodeid of gone) {
+    state.failed.add(nodeid);
+    state.leaving.add(nodeid);
+  }
+  enterGather(state, 15, now, out);
+}
+
 export function stampPause(state: RingState, now: number, out: RingAction[]): void {
   state.pauseStampAt = now;
   state.isPauseReported = false;

@@ -350,6 +350,45 @@ describe("membership changes", () => {
     }
   });
 
+  test.each([
+    ["all read it", [1, 3]],
+    ["one has read it so far", [3]],
+  ] as const)(
+    "a member that corosync.conf does not name any more is not waited for: %s",
+    (_, readers) => {
+      const network = new TestNetwork({ seed: 25, nodeids: [1, 2, 3] });
+      network.startAll();
+      network.run(3000);
+      network.node(2).send("before", 100);
+      // Whoever has read the file neither sends to it nor hears it.
+      network.isLost = ({ from, to }) =>
+        readers.some((reader) => (from === 2 && to === reader) || (from === reader && to === 2));
+      for (const reader of readers) network.node(reader).step({ kind: "removed", nodeids: [2, 9] });
+      const took = network.runUntil(() => network.isWhole([1, 3]), 1000, "two left");
+      expect(took).toBeLessThan(10);
+      for (const nodeid of [1, 3]) {
+        const { logs } = network.node(nodeid);
+        expect(logs.some((line) => /token timed out|token was lost/.test(line))).toBe(false);
+        expect(membershipLogs(network.node(nodeid)).at(-1)).toMatch(/Members left: 2$/);
+      }
+      expectOneOrder([network.node(1), network.node(3)]);
+    },
+  );
+
+  test("who is removed while a ring is being formed is not waited for either; who is on none, or is the node itself, changes nothing", () => {
+    const network = new TestNetwork({ seed: 26, nodeids: [1, 2, 3] });
+    network.startAll();
+    network.run(3000);
+    const { ring } = network.node(1).ring.snapshot();
+    network.node(1).step({ kind: "removed", nodeids: [1, 7] });
+    expect(network.node(1).ring.snapshot()).toMatchObject({ state: "operational", ring });
+    network.kill(2);
+    network.runUntil(() => network.node(1).ring.snapshot().state === "gather", 12_000, "gather");
+    network.node(1).step({ kind: "removed", nodeids: [2] });
+    const took = network.runUntil(() => network.isWhole([1, 3]), 1000, "two left");
+    expect(took).toBeLessThan(100);
+  });
+
   test("a restarted node never uses a ring number again, also after a crash in the middle", () => {
     const network = new TestNetwork({ seed: 22, nodeids: [1, 2, 3] });
     network.startAll();

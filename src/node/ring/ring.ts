@@ -28,6 +28,7 @@ import {
   enterGather,
   joinArrived,
   joinTimedOut,
+  nodesRemoved,
   sendLeave,
   stampPause,
 } from "./gather.ts";
@@ -131,6 +132,8 @@ export class Ring implements Core<RingEvent, RingAction> {
         return this.#synchronised(event.ring, now, out);
       case "resumed":
         return deliverAgreed(state, now, out);
+      case "removed":
+        return nodesRemoved(state, event.nodeids, now, out);
       case "stopped":
         if (state.phase !== "starting") sendLeave(state, out);
         for (const timer of timers) disarm(out, timer);

@@ -53,7 +53,7 @@ export interface RingState {
   newMembers: readonly number[];
   /** Transitional members: those of newMembers that come along from the installed ring. */
   transMembers: readonly number[];
-  /** Nodes whose LEAVE message came since the last membership. */
+  /** Nodes whose LEAVE message came since the last membership, or that were removed. */
   leaving: Set<number>;
   isFailedToReceive: boolean;
   /** Consecutive gathers for reason 3. */

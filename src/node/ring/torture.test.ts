@@ -121,7 +121,7 @@ function torture(seed: number): void {
       }
     }
     const victim = nodeids[random.below(size)] ?? 1;
-    switch (random.below(9)) {
+    switch (random.below(10)) {
       case 0:
         network.kill(victim);
         break;
@@ -151,6 +151,10 @@ function torture(seed: number): void {
         break;
       case 7:
         network.isLost = () => false;
+        break;
+      case 8:
+        // One that still hears and sends all: nobody else has read of it.
+        network.node(victim).step({ kind: "removed", nodeids: [nodeids[random.below(size)] ?? 1] });
         break;
       default:
         network.node(victim).step({ kind: "stopped" });
