@@ -17,6 +17,11 @@ const nameBytesMax = 200;
 const addressBytesMax = 253;
 const charactersMax = 8192;
 const checksumBytes = 4;
+/** Before the names: expiry, port, fingerprint and secret. */
+const fixedBytes = 4 + 2 + fingerprintBytes + secretBytes;
+const labelCharactersMax = 63;
+/** Of all kinds of tokens, and a name that a machine may have. */
+const sharedBeginning = "quorate";
 
 export interface InviteToken {
   readonly cluster: string;
@@ -40,6 +45,36 @@ const invitation: TokenForm = { prefix: "quorate1.", printer: "the vote server" 
 
 export function looksLikeToken(text: string, { prefix }: TokenForm = invitation): boolean {
   return text.trim().startsWith(prefix);
+}
+
+/**
+ * What is wrong with a word that is a part of a token, or a token of another kind, as a sentence; "" of what may be a token, name or address. A
+ * double click takes what stands before the dot, or behind it; a line that a terminal broke is copied in part.
+ */
+export function cutTokenText(text: string, form: TokenForm = invitation): string {
+  const { prefix, printer } = form;
+  const word = text.trim();
+  const whole = `copy the whole line that ${printer} printed`;
+  if (word.startsWith(prefix)) return "";
+  if (word.length > sharedBeginning.length && prefix.startsWith(word)) {
+    return `the token is cut: "${word}" is only its beginning; ${whole}`;
+  }
+  if (/^quorate[a-z]*\d\.[A-Za-z0-9_-]{20}/.test(word)) {
+    return `that is a token of another kind: one that begins with "${prefix}" is needed, as ${printer} prints it`;
+  }
+  if (!word.split(".").some(isTokenPart)) return "";
+  const isComplete = decodeToken(`${prefix}${word}`, form).ok;
+  return isComplete
+    ? `the token is cut: its beginning "${prefix}" is missing; ${whole}`
+    : `that looks like a part of a token: ${whole}. If it is the name of a machine, give it in small letters`;
+}
+
+/** No label of a name is so long, and hardly one has so many letters and digits of all kinds. */
+function isTokenPart(word: string): boolean {
+  if (!/^[A-Za-z0-9_-]{20,}$/.test(word)) return false;
+  return (
+    word.length > labelCharactersMax || [/[a-z]/, /[A-Z]/, /[0-9]/].every((kind) => kind.test(word))
+  );
 }
 
 /** Names and addresses must be within their limits: whoever makes an invitation has checked them. */
@@ -70,9 +105,13 @@ export function decodeToken(
   const word = text.replace(/\s+/g, "");
   if (!word.startsWith(prefix)) return malformed(`a token begins with "${prefix}"`);
   const code = word.slice(prefix.length);
-  if (word.length > charactersMax || !/^[A-Za-z0-9_-]+$/.test(code)) return damaged();
+  if (word.length > charactersMax || !/^[A-Za-z0-9_-]*$/.test(code)) return damaged();
   const bytes = new Uint8Array(Buffer.from(code, "base64url"));
-  if (bytes.length <= checksumBytes) return damaged();
+  if (isCut(bytes)) {
+    return malformed(
+      `the token is cut, its end is missing: copy the whole line that ${printer} printed`,
+    );
+  }
   const body = bytes.subarray(0, bytes.length - checksumBytes);
   if (new Reader(bytes.subarray(body.length)).u32be() !== checksum(body)) return damaged();
   const reader = new Reader(body);
@@ -91,6 +130,15 @@ export function decodeToken(
   if (cluster === undefined || addresses.length === 0) return damaged();
   if (!isClusterName(cluster) || !addresses.every(isAddress)) return damaged();
   return decoded({ cluster, addresses, port, fingerprint, secret, expiresAt });
+}
+
+/** Its own lengths announce more than there is. */
+function isCut(bytes: Uint8Array): boolean {
+  const reader = new Reader(bytes);
+  reader.skip(fixedBytes);
+  const count = reader.u8();
+  for (let at = 0; at < count && !reader.failed; at += 1) reader.skip(reader.u8());
+  return reader.failed || reader.remaining < checksumBytes;
 }
 
 /** A cluster name that may stand in a certificate, a file name and on a terminal. */

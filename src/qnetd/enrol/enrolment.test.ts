@@ -22,12 +22,14 @@ import {
 } from "./enrolment-message.ts";
 import {
   addressesMax,
+  cutTokenText,
   decodeToken,
   encodeToken,
   fingerprintBytes,
   type InviteToken,
   looksLikeToken,
   secretBytes,
+  type TokenForm,
 } from "./enrolment-token.ts";
 
 const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size });
@@ -67,9 +69,38 @@ describe("the token", () => {
     );
   });
 
+  test("one that is cut is said to be cut, whichever part of it is there", () => {
+    fc.assert(
+      fc.property(tokens, fc.nat(), (token, cut) => {
+        const text = encodeToken(token);
+        const [beginning = "", code = ""] = text.split(".");
+        const end = `${beginning}.`.length + (cut % code.length);
+        expect(decodeToken(text.slice(0, end))).toMatchObject({
+          reason: expect.stringContaining("the token is cut, its end is missing"),
+        });
+        expect(cutTokenText(text)).toBe("");
+        expect(cutTokenText(` ${beginning}\n`)).toContain(`"${beginning}" is only its beginning`);
+        expect(cutTokenText(code)).toContain('its beginning "quorate1." is missing');
+        // 64 letters are more than a name has.
+        expect(cutTokenText(code.slice(-64))).toContain("looks like a part of a token");
+      }),
+    );
+    const other: TokenForm = { prefix: "quoratejoin1.", printer: '"quorate join-token"' };
+    const token = { cluster: "prod", addresses: ["10.0.0.1"], port: 8006, expiresAt: 1 };
+    const secrets = { fingerprint: new Uint8Array(32), secret: new Uint8Array(16) };
+    expect(cutTokenText(encodeToken({ ...token, ...secrets }), other)).toContain("of another kind");
+    expect(cutTokenText("eFgH01jKlMnOpQrStUvW")).toContain("give it in small letters");
+  });
+
+  test.each([
+    ...["quorate", "pve1", "PVE1", "quorate1.example.org", "10.0.0.1", "fd00::1", "a.b-c.example"],
+    ...["Compute-Node-01.Datacenter.example.org", "a-node-with-a-rather-long-name-12", ""],
+  ])("%p may be a name or an address", (word) => expect(cutTokenText(word)).toBe(""));
+
   test("nothing that is pasted makes it throw", () => {
     fc.assert(
       fc.property(fc.string(), fc.base64String(), (text, code) => {
+        cutTokenText(text);
         expect(decodeToken(text).ok).toBe(false);
         expect(decodeToken(`quorate1.${code}`).ok).toBe(false);
       }),

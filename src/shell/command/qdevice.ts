@@ -1,7 +1,12 @@
 // `quorate qdevice`: set up the cluster's quorum device with an invitation or with certificates, remove it, say how it stands. One
 // node is asked; all nodes follow. Nothing is changed before every check is good.
 import { createRequest } from "../../qnetd/pki/issue.ts";
-import { decodeToken, isAddress, looksLikeToken } from "../../qnetd/enrol/enrolment-token.ts";
+import {
+  cutTokenText,
+  decodeToken,
+  isAddress,
+  looksLikeToken,
+} from "../../qnetd/enrol/enrolment-token.ts";
 import type { Result } from "../../result.ts";
 import { deviceWarning } from "../../node/device/advice.ts";
 import { NodeClient } from "../api/client.ts";
@@ -175,6 +180,8 @@ async function targetOf(
   { facts }: ClusterState,
 ): Promise<Target> {
   if (looksLikeToken(word)) return targetOfToken(options, word, facts.clusterName);
+  const cut = cutTokenText(word);
+  if (cut !== "") throw new CommandFailure(cut, exitUsage);
   if (!isAddress(word))
     throw new CommandFailure(`"${word}" is neither token nor address`, exitUsage);
   const { files } = options;

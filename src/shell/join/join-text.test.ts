@@ -7,7 +7,12 @@ import {
   type JoinInformation,
   looksLikeJoinInformation,
 } from "./join-information.ts";
-import { decodeJoinToken, encodeJoinToken, looksLikeJoinToken } from "./join-token.ts";
+import {
+  cutJoinTokenText,
+  decodeJoinToken,
+  encodeJoinToken,
+  looksLikeJoinToken,
+} from "./join-token.ts";
 import { admit, decodeTokenRecord, encodeTokenRecord, isSpent, tokenPath } from "./token-record.ts";
 
 const fingerprint = Array.from({ length: 32 }, (_, at) =>
@@ -126,6 +131,22 @@ describe("the join token", () => {
     expect(looksLikeJoinToken(text)).toBe(true);
     expect(looksLikeJoinToken("quorate1.AbC")).toBe(false);
     expect(decodeJoinToken(text)).toEqual({ ok: true, value: token });
+  });
+
+  test("that was copied in part is no name of a machine", () => {
+    const text = encodeJoinToken(token);
+    const [beginning = "", code = ""] = text.split(".");
+    for (const part of [beginning, code, code.slice(0, 70), `join1.${code}`]) {
+      expect(cutJoinTokenText(part)).toEndWith(
+        part === beginning || part === code
+          ? 'copy the whole line that "quorate join-token" printed'
+          : "give it in small letters",
+      );
+    }
+    expect(decodeJoinToken(text.slice(0, 60))).toMatchObject({
+      reason: expect.stringContaining("the token is cut, its end is missing"),
+    });
+    expect(["pve1", "pve1.example.org", "10.0.0.1"].map(cutJoinTokenText)).toEqual(["", "", ""]);
   });
 
   test("with a wrong letter says who prints the right one", () => {

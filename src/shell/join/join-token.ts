@@ -2,6 +2,7 @@
 // let in once. Same text form as the vote server's invitations. Pure; it must never throw on what a person pasted.
 import type { Decoded } from "../../bytes.ts";
 import {
+  cutTokenText,
   decodeToken,
   encodeToken,
   type InviteToken,
@@ -21,3 +22,6 @@ export const encodeJoinToken = (token: JoinToken): string => encodeToken(token, 
 
 /** The reason is a sentence for whoever pasted it. Blanks and line breaks that a terminal put in do not count. */
 export const decodeJoinToken = (text: string): Decoded<JoinToken> => decodeToken(text, form);
+
+/** Why a word is neither a whole token nor the name or address of a member, a sentence; "": it may be one of these. */
+export const cutJoinTokenText = (text: string): string => cutTokenText(text, form);

@@ -8,7 +8,7 @@ import {
   encodeJoinInformation,
   looksLikeJoinInformation,
 } from "../../join/join-information.ts";
-import { decodeJoinToken, looksLikeJoinToken } from "../../join/join-token.ts";
+import { cutJoinTokenText, decodeJoinToken, looksLikeJoinToken } from "../../join/join-token.ts";
 import { nodePaths } from "../../paths.ts";
 import { LocalApi } from "./local-api.ts";
 
@@ -137,7 +137,11 @@ function tokenRows(text: string): Rows {
 
 function informationRows(text: string): Rows {
   if (!looksLikeJoinInformation(text)) {
-    throw new CommandFailure("that is neither a join token nor join information", exitUsage);
+    const cut = cutJoinTokenText(text);
+    throw new CommandFailure(
+      cut === "" ? "that is neither a join token nor join information" : cut,
+      exitUsage,
+    );
   }
   const read = decodeJoinInformation(text);
   if (!read.ok) throw new CommandFailure(read.reason, exitUsage);

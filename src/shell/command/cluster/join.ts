@@ -8,7 +8,12 @@ import { readSecret } from "../../cli/secret.ts";
 import { unifiedDifference } from "../../conf/difference.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../../exit.ts";
 import { decodeJoinInformation, looksLikeJoinInformation } from "../../join/join-information.ts";
-import { decodeJoinToken, type JoinToken, looksLikeJoinToken } from "../../join/join-token.ts";
+import {
+  cutJoinTokenText,
+  decodeJoinToken,
+  type JoinToken,
+  looksLikeJoinToken,
+} from "../../join/join-token.ts";
 import { timeText } from "../../join/token-record.ts";
 import { nodePaths } from "../../paths.ts";
 import { apiPort, RemoteNode, type SecondFactor } from "../../remote/remote-node.ts";
@@ -83,6 +88,8 @@ async function targetOf(given: string): Promise<Target> {
     const { ipAddress: host, fingerprint } = information.value;
     return { kind: "host", host, fingerprint };
   }
+  const cut = cutJoinTokenText(word);
+  if (cut !== "") throw new CommandFailure(cut, exitUsage);
   if (!/^[A-Za-z0-9:][A-Za-z0-9.:%-]{0,252}$/.test(word)) {
     throw new CommandFailure(
       'that is no name or address of a member, no join token ("quorate join-token") and no join information ("quorate join-info")',
