@@ -121,10 +121,16 @@ describe("is refused, and nothing is changed:", () => {
       /^2\nthat is no name or address of a member/,
     ],
     [
-      "a damaged token",
+      "a token without its end",
       { target: "quoratejoin1.AbCd" },
       answering(),
-      /^2\nthe token is damaged: copy the whole line/,
+      /^2\nthe token is cut, its end is missing: copy the whole line/,
+    ],
+    [
+      "the beginning of a token",
+      { target: "quoratejoin1" },
+      answering(),
+      /^2\nthe token is cut: "quoratejoin1" is only its beginning; copy the whole line/,
     ],
     [
       "nobody there",

@@ -16,6 +16,9 @@ export const changeAnswer = v.object({
     }),
   ),
   notes: v.array(v.string()),
+  question: v.optional(
+    v.pipe(v.string(), v.description("For people, before it is begun: what cannot be taken back.")),
+  ),
 });
 export type ChangeAnswer = AsRead<v.InferOutput<typeof changeAnswer>>;
 

@@ -1,6 +1,7 @@
 // The routes that change a running cluster: a node removed, links, addresses, names. Each is planned first, answers the plan with `dry-run`, else
 // starts a task and answers its UPID. Proxmox's own DELETE /cluster/config/nodes/{node} answers when all is done (pvecm.md §4.2).
 import { type ChangeAnswer, changeAnswer } from "../answers/change.ts";
+import { isGoodEnd } from "../answers/task-end.ts";
 import type { Staged } from "./conf-stage.ts";
 import { linkPlan, planLink, type LinkRequest, type Planned } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
@@ -21,6 +22,8 @@ export interface Change<Facts> {
   readonly plan: Plan<Facts, ChangePorts>;
   readonly facts: Facts;
   readonly notes: readonly string[];
+  /** Before it is begun: what cannot be taken back; absent: nothing. */
+  readonly question?: string;
   /** The task's type and what it is about. */
   readonly type: string;
   readonly id: string;
@@ -62,7 +65,7 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
         const change = await removal(source, { node: parameters.node }, caller);
         const upid = started(source.start(change, caller.user));
         const status = await source.ended(upid);
-        if (status !== "OK" && !status.startsWith("WARNINGS")) throw new ApiError(500, status);
+        if (!isGoodEnd(status)) throw new ApiError(500, status);
         return null;
       },
     }),
@@ -217,7 +220,7 @@ async function removal(
   const asked = { node: name, purge, withGuests, by: user, at: source.wallS() };
   const planned = await refusing(planRemove(source.ports(user), asked));
   return {
-    ...{ plan: removePlan, facts: planned.facts, notes: planned.notes },
+    ...{ plan: removePlan, ...planned },
     ...{ type: "clusterremove", id: planned.facts.name },
   };
 }
@@ -245,7 +248,9 @@ function answer<Facts>(
 ): ChangeAnswer {
   if (change === undefined) return doneAlready(["It is so already."]);
   const shown = dryRun(change.plan, change.facts);
-  const facts = { isDone: false, plan: dryRunText(shown), ...shown, notes: change.notes };
+  const { notes, question } = change;
+  const asked = question === undefined ? {} : { question };
+  const facts = { isDone: false, plan: dryRunText(shown), ...shown, notes, ...asked };
   return isDry ? facts : { upid: started(source.start(change, user)), ...facts };
 }
 

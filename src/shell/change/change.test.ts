@@ -361,9 +361,17 @@ describe("remove", () => {
     const cluster = new PaperCluster(paperConf(3));
     fill(cluster);
     const planned = await planRemove(cluster.ports(), request);
-    expect(planned.notes[0]).toBe(
-      "It runs, and is ended. Then the nodes have 2 votes, 2 of them needed; 2 are here.",
+    expect(planned.notes.slice(0, 2)).toEqual([
+      expect.stringMatching(
+        /^pve2 runs\. Its daemon is ended at once .* type `quorate leave` on it/,
+      ),
+      "Then the nodes have 2 votes, 2 of them needed; 2 are here.",
+    ]);
+    expect(planned.question).toBe(
+      "pve2 runs, and its daemon is ended at once. This removes for good what pve2 has in the tree.",
     );
+    const kept = await planRemove(cluster.ports(), { ...request, purge: false });
+    expect(kept.question).toBe("pve2 runs, and its daemon is ended at once.");
     expect(planned.notes.at(-1)).toBe(
       "/etc/pve/ha/groups.cfg names pve2: look at it, it is not changed here.",
     );
@@ -402,6 +410,8 @@ describe("remove", () => {
       purge: false,
     });
     expect(planned.facts.isKilled).toBe(false);
+    expect(planned.notes[0]).toContain("Its daemon is not ended, for the others have no quorum");
+    expect(planned.question).toBe("pve2 runs, and is left alone without quorum.");
     expect(planned.notes.join()).toContain("--purge removes it");
     await carryOut(removePlan, cluster, planned.facts);
     expect(cluster.view).toMatchObject({ quorate: true, members: [1] });
@@ -450,6 +460,8 @@ describe("remove", () => {
       (await planRemove(cluster.ports(), { ...request, withGuests: true })).facts.purge,
     ).toEqual(["nodes/pve2/lxc/101.conf"]);
     cluster.on.delete(2);
+    const offline = await planRemove(cluster.ports(), { ...request, purge: false });
+    expect([offline.notes[0], offline.question]).toEqual(["pve2 is offline.", undefined]);
     cluster.on.delete(3);
     expect(await plan({})).toBe("cluster not ready - no quorum?");
     expect(cluster.written).toEqual([]);

@@ -169,10 +169,15 @@ export async function removedAlready(
   ];
 }
 
+export interface PlannedRemoval extends Planned<RemoveFacts> {
+  /** What a person is asked before it is begun; absent: nothing. */
+  readonly question?: string;
+}
+
 export async function planRemove(
   ports: ChangePorts,
   request: RemoveRequest,
-): Promise<Planned<RemoveFacts>> {
+): Promise<PlannedRemoval> {
   const now = await situation(ports, { word: request.node });
   const node = nodeOf(now.conf, request.node);
   if (node === undefined) {
@@ -191,15 +196,22 @@ export async function planRemove(
   const lines = request.purge ? await linesOf(ports, node) : [];
   const former = formerFacts(node, request, await ports.tree.read(formerMembersPath));
   const naming = request.purge ? await namingOf(ports, node.name) : [];
+  const isKilled = isMember && isQuorate;
+  const questions = [
+    ...(isMember ? [runningQuestion(node.name, isKilled)] : []),
+    ...(request.purge ? [purgeQuestion(node.name)] : []),
+  ];
   return {
+    ...(questions.length === 0 ? {} : { question: questions.join(" ") }),
     facts: {
       ...{ name: node.name, nodeid: node.nodeid, addresses: [...node.addresses.values()] },
-      isKilled: isMember && isQuorate,
+      isKilled,
       ...{ before: now.text, after: edit.text },
       members: membersOf(now).filter((nodeid) => nodeid !== node.nodeid),
       ...{ purges: request.purge, purge: leftovers, lines, former },
     },
     notes: [
+      isMember ? runningNote(node.name, isKilled) : `${node.name} is offline.`,
       quorumNote(now, node, edit.text),
       ...edit.notes,
       ...(request.purge
@@ -238,7 +250,7 @@ async function goneNode(
   ports: ChangePorts,
   now: Situation,
   { node: name, withGuests }: RemoveRequest,
-): Promise<Planned<RemoveFacts> | undefined> {
+): Promise<PlannedRemoval | undefined> {
   const node = { name, nodeid: 0, votes: 0, addresses: new Map<number, string>() };
   if (!(await isInTree(ports, name))) return undefined;
   const lines = await linesOf(ports, node);
@@ -249,7 +261,22 @@ async function goneNode(
       purge: await leftoversOf(ports, node, withGuests),
     },
     notes: [`${name} is out of corosync.conf already: what it left in the tree goes.`],
+    question: purgeQuestion(name),
   };
+}
+
+const runningQuestion = (name: string, isKilled: boolean): string =>
+  isKilled
+    ? `${name} runs, and its daemon is ended at once.`
+    : `${name} runs, and is left alone without quorum.`;
+
+const purgeQuestion = (name: string): string =>
+  `This removes for good what ${name} has in the tree.`;
+
+function runningNote(name: string, isKilled: boolean): string {
+  return isKilled
+    ? `${name} runs. Its daemon is ended at once and starts as a member no more; its guests run on, without /etc/pve. For a standalone node type \`quorate leave\` on it now instead, or \`quorate leave --local\` once it has ended.`
+    : `${name} runs. Its daemon is not ended, for the others have no quorum without it: it runs on alone, without quorum. For a standalone node type \`quorate leave\` on it now instead, or stop it afterwards and type \`quorate leave --local\`.`;
 }
 
 function quorumNote({ view, conf }: Situation, node: ClusterNode, after: string): string {
@@ -257,8 +284,7 @@ function quorumNote({ view, conf }: Situation, node: ClusterNode, after: string)
   const needed = Math.floor(votes / 2) + 1;
   const present = view.totalVotes - (view.members.includes(node.nodeid) ? node.votes : 0);
   const device = /\bdevice\s*\{/.test(after) ? ", and those of the quorum device" : "";
-  const state = view.members.includes(node.nodeid) ? "It runs, and is ended." : "It is offline.";
-  return `${state} Then the nodes have ${votes} vote${votes === 1 ? "" : "s"}${device}, ${needed} of them needed; ${present} are here.`;
+  return `Then the nodes have ${votes} vote${votes === 1 ? "" : "s"}${device}, ${needed} of them needed; ${present} are here.`;
 }
 
 /** All files below its directory, and the directory. Rejects when there are guests. */

@@ -1,5 +1,6 @@
 // `quorate task`: what the node does or did that took longer than an answer; its log, also while it runs; and asking it to stop.
 import * as v from "valibot";
+import { isGoodEnd } from "../answers/task-end.ts";
 import { table } from "../cli/text-table.ts";
 import { CommandFailure, exitFailed, exitOk } from "../exit.ts";
 import { nodePaths } from "../paths.ts";
@@ -186,13 +187,9 @@ function time(seconds: number): string {
 }
 
 function endLine(status: string): string {
-  return status === "OK" || isWarned(status) ? `TASK ${status}` : `TASK ERROR: ${status}`;
-}
-
-function isWarned(status: string): boolean {
-  return status.startsWith("WARNINGS: ");
+  return isGoodEnd(status) ? `TASK ${status}` : `TASK ERROR: ${status}`;
 }
 
 function codeOf(status: string): number {
-  return status === "OK" || status === "running" || isWarned(status) ? exitOk : exitFailed;
+  return status === "running" || isGoodEnd(status) ? exitOk : exitFailed;
 }

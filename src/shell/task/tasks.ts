@@ -3,6 +3,7 @@
 // Spec: pvecm.md §4.6.
 import { closeSync, readFileSync } from "node:fs";
 import { type Result, failure, reasonOf, success } from "../../result.ts";
+import { interruptedStatus, isGoodEnd } from "../answers/task-end.ts";
 import { type TaskFiles, writeLog } from "./task-files.ts";
 import {
   oneLine,
@@ -157,7 +158,7 @@ export class Tasks {
   /** Asks a running task to stop; false: no such task is running. */
   stop(upid: string): boolean {
     const running = this.#running.get(upid);
-    running?.stop.abort(new Error("received interrupt"));
+    running?.stop.abort(new Error(interruptedStatus));
     return running !== undefined;
   }
 
@@ -282,7 +283,7 @@ export class Tasks {
     this.#onDisk(`note the end of ${upid}`, () =>
       this.#settleOne({ upid, parts, endTime: seconds(), status }),
     );
-    const isFailure = status !== "OK" && !status.startsWith("WARNINGS: ");
+    const isFailure = !isGoodEnd(status);
     const message = `end task ${upid} ${status}`;
     this.#logging.cluster({ user: parts.user, isFailure, message });
     end.resolve(status);

@@ -60,9 +60,10 @@ export const remove = command("remove", {
   },
   examples: ["quorate remove pve3", "quorate remove pve3 --purge --dry-run"],
   manual: [
-    "The removed machine still has the cluster's key: --rotate-key changes it once the node is out; with --json that is a second object behind the first.",
-    "Takes a node, by name or address, out of corosync.conf on all nodes, and ends its daemon when it runs. It cannot disturb the ring any more: nobody reads its packets. The votes of a quorum device follow the number of nodes.",
-    "Only --purge asks: without it a node that runs is ended at once (--dry-run says whether it runs). With --purge what it leaves in the tree goes as well, after a list and a question; files that only name it are listed, not changed.",
+    "Takes a node, by name or address, out of corosync.conf on all nodes. It cannot disturb the ring any more: nobody reads its packets. The votes of a quorum device follow the number of nodes.",
+    "For a node that runs it asks first: its daemon is ended at once, and does not start as a member again; its guests run on. Only where the others have no quorum without it does the daemon run on, alone. `quorate leave` on the node itself is the way that leaves it a standalone node.",
+    "With --purge what it leaves in the tree goes as well, after a list and a question; files that only name it are listed, not changed.",
+    "The removed machine still has the cluster's key: --rotate-key changes it once the node is out; with --json its outcome is `rotateKey` in that of the removal.",
     "A node that is out already is no failure, if the tree still knows that it was removed or has left, or has something of it; a name that no trace is found of is refused.",
     logged,
   ],
@@ -70,18 +71,17 @@ export const remove = command("remove", {
   exits,
   run: async ({ node, purge, withGuests, rotateKey: isKeyChanged, ...given }) => {
     const { changeCommand } = await import("../../command/cluster/change.ts");
-    const code = await changeCommand(
+    return changeCommand(
       { ...given, write, note },
       {
         method: "DELETE",
         path: `/cluster/nodes/${encodeURIComponent(node)}`,
         words: { purge, "with-guests": withGuests },
-        question: purge ? `This removes for good what ${node} has in the tree.` : "",
+        question: "",
         done: `Node ${node} is removed.`,
       },
+      isKeyChanged ? nextKey : undefined,
     );
-    if (!isKeyChanged || code !== exitOk || given.dryRun) return code;
-    return changeCommand({ ...given, write, note }, keyChange);
   },
 });
 
@@ -91,6 +91,13 @@ const keyChange = {
   words: {},
   question: "All nodes get another key.",
   done: "All nodes use the new key.",
+} as const;
+
+const nextKey = {
+  ...keyChange,
+  question: "Then all nodes get another key.",
+  name: "rotateKey",
+  failed: "the node is removed, but the cluster has its key of before",
 } as const;
 
 export const rotateKey = command("rotate-key", {

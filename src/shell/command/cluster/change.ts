@@ -1,5 +1,6 @@
 // Changes of a running cluster from the command line: shown, asked about, carried out by the node as a task, and followed.
 import { changeAnswer } from "../../answers/change.ts";
+import { interruptedStatus, isGoodEnd } from "../../answers/task-end.ts";
 import { NodeClient } from "../../api/client.ts";
 import {
   deletesItselfText,
@@ -33,36 +34,86 @@ export interface ChangeCall {
   readonly done: string;
 }
 
-/** 0: done, or so already; a CommandFailure says why not. */
-export async function changeCommand(options: ChangeOptions, call: ChangeCall): Promise<number> {
+const stoppedText =
+  "this task was asked to stop (`quorate task stop`): what it had done is undone, and all is as before";
+
+/** What follows a change that was made. */
+export interface NextCall extends ChangeCall {
+  /** Of its outcome, in the JSON of the first. */
+  readonly name: string;
+  /** How things are when it fails, a clause. */
+  readonly failed: string;
+}
+
+/** 0: done, or so already; a CommandFailure says why not. With --json one object is printed, whatever follows. */
+export async function changeCommand(
+  options: ChangeOptions,
+  call: ChangeCall,
+  next?: NextCall,
+): Promise<number> {
+  const { json, dryRun, write } = options;
+  const first = await carriedOut(options, call, next);
+  let { code, facts } = first;
+  if (next !== undefined && code === exitOk && !dryRun) {
+    const isYes = options.isYes || first.wasAsked;
+    const second = await carriedOut({ ...options, isYes }, next).catch((error: unknown) => {
+      if (!(error instanceof CommandFailure)) throw error;
+      if (!json) throw new CommandFailure(`${next.failed}: ${error.message}`, error.code);
+      const failed = { isDone: false, status: error.message, notes: [] };
+      return { code: error.code, facts: failed };
+    });
+    code = second.code;
+    facts = { ...facts, [next.name]: second.facts };
+  }
+  if (json) write(`${JSON.stringify(facts, undefined, 2)}\n`);
+  return code;
+}
+
+interface Outcome {
+  readonly code: number;
+  /** For --json. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  /** What follows was asked about with it. */
+  readonly wasAsked: boolean;
+}
+
+/** Prints what happens, unless it is to be JSON. */
+async function carriedOut(
+  options: ChangeOptions,
+  call: ChangeCall,
+  next?: NextCall,
+): Promise<Outcome> {
   const { root, json, dryRun, isYes, write, note } = options;
   const api = new LocalApi(nodePaths(root).socket);
-  const { method, path, words, question } = call;
+  const { method, path, words } = call;
   const planned = await api
     .call(changeAnswer, method, path, { ...words, "dry-run": true })
     .catch((error: unknown) => refused(error, root));
   if (planned.isDone || dryRun) {
     const { plan, ...facts } = planned;
-    if (json) write(`${JSON.stringify(facts, undefined, 2)}\n`);
-    else
-      write([plan, ...planned.notes.map((text) => `${text}\n`)].join(planned.isDone ? "" : "\n"));
-    return exitOk;
+    const then = next === undefined || planned.isDone ? [] : [next.question];
+    const notes = [...facts.notes, ...then];
+    if (!json) write([plan, ...notes.map((text) => `${text}\n`)].join(planned.isDone ? "" : "\n"));
+    return { code: exitOk, facts: { ...facts, notes }, wasAsked: false };
   }
   if (!json) write(planned.notes.map((text) => `${text}\n`).join(""));
+  const questions = [planned.question ?? "", call.question, next?.question ?? ""];
+  const question = questions.filter((each) => each !== "").join(" ");
   if (question !== "" && !isYes) {
     const list = planned.steps.map((text) => `  ${text}\n`).join("");
     askOnTerminal(`${list}${question}`);
   }
   const { upid = "", notes } = await api.call(changeAnswer, method, path, words);
   const status = await api.follow(upid, (line) => (json ? note : write)(`${line}\n`));
-  const isFine = status === "OK" || status.startsWith("WARNINGS: ");
-  if (json) {
-    write(`${JSON.stringify({ upid, status, isDone: isFine, notes }, undefined, 2)}\n`);
-    return isFine ? exitOk : exitFailed;
-  }
-  if (!isFine) throw new CommandFailure(status);
-  write(`${call.done}\n`);
-  return exitOk;
+  const isDone = isGoodEnd(status);
+  const ends = status === interruptedStatus ? [stoppedText] : [];
+  if (!isDone && !json) throw new CommandFailure(ends[0] ?? status);
+  if (!json) write(`${call.done}\n`);
+  return {
+    code: isDone ? exitOk : exitFailed,
+    facts: { upid, status, isDone, notes: [...notes, ...ends] },
+    wasAsked: true,
+  };
 }
 
 /** What to do, behind the sentences that are the original's. */

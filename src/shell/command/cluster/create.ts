@@ -1,5 +1,6 @@
 // A cluster is created by the node that runs here, as a task that is followed over its restart: `quorate create`, and the work of `pvecm create`.
 import { changeAnswer } from "../../answers/change.ts";
+import { isGoodEnd } from "../../answers/task-end.ts";
 import { CommandFailure } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { type ChangeOptions, changeCommand } from "./change.ts";
@@ -52,5 +53,5 @@ export async function pvecmCreate(
     written.add(line);
     write(`${line}\n`);
   });
-  if (status !== "OK" && !status.startsWith("WARNINGS: ")) throw new CommandFailure(status);
+  if (!isGoodEnd(status)) throw new CommandFailure(status);
 }

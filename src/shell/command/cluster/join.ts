@@ -1,6 +1,7 @@
 // `quorate join`, and what `pvecm add` does: finds out whom to ask and who may ask, then has this machine's node join as a task, and
 // follows it, over the restart of the node.
 import * as v from "valibot";
+import { interruptedStatus, isGoodEnd } from "../../answers/task-end.ts";
 import { joinReport, joinTask } from "../../answers/join.ts";
 import { NodeClient } from "../../api/client.ts";
 import { answerOnTerminal } from "./terminal.ts";
@@ -224,6 +225,9 @@ async function shown({ json, write }: JoinOptions, api: LocalApi, words: Words):
   return exitOk;
 }
 
+const givenUpText =
+  "this join was given up meanwhile (`quorate join --abort`, or its task was asked to stop): this node is standalone, as before";
+
 async function joined(
   { json, write, note }: JoinOptions,
   api: LocalApi,
@@ -231,12 +235,13 @@ async function joined(
 ): Promise<number> {
   const { upid } = await api.call(joinTask, "POST", "/join", words);
   const status = await api.follow(upid, (line) => (json ? note : write)(`${line}\n`));
-  const isDone = status === "OK" || status.startsWith("WARNINGS: ");
+  const isDone = isGoodEnd(status);
+  const notes = status === interruptedStatus ? { notes: [givenUpText] } : {};
   if (json) {
-    write(`${JSON.stringify({ upid, status, isDone }, undefined, 2)}\n`);
+    write(`${JSON.stringify({ upid, status, isDone, ...notes }, undefined, 2)}\n`);
     return isDone ? exitOk : exitFailed;
   }
-  if (!isDone) throw new CommandFailure(status);
+  if (!isDone) throw new CommandFailure(status === interruptedStatus ? givenUpText : status);
   return exitOk;
 }
 

@@ -1,0 +1,156 @@
+// Commands that have the node do something and follow it, at a node of the test's own: what they print of each end, for people and as JSON.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { interruptedStatus } from "../../answers/task-end.ts";
+import { CommandFailure } from "../../exit.ts";
+import { encodeJoinToken } from "../../join/join-token.ts";
+import { nodePaths } from "../../paths.ts";
+import { changeCommand, type ChangeCall, type NextCall } from "./change.ts";
+import { joinCommand } from "./join.ts";
+
+/** What the node answers: the end of each task by its UPID, or why a path is refused. */
+interface Behaviour {
+  readonly ends: Readonly<Record<string, string>>;
+  readonly refusals?: Readonly<Record<string, string>>;
+}
+
+let root = "";
+let server: Bun.Server<undefined> | undefined;
+let behaviour: Behaviour = { ends: {} };
+const asked: string[] = [];
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "quorate-followed-"));
+  const { socket } = nodePaths(root);
+  mkdirSync(dirname(socket), { recursive: true });
+  asked.length = 0;
+  server = Bun.serve({ unix: socket, fetch: answer });
+});
+afterEach(async () => {
+  await server?.stop(true);
+  rmSync(root, { recursive: true, force: true });
+});
+
+const status = {
+  ...{ version: "1", mode: "standalone", node: { name: "n", nodeid: 1 }, cluster: { name: "" } },
+  ...{ quorum: { quorate: true, meaning: "" }, ring: { id: "1.1", state: "operational" } },
+  ...{ nodes: [], links: [], tree: { digest: "", writable: true } },
+  mount: { target: "", reason: "" },
+};
+
+async function answer(request: Request): Promise<Response> {
+  const { pathname, searchParams } = new URL(request.url);
+  if (pathname === "/v1/status") return Response.json(status);
+  const task = /\/tasks\/([^/]+)\/(status|log)$/.exec(pathname);
+  if (task !== null) {
+    const upid = decodeURIComponent(task[1] ?? "");
+    if (task[2] === "log") return Response.json({ data: [], total: 0 });
+    return Response.json({ data: { status: "stopped", exitstatus: behaviour.ends[upid] } });
+  }
+  const message = behaviour.refusals?.[pathname];
+  if (message !== undefined) return Response.json({ message }, { status: 400 });
+  const words = new URLSearchParams(await request.text());
+  const isDry = words.get("dry-run") === "1" || searchParams.get("dry-run") === "1";
+  if (!isDry) asked.push(pathname);
+  return Response.json({
+    data: {
+      ...(isDry ? {} : { upid: pathname }),
+      ...{ isDone: false, plan: "1. do it\n", steps: ["do it"], changes: [], notes: ["Mind."] },
+      // Asked of a person only where nobody has said yes.
+      question: "Really?",
+    },
+  });
+}
+
+const remove: ChangeCall = {
+  ...{ method: "DELETE", path: "/cluster/nodes/n2", words: {}, question: "", done: "Removed." },
+};
+const rotate: NextCall = {
+  ...{ method: "POST", path: "/cluster/key", words: {}, question: "And?", done: "Rotated." },
+  ...{ name: "rotateKey", failed: "the node is removed, but the key is not" },
+};
+const [removal, rotation] = ["/api/v1/cluster/nodes/n2", "/api/v1/cluster/key"];
+
+async function change(json: boolean, next?: NextCall, dryRun = false): Promise<string> {
+  let text = "";
+  const write = (piece: string): void => void (text += piece);
+  const options = { root, json, dryRun, isYes: true, write, note: () => undefined };
+  const code = await changeCommand(options, remove, next).catch((error: unknown) => {
+    if (!(error instanceof CommandFailure)) throw error;
+    return `${error.code} ${error.message}`;
+  });
+  return `${text}${code}`;
+}
+
+test("two changes by one command are one JSON object", async () => {
+  behaviour = { ends: { [removal]: "OK", [rotation]: "WARNINGS: 1" } };
+  const text = await change(true, rotate);
+  expect(text).toEndWith("0");
+  const notes = ["Mind."];
+  expect(JSON.parse(text.slice(0, -1))).toEqual({
+    ...{ upid: removal, status: "OK", isDone: true, notes },
+    rotateKey: { upid: rotation, status: "WARNINGS: 1", isDone: true, notes },
+  });
+  expect(await change(false, rotate)).toBe("Mind.\nRemoved.\nMind.\nRotated.\n0");
+  expect(asked).toEqual([removal, rotation, removal, rotation]);
+});
+
+test("the second is not begun after a failure of the first, nor when nothing is to be done", async () => {
+  behaviour = { ends: { [removal]: "no quorum", [rotation]: "OK" } };
+  const text = await change(true, rotate);
+  expect(JSON.parse(text.slice(0, -1))).toMatchObject({ status: "no quorum", isDone: false });
+  expect(text).toEndWith("1");
+  expect(await change(false, rotate)).toBe("Mind.\n1 no quorum");
+  expect(await change(false, rotate, true)).toBe("1. do it\n\nMind.\n\nAnd?\n0");
+  expect(asked).toEqual([removal, removal]);
+});
+
+test("a refusal of the second says how things are, and is a part of the object", async () => {
+  behaviour = { ends: { [removal]: "OK" }, refusals: { [rotation]: "n3 is offline" } };
+  const text = await change(true, rotate);
+  expect(JSON.parse(text.slice(0, -1))).toMatchObject({
+    isDone: true,
+    rotateKey: { isDone: false, status: "n3 is offline" },
+  });
+  expect(text).toEndWith("1");
+  expect(await change(false, rotate)).toEndWith(
+    "Removed.\n1 the node is removed, but the key is not: n3 is offline",
+  );
+});
+
+test("a change that was asked to stop says so, not in the words of its task's status", async () => {
+  behaviour = { ends: { [removal]: interruptedStatus } };
+  const sentence =
+    "this task was asked to stop (`quorate task stop`): what it had done is undone, and all is as before";
+  expect(await change(false)).toBe(`Mind.\n1 ${sentence}`);
+  expect(JSON.parse((await change(true)).slice(0, -1))).toMatchObject({
+    ...{ status: interruptedStatus, isDone: false },
+    notes: ["Mind.", sentence],
+  });
+});
+
+test("a join that was given up meanwhile says so to whoever follows it", async () => {
+  behaviour = { ends: { "/api/v1/join": interruptedStatus } };
+  const token = encodeJoinToken({
+    ...{ cluster: "prod", addresses: ["127.0.0.1"], port: 8006 },
+    ...{ fingerprint: new Uint8Array(32), secret: new Uint8Array(16), expiresAt: 0xffff_ffff },
+  });
+  const join = async (json: boolean): Promise<string> => {
+    let text = "";
+    const code = await joinCommand({
+      ...{ root, target: token, json, dryRun: false, force: false, links: new Map() },
+      ...{ fingerprint: undefined, passwordFile: undefined, port: undefined },
+      ...{ nodeid: undefined, votes: undefined, note: () => undefined },
+      write: (piece) => void (text += piece),
+    }).catch((error: unknown) => String(error));
+    return `${text}${code}`;
+  };
+  const sentence =
+    "this join was given up meanwhile (`quorate join --abort`, or its task was asked to stop): this node is standalone, as before";
+  expect(await join(false)).toEndWith(sentence);
+  const text = await join(true);
+  expect(text).toEndWith("1");
+  expect(JSON.parse(text.slice(0, -1))).toMatchObject({ isDone: false, notes: [sentence] });
+});
