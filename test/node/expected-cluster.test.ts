@@ -33,6 +33,14 @@ test("one of three goes on alone, and gives the override up when the others come
     expect(refused.error).toContain("3 votes are present already, use at least 3");
   }
   expect(await expected(3)).toMatchObject({ code: 0, error: "" });
+  const raised = await expected(5);
+  expect(raised).toMatchObject({ code: 0, error: "" });
+  expect(raised.out).toContain("That is more than the 3 of corosync.conf");
+  const warned = await cluster.status(2, (s) => s.quorum.expectedVotes === 5);
+  expect(warned.warnings?.join()).toContain("`quorate expected 3` sets them back");
+  expect(await expected(3)).toMatchObject({ code: 0, error: "" });
+  const lowered = await cluster.status(2, (s) => s.quorum.expectedVotes === 3);
+  expect(lowered.warnings?.join() ?? "").not.toContain("expected votes");
   await cluster.stop(2);
   await cluster.kill(3);
   await cluster.status(

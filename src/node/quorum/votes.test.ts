@@ -175,6 +175,32 @@ describe("votes", () => {
     expect(bus.node(3).quorum).toMatchObject({ totalVotes: 4, expectedVotes: 4 });
   });
 
+  test("what is asked while the ring forms anew is judged by that moment's votes; without quorum any larger number is taken, as by the original", () => {
+    const bus = cluster(3);
+    const node = bus.node(1);
+    node.clear();
+    bus.kill(3);
+    bus.form([1, 2]);
+    bus.ask(1, { kind: "expectedVotesSet", id: 1, votes: 9 });
+    bus.deliver(5);
+    bus.ask(1, { kind: "expectedVotesSet", id: 2, votes: 9 });
+    bus.settle();
+    bus.kill(2);
+    bus.form([1]);
+    bus.ask(1, { kind: "expectedVotesSet", id: 3, votes: 9 });
+    bus.settle();
+    expect(node.quorum.quorate).toBe(false);
+    bus.ask(1, { kind: "expectedVotesSet", id: 4, votes: 9 });
+    bus.settle();
+    expect(replies(node).map((reply) => reply.kind === "replied" && [reply.id, reply.ok])).toEqual([
+      [1, false],
+      [2, false],
+      [3, false],
+      [4, true],
+    ]);
+    expect(node.quorum).toMatchObject({ quorate: false, expectedVotes: 9, quorum: 5 });
+  });
+
   test("questions on their way are refused when the node stops", () => {
     const bus = cluster(2);
     bus.ask(1, { kind: "expectedVotesSet", id: 8, votes: 2 });

@@ -19,8 +19,14 @@ const quorum = {
 const settings = { nodes, quorum } as unknown as Parameters<typeof expectedOverride>[0];
 const view = (expectedVotes: number, members: number[], ...flags: string[]) => ({
   expectedVotes,
+  totalVotes: members.length,
+  quorum: Math.floor(expectedVotes / 2) + 1,
   members,
   flags,
+});
+const withQuorum = (change: Record<string, unknown>) => ({
+  ...settings,
+  quorum: { ...settings.quorum, ...change },
 });
 
 test("fewer votes than the nodes of corosync.conf have are an override, named with who is away", () => {
@@ -29,9 +35,26 @@ test("fewer votes than the nodes of corosync.conf have are an override, named wi
   );
 });
 
+test("more votes than corosync.conf has are told with the way back, a device's are not", () => {
+  const raised =
+    /^the expected votes are raised: 5 instead of the 3 of .*so that 3 are needed\. `quorate expected 3` sets them back/;
+  expect(expectedOverride(settings, view(5, [1, 2, 3], "Quorate"))).toMatch(raised);
+  // Fewer than are here would be refused.
+  const many = { ...view(6, [1, 2, 3]), totalVotes: 4 };
+  expect(expectedOverride(settings, many)).toContain("`quorate expected 4` sets them back");
+  const device = { model: "net", votes: 1 };
+  expect(expectedOverride(withQuorum({ device }), view(4, [1, 2, 3]))).toBe("");
+  expect(expectedOverride(withQuorum({ device: { model: "net" } }), view(5, [1, 2, 3]))).toBe("");
+  expect(expectedOverride(withQuorum({ device }), view(5, [1, 2, 3]))).toMatch(/the 4 of coros/);
+  expect(expectedOverride(withQuorum({ expectedVotes: 5 }), view(5, [1, 2, 3]))).toBe("");
+  expect(expectedOverride(withQuorum({ expectedVotes: 5 }), view(3, [1, 2, 3]))).toContain(
+    "overridden: 3 instead of the 5",
+  );
+  expect(expectedOverride(withQuorum({ expectedVotesTracking: true }), view(5, [1]))).toBe("");
+});
+
 test.each([
   ["all votes expected", view(3, [1, 2, 3])],
-  ["more, for a quorum device", view(4, [1, 2, 3])],
   ["last man standing lowers them", view(1, [1], "LastManStanding")],
   ["a node that left lowers them", view(2, [1, 2], "AllowDownscale")],
   ["not known yet", view(0, [1])],

@@ -168,16 +168,21 @@ export function quorumMeaning(
 const loweredByItself: readonly string[] = ["LastManStanding", "AllowDownscale"];
 
 /**
- * Whether somebody has overridden the expected votes (pvecm.md §1.7): its risk and its end as a sentence; "": there is no override. The
- * value lives in memory only, so it is told from what corosync.conf makes of the nodes' votes.
+ * Whether the expected votes are others than those of corosync.conf (pvecm.md §1.7): the risk and the way back as a sentence; "": they are as
+ * they should be. The value lives in memory only, so it is told from what corosync.conf makes of the nodes' votes.
  */
 export function expectedOverride(
-  { nodes, quorum: { provider } }: Pick<NodeSettings, "nodes" | "quorum">,
-  quorum: Pick<QuorumView, "expectedVotes" | "flags" | "members">,
+  { nodes, quorum: rules }: Pick<NodeSettings, "nodes" | "quorum">,
+  quorum: Pick<QuorumView, "expectedVotes" | "totalVotes" | "quorum" | "flags" | "members">,
 ): string {
-  const configured = nodes.reduce((sum, { votes }) => sum + votes, 0);
+  const listed = nodes.reduce((sum, { votes }) => sum + votes, 0);
+  const configured = rules.expectedVotes ?? listed;
+  // A device's come to them once it was seen.
+  const device = rules.device === undefined ? 0 : (rules.device.votes ?? listed - 1);
   const { expectedVotes, flags, members } = quorum;
-  if (!provider || expectedVotes === 0 || expectedVotes >= configured) return "";
+  if (!rules.provider || expectedVotes === 0) return "";
+  if (expectedVotes > configured + device) return raisedText(rules, quorum, configured + device);
+  if (expectedVotes >= configured) return "";
   if (flags.some((flag) => loweredByItself.includes(flag))) return "";
   const away = nodes
     .filter(({ nodeid }) => !members.includes(nodeid))
@@ -187,4 +192,20 @@ export function expectedOverride(
       ? ""
       : `if ${away.join(" or ")} runs apart from here, both sides change the tree and start guests: be sure that they are off. `;
   return `the expected votes are overridden: ${expectedVotes} instead of the ${configured} of corosync.conf (pvecm expected); ${risk}It ends when their votes return, at the next change of corosync.conf, or when the nodes restart`;
+}
+
+/** Nothing lowers them by itself, and fewer nodes may be lost meanwhile. */
+function raisedText(
+  rules: NodeSettings["quorum"],
+  {
+    expectedVotes,
+    totalVotes,
+    quorum,
+  }: Pick<QuorumView, "expectedVotes" | "totalVotes" | "quorum">,
+  configured: number,
+): string {
+  // Then the highest number that was ever seen is meant to stay.
+  if (rules.expectedVotesTracking || rules.allowDownscale) return "";
+  const back = Math.max(configured, totalVotes);
+  return `the expected votes are raised: ${expectedVotes} instead of the ${configured} of corosync.conf (pvecm expected, or votes that were changed while the nodes run), so that ${quorum} are needed. \`quorate expected ${back}\` sets them back; so does the next change of corosync.conf, or a restart of all nodes`;
 }

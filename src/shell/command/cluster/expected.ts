@@ -58,12 +58,17 @@ interface Effect {
   readonly text: string;
 }
 
-function effectOf({ quorum: now }: NodeStatus, votes: number): Effect {
+function effectOf({ quorum: now, nodes, device }: NodeStatus, votes: number): Effect {
   const quorum = Math.max(Math.floor(votes / 2), Math.floor(now.totalVotes / 2)) + 1;
   const isQuorate = now.totalVotes >= quorum;
   const here = now.totalVotes === 1 ? "1 vote is" : `${now.totalVotes} votes are`;
   const text = `${here} here, ${now.expectedVotes} are expected and ${now.quorum} needed; with ${votes} expected ${quorum} are needed: ${isQuorate ? "quorate" : "not quorate"}.`;
-  return { quorum, isQuorate, text };
+  const configured = nodes.reduce((sum, each) => sum + each.votes, device?.votes ?? 0);
+  const raised =
+    votes > configured && votes > now.totalVotes
+      ? ` That is more than the ${configured} of corosync.conf, and nothing lowers them by itself: \`quorate expected ${Math.max(configured, now.totalVotes)}\` sets them back.`
+      : "";
+  return { quorum, isQuorate, text: `${text}${raised}` };
 }
 
 /** "" when nothing is at risk: no node is away, this part stays without quorum, or it was quorate before. */

@@ -16,6 +16,8 @@ import { settingsOf } from "./start-mode.ts";
 
 /** From a write of corosync.conf until the ring is asked to reload: every node has written its copy by then. */
 const reloadAfterMs = 1000;
+/** An override is told of once it has lasted: between the reloads of two nodes one has votes that the other does not know of. */
+const overrideAfterMs = 2000;
 /** How long a node waits for that reload before it helps itself. */
 const catchUpAfterMs = 10_000;
 
@@ -38,6 +40,8 @@ export class NodeRing {
   #isStarted = false;
   /** Expected votes of the override that was told last; undefined: there is none. */
   #overriddenTo: number | undefined;
+  #quorum: QuorumView | undefined;
+  #overrideTimer: ReturnType<typeof setTimeout> | undefined;
   #reloadTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: NodeRingOptions) {
@@ -85,9 +89,13 @@ export class NodeRing {
       const meaning = quorumMeaning(quorum);
       tree.setQuorate(quorum.quorate, meaning);
       manager.status(`${meaning}${this.absentText()}`);
-      this.#tellOverride(quorum);
+      this.#quorum = quorum;
+      this.#lookAtOverride();
     });
-    this.cluster.onReloaded((settings) => tree.setCluster(clusterInfo(settings)));
+    this.cluster.onReloaded((settings) => {
+      tree.setCluster(clusterInfo(settings));
+      this.#lookAtOverride();
+    });
     this.#warnOf(this.#settings);
     this.cluster.onReloaded((settings) => this.#warnOf(settings));
     this.#isStarted = true;
@@ -101,6 +109,7 @@ export class NodeRing {
 
   async stop(): Promise<void> {
     clearTimeout(this.#reloadTimer);
+    clearTimeout(this.#overrideTimer);
     await this.cluster.stop();
   }
 
@@ -124,8 +133,15 @@ export class NodeRing {
     tree.setCluster(clusterInfo(this.#settings));
   }
 
+  #lookAtOverride(): void {
+    clearTimeout(this.#overrideTimer);
+    this.#overrideTimer = setTimeout(() => this.#tellOverride(), overrideAfterMs);
+  }
+
   /** Loud on every node, not only where it was typed. */
-  #tellOverride(quorum: QuorumView): void {
+  #tellOverride(): void {
+    if (this.#quorum === undefined) return;
+    const quorum = this.#quorum;
     const { expectedVotes } = quorum;
     const override = expectedOverride(this.cluster.settings, quorum);
     if (override === "") {
