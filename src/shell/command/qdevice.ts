@@ -245,13 +245,15 @@ function checkedToken(
   return { ...token, port: options.port ?? token.port, tls };
 }
 
-/** Exit code 0: the device is gone from every node. */
+/** Exit code 0: the device is gone from every node, now or already. */
 export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
   const { note } = options;
   const client = clientOf(options);
   if (options.dryRun !== true) await resumeDevice(options);
   const state = await clusterState(client);
-  failOn(removalObstacles(state), "remove");
+  const obstacles = removalObstacles(state);
+  if (obstacles.some(({ kind }) => kind === "notConfigured")) return removedAlready(options, state);
+  failOn(obstacles, "remove");
   if (options.dryRun === true) {
     const left = "The cluster's certificate stays on the vote server.";
     return preview(options, await removalPreview(client, state.text), [left]);
@@ -275,6 +277,13 @@ export async function qdeviceRemove(options: QdeviceOptions): Promise<number> {
     `Warning: ${outcome.problem} (${names.join(", ") || "this one"}). On a node with corosync run: systemctl disable --now corosync-qdevice\n`,
   );
   return exitFailed;
+}
+
+function removedAlready({ json, write, dryRun }: QdeviceOptions, state: ClusterState): number {
+  const notes = [`"${state.facts.clusterName}" has no quorum device: it is so already.`];
+  const facts = dryRun === true ? { isDone: true, steps: [], changes: [] } : jsonOf(state.status);
+  write(json ? `${JSON.stringify({ ...facts, notes }, undefined, 2)}\n` : `${notes.join("\n")}\n`);
+  return exitOk;
 }
 
 /** What is left to do on the vote server, which knows the cluster by its certificate. */
