@@ -1,14 +1,13 @@
 // The original's way to a cluster's certificate (qnetd.md §4.5): root's ssh to the vote server and its `corosync-qnetd-certutil`. For
 // servers that know no invitation. The key is made here and stays; only the request and certificates travel.
-import { type Result, success, failure, reasonOf } from "../../result.ts";
+import { type Result, success } from "../../result.ts";
 import { createRequest } from "../../qnetd/pki/issue.ts";
 import { readCertificate } from "../../qnetd/pki/pki.ts";
+import { runProgram } from "../remote/program.ts";
 import type { ClusterIdentity } from "./device-identity.ts";
 
 const serverDirectory = "/etc/corosync/qnetd/nssdb";
 const copyIdKey = "/root/.ssh/id_rsa";
-/** For one command on the server; making its keys takes seconds. */
-const commandMsMax = 120_000;
 
 export interface SshOrder {
   /** An IP address: it stands in command lines. */
@@ -29,10 +28,10 @@ const programsDefault = {
 /** The reason is the failing command and what it said. */
 export async function enrolBySsh(order: SshOrder): Promise<Result<ClusterIdentity>> {
   const { address, cluster, step, programs = programsDefault } = order;
-  const copied = await run([...programs.copyId, `root@${address}`], undefined, "inherit");
+  const copied = await runProgram([...programs.copyId, `root@${address}`], { stdio: "terminal" });
   if (!copied.ok) return copied;
   const remote = (command: string, input?: Uint8Array): Promise<Result<Uint8Array>> =>
-    run([...programs.ssh, address, command], input);
+    runProgram([...programs.ssh, address, command], input === undefined ? {} : { input });
   step("INFO: initializing qnetd server");
   // Fails where it has been done before, as a rule; what is missing then fails below.
   await remote("corosync-qnetd-certutil -i");
@@ -66,31 +65,4 @@ function certificateOf(bytes: Result<Uint8Array>): Result<Uint8Array> {
 /** For the shell on the server. */
 function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-async function run(
-  command: readonly string[],
-  input: Uint8Array | undefined,
-  terminal: "pipe" | "inherit" = "pipe",
-): Promise<Result<Uint8Array>> {
-  const text = command.join(" ");
-  try {
-    const child = Bun.spawn([...command], {
-      stdin: terminal === "inherit" ? "inherit" : (input ?? "ignore"),
-      stdout: terminal,
-      stderr: terminal,
-      timeout: commandMsMax,
-    });
-    const [stdout, stderr] = await Promise.all([
-      child.stdout === undefined ? new Uint8Array(0) : child.stdout.bytes(),
-      child.stderr === undefined ? "" : child.stderr.text(),
-    ]);
-    const code = await child.exited;
-    if (code === 0) return success(stdout);
-    const said = stderr.trim();
-    return failure(`command '${text}' failed: ${said === "" ? "" : `${said}; `}exit code ${code}`);
-  } catch (error) {
-    const reason = reasonOf(error);
-    return failure(`command '${text}' failed: ${reason}`);
-  }
 }

@@ -2,11 +2,19 @@
 import { joinCommand } from "../../command/cluster/join.ts";
 import { CommandFailure } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
+import { looksLikeJoinToken } from "../../join/join-token.ts";
+import type { SshOrder } from "../../qdevice/enrol-ssh.ts";
+import { tokenBySsh } from "./add-ssh.ts";
 import type { PvecmSurroundings } from "./cluster.ts";
 
 /** `words`: as on the command line, links without their priorities. */
 export async function add(
-  { root, write, writeError }: PvecmSurroundings,
+  {
+    root,
+    write,
+    writeError,
+    programs,
+  }: PvecmSurroundings & { readonly programs?: SshOrder["programs"] },
   words: Readonly<Record<string, string>>,
 ): Promise<number> {
   const { mount } = nodePaths(root);
@@ -15,10 +23,11 @@ export async function add(
       `Navigate out of ${mount} before running 'pvecm add', for example by running 'cd'.`,
     );
   }
-  if (words["use_ssh"] === "1") {
-    throw new CommandFailure(
-      "a join over ssh is not a part of quorate: leave --use_ssh out to join over the member's API, or use a join token (quorate join)",
-    );
+  const hostname = words["hostname"] ?? "";
+  let target = hostname;
+  if (words["use_ssh"] === "1" && !looksLikeJoinToken(hostname)) {
+    write(`asking '${hostname}' for a join token over ssh\n`);
+    target = await tokenBySsh(hostname, programs?.ssh);
   }
   const links = Object.entries(words).flatMap(([key, address]) => {
     const link = /^link(\d)$/.exec(key)?.[1];
@@ -27,7 +36,7 @@ export async function add(
   const { nodeid, votes } = words;
   return joinCommand({
     root,
-    target: words["hostname"] ?? "",
+    target,
     fingerprint: words["fingerprint"],
     passwordFile: undefined,
     port: undefined,

@@ -11,7 +11,7 @@ export interface PvecmOptions {
   readonly args: readonly string[];
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
-  /** For `qdevice setup`; tests have their own. */
+  /** For `qdevice setup` and `add --use_ssh`; tests have their own. */
   readonly programs?: SshOrder["programs"];
   /** For `status`; tests have their own. */
   readonly now?: () => Date;
