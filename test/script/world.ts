@@ -81,7 +81,7 @@ export class ScriptWorld {
       return new SimNode({
         ...{ nodeid, seed, agenda: this.#agenda, network: this.#network, checker: this.#checker },
         settings: () => simulatedSettings(nodeid, { nodes: count, ...this.#conf }),
-        load: () => loadedSettings(nodeid, { nodes: count, ...this.#conf }),
+        load: (running) => loadedSettings(nodeid, { nodes: count, ...this.#conf }, running),
         ...(hasDevice
           ? { device: { host: `n${nodeid}`, streams: this.#streams, heuristics } }
           : {}),

@@ -21,8 +21,12 @@ export function simulatedSettings(nodeid: number, conf: SimulatedConf): NodeSett
   return valueOf(loadedSettings(nodeid, conf));
 }
 
-/** The same, or why the node cannot use it. */
-export function loadedSettings(nodeid: number, conf: SimulatedConf): SettingsResult {
+/** The same, or why the node cannot use it. `running`: in force. */
+export function loadedSettings(
+  nodeid: number,
+  conf: SimulatedConf,
+  running?: NodeSettings,
+): SettingsResult {
   const { clusterName = "sim", quorum = [], version = 1, key, without = [] } = conf;
   const ids = Array.from({ length: conf.nodes }, (_, at) => at + 1).filter(
     (id) => !without.includes(id),
@@ -52,6 +56,7 @@ export function loadedSettings(nodeid: number, conf: SimulatedConf): SettingsRes
     nodeid,
     addresses: ids.map(addressOf),
     key: new Uint8Array(128).fill(key ?? 0),
+    ...(running === undefined ? {} : { running }),
   });
 }
 
@@ -61,6 +66,8 @@ interface SimulatedMachine {
   /** Of its own interfaces; default: none, it finds itself by its name. */
   readonly own?: readonly string[];
   readonly key: Uint8Array;
+  /** What it runs with. */
+  readonly running?: NodeSettings;
 }
 
 /** What node `nodeid`, by name "nN", makes of a corosync.conf with these addresses in it. Throws when it cannot be used. */
@@ -77,6 +84,7 @@ function readText(text: string, machine: SimulatedMachine): SettingsResult {
     local: { names: [`n${machine.nodeid}`], addresses: machine.own ?? [] },
     resolved: new Map(machine.addresses.map((address) => [address, address])),
     key: { ok: true, bytes: machine.key },
+    running: machine.running,
   });
 }
 

@@ -34,7 +34,7 @@ export interface SimNodeOptions {
   /** Default: one link, without a limit of size. */
   readonly interfaces?: Interfaces;
   /** What reading corosync.conf for a reload gives; default: `settings`. */
-  readonly load?: () => SettingsResult;
+  readonly load?: (running: NodeSettings) => SettingsResult;
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
@@ -201,7 +201,8 @@ class Life {
     this.#node = node;
     this.#options = options;
     const { nodeid, agenda } = node;
-    const load = (): SettingsResult => node.load?.() ?? { ok: true, value: node.settings() };
+    const load = (): SettingsResult =>
+      node.load?.(this.client.settings) ?? { ok: true, value: node.settings() };
     const clock = new SimClock({ agenda, rate: node.clockRate, offsetMs: 1000 * nodeid });
     this.process = new SimProcess({
       ...{

@@ -23,7 +23,7 @@ export type MemberEvent =
       readonly nodeid: number;
       readonly votes: number;
     }
-  /** Operator: a member is to end at once, without leaving (services.md §7.2); answered by `replied`. `reason`: for its log. */
+  /** Operator: a member is to end at once (services.md §7.2); answered by `replied`. `reason`: for its log. */
   | {
       readonly kind: "killAsked";
       readonly id: number;
@@ -41,6 +41,8 @@ export type MemberEvent =
    * crypto from now on, and are still sealed with the old one until `keyPhase` says otherwise.
    */
   | { readonly kind: "reconfigured"; readonly settings: NodeSettings; readonly changesKey: boolean }
+  /** corosync.conf does not name us any more: the others neither send to us nor hear us. */
+  | { readonly kind: "notListed" }
   /** Graceful stop: groups left, LEAVE sent; ends in `finished`. */
   | { readonly kind: "stopped" };
 

@@ -363,6 +363,17 @@ describe("a reload", () => {
     expect(net.node(1).member.snapshot()).toMatchObject({ state: "operational", ring });
   });
 
+  test("that takes this node out leaves it alone at once, and without quorum", () => {
+    const net = cluster(3);
+    const before = net.now;
+    // The others have read it, too: they hear it no more.
+    net.partition([1], [2, 3]);
+    net.step(1, { kind: "notListed" });
+    expect(net.until(() => isWhole(net, [1]))).toBe(true);
+    expect(net.now - before).toBeLessThan(100);
+    expect(net.node(1).member.snapshot().quorum).toMatchObject({ quorate: false, totalVotes: 1 });
+  });
+
   test("version, votes and key are told in the original's order", () => {
     const told: string[] = [];
     const observe = (action: RingAction): void => {

@@ -145,6 +145,9 @@ export class Member implements Core<MemberEvent, MemberAction> {
         this.#reconfigure(event.settings, now);
         services.reconfigured(event.settings, event.changesKey, work);
         break;
+      case "notListed":
+        this.#toRing({ kind: "removed", nodeids: this.#listed }, now);
+        break;
       case "stopped":
         this.#stop({ clean: true, reason: "" }, now, out);
         break;

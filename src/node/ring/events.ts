@@ -23,7 +23,7 @@ export type RingEvent =
   | { readonly kind: "synchronised"; readonly ring: RingId }
   /** The answer to `paused`. */
   | { readonly kind: "resumed" }
-  /** corosync.conf does not name these nodes any more: nothing goes to them or comes from them from now on. */
+  /** corosync.conf does not name these nodes any more, or not us any more beside them: nothing goes to them or comes from them from now on. */
   | { readonly kind: "removed"; readonly nodeids: readonly number[] }
   /** Multicast a LEAVE, then be silent for ever (totem.md §3.10). */
   | { readonly kind: "stopped" };

@@ -14,6 +14,9 @@ export class ConfError {
   }
 }
 
+/** The node that runs is not in the nodelist. */
+export class NotListed extends ConfError {}
+
 const u8Max = 0xff;
 const u16Max = 0xffff;
 const u32Max = 0xffff_ffff;

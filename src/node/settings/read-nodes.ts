@@ -1,7 +1,7 @@
 // nodelist{} and the interface{} sections of corosync.conf: which nodes and links there are, and whether they fit together
 // (totem.md §6.1, §6.2), in corosync's order and words. At a reload corosync checks less than at a start, and so do we. Pure.
 import { type Conf, type ConfItem, type ConfSection, sectionsOf } from "../../conf.ts";
-import { ConfError, integerAt, textAt } from "./conf-value.ts";
+import { ConfError, integerAt, NotListed, textAt } from "./conf-value.ts";
 import { type Candidate, findOwnNode, type LocalFacts } from "./local-node.ts";
 import type { NodeEntry } from "./settings.ts";
 
@@ -198,7 +198,7 @@ function ownIndex(
 
 function notFound({ local, runsAs }: NodesSource, nodes: readonly NodeEntry[]): ConfError {
   if (runsAs !== undefined) {
-    return new ConfError(
+    return new NotListed(
       `this node, ${runsAs}, is not in the nodelist: stop it if it is to leave the cluster, else put it back into the file`,
     );
   }

@@ -2,7 +2,15 @@
 // so that a file which corosync refuses is refused here too. Pure: names are resolved and the key is read by the caller.
 import { entryAt, type Conf } from "../../conf.ts";
 import { checkDaemonStart, checkDaemonWords, type DaemonFacts } from "./conf-daemon.ts";
-import { checkIntegers, choiceAt, ConfError, integerAt, nonZeroAt, textAt } from "./conf-value.ts";
+import {
+  checkIntegers,
+  choiceAt,
+  ConfError,
+  integerAt,
+  nonZeroAt,
+  NotListed,
+  textAt,
+} from "./conf-value.ts";
 import { configurationKeys } from "./configuration-keys.ts";
 import { ipVersions, type IpVersion } from "./settings.ts";
 import type {
@@ -42,7 +50,12 @@ export interface SettingsSource {
 
 export type SettingsResult =
   | { readonly ok: true; readonly value: NodeSettings }
-  | { readonly ok: false; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      /** The node that runs is not in the nodelist: it is no member any more. */
+      readonly isNotListed?: true;
+    };
 
 /** The settings of the node that we are, or one sentence that says what is wrong and where. */
 export function readSettings(source: SettingsSource): SettingsResult {
@@ -52,7 +65,8 @@ export function readSettings(source: SettingsSource): SettingsResult {
     if (!(error instanceof ConfError)) throw error;
     const { line, file = source.file } = error;
     const place = line > 0 ? `${file}:${line}` : file;
-    return { ok: false, reason: `${place}: ${error.reason}` };
+    const reason = `${place}: ${error.reason}`;
+    return { ok: false, reason, ...(error instanceof NotListed ? { isNotListed: true } : {}) };
   }
 }
 

@@ -46,6 +46,8 @@ export type RingQuestion =
   | { readonly kind: "cancelWaitForAll" }
   /** The quorum device's client ends; a reload of corosync.conf starts it again. */
   | { readonly kind: "stopDevice" }
+  /** corosync.conf does not name this node any more: the others neither send to it nor hear it. */
+  | { readonly kind: "notListed" }
   /** All nodes are to read corosync.conf again; answered by `reloadRequested` with this question's id, or refused. */
   | { readonly kind: "reload" }
   /** Settings that were checked (reload-rules.ts): they are in force when this is answered by `done`. */

@@ -140,6 +140,7 @@ export class RingThreadClient implements RingCluster {
       load: options.load ?? (async () => ({ ok: false, reason: "this program cannot reload" })),
       running: () => this.#settings,
       apply: (settings, isReload) => this.#apply(settings, isReload),
+      notListed: async () => void (await this.#command({ kind: "notListed" })),
       wallS: this.#machine.wallS,
       log: options.log,
     });

@@ -18,6 +18,7 @@ function reloader(
       if (problem === "") running = settings;
       return problem;
     },
+    notListed: async () => void logs.push("not listed"),
     wallS: () => 77,
     log: ({ level, text }) => logs.push(`${level} ${text}`),
   });
@@ -27,6 +28,16 @@ function reloader(
 const read = (settings: NodeSettings) => async (): Promise<SettingsResult> => ({
   ok: true,
   value: settings,
+});
+
+test("a file that does not name this node is told to the ring, then refused", async () => {
+  const refused = { ok: false, reason: "this node, 1, is not in the nodelist" } as const;
+  const { made, logs } = reloader(async () => ({ ...refused, isNotListed: true }));
+  expect(await made.reload(2)).toMatchObject({ ok: false, isFileRefused: true });
+  expect(logs).toEqual(["not listed", `error Unable to reload config file: ${refused.reason}`]);
+  const other = reloader(async () => refused);
+  await other.made.reload(2);
+  expect(other.logs).not.toContain("not listed");
 });
 
 test("a file that is taken is in force, told and kept", async () => {

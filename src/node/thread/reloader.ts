@@ -27,6 +27,8 @@ export interface ReloaderOptions {
   readonly running: () => NodeSettings;
   /** Puts settings in force, of a reload or of another change: "" or why not, and then nothing has changed. */
   readonly apply: (settings: NodeSettings, isReload: boolean) => Promise<string>;
+  /** The file names others and not this node: it goes on without them. */
+  readonly notListed: () => Promise<void>;
   /** Unix seconds. */
   readonly wallS: () => number;
   readonly log: (line: LogAction) => void;
@@ -97,9 +99,12 @@ export class Reloader {
   }
 
   async #read(nodeid: number, onDisk?: KeyOnDisk): Promise<ReloadOutcome> {
-    const { load, running, apply } = this.#options;
+    const { load, running, apply, notListed } = this.#options;
     const loaded = await load();
-    if (!loaded.ok) return this.#refuse(loaded.reason, true);
+    if (!loaded.ok) {
+      if (loaded.isNotListed === true) await notListed();
+      return this.#refuse(loaded.reason, true);
+    }
     const next =
       onDisk === undefined
         ? loaded.value

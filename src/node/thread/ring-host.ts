@@ -246,28 +246,25 @@ export class RingHost {
   }
 
   question(id: number, question: HostQuestion): void {
+    const ask = (event: MemberEvent): void => this.run({ to: "member", event });
     switch (question.kind) {
       case "reload":
-        return this.run({ to: "member", event: { kind: "reloadAsked", id } });
+        return ask({ kind: "reloadAsked", id });
       case "expectedVotes":
-        return this.run({
-          to: "member",
-          event: { kind: "expectedVotesSet", id, votes: question.votes },
-        });
-      case "votes": {
-        const { nodeid, votes } = question;
-        return this.run({ to: "member", event: { kind: "votesSet", id, nodeid, votes } });
-      }
-      case "kill": {
-        const { nodeid, reason } = question;
-        return this.run({ to: "member", event: { kind: "killAsked", id, nodeid, reason } });
-      }
+        return ask({ kind: "expectedVotesSet", id, votes: question.votes });
+      case "votes":
+        return ask({ kind: "votesSet", id, nodeid: question.nodeid, votes: question.votes });
+      case "kill":
+        return ask({ kind: "killAsked", id, nodeid: question.nodeid, reason: question.reason });
+      case "notListed":
+        ask({ kind: "notListed" });
+        return this.#port.replied(id, true, "");
       case "stopDevice":
         this.#device?.stop();
         this.#device = undefined;
         return this.#port.replied(id, true, "");
       case "cancelWaitForAll":
-        return this.run({ to: "member", event: { kind: "waitForAllCancelled", id } });
+        return ask({ kind: "waitForAllCancelled", id });
       default:
         question satisfies never;
     }
