@@ -32,6 +32,11 @@ async function givenUp(member: Machine, joiner: Machine): Promise<void> {
     /The join is given up: this node is standalone/,
   );
   match(await joiner.types("quorate join --abort"), /No join is under way/);
+  // Whoever followed the join is told what became of it.
+  await joiner.comesTo(
+    "cat /tmp/join.log",
+    /this join was given up meanwhile .*standalone, as before/,
+  );
   ok(!(await member.types("cat /etc/pve/corosync.conf")).includes(joiner.name));
   await member.types("pvecm delnode ghost");
 }
@@ -172,7 +177,8 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     await three.types(await joinLine(one));
     await quorate([one, two, three], 3);
     await keyChanged(one, [one, two, three]);
-    // Removed while it runs, it ends and is not started again.
+    // Removed while it runs, it ends and is not started again: nobody does that without being asked.
+    await one.refuses("setsid -w quorate remove pve3", 2, /needs --yes here/);
     await one.types("quorate remove pve3 --purge --yes");
     await three.ended();
     match(await three.log(), /Killed by node \d : pve3 was removed from the cluster/);
