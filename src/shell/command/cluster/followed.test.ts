@@ -1,12 +1,12 @@
 // Commands that have the node do something and follow it, at a node of the test's own: what they print of each end, for people and as JSON.
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { interruptedStatus } from "../../answers/task-end.ts";
 import { CommandFailure } from "../../exit.ts";
 import { encodeJoinToken } from "../../join/join-token.ts";
-import { nodePaths } from "../../paths.ts";
+import { serveAnswers } from "../../../../test/double/answering-node.ts";
 import { changeCommand, type ChangeCall, type NextCall } from "./change.ts";
 import { joinCommand } from "./join.ts";
 
@@ -23,34 +23,18 @@ const asked: string[] = [];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "quorate-followed-"));
-  const { socket } = nodePaths(root);
-  mkdirSync(dirname(socket), { recursive: true });
   asked.length = 0;
-  server = Bun.serve({ unix: socket, fetch: answer });
+  server = serveAnswers({ root, ends: (upid) => behaviour.ends[upid] ?? "", answer });
 });
 afterEach(async () => {
   await server?.stop(true);
   rmSync(root, { recursive: true, force: true });
 });
 
-const status = {
-  ...{ version: "1", mode: "standalone", node: { name: "n", nodeid: 1 }, cluster: { name: "" } },
-  ...{ quorum: { quorate: true, meaning: "" }, ring: { id: "1.1", state: "operational" } },
-  ...{ nodes: [], links: [], tree: { digest: "", writable: true } },
-  mount: { target: "", reason: "" },
-};
-
-async function answer(request: Request): Promise<Response> {
-  const { pathname, searchParams } = new URL(request.url);
-  if (pathname === "/v1/status") return Response.json(status);
-  const task = /\/tasks\/([^/]+)\/(status|log)$/.exec(pathname);
-  if (task !== null) {
-    const upid = decodeURIComponent(task[1] ?? "");
-    if (task[2] === "log") return Response.json({ data: [], total: 0 });
-    return Response.json({ data: { status: "stopped", exitstatus: behaviour.ends[upid] } });
-  }
+async function answer(request: Request, pathname: string): Promise<Response> {
   const message = behaviour.refusals?.[pathname];
   if (message !== undefined) return Response.json({ message }, { status: 400 });
+  const { searchParams } = new URL(request.url);
   const words = new URLSearchParams(await request.text());
   const isDry = words.get("dry-run") === "1" || searchParams.get("dry-run") === "1";
   if (!isDry) asked.push(pathname);
@@ -137,7 +121,7 @@ test("a join that was given up meanwhile says so to whoever follows it", async (
     ...{ cluster: "prod", addresses: ["127.0.0.1"], port: 8006 },
     ...{ fingerprint: new Uint8Array(32), secret: new Uint8Array(16), expiresAt: 0xffff_ffff },
   });
-  const join = async (json: boolean): Promise<string> => {
+  const joins = async (json: boolean): Promise<string> => {
     let text = "";
     const code = await joinCommand({
       ...{ root, target: token, json, dryRun: false, force: false, links: new Map() },
@@ -149,8 +133,8 @@ test("a join that was given up meanwhile says so to whoever follows it", async (
   };
   const sentence =
     "this join was given up meanwhile (`quorate join --abort`, or its task was asked to stop): this node is standalone, as before";
-  expect(await join(false)).toEndWith(sentence);
-  const text = await join(true);
+  expect(await joins(false)).toEndWith(sentence);
+  const text = await joins(true);
   expect(text).toEndWith("1");
   expect(JSON.parse(text.slice(0, -1))).toMatchObject({ isDone: false, notes: [sentence] });
 });

@@ -1,10 +1,10 @@
 // `pvecm add --use_ssh` with an ssh of the test's own: what it is asked to run, and what becomes of its answers.
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { encodeJoinToken } from "../../join/join-token.ts";
-import { nodePaths } from "../../paths.ts";
+import { serveAnswers } from "../../../../test/double/answering-node.ts";
 import { pvecm } from "./pvecm.ts";
 
 let root = "";
@@ -13,34 +13,19 @@ let joined: URLSearchParams | undefined;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "quorate-add-ssh-"));
-  const { socket } = nodePaths(root);
-  mkdirSync(dirname(socket), { recursive: true });
   joined = undefined;
-  server = Bun.serve({ unix: socket, fetch: answer });
+  server = serveAnswers({
+    ...{ root, ends: () => "OK" },
+    answer: async (request) => {
+      joined = new URLSearchParams(await request.text());
+      return Response.json({ data: { upid: "UPID:x" } });
+    },
+  });
 });
 afterEach(async () => {
   await server?.stop(true);
   rmSync(root, { recursive: true, force: true });
 });
-
-/** A standalone node that joins whatever it is told to. */
-async function answer(request: Request): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  if (pathname === "/v1/status") {
-    return Response.json({
-      ...{ version: "1", mode: "standalone", node: { name: "n", nodeid: 1 } },
-      ...{ cluster: { name: "" }, quorum: { quorate: true, meaning: "" }, nodes: [], links: [] },
-      ...{ ring: { id: "1.1", state: "operational" }, tree: { digest: "", writable: true } },
-      mount: { target: "", reason: "" },
-    });
-  }
-  if (pathname.endsWith("/log")) return Response.json({ data: [], total: 0 });
-  if (pathname.endsWith("/status")) {
-    return Response.json({ data: { status: "stopped", exitstatus: "OK" } });
-  }
-  joined = new URLSearchParams(await request.text());
-  return Response.json({ data: { upid: "UPID:x" } });
-}
 
 /** `script`: what stands in the place of ssh, with its words as "$@". */
 async function add(host: string, script: string) {
