@@ -18,7 +18,7 @@ import { nameOf } from "../double/api-requests.ts";
 import { hostile, hostileKinds, type HostileRequest } from "../double/hostile-requests.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 
-const perRoute = Number(process.env["QUORATE_DOOR_REQUESTS"] ?? "36");
+const perRoute = Number(process.env["QUORATE_DOOR_REQUESTS"] ?? "12");
 const atOnce = 6;
 const patienceMs = 600_000 + perRoute * 60_000;
 /** Of "secret". */
