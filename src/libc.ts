@@ -127,6 +127,9 @@ const SCHED_RR = 2;
 /** Threads and programs that are started later are ordinary ones again. */
 const SCHED_RESET_ON_FORK = 0x4000_0000;
 const PRIO_PROCESS = 0;
+const TCSANOW = 0;
+/** More than a termios has on any Linux (60). */
+const TERMIOS_BYTES = 128;
 /** By number: musl's own function refuses to work. */
 const SYS_sched_setscheduler = process.arch === "arm64" ? 119 : 144;
 
@@ -152,6 +155,8 @@ const signatures = {
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
   madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+  tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
+  tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
   setpriority: { args: ["i32", "u32", "i32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "ptr"], returns: FFIType.i64_fast },
 } as const;
@@ -439,6 +444,17 @@ export function setRoundRobinOfThread(priority: number): number {
 /** The nice value of the calling thread, -20 … 19; 0 or the errno. */
 export function setNiceOfThread(nice: number): number {
   return libc().setpriority(PRIO_PROCESS, 0, nice) < 0 ? lastErrno() : 0;
+}
+
+/** The settings of a terminal (a termios, the same on x64 and arm64); or the errno. */
+export function terminalSettings(fd: number): Uint8Array | number {
+  const settings = new Uint8Array(TERMIOS_BYTES);
+  return libc().tcgetattr(fd, settings) < 0 ? lastErrno() : settings;
+}
+
+/** At once, and what was typed already is kept; 0 or the errno. */
+export function setTerminal(fd: number, settings: Uint8Array): number {
+  return libc().tcsetattr(fd, TCSANOW, settings) < 0 ? lastErrno() : 0;
 }
 
 function smallFile(path: string): string | undefined {

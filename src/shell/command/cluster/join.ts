@@ -129,9 +129,14 @@ async function introduced(options: JoinOptions, target: Target, ask: Ask): Promi
   }
   const { host } = target;
   const pinned = options.fingerprint ?? target.fingerprint;
-  const node = new RemoteNode({ host, port: port ?? apiPort, trust: trustOf(host, pinned, ask) });
+  const stranger = new Stranger(host, ask);
+  const trust = pinned === undefined ? stranger.trust : trustPinned(pinned);
+  const node = new RemoteNode({ host, port: port ?? apiPort, trust });
   // Before a password is asked for: is it there, and who is it?
-  const reached = await node.get("/api2/json/access/ticket", {}, v.unknown());
+  const reach = () => node.get("/api2/json/access/ticket", {}, v.unknown());
+  let reached = await reach();
+  // Between two calls: no connection stays open for as long as somebody compares fingerprints.
+  if (!reached.ok && (await stranger.isAccepted())) reached = await reach();
   if (!reached.ok && node.fingerprint === undefined) throw new CommandFailure(reached.reason);
   const password = await passwordOf(options, host, ask);
   const login = await node.login({
@@ -155,26 +160,47 @@ async function introduced(options: JoinOptions, target: Target, ask: Ask): Promi
   };
 }
 
-function trustOf(host: string, pinned: string | undefined, ask: Ask): Trust {
-  if (pinned !== undefined) {
-    const bytes = fingerprintBytes(pinned);
-    if (bytes === undefined) {
-      throw new CommandFailure(
-        "--fingerprint takes the SHA-256 of a certificate: 32 bytes in hex, with colons",
-        exitUsage,
-      );
-    }
-    return trustFingerprint(bytes);
+function trustPinned(pinned: string): Trust {
+  const bytes = fingerprintBytes(pinned);
+  if (bytes === undefined) {
+    throw new CommandFailure(
+      "--fingerprint takes the SHA-256 of a certificate: 32 bytes in hex, with colons",
+      exitUsage,
+    );
   }
-  return trustSystemOr(async (fingerprint) => {
-    const answer = await ask(
-      `The authenticity of host '${host}' can't be established.\nX509 SHA256 key fingerprint is ${fingerprint}.\nAre you sure you want to continue connecting (yes/no)? `,
+  return trustFingerprint(bytes);
+}
+
+/** A node for which the system's certificates may not vouch: then a person is asked about what it has shown. */
+class Stranger {
+  readonly #host: string;
+  readonly #ask: Ask;
+  #shown: string | undefined;
+  #accepted: string | undefined;
+
+  constructor(host: string, ask: Ask) {
+    this.#host = host;
+    this.#ask = ask;
+  }
+
+  readonly trust = trustSystemOr(async (fingerprint) => {
+    this.#shown = fingerprint;
+    return fingerprint === this.#accepted;
+  });
+
+  /** False: it has shown nothing to be asked about. Throws unless somebody says yes. */
+  async isAccepted(): Promise<boolean> {
+    const fingerprint = this.#shown;
+    if (fingerprint === undefined) return false;
+    const answer = await this.#ask(
+      `The authenticity of host '${this.#host}' can't be established.\nX509 SHA256 key fingerprint is ${fingerprint}.\nAre you sure you want to continue connecting (yes/no)? `,
       { isHidden: false, otherwise: `give --fingerprint ${fingerprint} if that is the right one` },
     );
     if (answer.trim().toLowerCase() !== "yes")
       throw new CommandFailure("Fingerprint not verified, abort!");
+    this.#accepted = fingerprint;
     return true;
-  });
+  }
 }
 
 function passwordOf({ passwordFile }: JoinOptions, host: string, ask: Ask): Promise<string> {
