@@ -97,14 +97,14 @@ export class ClusterSide {
 
   async check(wish: Wish): Promise<Remote<CheckAnswer>> {
     const { token } = this.#introduction;
-    const begun = Date.now();
     const answer = await this.#post(
       this.#ours("check"),
       { ...placeOf(wish), token },
       situationAnswer,
     );
     if (answer.ok) {
-      const middle = (begun + Date.now()) / 2;
+      // Of the exchange with the member that answered, not of the silence of others.
+      const middle = this.#answered?.answerMiddleMs ?? Date.now();
       return { ok: true, value: { ...answer.value, offsetMs: answer.value.wallMs - middle } };
     }
     // An original's proxy knows no such path; a token is of no use to it.
@@ -236,23 +236,50 @@ export class ClusterSide {
 
   /** The first member that answers; a refusal is an answer. */
   async #first<Value>(call: (node: RemoteNode) => Promise<Remote<Value>>): Promise<Remote<Value>> {
-    let fault: RemoteFault | undefined;
-    const nodes = this.#answered === undefined ? this.#nodes : [this.#answered, ...this.#nodes];
-    for (const node of new Set(nodes)) {
-      const answer = await call(node);
-      const isElsewhere =
-        !answer.ok && ["unreachable", "timeout", "tls", "untrusted"].includes(answer.kind);
-      if (!isElsewhere) {
-        this.#answered = node;
-        return answer;
-      }
-      fault ??= answer;
+    const known = this.#answered;
+    const before = known === undefined ? undefined : await call(known);
+    if (before !== undefined && !isElsewhere(before)) return before;
+    const others = this.#nodes.filter((node) => node !== known);
+    const found = await firstReached(others);
+    if (found.ok) {
+      const answer = await call(found.value);
+      if (!isElsewhere(answer)) this.#answered = found.value;
+      return answer;
     }
-    return (
-      fault ?? { ok: false, kind: "unreachable", reason: "no address of the cluster is known" }
-    );
+    return before ?? found;
   }
 }
+
+/** Nobody who can answer for the cluster is at that address. */
+function isElsewhere(answer: Remote<unknown>): answer is { readonly ok: false } & RemoteFault {
+  return !answer.ok && ["unreachable", "timeout", "tls", "untrusted"].includes(answer.kind);
+}
+
+/** Asks all at once, so that nobody waits for an address that a firewall makes silent. A fault: what each of them has answered. */
+async function firstReached(nodes: readonly RemoteNode[]): Promise<Remote<RemoteNode>> {
+  const [only] = nodes;
+  if (only !== undefined && nodes.length === 1) return { ok: true, value: only };
+  const faults: RemoteFault[] = [];
+  const reached = Promise.withResolvers<Remote<RemoteNode>>();
+  const asked = nodes.map(async (node) => {
+    const answer = await node.get("/api2/json/access/ticket", {}, v.unknown());
+    if (isElsewhere(answer)) faults.push(answer);
+    else reached.resolve({ ok: true, value: node });
+  });
+  void Promise.all(asked).then(() => {
+    const [first = noAddress] = faults;
+    const reasons = faults.slice(0, faultsToldMax).map(({ reason }) => reason);
+    reached.resolve({ ...first, reason: reasons.join("; ") || first.reason });
+  }, reached.reject);
+  return reached.promise;
+}
+
+const faultsToldMax = 4;
+const noAddress: RemoteFault = {
+  ok: false,
+  kind: "unreachable",
+  reason: "no address of the cluster is known",
+};
 
 function linksOf({ links }: Wish): Record<string, string> {
   return Object.fromEntries([...links].map(([link, address]) => [`link${link}`, address]));

@@ -33,6 +33,8 @@ export interface HttpsAnswer {
   readonly fingerprint: string;
   /** Our own address on this connection. */
   readonly ownAddress: string;
+  /** By our clock (Unix milliseconds), in the middle between the request and the answer; what the connection took does not count. */
+  readonly middleAtMs: number;
 }
 
 /** Why there is no answer. `isSent`: the request may have been carried out all the same. */
@@ -118,6 +120,7 @@ class Call {
     const { host, port, method, path, headers, body } = this.#call;
     const ownAddress = socket.localAddress ?? "";
     this.#phase = "sent";
+    const sentAtMs = Date.now();
     const request = httpsRequest(
       {
         method,
@@ -131,7 +134,8 @@ class Call {
         createConnection: () => socket,
         maxHeaderSize: headerBytesMax,
       },
-      (response) => this.#read(response, { fingerprint, ownAddress }),
+      (response) =>
+        this.#read(response, { fingerprint, ownAddress, middleAtMs: (sentAtMs + Date.now()) / 2 }),
     );
     request.on("error", (error: NodeJS.ErrnoException) => this.#broken(error));
     request.on("close", () => this.#fail("malformed", brokenOff));
@@ -140,7 +144,7 @@ class Call {
 
   #read(
     response: IncomingMessage,
-    seen: { readonly fingerprint: string; readonly ownAddress: string },
+    seen: Pick<HttpsAnswer, "fingerprint" | "ownAddress" | "middleAtMs">,
   ): void {
     const pieces: Uint8Array[] = [];
     let bytes = 0;

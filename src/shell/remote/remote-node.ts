@@ -90,6 +90,11 @@ export class RemoteNode {
     return this.#last?.ownAddress;
   }
 
+  /** By our clock (Unix milliseconds), in the middle between the last request that was answered and its answer. */
+  get answerMiddleMs(): number | undefined {
+    return this.#last?.middleAtMs;
+  }
+
   /** Undefined: nobody is logged in. */
   get session(): Session | undefined {
     return this.#session;
