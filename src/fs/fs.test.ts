@@ -202,6 +202,24 @@ test("parallel writers on all nodes end in one tree, each answered", async () =>
   expect(new Set(nodes.map(({ tree }) => tree.status().digest)).size).toBe(1);
 });
 
+test("when the ring has ended, callers that wait and all later ones are told, and the tree stops", async () => {
+  const bus = new MemberBus();
+  const { nodes, ports } = await cluster(bus);
+  const [one] = nodes as [Node];
+  const reason = "this node was removed from the cluster";
+  ports[0]!.isMute = true;
+  const sent = one.tree.create("sent");
+  await until(() => ports[0]!.inbox.length > 0, "on its way");
+  ports[0]!.isFull = true;
+  const queued = one.tree.mkdir("queued");
+  one.tree.abandon(reason);
+  for (const change of [sent, queued, one.tree.create("later")]) {
+    expect(await change).toEqual({ ok: false, errno: "EIO", reason });
+  }
+  expect(one.tree.status()).toMatchObject({ mode: "error", writable: false, reason });
+  await one.tree.stop();
+});
+
 test("without quorum reads work, modes show it, writes are refused with the reason", async () => {
   const { nodes } = await cluster(new MemberBus());
   const { tree } = nodes[0]!;

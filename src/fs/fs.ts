@@ -174,6 +174,11 @@ export class ConfigurationTree implements Files {
     if (!closed.ok) this.#log("error", closed.reason);
   }
 
+  /** The ring has ended: callers that wait, and all from now on, get EIO with `reason`. */
+  abandon(reason: string): void {
+    this.#store.abandon(reason);
+  }
+
   /** `reason`: a sentence that names the missing votes. Ignored in local mode. */
   setQuorate(quorate: boolean, reason: string): void {
     this.#store.setQuorate(quorate, reason);

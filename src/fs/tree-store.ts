@@ -154,6 +154,11 @@ export class TreeStore {
     this.#refuseAll("EBUSY", "the node is stopping; the change may or may not have been made");
   }
 
+  /** The ring has ended and answers nobody any more: nor does anybody here wait for it. */
+  abandon(reason: string): void {
+    if (!this.#stopped) this.#end(reason);
+  }
+
   /** Events of every group come here, in order: all count for `stable`. */
   groupEvent(event: GroupEvent): void {
     if (event.kind === "delivered") this.#deliveries += 1;

@@ -104,6 +104,10 @@ export class NodeRing {
     void this.cluster.finished.then(({ clean, reason: why, isConfiguration }) => {
       const failed = isConfiguration === true ? exitConfiguration : exitFailed;
       end({ code: clean ? exitOk : failed, reason: why });
+      // What is under way ends before the node does, and may be waiting for the ring's answer to a change.
+      tree.abandon(
+        why === "" ? "the ring has ended; the change may or may not have been made" : why,
+      );
     });
   }
 
