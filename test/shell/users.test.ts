@@ -172,6 +172,24 @@ describe("users", () => {
     expect((await root("DELETE /access/users/root@pam")).status).toBe(400);
   });
 
+  test("a name with a separator makes nobody else a member of a group", async () => {
+    const before = await text("user.cfg");
+    for (const userid of ["x,joe@pve", "x;root@pam;y@pam", "x,joe@pve"]) {
+      const refused = await root("POST /access/users", { userid, groups: "staff" });
+      expect({ status: refused.status, names: Object.keys(refused.errors ?? {}) }).toEqual({
+        ...{ status: 400, names: ["userid"] },
+      });
+    }
+    expect(await text("user.cfg")).toBe(before);
+    // One that another tool has made is put into no group, and can be deleted.
+    await put("user.cfg", `user:x,joe@pve:1:0::::::\n${before}`);
+    const change = await root("PUT /access/users/x%2Cjoe@pve", { groups: "staff" });
+    expect(change.errors).toHaveProperty("userid");
+    expect(await ok(root("GET /access/groups/staff"))).toEqual({ members: ["ann@pve"] });
+    await ok(root("DELETE /access/users/x%2Cjoe@pve"));
+    expect(await text("user.cfg")).not.toContain("x,joe@pve");
+  });
+
   test("what is not understood in user.cfg outlives a change", async () => {
     await put("user.cfg", "# note\nuser:ann@pve:1:0::::::more:\nlater:thing:\nrole:r:VM.Later:\n");
     await ok(root("PUT /access/users/ann@pve", { comment: "x" }));
@@ -232,6 +250,39 @@ describe("tokens", () => {
     expect(await root("GET /access/users/root@pam/token/all")).toMatchObject({
       ...{ status: 500, phrase: "no such token 'all' for user 'root@pam'" },
     });
+  });
+
+  test("a user has so many of them, with so long comments, that it cannot fill the file for all", async () => {
+    const lines = Array.from({ length: 63 }, (_, at) => `token:ann@pve!t${at}:0:1::\n`);
+    await put("user.cfg", `user:ann@pve:1:0::::::\n${lines.join("")}`);
+    const make = (token: string, comment = "") =>
+      root(`POST /access/users/ann@pve/token/${token}`, { comment });
+    expect((await make("long", "ü".repeat(1024))).errors).toHaveProperty("comment");
+    await ok(make("last", "c".repeat(1024)));
+    expect((await make("more")).phrase).toContain("a user has at most 64 API tokens");
+    for (let at = 0; at < 14; at += 1) {
+      const path = `PUT /access/users/ann@pve/token/t${at}`;
+      await ok(root(path, { comment: "c".repeat(1024) }));
+    }
+    const one = await root("PUT /access/users/ann@pve/token/t62", { comment: "c".repeat(1024) });
+    expect(one.phrase).toContain("16384 is the most");
+    // Less is never refused.
+    await ok(root("PUT /access/users/ann@pve/token/t0", { delete: "comment" }));
+    await ok(root("DELETE /access/users/ann@pve/token/t1"));
+  });
+
+  test("a file that is too large is refused with who fills it", async () => {
+    const comment = "c".repeat(1000);
+    const lines = Array.from({ length: 940 }, (_, at) => `token:joe@pve!t${at}:0:1:${comment}:\n`);
+    await put("user.cfg", `user:ann@pve:1:0::::::\nuser:joe@pve:1:0::::::\n${lines.join("")}`);
+    for (let at = 0; at < 50; at += 1) {
+      const groupid = `g${at}`;
+      const answer = await root("POST /access/groups", { groupid, comment: "x".repeat(4096) });
+      if (answer.status === 200) continue;
+      expect(answer.phrase).toMatch(/a file may have 1048576 bytes; most of it is joe@pve: \d+ of/);
+      return;
+    }
+    throw new Error("nothing was refused");
   });
 
   test("a separated one has its own rights, and a later one of its name none of them", async () => {
@@ -456,6 +507,23 @@ describe("who may change whom", () => {
     const { ask: adm } = await login("adm@pve", "correct horse");
     await ok(adm("PUT /access/password", change("ann@pve", "correct horse")));
     await login("ann@pve", "battery staple");
+    // Of a machine's user not even its administrator sets it, by neither door; as before, root's reaches the machine.
+    await ok(
+      root("PUT /access/acl", {
+        path: "/access/realm/pam",
+        roles: "PVEUserAdmin",
+        users: "adm@pve",
+      }),
+    );
+    const daemon = { userid: "daemon@pam", password: "battery staple", groups: "staff" };
+    expect(await adm("POST /access/users", daemon)).toMatchObject({
+      ...{ status: 403, phrase: "Permission check failed" },
+    });
+    expect(await text("user.cfg")).not.toContain("daemon@pam");
+    await ok(adm("POST /access/users", { userid: "daemon@pam", groups: "staff" }));
+    expect((await adm("PUT /access/password", change("daemon@pam", "correct horse"))).status).toBe(
+      403,
+    );
     expect((await root("PUT /access/password", change("root@pam"))).phrase).toContain(
       "this node's users are not the machine's own",
     );

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { parseDomains } from "./domains.ts";
 import { parseSecrets, withSecret } from "./secret-files.ts";
 import { decodeText, encodeText, splitList } from "./text-code.ts";
-import { normalPath, parseUserConfig } from "./user-config.ts";
-import { userConfigText } from "./write-user-config.ts";
+import { grantsAt, newUser, normalPath, parseUserConfig, setGrant } from "./user-config.ts";
+import { UnwritableName, userConfigText } from "./write-user-config.ts";
 
 /** As a Proxmox VE 9 node writes it. */
 const written = [
@@ -98,6 +98,26 @@ describe("user.cfg", () => {
       "user:a@pve:1:0::::::\nuser:root@pam:1:0::::::\n\n\n\n\n" +
         "acl:0:/:a@pve:NoAccess:\nacl:1:/nodes:a@pve:PVEAuditor:\ngroup:0:a@pve::\n",
     );
+  });
+
+  test("a name that a list would be read as two of is never written, wherever it came from", () => {
+    for (const name of ["x,victim@pve", "x;root@pam;y@pam", "x y@pve", "x:y@pve", "x\ny@pve", ""]) {
+      const inGroup = parseUserConfig(written);
+      inGroup.groups.get("admins")?.users.add(name);
+      expect(() => userConfigText(inGroup)).toThrow(UnwritableName);
+      const granted = parseUserConfig(written);
+      setGrant(grantsAt(granted, "/").users, name, "PVEAuditor", true);
+      expect(() => userConfigText(granted)).toThrow(UnwritableName);
+      const role = parseUserConfig(written);
+      role.roles.get("Power")?.add(name);
+      expect(() => userConfigText(role)).toThrow(UnwritableName);
+    }
+    const user = parseUserConfig(written);
+    user.users.set("x:y@pve", newUser());
+    expect(() => userConfigText(user)).toThrow(UnwritableName);
+    // A line of its own is not a list.
+    const comma = "user:x,y@pve:1:0::::::";
+    expect(again(comma)).toContain(comma);
   });
 
   test("a role that the file defines after its grant is none there", () => {

@@ -2,7 +2,14 @@
 // anything: what the original ignores grants nothing here, and lines that are not understood are kept for when the file is written again. Pure.
 import { decodeText, splitList, trimmed } from "./text-code.ts";
 import { builtinRoles, isReservedRole } from "./roles.ts";
-import { isGroupOrRoleName, isPoolName, parseTokenId, parseUserId, rootUser } from "./user-id.ts";
+import {
+  isGroupOrRoleName,
+  isListable,
+  isPoolName,
+  parseTokenId,
+  parseUserId,
+  rootUser,
+} from "./user-id.ts";
 
 export interface TokenEntry {
   /** Unix seconds; 0: never. */
@@ -110,6 +117,11 @@ const readers: ReadonlyMap<string, Reader> = new Map([
   ["pool", readPool],
 ]);
 
+/** Names of a list; what could not be written into one again (a comma in a list by NUL) is nobody's name. */
+function listed(text: string): string[] {
+  return splitList(text).filter(isListable);
+}
+
 function readUser(config: UserConfig, fields: readonly string[]): boolean {
   const [id = "", enable, expire, first = "", last = "", email = "", comment = "", keys = ""] =
     fields;
@@ -152,7 +164,7 @@ function readGroup({ groups }: UserConfig, fields: readonly string[]): boolean {
   const group = groups.get(name) ?? { comment: "", users: new Set<string>() };
   groups.set(name, group);
   if (comment !== "") group.comment = decodeText(comment);
-  for (const user of splitList(members)) {
+  for (const user of listed(members)) {
     if (!group.users.has(user) && parseUserId(user) !== undefined) group.users.add(user);
   }
   return true;
@@ -163,7 +175,7 @@ function readRole({ roles }: UserConfig, fields: readonly string[]): boolean {
   if (!isGroupOrRoleName(name) || builtinRoles.has(name)) return false;
   const role = roles.get(name) ?? new Set<string>();
   roles.set(name, role);
-  for (const privilege of splitList(list)) role.add(privilege);
+  for (const privilege of listed(list)) role.add(privilege);
   return true;
 }
 
@@ -176,14 +188,14 @@ function readPool({ pools }: UserConfig, fields: readonly string[], pooled: Set<
   const pool = pools.get(name);
   if (pool === undefined) return false;
   if (comment !== "") pool.comment = decodeText(comment);
-  for (const listed of splitList(vms)) {
-    const vm = listed.replace(/^0+(?=\d)/, "");
+  for (const item of listed(vms)) {
+    const vm = item.replace(/^0+(?=\d)/, "");
     // A guest is in one pool.
     if (!/^\d{1,15}$/.test(vm) || pooled.has(vm)) continue;
     pool.vms.add(vm);
     pooled.add(vm);
   }
-  for (const storage of splitList(storages)) {
+  for (const storage of listed(storages)) {
     if (/^[a-z][a-z0-9\-_.]*[a-z0-9]$/i.test(storage)) pool.storages.add(storage);
   }
   return true;
@@ -202,11 +214,11 @@ function readAcl(config: UserConfig, fields: readonly string[]): boolean {
   // To Proxmox a step "0" is none, so that the grant is its parent's; it must be the same here.
   const path = normal.replace(/\/0(?=\/|$)/g, "") || "/";
   const isPropagated = isTrue(propagate);
-  for (const role of splitList(list)) {
+  for (const role of listed(list)) {
     // A role that comes later in the file is none yet; a later version's is kept, and grants nothing.
     const isKnown = config.roles.has(role) || builtinRoles.has(role) || isReservedRole(role);
     if (!isKnown || !isGroupOrRoleName(role)) continue;
-    for (const member of splitList(members)) grant(config, path, member, role, isPropagated);
+    for (const member of listed(members)) grant(config, path, member, role, isPropagated);
   }
   return true;
 }

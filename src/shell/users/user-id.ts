@@ -34,6 +34,11 @@ export function parseUserId(text: string): UserId | undefined {
   return { name, realm };
 }
 
+/** Can stand in a list of user.cfg: nothing in it parts one name from the next (text-code.ts, `splitList`). */
+export function isListable(text: string): boolean {
+  return text !== "" && !/[,;:\s\0]/.test(text);
+}
+
 /** Undefined: the text names no token. */
 export function parseTokenId(text: string): TokenId | undefined {
   const at = text.lastIndexOf("!");

@@ -2,20 +2,23 @@
 // that are not understood come last, as they were. Pure.
 import { encodeText } from "./text-code.ts";
 import type { PathGrants, ReadUserConfig, Reading, RoleGrants } from "./user-config.ts";
-import { rootUser } from "./user-id.ts";
+import { isListable, rootUser } from "./user-id.ts";
 
-/** The file, a byte string. */
+/** A name or field that a reader of the file would take for something else: nothing is written then. */
+export class UnwritableName extends Error {}
+
+/** The file, a byte string. Throws `UnwritableName`. */
 export function userConfigText(config: ReadUserConfig): string {
   const sections = [
     userLines(config),
     sorted(config.groups).map(
-      ([name, { users, comment }]) => `group:${name}:${list(users)}:${free(comment)}:`,
+      ([name, { users, comment }]) => `group:${bare(name)}:${list(users)}:${free(comment)}:`,
     ),
     sorted(config.pools).map(
       ([name, { comment, vms, storages }]) =>
-        `pool:${name}:${free(comment)}:${list(vms)}:${list(storages)}:`,
+        `pool:${bare(name)}:${free(comment)}:${list(vms)}:${list(storages)}:`,
     ),
-    sorted(config.roles).map(([name, privileges]) => `role:${name}:${list(privileges)}:`),
+    sorted(config.roles).map(([name, privileges]) => `role:${bare(name)}:${list(privileges)}:`),
     sorted(config.grants, byPath).flatMap(([path, grants]) => aclLines(path, grants)),
   ];
   const text = sections.map((lines) => lines.map((line) => `${line}\n`).join("")).join("\n");
@@ -25,12 +28,12 @@ export function userConfigText(config: ReadUserConfig): string {
 function userLines({ users }: ReadUserConfig): readonly string[] {
   return sorted(users).flatMap(([id, user]) => {
     const fields = [
-      ...["user", id, user.isEnabled ? "1" : "0", String(user.expire)],
-      ...[free(user.firstname), free(user.lastname), plain(user.email)],
-      ...[free(user.comment), plain(user.keys), ...(user.more === "" ? [] : [user.more]), ""],
+      ...["user", bare(id), user.isEnabled ? "1" : "0", String(user.expire)],
+      ...[free(user.firstname), free(user.lastname), bare(plain(user.email))],
+      ...[free(user.comment), bare(plain(user.keys)), ...(user.more === "" ? [] : [user.more]), ""],
     ];
     const tokens = sorted(user.tokens).map(([name, { expire, isSeparated, comment }]) =>
-      ["token", `${id}!${name}`, expire, isSeparated ? 1 : 0, free(comment), ""].join(":"),
+      ["token", bare(`${id}!${name}`), expire, isSeparated ? 1 : 0, free(comment), ""].join(":"),
     );
     return [fields.join(":"), ...tokens];
   });
@@ -58,7 +61,7 @@ function aclLines(path: string, { groups, users, tokens }: Reading<PathGrants>):
     membersByRoles.delete("");
     return sorted(membersByRoles).map(([roles, members]) => {
       const names = list(members.map(([name]) => name));
-      return `acl:${isPropagated ? 1 : 0}:${path}:${names}:${roles}:`;
+      return `acl:${isPropagated ? 1 : 0}:${bare(path)}:${names}:${roles}:`;
     });
   });
 }
@@ -67,8 +70,24 @@ function rolesWith(roles: Reading<RoleGrants>, isPropagated: boolean): string {
   return list([...roles].filter(([, is]) => is === isPropagated).map(([role]) => role));
 }
 
+/** A separator in a name would make two of it: another user in a group, another role. */
 function list(names: Iterable<string>): string {
-  return [...names].toSorted(byBytes).join(",");
+  const sortedNames = [...names].toSorted(byBytes);
+  for (const name of sortedNames) if (!isListable(name)) unwritable(name);
+  return sortedNames.join(",");
+}
+
+/** A field that is written as it is. */
+function bare(text: string): string {
+  if (/[:\n]/.test(text)) unwritable(text);
+  return text;
+}
+
+function unwritable(name: string): never {
+  const shown = name.replace(/[^\x20-\x7e]/g, "?").slice(0, 80);
+  throw new UnwritableName(
+    `'${shown}' cannot stand in user.cfg, whose readers would take it for more than one name; choose a name without comma, semicolon, colon and white space`,
+  );
 }
 
 type Order = (a: string, b: string) => number;

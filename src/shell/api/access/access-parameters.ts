@@ -1,6 +1,6 @@
 // Parameters of the routes below /access, in the forms that user.cfg can hold, with the original's words for what it refuses.
 import * as v from "valibot";
-import { isGroupOrRoleName, parseTokenId, parseUserId } from "../../users/user-id.ts";
+import { isListable, isGroupOrRoleName, parseTokenId, parseUserId } from "../../users/user-id.ts";
 import { privileges } from "../../users/roles.ts";
 import { splitList } from "../../users/text-code.ts";
 import * as parameter from "../parameters.ts";
@@ -17,6 +17,17 @@ export function userId() {
 
 function isUserId(text: string): boolean {
   return parseUserId(text) !== undefined && /^[\x21-\x7e]+$/.test(text);
+}
+
+/** Of a user to be made, or put into a group: a comma in its name would make another user a member there. */
+export function listableUserId() {
+  return v.pipe(
+    userId(),
+    v.check(
+      isListable,
+      "invalid format - a user name has no comma and no semicolon, which part the names of a list in user.cfg",
+    ),
+  );
 }
 
 /** "backup". */
@@ -55,7 +66,7 @@ export const privilegeList = () => list((item) => privileges.has(item), "invalid
 /** Unix seconds; 0: never. */
 export const expire = () => parameter.integer({ min: 0 });
 
-/** Of a group or a token: the original has no limit. */
+/** Of a group: the original has no limit. */
 export const comment = () => parameter.text({ max: 4096 });
 
 /** What of a user can be said and changed. */

@@ -6,7 +6,7 @@ import type { Result } from "../../../result.ts";
 import type { Access } from "../../access/access.ts";
 import { byteTextAt, type UserFiles, userPaths } from "../../access/user-files.ts";
 import { parseUserConfig, type UserConfig, type UserEntry } from "../../users/user-config.ts";
-import { userConfigText } from "../../users/write-user-config.ts";
+import { UnwritableName, userConfigText } from "../../users/write-user-config.ts";
 import { ApiError } from "../route.ts";
 import { replaceFile, withTreeLock } from "../tree-file.ts";
 
@@ -48,7 +48,9 @@ export async function changeFile(
     const after = await edit(before, held);
     if (after === before) return;
     const put = await replaceFile(held, path, bytesOf(after));
-    if (!put.ok) throw new EditRefusal(`${path}: ${put.reason}`);
+    if (put.ok) return;
+    const cause = put.errno === "EFBIG" ? `; ${largestPart(after)}` : "";
+    throw new EditRefusal(`${path}: ${put.reason}${cause}`);
   }).catch((error: unknown) => {
     if (error instanceof EditRefusal) throw new ApiError(500, `${what}: ${error.message}`);
     throw error;
@@ -68,6 +70,18 @@ function noQuorum(what: string, lock: string): ApiError {
   });
 }
 
+/** What of a file that is too large is the most, for whoever is to make room: a user with its tokens, or all lines of a kind. Lines of user.cfg and token.cfg. */
+export function largestPart(text: string): string {
+  const bytes = new Map<string, number>();
+  for (const line of text.split("\n")) {
+    const [, user] = /^(?:(?:user|token):)?([^:\s]*@[^:!\s]+)/.exec(line) ?? [];
+    const part = user === undefined ? `the lines '${line.split(":", 1)[0]?.slice(0, 20)}'` : user;
+    bytes.set(part, (bytes.get(part) ?? 0) + line.length + 1);
+  }
+  const [part, size] = [...bytes].toSorted(([, a], [, b]) => b - a)[0] ?? ["", 0];
+  return `most of it is ${part.replace(/[^\x20-\x7e]/g, "?")}: ${size} of ${text.length} bytes, with everything that belongs to it`;
+}
+
 /** The same for user.cfg as what it means. `held`: the tree under its lock. */
 export async function changeUsers(
   source: Pick<AccessRoutesSource, "files" | "isQuorate">,
@@ -77,7 +91,12 @@ export async function changeUsers(
   await changeFile(source, userPaths.config, what, async (text, held) => {
     const config = parseUserConfig(text);
     await edit(config, held);
-    return userConfigText(config);
+    try {
+      return userConfigText(config);
+    } catch (error) {
+      if (error instanceof UnwritableName) throw new EditRefusal(error.message);
+      throw error;
+    }
   });
 }
 

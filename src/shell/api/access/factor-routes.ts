@@ -119,7 +119,8 @@ function addRoute(source: AccessRoutesSource, { selfOrUserAdmin }: AccessRules):
       userid: userId(),
       type: parameter.oneOf(factorKinds),
       description: description(),
-      totp: parameter.optional(parameter.text({ max: 4096 })),
+      // Of an otpauth:// address; 64 of them are all that a user has in a file of 1 MiB for everybody.
+      totp: parameter.optional(parameter.text({ max: 1024 })),
       value: parameter.optional(parameter.text({ max: 8192 })),
       challenge: parameter.optional(parameter.text({ max: 8192 })),
       password: ownPassword(),

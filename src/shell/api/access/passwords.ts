@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { userPaths } from "../../access/user-files.ts";
 import { withSecret } from "../../users/secret-files.ts";
 import { parseUserId, rootUser } from "../../users/user-id.ts";
-import { ApiError, type Call, type Route, route } from "../route.ts";
+import { ApiError, type Call, type Caller, type Route, route } from "../route.ts";
 import { newPassword, ownPassword, userId } from "./access-parameters.ts";
 import type { AccessRules } from "./access-rules.ts";
 import { type AccessRoutesSource, badParameter, changeFile, noSuchUser } from "./access-source.ts";
@@ -63,6 +63,20 @@ export async function askOwnPassword(
   });
 }
 
+/** Passwords of machines' users are changed by root and by themselves only, by whatever route. Throws ApiError. */
+export function refuseMachineUser(
+  { users }: AccessRoutesSource,
+  caller: Caller,
+  user: string,
+): void {
+  if (caller.user === rootUser || caller.user === user) return;
+  if (users.realms.get(parseUserId(user)?.realm ?? "")?.type !== "pam") return;
+  throw new ApiError(403, "Permission check failed", {
+    code: "rootOnly",
+    hint: "the password of a machine's user is changed by root@pam, logged in, or on the machine itself (passwd)",
+  });
+}
+
 interface OwnPassword {
   /** Who is changed. */
   readonly user: string;
@@ -89,11 +103,7 @@ export function passwordRoute(source: AccessRoutesSource, { password: rule }: Ac
       await askOwnPassword(source, call, {
         ...{ user: userid, parameter: "confirmation-password", password: own },
       });
-      const isOther = call.caller.user !== rootUser && call.caller.user !== userid;
-      // Of machines' users only root and they themselves.
-      if (isOther && parseUserId(userid)?.realm === "pam") {
-        throw new ApiError(403, "Permission check failed");
-      }
+      refuseMachineUser(source, call.caller, userid);
       const store = await passwordOf(source, userid, password);
       await store();
       source.clusterLog(rootUser, `changed password for user '${userid}'`);

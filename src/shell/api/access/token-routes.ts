@@ -3,11 +3,11 @@ import { randomUUID } from "node:crypto";
 import * as v from "valibot";
 import { userPaths } from "../../access/user-files.ts";
 import { withSecret } from "../../users/secret-files.ts";
-import { splitList } from "../../users/text-code.ts";
+import { encodeText, splitList } from "../../users/text-code.ts";
 import type { Reading, TokenEntry, UserConfig, UserEntry } from "../../users/user-config.ts";
 import * as parameter from "../parameters.ts";
 import { ApiError, type Route, route } from "../route.ts";
-import { comment, expire, tokenName, userId } from "./access-parameters.ts";
+import { expire, tokenName, userId } from "./access-parameters.ts";
 import type { AccessRules } from "./access-rules.ts";
 import {
   type AccessRoutesSource,
@@ -20,15 +20,46 @@ import {
 } from "./access-source.ts";
 import { tokenAnswer, tokenInfo } from "./user-routes.ts";
 
+/** Every user may make tokens of its own, and user.cfg has 1 MiB for all: what a site never needs is refused. */
+const tokensMax = 64;
+const commentBytesMax = 1024;
+/** Of all tokens of a user, as their names and comments stand in the file. */
+const userBytesMax = 16 * 1024;
+
 const path = "/access/users/{userid}/token";
 const onePath = `${path}/{tokenid}`;
 const oneToken = { userid: userId(), tokenid: tokenName() } as const;
 const settings = {
   expire: parameter.optional(expire()),
   privsep: parameter.optional(parameter.boolean()),
-  comment: parameter.optional(comment()),
+  comment: parameter.optional(tokenComment()),
 } as const;
 const secret = v.pipe(v.string(), v.description("The secret, which is shown only this once."));
+
+function tokenComment() {
+  return v.pipe(
+    parameter.text({ max: commentBytesMax }),
+    v.check(
+      (text) => encodeText(text).length <= commentBytesMax,
+      `value may only have ${commentBytesMax} bytes as user.cfg has it, where other letters than a-z take up to nine`,
+    ),
+  );
+}
+
+/** Throws `EditRefusal`. */
+function refuseTooMuch(user: string, tokens: ReadonlyMap<string, TokenEntry>): void {
+  if (tokens.size > tokensMax) {
+    throw new EditRefusal(
+      `a user has at most ${tokensMax} API tokens, and ${user} has them: delete some (quorate token delete)`,
+    );
+  }
+  let bytes = 0;
+  for (const [name, { comment }] of tokens) bytes += name.length + encodeText(comment).length;
+  if (bytes <= userBytesMax) return;
+  throw new EditRefusal(
+    `the names and comments of all API tokens of ${user} would have ${bytes} bytes in user.cfg, and ${userBytesMax} is the most: shorten comments or delete tokens`,
+  );
+}
 
 export function tokenRoutes(source: AccessRoutesSource, rules: AccessRules): readonly Route[] {
   return [
@@ -113,6 +144,7 @@ function createRoute(source: AccessRoutesSource, { selfOrUserAdmin }: AccessRule
         const { tokens } = existingUser(config, userid);
         if (tokens.has(tokenid)) throw new EditRefusal("Token already exists.");
         tokens.set(tokenid, entry);
+        refuseTooMuch(userid, tokens);
         value = await newSecret(source, what, id);
       });
       return { "full-tokenid": id, value, info: tokenAnswer(entry) };
@@ -156,10 +188,13 @@ function updateRoute(source: AccessRoutesSource, { selfOrUserAdmin }: AccessRule
       let value = "";
       let changed: Reading<TokenEntry> | undefined;
       await changeUsers(source, what, async (config) => {
-        const token = tokenOf(existingUser(config, userid), { userid, tokenid });
+        const user = existingUser(config, userid);
+        const token = tokenOf(user, { userid, tokenid });
         token.expire = given.expire ?? token.expire;
         token.isSeparated = given.privsep ?? token.isSeparated;
         token.comment = deleted.includes("comment") ? "" : (given.comment ?? token.comment);
+        // A file of Proxmox's may have more already: only what grows is refused.
+        if (given.comment !== undefined) refuseTooMuch(userid, user.tokens);
         if (regenerate) value = await newSecret(source, what, id);
         changed = token;
       });

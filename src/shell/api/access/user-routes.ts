@@ -11,10 +11,10 @@ import {
   type UserConfig,
   type UserEntry,
 } from "../../users/user-config.ts";
-import { parseUserId, rootUser } from "../../users/user-id.ts";
+import { isListable, parseUserId, rootUser } from "../../users/user-id.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, ApiError, type Caller, type Route, route } from "../route.ts";
-import { newPassword, userFields, userId } from "./access-parameters.ts";
+import { listableUserId, newPassword, userFields, userId } from "./access-parameters.ts";
 import { type AccessRules, userReadPrivileges } from "./access-rules.ts";
 import {
   type AccessRoutesSource,
@@ -26,7 +26,7 @@ import {
   noSuchUser,
 } from "./access-source.ts";
 import { removeFactors } from "./factor-changes.ts";
-import { passwordOf } from "./passwords.ts";
+import { passwordOf, refuseMachineUser } from "./passwords.ts";
 
 const seconds = v.pipe(v.number(), v.description("Unix seconds; 0: never."));
 
@@ -132,12 +132,13 @@ function createRoute(source: AccessRoutesSource, { createUser }: AccessRules): R
     description: "Creates a user.",
     permission: createUser,
     parameters: {
-      userid: userId(),
+      userid: listableUserId(),
       ...userFields,
       password: parameter.optional(newPassword()),
     },
     returns: v.null(),
-    handle: async ({ parameters: { userid, password, groups, enable, ...fields } }) => {
+    handle: async ({ parameters: { userid, password, groups, enable, ...fields }, caller }) => {
+      if (password !== undefined) refuseMachineUser(source, caller, userid);
       const what = "create user failed";
       const realm = parseUserId(userid)?.realm ?? "";
       if (!source.users.realms.has(realm)) {
@@ -182,6 +183,10 @@ function addToGroups({ groups }: UserConfig, user: string, names: string): void 
   for (const name of splitList(names)) {
     const group = groups.get(name);
     if (group === undefined) throw new EditRefusal(`no such group '${name}'`);
+    // Of another tool's making.
+    if (!isListable(user)) {
+      throw badParameter("userid", "a user with comma or semicolon in its name can be in no group");
+    }
     group.users.add(user);
   }
 }

@@ -33,6 +33,19 @@ beforeEach(() => {
   vmlist = "{}";
 });
 
+test("a lock that is another's meanwhile ends the change", async () => {
+  await put("datacenter.cfg", "keyboard: de\n");
+  const create = files.create.bind(files);
+  files.create = async (path) => {
+    const made = await create(path);
+    await files.setMtime("priv/lock/file-datacenter_cfg", 4_000_000_000);
+    return made;
+  };
+  const answer = await set({ keyboard: "fr" });
+  expect(answer.status).toBe(500);
+  expect(textOf("datacenter.cfg")).toBe("keyboard: de\n");
+});
+
 test("without a file: the defaults", async () => {
   expect(await shown()).toEqual({ mac_prefix: "BC:24:11", "allowed-tags": [] });
 });

@@ -116,8 +116,8 @@ function optionParameter(key: string, option: DatacenterOption) {
 }
 
 async function change(files: Files, given: Readonly<Record<string, unknown>>): Promise<void> {
-  const locked = await withTreeLock(files, lock, async () => {
-    const values = new Map(datacenterOf(files));
+  const locked = await withTreeLock(files, lock, async (held) => {
+    const values = new Map(datacenterOf(held));
     for (const [key, value] of Object.entries(given)) {
       if (typeof value === "string" && Object.hasOwn(datacenterOptions, key))
         values.set(key, value);
@@ -125,7 +125,7 @@ async function change(files: Files, given: Readonly<Record<string, unknown>>): P
     const deleted = typeof given["delete"] === "string" ? given["delete"].split(/[,; ]+/) : [];
     for (const key of deleted) values.delete(key);
     settle(values);
-    const written = await replaceFile(files, path, writeDatacenter(values));
+    const written = await replaceFile(held, path, writeDatacenter(values));
     if (!written.ok) throw new ApiError(500, written.reason);
   });
   if (!locked.ok) throw new ApiError(500, locked.reason);
