@@ -119,6 +119,12 @@ test("each trouble has one warning, with an action", () => {
   ]);
 });
 
+test("a node that is joining counts as it does in the ring, not as corosync.conf says until then", () => {
+  const [one, two, three] = overviewOf([1, 2, 3]).nodes;
+  const nodes = [one!, two!, { ...three!, votes: 0 }];
+  expect(texts([1, 2, 3], [], { nodes })).toEqual([]);
+});
+
 test("versions that differ, what was left by hand, a tree that cannot be changed", () => {
   const [one, two, three] = overviewOf([1, 2, 3]).nodes;
   const nodes = [one!, two!, { ...three!, configVersion: 2 }];

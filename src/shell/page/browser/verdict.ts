@@ -170,7 +170,10 @@ function deviceWarnings({ device, fault, nodes, quorum, cluster }: Overview): Wa
   if (quorum.mode === "standalone") return [];
   const look: Action = { kind: "type", command: "quorate qdevice status" };
   if (fault !== "") return [warning(words.warnDevice(fault), look)];
-  const voting = nodes.filter(({ votes }) => votes > 0).length;
+  // A node that is joining has its vote before corosync.conf says so.
+  const voting = nodes.filter(
+    ({ nodeid, votes }) => (votesInForce(quorum, nodeid) ?? votes) > 0,
+  ).length;
   if (device === null) {
     if (voting % 2 !== 0) return [];
     const command = `quorate qnetd invite ${shownName(cluster.name)}`;
