@@ -1,6 +1,7 @@
 // The replicated configuration tree of one node, start to stop: database, tree, groups, status and generated files behind
 // the one interface `Files`. Spec: pmxcfs.md §1.5, §2, §3; design.md "How a write flows". Reads are answered from memory;
 // changes go through tree-store.ts. This file checks what must never be sent and wires the parts; it decides nothing else.
+import { join } from "node:path";
 import { byteStringOfText } from "../bytes.ts";
 import { type Result, success, failure } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
@@ -11,6 +12,9 @@ import { compareCorosyncConf } from "./disk/corosync-conf.ts";
 import { directoryType, fileType } from "./tree/entry.ts";
 import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./tree/files.ts";
 import type { Journal } from "./disk/journal.ts";
+import { lostSentence, LostTrees } from "./disk/lost-trees.ts";
+import type { QuorumOfRing } from "./epoch/events.ts";
+import type { LostTree } from "./epoch/lost-changes.ts";
 import { replaceAdvice } from "./disk/journal-fault.ts";
 import { clusterLogText } from "./plugin/clusterlog.ts";
 import { debugOfWrite, debugText } from "./plugin/debug.ts";
@@ -67,6 +71,8 @@ export interface TreeOptionsOfNode {
 export class ConfigurationTree implements Files {
   /** Status values and the cluster log. */
   readonly statusStore: StatusHost;
+  /** What was in trees of this node that lost a state exchange. */
+  readonly lostTrees: LostTrees;
   readonly #options: TreeOptionsOfNode;
   readonly #journal: Journal;
   readonly #store: TreeStore;
@@ -83,12 +89,19 @@ export class ConfigurationTree implements Files {
     this.#journal = parts.journal;
     this.#cluster = options.cluster;
     this.#startTime = options.wallS();
+    this.lostTrees = new LostTrees({
+      directory: join(options.directory, "lost"),
+      wallS: options.wallS,
+    });
     const { groups, log, wallS, clock = systemClock } = options;
     this.#store = new TreeStore({
       tree: parts.tree,
       options: { sha256 },
       groups,
       commit: (changes) => parts.journal.commit(changes),
+      lineage: parts.journal.lineage,
+      flushes: options.durability !== "normal",
+      onLost: (lost) => this.#keep(lost),
       clock,
       wallS,
       log,
@@ -180,9 +193,9 @@ export class ConfigurationTree implements Files {
   }
 
   /** `reason`: a sentence that names the missing votes. Ignored in local mode. */
-  setQuorate(quorate: boolean, reason: string): void {
-    this.#store.setQuorate(quorate, reason);
-    this.statusStore.setQuorate(quorate);
+  setQuorum(view: QuorumOfRing, reason: string): void {
+    this.#store.setQuorum(view, reason);
+    this.statusStore.setQuorate(view.quorate);
   }
 
   /** The node list or the configuration version was read again. */
@@ -368,6 +381,15 @@ export class ConfigurationTree implements Files {
     if (enabled === undefined) return refused("EIO", `${name} cannot be written so`);
     this.#debug = enabled;
     return { ok: true, value: data.length };
+  }
+
+  /** On all nodes, as soon as the group of the cluster log is there; here the tree is replaced in any case. */
+  #keep(lost: LostTree): void {
+    const kept = this.lostTrees.keep(lost);
+    const sentence = lostSentence(lost, kept);
+    this.#log(kept.ok ? "warning" : "error", sentence);
+    const message = new TextEncoder().encode(sentence);
+    this.statusStore.log({ ident: "root", tag: "fs", priority: kept.ok ? 4 : 3, message });
   }
 
   // corosync.conf (pmxcfs.md §2.8)

@@ -34,6 +34,7 @@ const kinds: readonly FaultKind<FaultOptions>[] = [
   { name: "all power off", meanMs: 120_000, begin: powerOff },
   { name: "new key", meanMs: 40_000, begin: changeKey },
   { name: "burst", meanMs: 40_000, begin: burst },
+  { name: "stalled disk", meanMs: 20_000, begin: stallDisks },
 ];
 
 /** Schedules the faults of a run. */
@@ -50,6 +51,7 @@ export function healAll(options: FaultOptions): void {
   options.trace("all faults end");
   options.network.weather = calm;
   options.network.heal();
+  for (const node of options.nodes) node.healDisk();
   const startAll = (): void => {
     for (const node of options.nodes) if (!node.running) node.start();
   };
@@ -145,6 +147,14 @@ function burst({ nodes, random, trace }: FaultOptions): void {
   let sent = 0;
   while (sent < burstMessagesMax && node.send(burstMessageBytes)) sent += 1;
   trace(`node ${node.nodeid} took ${sent} messages at once`);
+}
+
+/** One or several: what their nodes have in memory meanwhile is gone if they die. */
+function stallDisks({ nodes, random }: FaultOptions): void {
+  const share = random.pick([0.3, 0.6]);
+  for (const node of nodes) {
+    if (random.chance(share)) node.stallDisk(random.exponential(random.pick([300, 3000])));
+  }
 }
 
 function powerOff(options: FaultOptions): void {

@@ -1,6 +1,7 @@
 // One simulated node: the production code of both its threads (ring thread and client, tree and status stores) in a simulated process.
 // Only the machine around it, FUSE, API and the database are not the real ones.
 import { createHash } from "node:crypto";
+import type { Promised } from "../../src/fs/disk/acknowledgement.ts";
 import type { TreeOperation } from "../../src/fs/tree/entry.ts";
 import { StatusHost } from "../../src/fs/replica/status-host.ts";
 import { TreeStore } from "../../src/fs/tree-store.ts";
@@ -43,6 +44,8 @@ export interface SimNodeOptions {
   /** `line`: it is a line of the node's own log. */
   /** The node died with changes in its tree that were not on its disk. */
   readonly forgot: () => void;
+  /** Another tree has replaced this node's without this of what it had, and nobody was told. */
+  readonly lostInSilence?: (path: string) => void;
   readonly trace: (nodeid: number, text: string, line?: LogAction) => void;
 }
 
@@ -158,8 +161,19 @@ export class SimNode {
     return this.#life?.send(size) ?? false;
   }
 
-  write(token: number, operation: TreeOperation): boolean {
-    return this.#life?.write(token, operation) ?? false;
+  write(token: number, operation: TreeOperation, promised: Promised = "held"): boolean {
+    return this.#life?.write(token, operation, promised) ?? false;
+  }
+
+  /** No flush of its disk is done for so long. */
+  stallDisk(durationMs: number): void {
+    this.#options.trace(this.nodeid, `its disk stalls for ${Math.round(durationMs)} ms`);
+    this.#disk.stalledUntil = this.#options.agenda.now + durationMs;
+  }
+
+  /** The disk answers again. */
+  healDisk(): void {
+    this.#disk.stalledUntil = Math.min(this.#disk.stalledUntil, this.#options.agenda.now);
   }
 
   /** Has all members read their configuration again, as `quorate reload` does. */
@@ -192,6 +206,9 @@ class Life {
   readonly client: RingThreadClient;
   readonly store: TreeStore;
   readonly #status: StatusHost;
+  /** Names in the tree's root since this life began, and those that were told when another tree came. */
+  readonly #names = new Set<string>();
+  #told: readonly string[] = [];
   readonly #node: SimNodeOptions;
   readonly #options: LifeOptions;
   #isOver = false;
@@ -238,8 +255,13 @@ class Life {
     this.store = new TreeStore({
       ...{ tree: loadTree(options.disk), options: { sha256 }, groups, clock, wallS, log },
       commit: (changes) => this.process.commit(changes),
+      ...{ lineage: options.disk.lineage, flushes: true },
       onFatal: (reason) => this.#ended(`the tree failed: ${reason}`),
-      onChanged: () => undefined,
+      onChanged: (paths) => this.#changed(paths),
+      onLost: ({ paths }) => {
+        node.trace(nodeid, `loses ${paths.join(" ")}`);
+        this.#told = paths;
+      },
       onCorosyncConf: () => undefined,
     });
     this.#status = new StatusHost({
@@ -250,9 +272,10 @@ class Life {
   start(): void {
     const { groups } = this.client;
     groups.listen((events) => this.#heard(events));
-    this.client.onQuorum(({ quorate }) => {
-      this.store.setQuorate(quorate, "no quorum");
-      this.#status.setQuorate(quorate);
+    for (const { name } of this.store.tree.children(0)) this.#names.add(name);
+    this.client.onQuorum((quorum) => {
+      this.store.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, "no quorum");
+      this.#status.setQuorate(quorum.quorate);
     });
     void this.client.finished.then(({ reason }) => this.#ended(reason));
     groups.request({ kind: "join", group: simGroup });
@@ -283,9 +306,9 @@ class Life {
     return true;
   }
 
-  write(token: number, operation: TreeOperation): boolean {
+  write(token: number, operation: TreeOperation, promised: Promised): boolean {
     if (!this.store.isWritable) return false;
-    void this.store.change(operation).then((outcome) => {
+    void this.store.change(operation, promised).then((outcome) => {
       if (outcome.ok && !this.#isOver) this.#node.acknowledged(token);
     });
     return true;
@@ -303,6 +326,19 @@ class Life {
         this.#status.groupEvent(event);
       }
     }
+  }
+
+  #changed(paths: readonly string[] | undefined): void {
+    const { tree } = this.store;
+    for (const path of paths ?? [...this.#names]) {
+      if (tree.lookup(path) !== undefined) this.#names.add(path);
+      else if (this.#names.delete(path) && paths === undefined && !this.#told.includes(path)) {
+        this.#node.lostInSilence?.(path);
+      }
+    }
+    if (paths !== undefined) return;
+    this.#told = [];
+    for (const { name } of tree.children(0)) this.#names.add(name);
   }
 
   #ended(reason: string): void {

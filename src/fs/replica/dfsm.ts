@@ -7,6 +7,8 @@ import {
   type DfsmAction,
   type DfsmEvent,
   type DfsmTimer,
+  isFinal,
+  isInGroup,
   type Mode,
   rejoinMsMin,
   verifyIntervalMs,
@@ -51,6 +53,8 @@ export class Dfsm<Action> {
   #epochCount = 0;
   #epoch = noEpoch;
   #leaderState: Uint8Array | undefined;
+  /** Of all members, while the store waits for something else before it can plan. */
+  #states: readonly MemberState[] | undefined;
   /** Operations that nobody synced has executed yet. */
   readonly #messageQueue = new MessageQueue();
   /** Operations that the synced members have executed already while we are filled up, in their order. */
@@ -95,6 +99,9 @@ export class Dfsm<Action> {
         return this.#timedOut(event.timer, turn);
       case "quorumChanged":
         return this.#replica.quorumChanged(event.quorate);
+      case "planAgain":
+        if (this.#states !== undefined) this.#startSync(this.#states, turn);
+        return;
       case "failed":
         return this.#end("error", event.reason, turn);
       case "stopped":
@@ -171,6 +178,7 @@ export class Dfsm<Action> {
       if (token !== undefined) turn.out.push({ kind: "aborted", token, errno: "EBUSY", reason });
     }
     this.#leaderState = undefined;
+    this.#states = undefined;
     this.#membership.clearStates();
     this.#verification.reset();
   }
@@ -306,8 +314,9 @@ export class Dfsm<Action> {
       this.#log("warning", `node ${sender.nodeid} started a sync, but is not the lowest`, turn);
     }
     this.#epoch = epoch;
+    this.#states = undefined;
     this.#membership.clearStates();
-    this.#sendState({ kind: "state", body: this.#replica.encodeState() }, turn);
+    this.#sendState({ kind: "state", body: this.#replica.encodeState(epoch, turn.out) }, turn);
   }
 
   #stateOf(sender: GroupMember, state: Uint8Array, turn: Turn<Action>): void {
@@ -325,8 +334,11 @@ export class Dfsm<Action> {
 
   #startSync(states: readonly MemberState[], turn: Turn<Action>): void {
     const self = states.findIndex((state) => sameMember(state, this.#self));
-    const plan = this.#replica.planSync(states, self, turn.out);
+    const plan = this.#replica.planSync(states, self, turn.out, this.#epoch);
+    this.#states = plan.kind === "waiting" ? states : undefined;
     switch (plan.kind) {
+      case "waiting":
+        return;
       case "refused":
         return this.#leave(plan.reason, turn);
       case "merged":
@@ -358,7 +370,8 @@ export class Dfsm<Action> {
   #enterSynced(turn: Turn<Action>): void {
     this.#setMode("synced", turn);
     turn.out.push({ kind: "arm", timer: "verify", at: turn.now + verifySoonMs });
-    for (const body of this.#replica.becameSynced()) this.#send(body, undefined, turn);
+    const bodies = this.#replica.becameSynced(this.#epoch, turn.out);
+    for (const body of bodies) this.#send(body, undefined, turn);
   }
 
   #enterUpdate(leaderState: Uint8Array, turn: Turn<Action>): void {
@@ -487,13 +500,4 @@ export class Dfsm<Action> {
   #log(level: Level, text: string, turn: Turn<Action>): void {
     turn.out.push({ kind: "log", level, subsystem: this.#replica.domain, text });
   }
-}
-
-/** Modes in which messages and configuration changes count. */
-function isInGroup(mode: Mode): boolean {
-  return mode !== "leave" && !isFinal(mode);
-}
-
-function isFinal(mode: Mode): boolean {
-  return mode === "error" || mode === "versionError";
 }

@@ -87,7 +87,7 @@ export class NodeRing {
     const { manager, end } = this.#options;
     this.cluster.onQuorum((quorum) => {
       const meaning = quorumMeaning(quorum);
-      tree.setQuorate(quorum.quorate, meaning);
+      tree.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, meaning);
       manager.status(`${meaning}${this.absentText()}`);
       this.#quorum = quorum;
       this.#lookAtOverride();
