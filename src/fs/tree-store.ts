@@ -7,6 +7,7 @@ import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
 import { EpochHost } from "./epoch/epoch-host.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
 import { type Lineage, unknownLineage } from "./epoch/lineage.ts";
+import { HeldVersion } from "./epoch/held-version.ts";
 import { lostChanges, type LostTree } from "./epoch/lost-changes.ts";
 import { Dcdb, type DcdbAction } from "./replica/dcdb.ts";
 import type { Mode } from "./replica/dfsm-events.ts";
@@ -82,6 +83,7 @@ export class TreeStore {
   readonly #acknowledgements: Acknowledgements<CallerAnswer>;
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
+  #held: HeldVersion;
   #token = 0;
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
   #generation = 0;
@@ -99,6 +101,7 @@ export class TreeStore {
     this.#options = options;
     const load = options.options;
     const { groups } = options;
+    this.#held = new HeldVersion(options.tree.version);
     this.#dcdb = new Dcdb<Tree>({
       tree: options.tree,
       load: (rows, before) =>
@@ -190,6 +193,7 @@ export class TreeStore {
 
   /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
+    this.#held.stable(deliveries);
     this.#acknowledgements.stable(deliveries);
   }
 
@@ -344,8 +348,11 @@ export class TreeStore {
     this.#generation += 1;
     const epochs = this.#epochs;
     const lineages = epochs?.lineages;
-    const lost = lineages && lostChanges({ before, after: this.tree.entries(), ...lineages });
+    const after = this.tree.entries();
+    const held = this.#held.version;
+    const lost = lineages && lostChanges({ before, after, ...lineages, held });
     if (lost !== undefined) this.#options.onLost(lost);
+    this.#held = new HeldVersion(this.tree.version);
     this.files.allChanged();
     this.#options.onChanged(undefined, false);
     this.#acknowledgements.replaced();
@@ -365,6 +372,7 @@ export class TreeStore {
       if (!this.#quorate) return this.#answer(token, outcome);
       return this.#queue.add(undefined, this.#whenDurable(token, outcome, "held"));
     }
+    this.#held.executed(this.#deliveries, this.tree.version);
     this.#count(operation);
     const { value, change } = result;
     const isEmpty = change.stored.length === 0 && change.deleted.length === 0;

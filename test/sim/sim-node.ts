@@ -206,7 +206,7 @@ class Life {
   readonly client: RingThreadClient;
   readonly store: TreeStore;
   readonly #status: StatusHost;
-  /** Names in the tree's root since this life began, and those that were told when another tree came. */
+  /** Names that came into the tree's root in this life, and those that were told when another tree came. */
   readonly #names = new Set<string>();
   #told: readonly string[] = [];
   readonly #node: SimNodeOptions;
@@ -272,7 +272,6 @@ class Life {
   start(): void {
     const { groups } = this.client;
     groups.listen((events) => this.#heard(events));
-    for (const { name } of this.store.tree.children(0)) this.#names.add(name);
     this.client.onQuorum((quorum) => {
       this.store.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, "no quorum");
       this.#status.setQuorate(quorum.quorate);
@@ -336,9 +335,7 @@ class Life {
         this.#node.lostInSilence?.(path);
       }
     }
-    if (paths !== undefined) return;
-    this.#told = [];
-    for (const { name } of tree.children(0)) this.#names.add(name);
+    if (paths === undefined) this.#told = [];
   }
 
   #ended(reason: string): void {

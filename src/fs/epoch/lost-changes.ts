@@ -1,7 +1,7 @@
 // What a tree has that the one which replaces it lacks. Spec: pmxcfs.md §4.8 ("there is no merge"); design.md decision 3. A tree that has
 // merely fallen behind loses nothing: every change of its own is in the leader's history. Pure.
 import { equalBytes } from "../../bytes.ts";
-import { directoryType, type TreeEntry } from "../tree/entry.ts";
+import type { TreeEntry } from "../tree/entry.ts";
 import { corosyncConfPath } from "../tree/rules.ts";
 import { commonVersion, type Lineage, type Mark } from "./lineage.ts";
 
@@ -15,29 +15,30 @@ export interface LostTree {
   readonly paths: readonly string[];
 }
 
-/** Undefined: nothing is lost. `own`: the epochs that our tree may count to. */
+/**
+ * Undefined: nothing is lost. `own`: the epochs that our tree may count to. `held`: the version up to which every member of our last
+ * ring had our tree's changes; what came behind may be ours alone, if the ring broke just then.
+ */
 export function lostChanges(exchange: {
   readonly before: readonly TreeEntry[];
   readonly after: readonly TreeEntry[];
   readonly own: readonly Mark[];
   readonly adopted: Lineage;
+  readonly held: number;
 }): LostTree | undefined {
-  const { before, after, own, adopted } = exchange;
+  const { before, after, held } = exchange;
   const version = before[0]?.version ?? 0;
   const leaderVersion = after[0]?.version ?? 0;
-  // The furthest that is known: up to there both trees have one history.
-  let common: number | undefined;
-  for (const mark of own) {
-    const upTo = commonVersion(mark, adopted);
-    if (upTo !== undefined) common = Math.max(common ?? 0, Math.min(upTo, leaderVersion));
-  }
-  const isBehind = common !== undefined && version <= common;
-  if (isBehind || (common === undefined && !isApart(before, after))) return undefined;
+  const known = knownCommon(exchange, Math.min(leaderVersion, apartFrom(before, after) - 1));
+  const common = Math.min(known, held);
+  if (version <= common) return undefined;
   const theirs = byPath(after);
   const paths: string[] = [];
   for (const [path, entry] of byPath(before)) {
-    if (entry.version <= (common ?? 0) || path === corosyncConfPath) continue;
+    if (entry.version <= common || path === corosyncConfPath) continue;
     const other = theirs.get(path);
+    // Most likely the same change was there too, and was followed by others.
+    if (entry.version <= known && other !== undefined && other.version > version) continue;
     const isSame = other?.type === entry.type && equalBytes(other.data, entry.data);
     if (!isSame) paths.push(path);
   }
@@ -45,16 +46,27 @@ export function lostChanges(exchange: {
   return { entries: before, version, leaderVersion, paths: paths.toSorted() };
 }
 
-/** Without a history: whether the other tree has something of a version that ours had passed, and ours has it not so. */
-function isApart(before: readonly TreeEntry[], after: readonly TreeEntry[]): boolean {
+/** The furthest version up to which both trees have one history, by the epochs that they have in common; at most `max`. */
+function knownCommon(
+  { own, adopted }: { readonly own: readonly Mark[]; readonly adopted: Lineage },
+  max: number,
+): number {
+  const common = own.flatMap((mark) => commonVersion(mark, adopted) ?? []);
+  return Math.min(max, common.length === 0 ? max : Math.max(...common));
+}
+
+/** The lowest version that the other tree has of something, that ours has passed, and of which ours has not the same. */
+function apartFrom(before: readonly TreeEntry[], after: readonly TreeEntry[]): number {
   const version = before[0]?.version ?? 0;
-  if (version >= (after[0]?.version ?? 0)) return true;
   const own = new Map(before.map((entry) => [entry.inode, entry]));
-  return after.some((entry) => {
-    if (entry.inode === 0 || entry.version > version) return false;
+  let lowest = Number.POSITIVE_INFINITY;
+  for (const entry of after) {
+    if (entry.inode === 0 || entry.version > version) continue;
     const mine = own.get(entry.inode);
-    return mine?.version !== entry.version || !equalBytes(mine.data, entry.data);
-  });
+    const isSame = mine?.version === entry.version && equalBytes(mine.data, entry.data);
+    if (!isSame) lowest = Math.min(lowest, entry.version);
+  }
+  return lowest;
 }
 
 function byPath(entries: readonly TreeEntry[]): Map<string, TreeEntry> {
@@ -72,9 +84,4 @@ function byPath(entries: readonly TreeEntry[]): Map<string, TreeEntry> {
     paths.set(names.join("/"), entry);
   }
   return paths;
-}
-
-/** One object in a line of the log or a list: directories end in a slash. */
-export function pathText(path: string, entry: Pick<TreeEntry, "type"> | undefined): string {
-  return entry?.type === directoryType ? `${path}/` : path;
 }
