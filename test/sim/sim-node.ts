@@ -44,6 +44,8 @@ export interface SimNodeOptions {
   /** `line`: it is a line of the node's own log. */
   /** The node died with changes in its tree that were not on its disk. */
   readonly forgot: () => void;
+  /** What this node keeps of a tree that another's has replaced. */
+  readonly lost?: (paths: readonly string[]) => void;
   /** Another tree has replaced this node's without this of what it had, and nobody was told. */
   readonly lostInSilence?: (path: string) => void;
   readonly trace: (nodeid: number, text: string, line?: LogAction) => void;
@@ -260,6 +262,7 @@ class Life {
       onChanged: (paths) => this.#changed(paths),
       onLost: ({ paths }) => {
         node.trace(nodeid, `loses ${paths.join(" ")}`);
+        node.lost?.(paths);
         this.#told = paths;
       },
       onCorosyncConf: () => undefined,
