@@ -15,7 +15,7 @@ import type { Journal } from "./disk/journal.ts";
 import { lostSentence, LostTrees } from "./disk/lost-trees.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
 import type { LostTree } from "./epoch/lost-changes.ts";
-import { replaceAdvice } from "./disk/journal-fault.ts";
+import { sha256, treeOf } from "./disk/load-tree.ts";
 import { clusterLogText } from "./plugin/clusterlog.ts";
 import { debugOfWrite, debugText } from "./plugin/debug.ts";
 import { linkTargets } from "./plugin/links.ts";
@@ -25,8 +25,7 @@ import { versionText } from "./plugin/version.ts";
 import { vmlistText } from "./plugin/vmlist.ts";
 import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
 import { StatusHost } from "./replica/status-host.ts";
-import type { TreeRow } from "./disk/row.ts";
-import { Tree } from "./tree/tree.ts";
+import type { Tree } from "./tree/tree.ts";
 import { type JournalCounts, TreeStore, type TreeStoreOptions } from "./tree-store.ts";
 import { debugName, refused, View } from "./tree/view.ts";
 
@@ -486,23 +485,4 @@ function tooBig(): Outcome<never> {
 
 function isOffset(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
-}
-
-function sha256(pieces: readonly Uint8Array[]): Uint8Array {
-  const hash = new Bun.CryptoHasher("sha256");
-  for (const piece of pieces) hash.update(piece);
-  return new Uint8Array(hash.digest());
-}
-
-/** The tree that the rows of a database make. `hasRecord`: they have the version record. */
-function treeOf(
-  rows: readonly TreeRow[],
-  path: string,
-  mtime: number,
-): Result<{ readonly tree: Tree; readonly hasRecord: boolean }> {
-  const loaded = Tree.load(rows, { sha256, mtime });
-  if (loaded.ok) {
-    return success({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
-  }
-  return failure(`DB load failed: ${path}: ${loaded.reason}; ${replaceAdvice}`);
 }

@@ -2,6 +2,7 @@
 // Spec: pmxcfs.md §1.6, §2.10, §4; design.md "How a write flows". Local mode is the same path without the group: every
 // operation is delivered to ourselves at once. A caller is answered when what it asked for is promised (acknowledgement.ts), never before.
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
+import { Callers } from "./callers.ts";
 import { Acknowledgements, type Promised, type WriteResult } from "./disk/acknowledgement.ts";
 import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
 import { EpochHost } from "./epoch/epoch-host.ts";
@@ -18,8 +19,8 @@ import { GroupHost, type HostedAction } from "./replica/group-host.ts";
 import { type Body, encodeOperation } from "./replica/message.ts";
 import { FileCounters } from "./plugin/version.ts";
 import { Tree } from "./tree/tree.ts";
-import { lostContact, reasons } from "./refusals.ts";
 import { refused } from "./tree/view.ts";
+import { lostContact, modeWord, reasons } from "./words.ts";
 
 export interface TreeStoreOptions {
   readonly tree: Tree;
@@ -45,11 +46,6 @@ export interface TreeStoreOptions {
   readonly onLost: (lost: LostTree) => void;
   /** `corosync.conf` of the tree may have changed; it is durable. */
   readonly onCorosyncConf: (isOwn: boolean) => void;
-}
-
-interface Caller {
-  readonly answer: (outcome: Outcome<number>) => void;
-  readonly promised: Promised;
 }
 
 /** What the disk has had to do. */
@@ -79,12 +75,11 @@ export class TreeStore {
   readonly #host: GroupHost<DcdbAction> | undefined;
   readonly #epochs: EpochHost | undefined;
   readonly #queue: CommitQueue;
-  readonly #callers = new Map<number, Caller>();
+  readonly #callers = new Callers();
   readonly #acknowledgements: Acknowledgements<CallerAnswer>;
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
   #held: HeldVersion;
-  #token = 0;
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
   #generation = 0;
   #writes = 0;
@@ -125,8 +120,7 @@ export class TreeStore {
       groups,
       ...{ lineage: options.lineage, flushes: options.flushes, log: options.log },
       version: options.tree.version,
-      store: (lineage, settled) =>
-        this.#queue.add({ stored: [], deleted: [], lineage }, settled),
+      store: (lineage, settled) => this.#queue.add({ stored: [], deleted: [], lineage }, settled),
       onStanding: (standing) => this.#acknowledgements.standing(standing),
       planAgain: () => this.#host?.step({ kind: "planAgain" }),
     });
@@ -176,7 +170,10 @@ export class TreeStore {
     this.#epochs?.stop();
     await this.#queue.drained();
     this.#host?.close();
-    this.#refuseAll("EBUSY", "the node is stopping; the change may or may not have been made");
+    this.#callers.refuseAll(
+      "EBUSY",
+      "the node is stopping; the change may or may not have been made",
+    );
   }
 
   /** The ring has ended and answers nobody any more: nor does anybody here wait for it. */
@@ -212,26 +209,19 @@ export class TreeStore {
   change(operation: TreeOperation, promised: Promised = "durable"): Promise<Outcome<number>> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
-    const { token, promise } = this.#caller(promised);
+    const { token, outcome } = this.#callers.add(promised);
     this.#send(encodeOperation(operation), token);
-    return promise;
+    return outcome;
   }
 
   /** Resolves when all that was answered here so far is durable, as a majority's disks are asked for it. */
   sync(): Promise<Outcome<number>> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
-    const { token, promise } = this.#caller("durable");
+    const { token, outcome } = this.#callers.add("durable");
     this.#queue.add(undefined, this.#whenDurable(token, { ok: true, value: 0 }, "durable"));
     this.#epochs?.step({ kind: "asked", version: this.tree.version });
-    return promise;
-  }
-
-  #caller(promised: Promised): { readonly token: number; readonly promise: Promise<Outcome<number>> } {
-    this.#token += 1;
-    const { promise, resolve } = Promise.withResolvers<Outcome<number>>();
-    this.#callers.set(this.#token, { answer: resolve, promised });
-    return { token: this.#token, promise };
+    return outcome;
   }
 
   /** Asks the lowest nodeid to free a lock when it is old enough; nobody waits for it (pmxcfs.md §2.9). */
@@ -323,7 +313,7 @@ export class TreeStore {
         if (this.isLocal) return;
         return this.#queue.add(undefined, () => this.#options.onCorosyncConf(action.isOwn));
       case "aborted":
-        return this.#answer(action.token, refused(action.errno, action.reason));
+        return this.#callers.answer(action.token, refused(action.errno, action.reason));
       case "modeChanged":
         this.#mode = action.mode;
         this.#acknowledgements.synced(action.mode === "synced");
@@ -360,16 +350,27 @@ export class TreeStore {
     const lineage = epochs?.adopt();
     const { stored, deleted } = change;
     this.#queue.add(
-      { stored, deleted, replaceAll, fromSync: true, ...(lineage === undefined ? {} : { lineage }) },
+      {
+        stored,
+        deleted,
+        replaceAll,
+        fromSync: true,
+        ...(lineage === undefined ? {} : { lineage }),
+      },
       () => lineage && epochs?.adopted(lineage),
     );
   }
 
-  #executed({ operation, result, token, writer }: DcdbAction & { readonly kind: "executed" }): void {
+  #executed({
+    operation,
+    result,
+    token,
+    writer,
+  }: DcdbAction & { readonly kind: "executed" }): void {
     if (!result.ok) {
       const outcome = this.#refusedBy(result.errno);
       // Nothing was changed and there may be no quorum for long: no reason to wait for anybody.
-      if (!this.#quorate) return this.#answer(token, outcome);
+      if (!this.#quorate) return this.#callers.answer(token, outcome);
       return this.#queue.add(undefined, this.#whenDurable(token, outcome, "held"));
     }
     this.#held.executed(this.#deliveries, this.tree.version);
@@ -383,7 +384,7 @@ export class TreeStore {
       this.#options.onChanged(paths, token !== undefined);
     }
     const outcome = { ok: true, value } as const;
-    const promised = this.#callers.get(token ?? 0)?.promised ?? "held";
+    const promised = this.#callers.promised(token);
     this.#queue.add(isEmpty ? undefined : change, this.#whenDurable(token, outcome, promised));
     this.#tellAwaited(isAwaited(operation), writer, promised);
   }
@@ -393,7 +394,8 @@ export class TreeStore {
     const { version } = this.tree;
     const isOwn = writer === this.#options.groups?.self.nodeid;
     if (!isOwn && isByKind) this.#epochs?.step({ kind: "awaited", version });
-    if (isOwn && !isByKind && promised === "durable") this.#epochs?.step({ kind: "asked", version });
+    if (isOwn && !isByKind && promised === "durable")
+      this.#epochs?.step({ kind: "asked", version });
   }
 
   /** What to call when the disk has it; nothing when nobody waits. */
@@ -410,9 +412,9 @@ export class TreeStore {
   #written({ token, outcome }: CallerAnswer, result: WriteResult): void {
     switch (result) {
       case "acknowledged":
-        return this.#answer(token, outcome);
+        return this.#callers.answer(token, outcome);
       case "unknown":
-        return this.#answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
+        return this.#callers.answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
     }
     result satisfies never;
   }
@@ -442,18 +444,6 @@ export class TreeStore {
     return refused(errno, reasons[errno] ?? "the change was refused");
   }
 
-  #answer(token: number | undefined, outcome: Outcome<number>): void {
-    if (token === undefined) return;
-    const caller = this.#callers.get(token);
-    this.#callers.delete(token);
-    caller?.answer(outcome);
-  }
-
-  #refuseAll(errno: Errno, reason: string): void {
-    for (const { answer } of this.#callers.values()) answer(refused(errno, reason));
-    this.#callers.clear();
-  }
-
   /** The disk refused a batch: what is in memory cannot be kept, so this member must not be one. */
   #failed(reason: string): void {
     this.#host?.step({ kind: "failed", reason });
@@ -463,7 +453,7 @@ export class TreeStore {
   #end(reason: string): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = reason;
-    this.#refuseAll("EIO", reason);
+    this.#callers.refuseAll("EIO", reason);
     this.#options.onFatal(reason);
   }
 
@@ -482,22 +472,7 @@ export class TreeStore {
   #statusMode(): TreeStatus["mode"] {
     if (this.#fatal !== undefined) return "error";
     if (this.isLocal) return "local";
-    switch (this.#mode) {
-      case "start":
-        return "starting";
-      case "startSync":
-        return "synchronising";
-      case "synced":
-        return "synced";
-      case "update":
-        return "updating";
-      case "leave":
-        return "left";
-      case "versionError":
-      case "error":
-        return "error";
-    }
-    return this.#mode satisfies never;
+    return modeWord(this.#mode);
   }
 }
 

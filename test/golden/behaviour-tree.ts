@@ -149,7 +149,8 @@ export async function openTree(
   const peer = isLocal ? undefined : await open(2, other);
   await synced(all);
   await prepare(tree);
-  if (state === "nonquorate") for (const each of all) each.setQuorum(plainQuorum(false), "no quorum");
+  if (state === "nonquorate")
+    for (const each of all) each.setQuorum(plainQuorum(false), "no quorum");
   return {
     tree,
     peer,

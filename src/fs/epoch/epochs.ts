@@ -8,7 +8,14 @@ import type { Rank } from "../replica/dcdb.ts";
 import { type Epoch as Exchange, sameEpoch } from "../replica/message.ts";
 import { sameMember } from "../replica/membership.ts";
 import type { EpochAction, EpochEvent, QuorumOfRing, Standing } from "./events.ts";
-import { compareMarks, type Lineage, type Mark, sameMark, unknownLineage, withEpoch } from "./lineage.ts";
+import {
+  compareMarks,
+  type Lineage,
+  type Mark,
+  sameMark,
+  unknownLineage,
+  withEpoch,
+} from "./lineage.ts";
 import { decodeOwn, encodeOwn, type OwnMessage } from "./message.ts";
 import { votesNeeded, votesOf } from "./votes-needed.ts";
 
@@ -122,7 +129,10 @@ export class Epochs {
     const view = this.#view;
     if (view?.quorate !== true || !this.#isMarked) return { isAgreed: false, majority: undefined };
     if (this.silent.length > 0) return { isAgreed: true, majority: undefined };
-    const needed = votesNeeded(view, component.members.map(({ nodeid }) => nodeid));
+    const needed = votesNeeded(
+      view,
+      component.members.map(({ nodeid }) => nodeid),
+    );
     const majority = this.#reached(view, needed);
     return { isAgreed: majority !== undefined, majority: majority ?? -1 };
   }
@@ -263,7 +273,11 @@ export class Epochs {
   #drawn(): number | undefined {
     const { members, states } = this.#component;
     if (members.length === 1) {
-      return Math.max(this.#next.promised + 1, this.#next.mark.number + 1, this.#view?.ringSeq ?? 0);
+      return Math.max(
+        this.#next.promised + 1,
+        this.#next.mark.number + 1,
+        this.#view?.ringSeq ?? 0,
+      );
     }
     let number = 0;
     for (const member of members) {
@@ -296,7 +310,12 @@ export class Epochs {
     const { members, promised } = component;
     const nodeids = members.map(({ nodeid }) => nodeid);
     const those = members.filter((member) => promised.has(keyOf(member)));
-    return votesOf(view, those.map(({ nodeid }) => nodeid)) >= votesNeeded(view, nodeids);
+    return (
+      votesOf(
+        view,
+        those.map(({ nodeid }) => nodeid),
+      ) >= votesNeeded(view, nodeids)
+    );
   }
 
   get #isMarked(): boolean {

@@ -21,6 +21,13 @@ export function isFinal(mode: Mode): boolean {
   return mode === "error" || mode === "versionError";
 }
 
+/** Why nothing can be sent in a mode that is not in the group. */
+export function outside(mode: Mode): string {
+  return isFinal(mode)
+    ? "this node left the group for good; see the log and restart it"
+    : "this node is not in the group at the moment; try again in some seconds";
+}
+
 export type DfsmTimer = "rejoin" | "verify";
 
 /** `timeS`: Unix seconds of our own clock; goes into headers and epochs only. */

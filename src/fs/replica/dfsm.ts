@@ -10,6 +10,7 @@ import {
   isFinal,
   isInGroup,
   type Mode,
+  outside,
   rejoinMsMin,
   verifyIntervalMs,
   verifySoonMs,
@@ -100,8 +101,7 @@ export class Dfsm<Action> {
       case "quorumChanged":
         return this.#replica.quorumChanged(event.quorate);
       case "planAgain":
-        if (this.#states !== undefined) this.#startSync(this.#states, turn);
-        return;
+        return this.#states && this.#startSync(this.#states, turn);
       case "failed":
         return this.#end("error", event.reason, turn);
       case "stopped":
@@ -256,10 +256,7 @@ export class Dfsm<Action> {
     const { token } = event;
     if (isInGroup(this.#mode) && this.#mode !== "start") return this.#send(event, token, turn);
     if (token === undefined) return;
-    const reason = isFinal(this.#mode)
-      ? "this node left the group for good; see the log and restart it"
-      : "this node is not in the group at the moment; try again in some seconds";
-    turn.out.push({ kind: "aborted", token, errno: this.#abortErrno, reason });
+    turn.out.push({ kind: "aborted", token, errno: this.#abortErrno, reason: outside(this.#mode) });
   }
 
   #sendGivenUp(token: number | undefined, turn: Turn<Action>): void {

@@ -1,5 +1,6 @@
-// Why a change was refused, as sentences for whoever asked for it.
-import type { Errno } from "./tree/files.ts";
+// What a user of the tree is told: why a change was refused, and what the tree is doing.
+import type { Mode } from "./replica/dfsm-events.ts";
+import type { Errno, TreeStatus } from "./tree/files.ts";
 
 export const reasons: { readonly [E in Errno]?: string } = {
   EACCES: "this is not allowed here",
@@ -15,3 +16,22 @@ export const reasons: { readonly [E in Errno]?: string } = {
 
 export const lostContact =
   "the other nodes were lost before they confirmed the change: it may hold or not, look before you repeat it";
+
+export function modeWord(mode: Mode): TreeStatus["mode"] {
+  switch (mode) {
+    case "start":
+      return "starting";
+    case "startSync":
+      return "synchronising";
+    case "synced":
+      return "synced";
+    case "update":
+      return "updating";
+    case "leave":
+      return "left";
+    case "versionError":
+    case "error":
+      return "error";
+  }
+  return mode satisfies never;
+}
