@@ -1,6 +1,5 @@
 // Who waits for an answer about the tree, by token.
-import type { Promised } from "./disk/acknowledgement.ts";
-import type { Errno, Outcome } from "./tree/files.ts";
+import type { Errno, Outcome, Promised } from "./tree/files.ts";
 import { refused } from "./tree/view.ts";
 
 interface Caller {

@@ -10,7 +10,8 @@ import { bytesOf } from "../bytes.ts";
 import { systemClock } from "../deadlines.ts";
 import type { LogAction } from "../world.ts";
 import type { Outcome } from "./tree/files.ts";
-import { ConfigurationTree, type TreeOptionsOfNode } from "./fs.ts";
+import { ConfigurationTree } from "./fs.ts";
+import type { TreeOptionsOfNode } from "./tree-options.ts";
 import { plainQuorum } from "../../test/fs/plain-quorum.ts";
 
 let root = "";

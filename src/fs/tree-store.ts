@@ -3,7 +3,7 @@
 // operation is delivered to ourselves at once. A caller is answered when what it asked for is promised (acknowledgement.ts), never before.
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
 import { Callers } from "./callers.ts";
-import { Acknowledgements, type Promised, type WriteResult } from "./disk/acknowledgement.ts";
+import { Acknowledgements, type WriteResult } from "./disk/acknowledgement.ts";
 import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
 import { EpochHost } from "./epoch/epoch-host.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
@@ -14,7 +14,7 @@ import { Dcdb, type DcdbAction } from "./replica/dcdb.ts";
 import type { Mode } from "./replica/dfsm-events.ts";
 import { Dfsm } from "./replica/dfsm.ts";
 import type { TreeOperation } from "./tree/entry.ts";
-import type { Errno, Outcome, TreeStatus } from "./tree/files.ts";
+import type { Errno, Outcome, Promised, TreeStatus } from "./tree/files.ts";
 import { GroupHost, type HostedAction } from "./replica/group-host.ts";
 import { type Body, encodeOperation } from "./replica/message.ts";
 import { FileCounters } from "./plugin/version.ts";
@@ -32,6 +32,8 @@ export interface TreeStoreOptions {
   readonly lineage: Lineage;
   /** What `commit` has stored survives a power failure. */
   readonly flushes: boolean;
+  /** Every change is answered as `durable`. */
+  readonly isStrict?: boolean;
   readonly clock: Clock;
   /** Unix seconds. */
   readonly wallS: () => number;
@@ -80,6 +82,8 @@ export class TreeStore {
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
   #held: HeldVersion;
+  /** Of the last change of ours that was promised less than durable, and has not been asked for since. */
+  #looseVersion: number | undefined;
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
   #generation = 0;
   #writes = 0;
@@ -190,7 +194,8 @@ export class TreeStore {
 
   /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
-    this.#held.stable(deliveries);
+    // Of a ring without quorum it says only what the others may not have.
+    if (this.#quorate) this.#held.stable(deliveries);
     this.#acknowledgements.stable(deliveries);
   }
 
@@ -209,19 +214,26 @@ export class TreeStore {
   change(operation: TreeOperation, promised: Promised = "durable"): Promise<Outcome<number>> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
-    const { token, outcome } = this.#callers.add(promised);
+    const { token, outcome } = this.#callers.add(this.#options.isStrict ? "durable" : promised);
     this.#send(encodeOperation(operation), token);
     return outcome;
   }
 
-  /** Resolves when all that was answered here so far is durable, as a majority's disks are asked for it. */
-  sync(): Promise<Outcome<number>> {
+  /** Resolves when all that was answered here as `held` is durable; refused once when that cannot be known any more. */
+  async sync(): Promise<Outcome<number>> {
+    const version = this.#looseVersion;
+    if (version === undefined) return { ok: true, value: 0 };
     const refusal = this.refusal();
-    if (refusal !== undefined) return Promise.resolve(refusal);
+    if (refusal !== undefined) {
+      this.#looseVersion = undefined;
+      return refusal;
+    }
     const { token, outcome } = this.#callers.add("durable");
     this.#queue.add(undefined, this.#whenDurable(token, { ok: true, value: 0 }, "durable"));
     this.#epochs?.step({ kind: "asked", version: this.tree.version });
-    return outcome;
+    const answer = await outcome;
+    if (this.#looseVersion === version) this.#looseVersion = undefined;
+    return answer;
   }
 
   /** Asks the lowest nodeid to free a lock when it is old enough; nobody waits for it (pmxcfs.md §2.9). */
@@ -385,6 +397,7 @@ export class TreeStore {
     }
     const outcome = { ok: true, value } as const;
     const promised = this.#callers.promised(token);
+    if (token !== undefined && promised === "held") this.#looseVersion = this.tree.version;
     this.#queue.add(isEmpty ? undefined : change, this.#whenDurable(token, outcome, promised));
     this.#tellAwaited(isAwaited(operation), writer, promised);
   }

@@ -1,7 +1,7 @@
 // One simulated node: the production code of both its threads (ring thread and client, tree and status stores) in a simulated process.
 // Only the machine around it, FUSE, API and the database are not the real ones.
 import { createHash } from "node:crypto";
-import type { Promised } from "../../src/fs/disk/acknowledgement.ts";
+import type { Promised } from "../../src/fs/tree/files.ts";
 import type { TreeOperation } from "../../src/fs/tree/entry.ts";
 import { StatusHost } from "../../src/fs/replica/status-host.ts";
 import { TreeStore } from "../../src/fs/tree-store.ts";

@@ -7,7 +7,7 @@ import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { simulatedSettings } from "./settings.ts";
 import { SimNode } from "./sim-node.ts";
-import type { Promised } from "../../src/fs/disk/acknowledgement.ts";
+import type { Promised } from "../../src/fs/tree/files.ts";
 
 const formMs = 30_000;
 const answerMs = 1000;

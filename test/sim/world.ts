@@ -105,6 +105,7 @@ class World {
           acknowledged: (token) => this.#answered(token),
           forgot: () => this.#forgot(),
           lostInSilence: (path) => {
+            this.#note(`n${nodeid}`, `gives up ${path} and tells nobody`);
             this.#silent ??= `node ${nodeid} gave up ${path} and told nobody`;
           },
           trace: (id, text) => this.#note(`n${id}`, text),

@@ -3,12 +3,10 @@
 // ("stable"), (3) in a tree that is synchronised, quorate, and of an epoch that a majority has on disk, (4) if it was promised so, itself
 // on the disks of a majority of the votes. Pure; no peer notices.
 import type { Standing } from "../epoch/events.ts";
+import type { Promised } from "../tree/files.ts";
 
 /** acknowledged: the change is in the tree of the primary component and durable here. unknown: it may be lost or kept. */
 export type WriteResult = "acknowledged" | "unknown";
-
-/** held: every member has it, and this disk. durable: the disks of a majority of the votes have it too, where all members can say so. */
-export type Promised = "held" | "durable";
 
 export interface Executed {
   /** Group deliveries up to and including the message that made the change. */
