@@ -6,7 +6,7 @@ import type { VoteAlgorithm } from "./vote-cluster.ts";
 export const invariants = [
   ...["V1", "V2", "V3", "V4", "V5", "V8"],
   ...["Q1", "Q2", "Q3", "Q4"],
-  ...["F1", "F3", "K1", "L1", "L3"],
+  ...["F1", "F2", "F3", "F4", "K1", "L1", "L3"],
 ] as const;
 
 export interface Mutant {
@@ -99,17 +99,58 @@ const ringMutants: readonly Mutant[] = [
     rule: "a write is answered only when every member has received it",
     breaks: "F1",
     file: "src/fs/disk/acknowledgement.ts",
-    find: " || first.delivery > this.#stable",
+    find: " || delivery > this.#stable",
     replace: "",
-    from: 24,
     seconds: 120,
   },
   {
     rule: "a write is answered when it has come back, not when it is sent",
     breaks: "F1",
+    file: "src/fs/callers.ts",
+    find: "    this.#callers.set(this.#token, { answer: resolve, promised });\n",
+    replace:
+      '    if (promised === "held") resolve({ ok: true, value: 0 });\n    else this.#callers.set(this.#token, { answer: resolve, promised });\n',
+  },
+  {
+    rule: "what is promised so is answered when a majority's disks have it",
+    breaks: "F2",
+    file: "src/fs/disk/acknowledgement.ts",
+    find: 'return promised === "held" || majority === undefined || version <= majority;',
+    replace: "return true;",
+    seconds: 120,
+  },
+  {
+    rule: "the tree of the newest epoch leads a state exchange, not the highest version",
+    breaks: "F2",
+    file: "src/fs/replica/dcdb.ts",
+    find: 'ranks === "byVersion" ? 0 : (ranks[i] ?? 0) - (ranks[at] ?? 0)',
+    replace: 'ranks === "byVersion" || i + at >= 0 ? 0 : 1',
+    seconds: 120,
+  },
+  {
+    rule: "a disk is said to have what was flushed, not what is to be",
+    breaks: "F2",
     file: "src/fs/tree-store.ts",
-    find: "    this.#callers.set(token, resolve);\n",
-    replace: "    resolve({ ok: true, value: 0 });\n",
+    find: "    const stored = await commit(changes);\n",
+    replace:
+      '    this.#epochs?.step({ kind: "durable", version });\n    const stored = await commit(changes);\n',
+    seconds: 120,
+  },
+  {
+    rule: "a majority is more than half of the votes",
+    breaks: "F2",
+    file: "src/fs/epoch/votes-needed.ts",
+    find: "Math.max(quorum, ofNodes - leastQuorate + 1)",
+    replace: "Math.max(1, quorum - 1)",
+    seconds: 120,
+  },
+  {
+    rule: "what a tree that is replaced had alone is kept and told",
+    breaks: "F4",
+    file: "src/fs/epoch/lost-changes.ts",
+    find: "if (paths.length === 0) return undefined;",
+    replace: "if (paths.length >= 0) return undefined;",
+    seconds: 120,
   },
   {
     rule: "all nodes give a change the time of its sender",

@@ -48,6 +48,7 @@ beforeEach(async () => {
   const source: ApiSource = {
     ringMap: { map: undefined, groups: async () => [] },
     files: tree,
+    lostTrees: tree.lostTrees,
     status: never,
     ring: never,
     setVotes: never,
