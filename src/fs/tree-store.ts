@@ -194,8 +194,7 @@ export class TreeStore {
 
   /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
-    // Of a ring without quorum it says only what the others may not have.
-    if (this.#quorate) this.#held.stable(deliveries);
+    this.#held.stable(deliveries);
     this.#acknowledgements.stable(deliveries);
   }
 
@@ -203,6 +202,8 @@ export class TreeStore {
   setQuorum(view: QuorumOfRing, reason: string): void {
     if (this.isLocal) return;
     const { quorate } = view;
+    if (!quorate) this.#held.lostQuorum();
+    else if (this.#mode === "synced") this.#held.agreed(this.#deliveries, this.tree.version);
     this.#quorate = quorate;
     this.#quorumReason = reason;
     this.#host?.step({ kind: "quorumChanged", quorate });
@@ -319,7 +320,9 @@ export class TreeStore {
         return this.#epochs?.step({ kind: "treeConfigured", members: action.members });
       case "exchangeBegan":
       case "led":
+        return this.#epochs?.step(action);
       case "synced":
+        if (this.#quorate) this.#held.agreed(this.#deliveries, action.version);
         return this.#epochs?.step(action);
       case "corosyncConfChanged":
         if (this.isLocal) return;

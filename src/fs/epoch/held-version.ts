@@ -3,6 +3,7 @@
 export class HeldVersion {
   #version: number;
   /** Not received by all yet, in order: what is delivered in one message counts once. */
+  #isFrozen = false;
   #later: { readonly delivery: number; version: number }[] = [];
 
   /** `version`: of a tree that another member or a disk has as well. */
@@ -14,8 +15,21 @@ export class HeldVersion {
     return this.#version;
   }
 
+  /** Quorum was lost: the others may go on without what they had not received, and what later rings hold says nothing of that. */
+  lostQuorum(): void {
+    this.#later = [];
+    this.#isFrozen = true;
+  }
+
+  /** All members have this tree, or will have it before anything else, from this delivery on. */
+  agreed(delivery: number, version: number): void {
+    this.#isFrozen = false;
+    this.executed(delivery, version);
+  }
+
   /** The message of this number (group deliveries so far) has brought the tree to this version. */
   executed(delivery: number, version: number): void {
+    if (this.#isFrozen) return;
     const last = this.#later.at(-1);
     if (last?.delivery === delivery) last.version = version;
     else this.#later.push({ delivery, version });
