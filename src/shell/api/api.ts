@@ -5,7 +5,7 @@ import * as v from "valibot";
 import type { Files, Outcome } from "../../fs/tree/files.ts";
 import { type MapRoutesSource, mapRoutes } from "./cmap-routes.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
-import { lostRoutes, type LostSource } from "./lost-routes.ts";
+import { lostRoutes, type LostSource } from "./v1/lost-routes.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
 import { answerFaults, checked, Refusal } from "./refusal.ts";
 import { type RingSource, ringRoutes } from "./ring-routes.ts";

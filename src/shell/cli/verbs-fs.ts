@@ -1,5 +1,5 @@
 // `quorate fs`: the tree without a mount.
-import type { FsOptions } from "../command/fs.ts";
+import type { FsOptions } from "../command/fs/fs.ts";
 import { write } from "./output.ts";
 import { done, failed, json, notRunning, root, socketFile, wrongLine } from "./shared.ts";
 import { commandOfVerbs, flag, optional, required, verb } from "./table.ts";
@@ -12,7 +12,7 @@ const options = { root, json };
 const isForced = flag("force", "The cluster's corosync.conf too, and one that it could not use");
 
 async function fs(given: Omit<FsOptions, "write" | "stdin">): Promise<number> {
-  const { fsCommand } = await import("../command/fs.ts");
+  const { fsCommand } = await import("../command/fs/fs.ts");
   const stdin = async () => new Uint8Array(await Bun.stdin.arrayBuffer());
   return fsCommand({ ...given, write, stdin });
 }

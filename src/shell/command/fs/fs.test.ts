@@ -16,11 +16,11 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigurationTree } from "../../fs/fs.ts";
-import { type ApiSource, buildApi } from "../api/api.ts";
-import { listen } from "../api/api-socket.ts";
-import { CommandFailure } from "../exit.ts";
-import { nodePaths } from "../paths.ts";
+import { ConfigurationTree } from "../../../fs/fs.ts";
+import { type ApiSource, buildApi } from "../../api/api.ts";
+import { listen } from "../../api/api-socket.ts";
+import { CommandFailure } from "../../exit.ts";
+import { nodePaths } from "../../paths.ts";
 import { type FsOptions, fsCommand } from "./fs.ts";
 
 let root = "";

@@ -1,10 +1,10 @@
 // `quorate fs …`: the tree without a mount. Changes are answered once the cluster has agreed and this node has stored them.
-import { NodeClient, type ListedEntry } from "../api/client.ts";
-import { exitOk } from "../exit.ts";
+import { NodeClient, type ListedEntry } from "../../api/client.ts";
+import { exitOk } from "../../exit.ts";
 import { belowOf, getTree, makeDirectory, putFrom, readInput } from "./fs-copy.ts";
 import { fsLost, type FsLostOptions } from "./fs-lost.ts";
-import { nodePaths } from "../paths.ts";
-import type { DumpEntry } from "../api/tree-dump.ts";
+import { nodePaths } from "../../paths.ts";
+import type { DumpEntry } from "../../api/tree-dump.ts";
 
 export interface FsOptions {
   readonly root: string;

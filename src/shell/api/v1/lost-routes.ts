@@ -2,14 +2,14 @@
 // file or directory of it put back.
 import type { Hono } from "hono";
 import * as v from "valibot";
-import { equalBytes } from "../../bytes.ts";
-import type { LostTree } from "../../fs/epoch/lost-changes.ts";
-import type { Files, Outcome } from "../../fs/tree/files.ts";
-import type { Result } from "../../result.ts";
-import { pathOfText, textOfPath } from "./path-text.ts";
-import { checked, Refusal } from "./refusal.ts";
-import { replaceFile } from "./tree-file.ts";
-import { treeStatus } from "./v1/v1-rules.ts";
+import { equalBytes } from "../../../bytes.ts";
+import type { LostTree } from "../../../fs/epoch/lost-changes.ts";
+import type { Files, Outcome } from "../../../fs/tree/files.ts";
+import type { Result } from "../../../result.ts";
+import { pathOfText, textOfPath } from "../path-text.ts";
+import { checked, Refusal } from "../refusal.ts";
+import { replaceFile } from "../tree-file.ts";
+import { treeStatus } from "./v1-rules.ts";
 
 /** As LostTrees (fs/disk/lost-trees.ts). */
 export interface LostSource {

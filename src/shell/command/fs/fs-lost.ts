@@ -1,8 +1,8 @@
 // `quorate fs lost …`: what trees of this node had that lost to the cluster's, and putting it back.
 import * as v from "valibot";
-import type { NodeClient } from "../api/client.ts";
-import { lostDiffSchema, lostListSchema } from "../api/lost-routes.ts";
-import { CommandFailure, exitOk } from "../exit.ts";
+import type { NodeClient } from "../../api/client.ts";
+import { lostDiffSchema, lostListSchema } from "../../api/v1/lost-routes.ts";
+import { CommandFailure, exitOk } from "../../exit.ts";
 
 export interface FsLostOptions {
   readonly client: NodeClient;
