@@ -255,6 +255,7 @@ export class TreeStore {
       writes: this.#writes,
       members: this.#dfsm?.members.map(({ nodeid }) => nodeid) ?? [],
       ...(this.#verified === undefined ? {} : { verified: this.#verified }),
+      ...(this.#epochs === undefined ? {} : { promise: this.#epochs.status }),
     };
   }
 

@@ -2,6 +2,7 @@
 // design.md decision 3.
 import type { GroupEvent, GroupPort, LogAction } from "../../world.ts";
 import type { Rank } from "../replica/dcdb.ts";
+import type { TreeStatus } from "../tree/files.ts";
 import { Epochs } from "./epochs.ts";
 import type { EpochAction, EpochEvent, Standing } from "./events.ts";
 import type { Lineage, Mark } from "./lineage.ts";
@@ -76,10 +77,11 @@ export class EpochHost {
     return this.#core.lineages;
   }
 
-  /** For the operator: the epoch of the tree on this disk, 0 when it has none; and who of the group cannot say what its disk has. */
-  get status(): { readonly epoch: number; readonly silent: readonly number[] } & Standing {
+  /** For the operator. */
+  get status(): NonNullable<TreeStatus["promise"]> {
     const { held, silent } = this.#core;
-    return { epoch: held.mark.number, silent, ...this.#core.standing() };
+    const { isAgreed } = this.#core.standing();
+    return { epoch: held.mark.number, isAgreed, silent };
   }
 
   #carryOut(action: EpochAction): void {

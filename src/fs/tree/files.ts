@@ -107,4 +107,13 @@ export interface TreeStatus {
     /** Of the tree that was compared; another than `digest` after a change. */
     readonly digest: string;
   };
+  /** What an answered change may count on; absent in local mode. */
+  readonly promise?: {
+    /** Number of the epoch that this disk's tree is of; 0: of none yet. */
+    readonly epoch: number;
+    /** The members have agreed on it; no write is answered before. */
+    readonly isAgreed: boolean;
+    /** nodeids of members that cannot say what their disks have: originals, and nodes that do not flush. Empty: a majority's disks count. */
+    readonly silent: readonly number[];
+  };
 }
