@@ -2,7 +2,7 @@
 // a member, and what loses is kept. An original is played by a node that never joins the group of the quorate ones.
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigurationTree } from "../../src/fs/fs.ts";
@@ -11,7 +11,7 @@ import type { GroupPort } from "../../src/world.ts";
 import { MemberBus } from "./member-bus.ts";
 import { plainQuorum } from "./plain-quorum.ts";
 
-const waitMs = 20_000;
+const waitMs = 3000;
 let root = "";
 let opened: ConfigurationTree[] = [];
 let lines: string[] = [];
@@ -50,6 +50,8 @@ async function start(
   pid += 1;
   const port = bus.port(nodeid, pid);
   const groups = isOriginal ? original(port) : port;
+  const corosyncConfPath = join(root, "corosync.conf");
+  writeFileSync(corosyncConfPath, "totem {\n  cluster_name: lab\n  config_version: 1\n}\n");
   const result = await ConfigurationTree.open({
     ...{
       directory: join(root, `n${nodeid}`),
@@ -60,7 +62,7 @@ async function start(
       durability,
     },
     cluster: { name: "lab", configVersion: 1, nodes: [] },
-    corosyncConfPath: join(root, `corosync-${nodeid}.conf`),
+    corosyncConfPath,
     lockTries: 1,
     wallS: () => 1_800_000_000,
     log: ({ text }) => void lines.push(`${nodeid} ${text}`),
@@ -76,7 +78,7 @@ async function start(
 async function until(what: string, isSo: () => boolean): Promise<void> {
   const endMs = performance.now() + waitMs;
   while (!isSo()) {
-    if (performance.now() > endMs) throw new Error(`never: ${what}`);
+    if (performance.now() > endMs) throw new Error(`never: ${what}\n${lines.join("\n")}\n${opened.map((t) => JSON.stringify(t.status())).join("\n")}`);
     await new Promise(setImmediate);
   }
 }

@@ -35,6 +35,7 @@ const kinds: readonly FaultKind<FaultOptions>[] = [
   { name: "new key", meanMs: 40_000, begin: changeKey },
   { name: "burst", meanMs: 40_000, begin: burst },
   { name: "stalled disk", meanMs: 20_000, begin: stallDisks },
+  { name: "power off with stalled disks", meanMs: 30_000, begin: stallAndPowerOff },
 ];
 
 /** Schedules the faults of a run. */
@@ -155,6 +156,21 @@ function stallDisks({ nodes, random }: FaultOptions): void {
   for (const node of nodes) {
     if (random.chance(share)) node.stallDisk(random.exponential(random.pick([300, 3000])));
   }
+}
+
+/** Some go on with what the others have in memory only; then all are off, and come back so slowly that a part may be quorate first. */
+function stallAndPowerOff(options: FaultOptions): void {
+  const { nodes, random } = options;
+  for (const node of nodes) if (random.chance(0.6)) node.stallDisk(10_000);
+  later(options, random.between(200, 4000), () => {
+    for (const node of nodes) {
+      node.crash();
+      node.healDisk();
+      later(options, random.between(0, 20_000), () => {
+        if (!node.running) node.start();
+      });
+    }
+  });
 }
 
 function powerOff(options: FaultOptions): void {

@@ -64,10 +64,13 @@ test("an own change that nobody else may have received, when the ring broke", ()
   expect(lostChanges({ ...exchange, held: 5 })?.paths).toEqual(["mine"]);
 });
 
-test("without epochs (an original leads): what the other has of a version that ours had passed shows two histories", () => {
+test("without epochs (an original leads): what is not there, and what was of another content already", () => {
   const before = tree({ a: [5, "same"], mine: [7, "x"] });
   const exchange = { before, own: [mark(1)], adopted: unknownLineage(), held: all };
-  expect(lostChanges({ ...exchange, after: tree({ a: [9, "newer"] }) })).toBeUndefined();
+  const newer = tree({ a: [9, "newer"], mine: [8, "newer"] });
+  expect(lostChanges({ ...exchange, after: newer })).toBeUndefined();
+  const without = lostChanges({ ...exchange, after: tree({ a: [9, "newer"] }) });
+  expect(without?.paths).toEqual(["mine"]);
   const apart = lostChanges({
     ...exchange,
     after: tree({ a: [5, "same"], mine: [6, "theirs"] }, 9),

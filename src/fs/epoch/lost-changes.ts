@@ -29,8 +29,11 @@ export function lostChanges(exchange: {
   const { before, after, held } = exchange;
   const version = before[0]?.version ?? 0;
   const leaderVersion = after[0]?.version ?? 0;
-  const known = knownCommon(exchange, Math.min(leaderVersion, apartFrom(before, after) - 1));
-  const common = Math.min(known, held);
+  const most = Math.min(leaderVersion, apartFrom(before, after) - 1);
+  const ofEpochs = commonOfEpochs(exchange);
+  const known = Math.min(most, ofEpochs ?? most);
+  // Without a common epoch nobody knows whether what is not there was removed or never was.
+  const common = ofEpochs === undefined ? 0 : Math.min(known, held);
   if (version <= common) return undefined;
   const theirs = byPath(after);
   const paths: string[] = [];
@@ -46,13 +49,16 @@ export function lostChanges(exchange: {
   return { entries: before, version, leaderVersion, paths: paths.toSorted() };
 }
 
-/** The furthest version up to which both trees have one history, by the epochs that they have in common; at most `max`. */
-function knownCommon(
-  { own, adopted }: { readonly own: readonly Mark[]; readonly adopted: Lineage },
-  max: number,
-): number {
+/** The furthest version up to which both trees have one history, by the epochs that they have in common; undefined: they have none. */
+function commonOfEpochs({
+  own,
+  adopted,
+}: {
+  readonly own: readonly Mark[];
+  readonly adopted: Lineage;
+}): number | undefined {
   const common = own.flatMap((mark) => commonVersion(mark, adopted) ?? []);
-  return Math.min(max, common.length === 0 ? max : Math.max(...common));
+  return common.length === 0 ? undefined : Math.max(...common);
 }
 
 /** The lowest version that the other tree has of something, that ours has passed, and of which ours has not the same. */
