@@ -82,6 +82,8 @@ export class TreeStore {
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
   #held: HeldVersion;
+  /** To be stored with the first change of local mode, after which the tree is of no epoch of a cluster. */
+  #localLineage: Lineage | undefined;
   /** Of the last change of ours that was promised less than durable, and has not been asked for since. */
   #looseVersion: number | undefined;
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
@@ -154,10 +156,8 @@ export class TreeStore {
     this.#acknowledgements.synced(true);
     this.#acknowledgements.quorate(true);
     this.#acknowledgements.standing({ isAgreed: true, majority: undefined });
-    // What is changed here descends from no epoch of a cluster.
     const { mark, promised } = this.#options.lineage;
-    if (mark.number === 0) return;
-    this.#queue.add({ stored: [], deleted: [], lineage: unknownLineage(promised) });
+    if (mark.number > 0) this.#localLineage = unknownLineage(promised, true);
   }
 
   /** Joins the group. */
@@ -402,7 +402,12 @@ export class TreeStore {
     const outcome = { ok: true, value } as const;
     const promised = this.#callers.promised(token);
     if (token !== undefined && promised === "held") this.#looseVersion = this.tree.version;
-    this.#queue.add(isEmpty ? undefined : change, this.#whenDurable(token, outcome, promised));
+    const lineage = isEmpty ? undefined : this.#localLineage;
+    if (lineage !== undefined) this.#localLineage = undefined;
+    this.#queue.add(
+      isEmpty ? undefined : { ...change, ...(lineage === undefined ? {} : { lineage }) },
+      this.#whenDurable(token, outcome, promised),
+    );
     this.#tellAwaited(isAwaited(operation), writer, promised);
   }
 
@@ -495,5 +500,5 @@ export class TreeStore {
 
 /** Everybody who removes or moves something waits for a majority's disks (design.md, decision 3). */
 function isAwaited({ kind }: TreeOperation): boolean {
-  return kind === "rename" || kind === "delete" || kind === "mkdir" || kind === "unlock";
+  return kind === "rename" || kind === "delete" || kind === "mkdir";
 }

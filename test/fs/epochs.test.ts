@@ -78,7 +78,10 @@ async function start(
 async function until(what: string, isSo: () => boolean): Promise<void> {
   const endMs = performance.now() + waitMs;
   while (!isSo()) {
-    if (performance.now() > endMs) throw new Error(`never: ${what}\n${lines.join("\n")}\n${opened.map((t) => JSON.stringify(t.status())).join("\n")}`);
+    if (performance.now() > endMs)
+      throw new Error(
+        `never: ${what}\n${lines.join("\n")}\n${opened.map((t) => JSON.stringify(t.status())).join("\n")}`,
+      );
     await new Promise(setImmediate);
   }
 }

@@ -2,6 +2,7 @@
 // Only the machine around it, FUSE, API and the database are not the real ones.
 import { createHash } from "node:crypto";
 import type { Promised } from "../../src/fs/tree/files.ts";
+import { ownGroup } from "../../src/fs/epoch/message.ts";
 import type { TreeOperation } from "../../src/fs/tree/entry.ts";
 import { StatusHost } from "../../src/fs/replica/status-host.ts";
 import { TreeStore } from "../../src/fs/tree-store.ts";
@@ -13,7 +14,7 @@ import { RingThreadClient } from "../../src/node/thread/client.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
 import type { SettingsResult } from "../../src/node/settings/read-settings.ts";
 import type { NodeSettings } from "../../src/node/settings/settings.ts";
-import type { LogAction, PortEvent } from "../../src/world.ts";
+import type { GroupPort, LogAction, PortEvent } from "../../src/world.ts";
 import type { Agenda } from "./agenda.ts";
 import type { RingChecker } from "./checkers.ts";
 import { SimClock } from "./clock.ts";
@@ -36,6 +37,8 @@ export interface SimNodeOptions {
   readonly interfaces?: Interfaces;
   /** What reading corosync.conf for a reload gives; default: `settings`. */
   readonly load?: (running: NodeSettings) => SettingsResult;
+  /** Never in the group of quorate nodes: to the others it is an original. */
+  readonly isOriginal?: boolean;
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
@@ -252,7 +255,7 @@ class Life {
       ...{ settings: node.settings(), stateDir: "", deviceDir: "", pid, log, machine },
       load: async () => load(),
     });
-    const { groups } = this.client;
+    const groups = node.isOriginal === true ? asOriginal(this.client.groups) : this.client.groups;
     const { wallS } = machine;
     this.store = new TreeStore({
       ...{ tree: loadTree(options.disk), options: { sha256 }, groups, clock, wallS, log },
@@ -355,6 +358,18 @@ class Life {
       if (id !== undefined) checker.delivered(nodeid, id);
     }
   }
+}
+
+/** What it asks of the group of quorate nodes is dropped. */
+function asOriginal(groups: GroupPort): GroupPort {
+  const { self } = groups;
+  return {
+    self,
+    request: (request) => request.group === ownGroup || groups.request(request),
+    whenRoom: (act) => groups.whenRoom(act),
+    caughtUp: () => groups.caughtUp(),
+    listen: (listener) => groups.listen(listener),
+  };
 }
 
 function loadTree(disk: Disk): Tree {

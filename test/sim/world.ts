@@ -75,6 +75,8 @@ class World {
   #silent: string | undefined;
   readonly #broken = new BrokenRings();
   readonly #tokenMs: number;
+  /** A node that is not of ours, as far as the tree's epochs go. */
+  readonly #original: number | undefined;
   /** What every node's corosync.conf and key file say. */
   #conf: { readonly version: number; readonly key: number | undefined };
   #tokens = 0;
@@ -91,6 +93,7 @@ class World {
     const count = 3 + setup.below(3);
     this.#tokenMs = simulatedSettings(1, { nodes: count }).tuning.tokenMs;
     this.#conf = { version: 1, key: setup.chance(0.25) ? 1 : undefined };
+    this.#original = setup.chance(0.15) ? 1 + setup.below(count) : undefined;
     for (let nodeid = 1; nodeid <= count; nodeid += 1) {
       this.#nodes.push(
         new SimNode({
@@ -101,8 +104,9 @@ class World {
           checker: this.#checker,
           settings: () => simulatedSettings(nodeid, { nodes: count, ...this.#conf }),
           clockRate: setup.between(0.99, 1.01),
+          isOriginal: nodeid === this.#original,
           onQuorum: () => this.#checkQuorum(),
-          acknowledged: (token) => this.#answered(token),
+          acknowledged: (token) => this.#answered(nodeid, token),
           forgot: () => this.#forgot(),
           lostInSilence: (path) => {
             this.#note(`n${nodeid}`, `gives up ${path} and tells nobody`);
@@ -239,11 +243,24 @@ class World {
     return token;
   }
 
-  /** F2 holds whatever happens; F1 while no node that had the change in memory alone has died. */
-  #answered(token: number): void {
+  /**
+   * F2 holds whatever happens; F1 while no node that had the change in memory alone has died. With an original the highest version
+   * leads: then F1 is all there is, and an absent node that is ahead, of changes that nobody was told of, may undo it.
+   */
+  #answered(nodeid: number, token: number): void {
     this.#answers.add(token);
-    if (this.#isDurable.has(token)) this.#durable.add(token);
-    else if (!this.#isForgetful) this.#acknowledged.add(token);
+    if (this.#original === undefined) {
+      if (this.#isDurable.has(token)) this.#durable.add(token);
+      else if (!this.#isForgetful) this.#acknowledged.add(token);
+      return;
+    }
+    const writer = this.#nodes[nodeid - 1];
+    const members = writer?.quorum?.members ?? [];
+    const version = writer?.treeVersion ?? 0;
+    const isBehind = this.#nodes.some(
+      (node) => !members.includes(node.nodeid) && node.treeVersion >= version,
+    );
+    if (!this.#isForgetful && !isBehind) this.#acknowledged.add(token);
   }
 
   /** What is on every disk holds all the same. */

@@ -234,9 +234,15 @@ async function readLineage(client: Client): Promise<Lineage | undefined> {
        AND tree.writer = own.writer AND tree.mtime = own.mtime) FROM quorate_lineage own WHERE id = 0`,
   );
   const [form, fits] = [rows[0]?.[0], rows[0]?.[1]];
-  const lineage = form instanceof ArrayBuffer ? decodeLineage(new Uint8Array(form)) : undefined;
-  if (lineage?.ok !== true) return unknownLineage();
-  return fits === 1 ? lineage.value : unknownLineage(lineage.value.promised);
+  const read = form instanceof ArrayBuffer ? decodeLineage(new Uint8Array(form)) : undefined;
+  if (read?.ok === true && fits === 1) return read.value;
+  // Before anything of ours makes the two fit again.
+  const lineage = unknownLineage(read?.ok === true ? read.value.promised : 0, true);
+  await client.execute({
+    sql: "UPDATE quorate_lineage SET form = ? WHERE id = 0",
+    args: [encodeLineage(lineage)],
+  });
+  return lineage;
 }
 
 const takenOver = {

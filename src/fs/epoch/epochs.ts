@@ -4,6 +4,7 @@
 // it. In a state exchange the newest mark leads: what a majority has on disk under one mark is in every tree of a newer one.
 // Never marks a tree before it is durable as the leader's, never announces what a crash could take back.
 import type { GroupMember } from "../../world.ts";
+import { numberMax } from "../disk/row.ts";
 import type { Rank } from "../replica/dcdb.ts";
 import { type Epoch as Exchange, sameEpoch } from "../replica/message.ts";
 import { sameMember } from "../replica/membership.ts";
@@ -94,11 +95,15 @@ export class Epochs {
     if (members.some((member) => !this.#isPeer(member))) return "byVersion";
     if (current === undefined || !sameEpoch(current, exchange)) return "waiting";
     const marks: Mark[] = [];
+    let foreign = 0;
     for (const member of members) {
       const state = states.get(keyOf(member));
       if (state === undefined) return "waiting";
       marks.push(state.lineage.mark);
+      if (state.lineage.isForeign) foreign += 1;
     }
+    // Originals have run here in between, on most of them: the cluster went on without our marks.
+    if (foreign * 2 > members.length) return "byVersion";
     return marks.map((mark) => marks.filter((other) => compareMarks(other, mark) < 0).length);
   }
 
@@ -287,7 +292,8 @@ export class Epochs {
       const { promised, mark } = state.lineage;
       number = Math.max(number, promised + 1, mark.number + 1, state.ringSeq);
     }
-    return number;
+    // Nobody comes there by counting; the exchange tells two apart then.
+    return Math.min(number, numberMax);
   }
 
   #promise(component: Component, number: number, out: Out): void {

@@ -23,6 +23,8 @@ export interface Lineage {
   readonly promised: number;
   /** Ascending, the tree's own epoch last; the oldest are forgotten. */
   readonly history: readonly Beginning[];
+  /** Another program has changed the tree since it was of an epoch. */
+  readonly isForeign: boolean;
 }
 
 /** So many epochs back it is known whether a tree has only fallen behind. */
@@ -35,8 +37,8 @@ export const unknownMark: Mark = {
   exchange: { epoch: 0, time: 0, nodeid: 0, pid: 0 },
 };
 /** Of a tree that nobody knows anything of. `promised` outlives that. */
-export function unknownLineage(promised = 0): Lineage {
-  return { mark: unknownMark, promised, history: [] };
+export function unknownLineage(promised = 0, isForeign = false): Lineage {
+  return { mark: unknownMark, promised, history: [], isForeign };
 }
 
 export function sameMark(a: Mark, b: Mark): boolean {
@@ -55,7 +57,8 @@ export function compareMarks(a: Mark, b: Mark): number {
 /** The lineage of a tree whose epoch begins now, at `version`. */
 export function withEpoch(lineage: Lineage, mark: Mark, version: number): Lineage {
   const history = [...lineage.history, { ...mark, version }].slice(-beginningsMax);
-  return { mark, promised: Math.max(lineage.promised, mark.number), history };
+  const promised = Math.max(lineage.promised, mark.number);
+  return { mark, promised, history, isForeign: false };
 }
 
 /**
@@ -76,8 +79,9 @@ export function takeExchange(r: Reader): Exchange {
   return { epoch: r.u32(), time: r.u32(), nodeid: r.u32(), pid: r.u32() };
 }
 
-export function putLineage(w: Writer, { mark, promised, history }: Lineage): Writer {
-  putExchange(w.u64(mark.number), mark.exchange).u64(promised).u16(history.length);
+export function putLineage(w: Writer, { mark, promised, history, isForeign }: Lineage): Writer {
+  putExchange(w.u64(mark.number), mark.exchange).u64(promised);
+  w.u8(isForeign ? 1 : 0).u16(history.length);
   for (const { number, exchange, version } of history) {
     putExchange(w.u64(number), exchange).u64(version);
   }
@@ -88,6 +92,7 @@ export function putLineage(w: Writer, { mark, promised, history }: Lineage): Wri
 export function takeLineage(r: Reader): Lineage | undefined {
   const mark = { number: r.u64(), exchange: takeExchange(r) };
   const promised = r.u64();
+  const isForeign = r.u8() === 1;
   const count = r.u16();
   if (r.failed || count > beginningsMax || r.remaining < count * (markBytes + 8)) return undefined;
   const history: Beginning[] = [];
@@ -96,7 +101,7 @@ export function takeLineage(r: Reader): Lineage | undefined {
   }
   const numbers = history.flatMap(({ number, version }) => [number, version]);
   if (r.failed || Math.max(mark.number, promised, ...numbers) > numberMax) return undefined;
-  return { mark, promised, history };
+  return { mark, promised, history, isForeign };
 }
 
 /** As the database keeps it; the first byte is the version of the form. */

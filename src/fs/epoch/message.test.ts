@@ -14,6 +14,7 @@ const lineage: fc.Arbitrary<Lineage> = fc.record({
   history: fc.array(fc.record({ number, exchange, version: number }), {
     maxLength: beginningsMax,
   }),
+  isForeign: fc.boolean(),
 });
 const constant = <const K extends string>(kind: K) => fc.constant(kind);
 const message: fc.Arbitrary<OwnMessage> = fc.oneof(
@@ -69,10 +70,9 @@ describe("messages of our own group", () => {
   });
 
   test("a list that is longer than any of ours is refused before it is read", () => {
-    const head = new Uint8Array(1 + 8 + 16 + 8 + 2);
+    const head = new Uint8Array(1 + 8 + 16 + 8 + 1 + 2);
     head[0] = 1;
-    head[33] = 0xff;
-    head[34] = 0xff;
+    head.fill(0xff, 34);
     expect(decodeLineage(head).ok).toBe(false);
   });
 });
