@@ -3,7 +3,7 @@
 // changes go through tree-store.ts. This file checks what must never be sent and wires the parts; it decides nothing else.
 import { join } from "node:path";
 import { byteStringOfText } from "../bytes.ts";
-import { type Result, success, failure } from "../result.ts";
+import { type Result, success } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
 import type { Clock, LogAction, PortEvent } from "../world.ts";
 import { readConf, replaceConf } from "./disk/conf-file.ts";

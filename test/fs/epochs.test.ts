@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigurationTree } from "../../src/fs/fs.ts";
 import { ownGroup } from "../../src/fs/epoch/message.ts";
+import type { Durability } from "../../src/fs/tree-options.ts";
 import type { GroupPort } from "../../src/world.ts";
 import { MemberBus } from "./member-bus.ts";
 import { plainQuorum } from "./plain-quorum.ts";
@@ -45,7 +46,10 @@ function original(port: GroupPort): GroupPort {
 let pid = 1000;
 async function start(
   nodeid: number,
-  { isOriginal = false, durability = "full" as "full" | "normal" } = {},
+  {
+    isOriginal = false,
+    durability = "full",
+  }: { isOriginal?: boolean; durability?: Durability } = {},
 ): Promise<ConfigurationTree> {
   pid += 1;
   const port = bus.port(nodeid, pid);

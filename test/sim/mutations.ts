@@ -130,10 +130,9 @@ const ringMutants: readonly Mutant[] = [
   {
     rule: "a disk is said to have what was flushed, not what is to be",
     breaks: "F2",
-    file: "src/fs/tree-store.ts",
-    find: "    const stored = await commit(changes);\n",
-    replace:
-      '    this.#epochs?.step({ kind: "durable", version });\n    const stored = await commit(changes);\n',
+    file: "src/fs/epoch/epochs.ts",
+    find: "const version = this.#durableVersion;",
+    replace: "const version = Math.max(component.awaited, this.#durableVersion ?? 0);",
     seconds: 120,
   },
   {

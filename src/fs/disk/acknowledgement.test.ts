@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "bun:test";
 import { Acknowledgements } from "./acknowledgement.ts";
 
 const held = (delivery: number) => ({ delivery, version: delivery, promised: "held" }) as const;
-const durable = (delivery: number) => ({ ...held(delivery), promised: "durable" }) as const;
+const majority = (delivery: number) => ({ ...held(delivery), promised: "durable" }) as const;
 
 let results: string[] = [];
 let acknowledgements = new Acknowledgements<string>(() => undefined);
@@ -66,7 +66,7 @@ test("lost quorum leaves it open", () => {
 
 test("what is promised to be on a majority's disks waits for them, what is promised less does not", () => {
   acknowledgements.stable(9);
-  acknowledgements.executed("moved", durable(1))();
+  acknowledgements.executed("moved", majority(1))();
   acknowledgements.executed("written", held(2))();
   expect(results).toEqual(["written acknowledged"]);
   acknowledgements.standing({ isAgreed: true, majority: 1 });
@@ -75,7 +75,7 @@ test("what is promised to be on a majority's disks waits for them, what is promi
 
 test("where not all members can say what their disks have, this disk and all members are enough", () => {
   acknowledgements.stable(1);
-  acknowledgements.executed("moved", durable(1))();
+  acknowledgements.executed("moved", majority(1))();
   acknowledgements.standing({ isAgreed: true, majority: undefined });
   expect(results).toEqual(["moved acknowledged"]);
 });
