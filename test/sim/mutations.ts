@@ -117,6 +117,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/disk/acknowledgement.ts",
     find: 'return promised === "held" || majority === undefined || version <= majority;',
     replace: "return true;",
+    from: 7,
     seconds: 120,
   },
   {
@@ -125,6 +126,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/replica/dcdb.ts",
     find: 'ranks === "byVersion" ? 0 : (ranks[i] ?? 0) - (ranks[at] ?? 0)',
     replace: 'ranks === "byVersion" || i + at >= 0 ? 0 : 1',
+    from: 7,
     seconds: 120,
   },
   {
@@ -133,6 +135,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/epochs.ts",
     find: "const version = this.#durableVersion;",
     replace: "const version = Math.max(component.awaited, this.#durableVersion ?? 0);",
+    from: 7,
     seconds: 120,
   },
   {
@@ -141,6 +144,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/votes-needed.ts",
     find: "Math.max(quorum, ofNodes - leastQuorate + 1)",
     replace: "Math.max(1, quorum - 1)",
+    from: 26,
     seconds: 120,
   },
   {
@@ -149,6 +153,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/lost-changes.ts",
     find: "if (paths.length === 0) return undefined;",
     replace: "if (paths.length >= 0) return undefined;",
+    from: 28,
     seconds: 120,
   },
   {
