@@ -101,6 +101,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/disk/acknowledgement.ts",
     find: " || delivery > this.#stable",
     replace: "",
+    from: 135,
     seconds: 120,
   },
   {
