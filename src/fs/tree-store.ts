@@ -5,6 +5,7 @@ import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../wo
 import { Callers } from "./callers.ts";
 import { Acknowledgements, type WriteResult } from "./disk/acknowledgement.ts";
 import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
+import { isAwaited } from "./epoch/awaited.ts";
 import { EpochHost } from "./epoch/epoch-host.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
 import { type Lineage, unknownLineage } from "./epoch/lineage.ts";
@@ -496,9 +497,4 @@ export class TreeStore {
     if (this.isLocal) return "local";
     return modeWord(this.#mode);
   }
-}
-
-/** Everybody who removes or moves something waits for a majority's disks (design.md, decision 3). */
-function isAwaited({ kind }: TreeOperation): boolean {
-  return kind === "rename" || kind === "delete" || kind === "mkdir";
 }
