@@ -22,10 +22,10 @@ const hosts: readonly string[] = [
   "node/compression/{library,inflate}.ts",
   "node/link/{mismatch,own-addresses}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
-  "fs/{fs,tree-store}.ts",
+  "fs/{fs,tree-store,callers}.ts",
   "fs/tree/files.ts",
   "fs/replica/{group-host,status-host}.ts",
-  "fs/disk/{journal,read-database,commit-queue,conf-file,first-content}.ts",
+  "fs/disk/{journal,read-database,commit-queue,conf-file,first-content,load-tree,lost-trees}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
   "qnetd/server/{server,server-connection,server-log,tls}.ts",

@@ -10,7 +10,9 @@ import { bytesOf } from "../bytes.ts";
 import { systemClock } from "../deadlines.ts";
 import type { LogAction } from "../world.ts";
 import type { Outcome } from "./tree/files.ts";
-import { ConfigurationTree, type TreeOptionsOfNode } from "./fs.ts";
+import { ConfigurationTree } from "./fs.ts";
+import type { TreeOptionsOfNode } from "./tree-options.ts";
+import { plainQuorum } from "../../test/fs/plain-quorum.ts";
 
 let root = "";
 let opened: ConfigurationTree[] = [];
@@ -86,7 +88,7 @@ async function cluster(
     nodes.push(
       await start(port.self.nodeid, { groups: port, address: `10.0.0.${port.self.nodeid}` }),
     );
-  for (const { tree } of nodes) tree.setQuorate(true, "");
+  for (const { tree } of nodes) tree.setQuorum(plainQuorum(true), "");
   await until(() => nodes.every(({ tree }) => tree.status().mode === "synced"), "all synced");
   await until(
     () => nodes.every(({ tree }) => tree.status().members.length === ids.length),
@@ -224,7 +226,7 @@ test("without quorum reads work, modes show it, writes are refused with the reas
   const { nodes } = await cluster(new MemberBus());
   const { tree } = nodes[0]!;
   await tree.create("a");
-  tree.setQuorate(false, "1 of 3 votes present, 2 needed: nodes n2, n3 are missing");
+  tree.setQuorum(plainQuorum(false), "1 of 3 votes present, 2 needed: nodes n2, n3 are missing");
   expect(tree.stat("a")).toMatchObject({ ok: true, value: { mode: 0o440 } });
   expect(tree.stat("local")).toMatchObject({ ok: true, value: { mode: 0o555 } });
   expect(tree.stat("")).toMatchObject({ ok: true, value: { mode: 0o755 } });
@@ -235,7 +237,7 @@ test("without quorum reads work, modes show it, writes are refused with the reas
     writable: false,
     reason: expect.stringContaining("2 needed"),
   });
-  tree.setQuorate(true, "");
+  tree.setQuorum(plainQuorum(true), "");
   expect(errnoOf(await tree.create("b"))).toBe("ok");
 });
 
@@ -264,7 +266,7 @@ test("a node that was away is filled up and stores it with record type 4", async
   bus.crash(ports[2]!);
   for (let i = 0; i < 20; i += 1) expect(errnoOf(await nodes[0]!.tree.create(`f${i}`))).toBe("ok");
   const back = await start(3, { groups: bus.port(3, 4000) });
-  back.tree.setQuorate(true, "");
+  back.tree.setQuorum(plainQuorum(true), "");
   await until(
     () => back.tree.status().mode === "synced" && back.tree.status().version === 21,
     "filled up",
@@ -422,7 +424,7 @@ test("an answer waits until every member of the ring holds the change, and says 
   expect(answers).toEqual([{ ok: true, value: undefined }]);
   const second = tree.create("b");
   await until(() => tree.stat("b").ok, "applied");
-  tree.setQuorate(false, "cut off");
+  tree.setQuorum(plainQuorum(false), "cut off");
   expect(await second).toMatchObject({
     ok: false,
     errno: "EBUSY",

@@ -1,17 +1,28 @@
 // The replicated configuration tree of one node, start to stop: database, tree, groups, status and generated files behind
 // the one interface `Files`. Spec: pmxcfs.md §1.5, §2, §3; design.md "How a write flows". Reads are answered from memory;
 // changes go through tree-store.ts. This file checks what must never be sent and wires the parts; it decides nothing else.
+import { join } from "node:path";
 import { byteStringOfText } from "../bytes.ts";
-import { type Result, success, failure } from "../result.ts";
+import { type Result, success } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
-import type { Clock, GroupPort, LogAction, PortEvent } from "../world.ts";
+import type { Clock, LogAction, PortEvent } from "../world.ts";
 import { readConf, replaceConf } from "./disk/conf-file.ts";
 import { firstContent } from "./disk/first-content.ts";
 import { compareCorosyncConf } from "./disk/corosync-conf.ts";
 import { directoryType, fileType } from "./tree/entry.ts";
-import type { Files, FileStat, FileSystemStat, Outcome, TreeStatus } from "./tree/files.ts";
+import type {
+  Files,
+  FileStat,
+  FileSystemStat,
+  Outcome,
+  Promised,
+  TreeStatus,
+} from "./tree/files.ts";
 import type { Journal } from "./disk/journal.ts";
-import { replaceAdvice } from "./disk/journal-fault.ts";
+import { lostSentence, LostTrees } from "./disk/lost-trees.ts";
+import type { QuorumOfRing } from "./epoch/events.ts";
+import type { LostTree } from "./epoch/lost-changes.ts";
+import { sha256, treeOf } from "./disk/load-tree.ts";
 import { clusterLogText } from "./plugin/clusterlog.ts";
 import { debugOfWrite, debugText } from "./plugin/debug.ts";
 import { linkTargets } from "./plugin/links.ts";
@@ -21,52 +32,16 @@ import { versionText } from "./plugin/version.ts";
 import { vmlistText } from "./plugin/vmlist.ts";
 import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
 import { StatusHost } from "./replica/status-host.ts";
-import type { TreeRow } from "./disk/row.ts";
-import { Tree } from "./tree/tree.ts";
+import type { Tree } from "./tree/tree.ts";
 import { type JournalCounts, TreeStore, type TreeStoreOptions } from "./tree-store.ts";
 import { debugName, refused, View } from "./tree/view.ts";
-
-/** What the tree shows of the cluster (`.members`). */
-export interface ClusterInfo {
-  readonly name: string;
-  /** totem.config_version */
-  readonly configVersion: number;
-  readonly nodes: readonly { readonly nodeid: number; readonly name: string }[];
-}
-
-export interface TreeOptionsOfNode {
-  /** Directory of `config.db`. */
-  readonly directory: string;
-  readonly nodeid: number;
-  readonly nodeName: string;
-  readonly pid: number;
-  /** Undefined: local mode. */
-  readonly groups: GroupPort | undefined;
-  /** Own address as text, for `.members` of all nodes. */
-  readonly address?: string;
-  /** Undefined in local mode. */
-  readonly cluster: ClusterInfo | undefined;
-  /** The ring's own copy of corosync.conf. */
-  readonly corosyncConfPath: string;
-  readonly durability: "full" | "normal";
-  /** Tries for the lock of the directory, one a second; default 10. */
-  readonly lockTries?: number;
-  /** gid of www-data; undefined when there is no such group. */
-  readonly gid?: number;
-  /** Unix seconds. */
-  readonly wallS: () => number;
-  /** Default: this process's. */
-  readonly clock?: Clock;
-  readonly log: (line: LogAction) => void;
-  /** This node cannot keep its tree any more and must stop. Called once. */
-  readonly onFatal: (reason: string) => void;
-  /** The local corosync.conf was replaced. `reload`: this node wrote the change, so it tells the ring. */
-  readonly onCorosyncConf: (conf: { readonly version: number; readonly reload: boolean }) => void;
-}
+import type { ClusterInfo, TreeOptionsOfNode } from "./tree-options.ts";
 
 export class ConfigurationTree implements Files {
   /** Status values and the cluster log. */
   readonly statusStore: StatusHost;
+  /** What was in trees of this node that lost a state exchange. */
+  readonly lostTrees: LostTrees;
   readonly #options: TreeOptionsOfNode;
   readonly #journal: Journal;
   readonly #store: TreeStore;
@@ -83,12 +58,20 @@ export class ConfigurationTree implements Files {
     this.#journal = parts.journal;
     this.#cluster = options.cluster;
     this.#startTime = options.wallS();
+    this.lostTrees = new LostTrees({
+      directory: join(options.directory, "lost"),
+      wallS: options.wallS,
+    });
     const { groups, log, wallS, clock = systemClock } = options;
     this.#store = new TreeStore({
       tree: parts.tree,
       options: { sha256 },
       groups,
       commit: (changes) => parts.journal.commit(changes),
+      lineage: parts.journal.lineage,
+      flushes: options.durability !== "normal",
+      isStrict: options.durability === "strict",
+      onLost: (lost) => this.#keep(lost),
       clock,
       wallS,
       log,
@@ -121,7 +104,10 @@ export class ConfigurationTree implements Files {
     // The database packages are loaded here and nowhere else: no other role may need them.
     const { Journal } = await import("./disk/journal.ts");
     const mtime = options.wallS();
-    const opened = await Journal.open(options, (rows, path) => treeOf(rows, path, mtime));
+    const durability = options.durability === "normal" ? "normal" : "full";
+    const opened = await Journal.open({ ...options, durability }, (rows, path) =>
+      treeOf(rows, path, mtime),
+    );
     if (!opened.ok) return opened;
     const { journal, loaded } = opened.value;
     const first = await firstContent({
@@ -180,9 +166,9 @@ export class ConfigurationTree implements Files {
   }
 
   /** `reason`: a sentence that names the missing votes. Ignored in local mode. */
-  setQuorate(quorate: boolean, reason: string): void {
-    this.#store.setQuorate(quorate, reason);
-    this.statusStore.setQuorate(quorate);
+  setQuorum(view: QuorumOfRing, reason: string): void {
+    this.#store.setQuorum(view, reason);
+    this.statusStore.setQuorate(view.quorate);
   }
 
   /** The node list or the configuration version was read again. */
@@ -258,13 +244,18 @@ export class ConfigurationTree implements Files {
     return nothing(await this.#store.change({ kind: "mkdir", path: named.value }));
   }
 
-  async create(path: string): Promise<Outcome<undefined>> {
+  async create(path: string, promised?: Promised): Promise<Outcome<undefined>> {
     const named = this.#storedPath(path, "EEXIST", "this name is there already");
     if (!named.ok) return named;
-    return nothing(await this.#store.change({ kind: "create", path: named.value }));
+    return nothing(await this.#store.change({ kind: "create", path: named.value }, promised));
   }
 
-  async write(path: string, offset: number, data: Uint8Array): Promise<Outcome<number>> {
+  async write(
+    path: string,
+    offset: number,
+    data: Uint8Array,
+    promised?: Promised,
+  ): Promise<Outcome<number>> {
     const named = this.#view.named(path);
     if (!named.ok) return named;
     if (named.value.kind === "generated")
@@ -276,16 +267,11 @@ export class ConfigurationTree implements Files {
     if (!stored.ok) return stored;
     // A message without bytes behind the end would be an extension without content: nothing to do.
     if (data.length === 0) return { ok: true, value: 0 };
-    return this.#store.change({
-      kind: "write",
-      path: named.value.path,
-      offset,
-      data,
-      truncate: false,
-    });
+    const operation = { path: named.value.path, offset, data, truncate: false } as const;
+    return this.#store.change({ kind: "write", ...operation }, promised);
   }
 
-  async truncate(path: string, size: number): Promise<Outcome<undefined>> {
+  async truncate(path: string, size: number, promised?: Promised): Promise<Outcome<undefined>> {
     const named = this.#view.named(path);
     if (!named.ok) return named;
     if (named.value.kind === "generated" && named.value.name === debugName) return done;
@@ -304,6 +290,7 @@ export class ConfigurationTree implements Files {
         grows
           ? { ...head, offset: size - 1, data: new Uint8Array(1), truncate: false }
           : { ...head, offset: size, data: new Uint8Array(0), truncate: true },
+        promised,
       ),
     );
   }
@@ -335,12 +322,17 @@ export class ConfigurationTree implements Files {
     );
   }
 
-  async setMtime(path: string, seconds: number): Promise<Outcome<undefined>> {
+  async setMtime(path: string, seconds: number, promised?: Promised): Promise<Outcome<undefined>> {
     const named = this.#storedPath(path, "EACCES", "this name has no time");
     if (!named.ok) return named;
     const mtime = Math.trunc(seconds) >>> 0;
     if (mtime === 0 && isLockPath(named.value)) this.#requestUnlock(named.value);
-    return nothing(await this.#store.change({ kind: "setMtime", path: named.value, mtime }));
+    const operation = { kind: "setMtime", path: named.value, mtime } as const;
+    return nothing(await this.#store.change(operation, promised));
+  }
+
+  async sync(): Promise<Outcome<undefined>> {
+    return nothing(await this.#store.sync());
   }
 
   /** A time of 0 on a lock asks for its release; the time itself is refused by the rules (pmxcfs.md §2.9). */
@@ -368,6 +360,15 @@ export class ConfigurationTree implements Files {
     if (enabled === undefined) return refused("EIO", `${name} cannot be written so`);
     this.#debug = enabled;
     return { ok: true, value: data.length };
+  }
+
+  /** On all nodes, as soon as the group of the cluster log is there; here the tree is replaced in any case. */
+  #keep(lost: LostTree): void {
+    const kept = this.lostTrees.keep(lost);
+    const sentence = lostSentence(lost, kept);
+    this.#log(kept.ok ? "warning" : "error", sentence);
+    const message = new TextEncoder().encode(sentence);
+    this.statusStore.log({ ident: "root", tag: "fs", priority: kept.ok ? 4 : 3, message });
   }
 
   // corosync.conf (pmxcfs.md §2.8)
@@ -464,23 +465,4 @@ function tooBig(): Outcome<never> {
 
 function isOffset(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
-}
-
-function sha256(pieces: readonly Uint8Array[]): Uint8Array {
-  const hash = new Bun.CryptoHasher("sha256");
-  for (const piece of pieces) hash.update(piece);
-  return new Uint8Array(hash.digest());
-}
-
-/** The tree that the rows of a database make. `hasRecord`: they have the version record. */
-function treeOf(
-  rows: readonly TreeRow[],
-  path: string,
-  mtime: number,
-): Result<{ readonly tree: Tree; readonly hasRecord: boolean }> {
-  const loaded = Tree.load(rows, { sha256, mtime });
-  if (loaded.ok) {
-    return success({ tree: loaded.value, hasRecord: rows.some(({ inode }) => inode === 0) });
-  }
-  return failure(`DB load failed: ${path}: ${loaded.reason}; ${replaceAdvice}`);
 }

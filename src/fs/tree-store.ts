@@ -1,20 +1,27 @@
 // The tree of this node and everything that keeps it: the replica and its group, the journal's queue, the callers that wait.
 // Spec: pmxcfs.md §1.6, §2.10, §4; design.md "How a write flows". Local mode is the same path without the group: every
-// operation is delivered to ourselves at once. A caller is answered when its change is durable here and received by every member
-// of the ring (acknowledgement.ts), never before.
+// operation is delivered to ourselves at once. A caller is answered when what it asked for is promised (acknowledgement.ts), never before.
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
+import { Callers } from "./callers.ts";
 import { Acknowledgements, type WriteResult } from "./disk/acknowledgement.ts";
 import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
+import { isAwaited } from "./epoch/awaited.ts";
+import { EpochHost } from "./epoch/epoch-host.ts";
+import type { QuorumOfRing } from "./epoch/events.ts";
+import { type Lineage, unknownLineage } from "./epoch/lineage.ts";
+import { HeldVersion } from "./epoch/held-version.ts";
+import { lostChanges, type LostTree } from "./epoch/lost-changes.ts";
 import { Dcdb, type DcdbAction } from "./replica/dcdb.ts";
 import type { Mode } from "./replica/dfsm-events.ts";
 import { Dfsm } from "./replica/dfsm.ts";
-import type { ApplyResult, TreeOperation } from "./tree/entry.ts";
-import type { Errno, Outcome, TreeStatus } from "./tree/files.ts";
+import type { TreeOperation } from "./tree/entry.ts";
+import type { Errno, Outcome, Promised, TreeStatus } from "./tree/files.ts";
 import { GroupHost, type HostedAction } from "./replica/group-host.ts";
 import { type Body, encodeOperation } from "./replica/message.ts";
 import { FileCounters } from "./plugin/version.ts";
 import { Tree } from "./tree/tree.ts";
 import { refused } from "./tree/view.ts";
+import { lostContact, modeWord, reasons } from "./words.ts";
 
 export interface TreeStoreOptions {
   readonly tree: Tree;
@@ -22,6 +29,12 @@ export interface TreeStoreOptions {
   /** Undefined: local mode. */
   readonly groups: GroupPort | undefined;
   readonly commit: CommitQueueOptions["commit"];
+  /** What the tree descends from, as the database has it. */
+  readonly lineage: Lineage;
+  /** What `commit` has stored survives a power failure. */
+  readonly flushes: boolean;
+  /** Every change is answered as `durable`. */
+  readonly isStrict?: boolean;
   readonly clock: Clock;
   /** Unix seconds. */
   readonly wallS: () => number;
@@ -32,23 +45,11 @@ export interface TreeStoreOptions {
   readonly onChanged: (paths: readonly string[] | undefined, isOwn: boolean) => void;
   /** It begins or ends to be compared with the trees of others. */
   readonly onMode?: () => void;
+  /** Another member's tree is about to replace ours, which has what that one lacks. */
+  readonly onLost: (lost: LostTree) => void;
   /** `corosync.conf` of the tree may have changed; it is durable. */
   readonly onCorosyncConf: (isOwn: boolean) => void;
 }
-
-type Answer = (outcome: Outcome<number>) => void;
-
-const reasons: { readonly [E in Errno]?: string } = {
-  EACCES: "this is not allowed here",
-  EBUSY: "the group did not take the change; try again",
-  EEXIST: "it exists already, or its VMID belongs to another guest",
-  EFBIG: "a file may have 1048576 bytes",
-  EINVAL: "this makes no sense here",
-  EISDIR: "this is a directory",
-  ENOENT: "no such file or directory",
-  ENOTDIR: "a part of the path is not a directory, or the target is one",
-  ENOTEMPTY: "the directory is not empty",
-};
 
 /** What the disk has had to do. */
 export interface JournalCounts {
@@ -66,9 +67,6 @@ interface CallerAnswer {
   readonly outcome: Outcome<number>;
 }
 
-const lostContact =
-  "the other nodes were lost before they confirmed the change: it may hold or not, look before you repeat it";
-
 /** Sender of operations in local mode: no node wrote them. */
 const nobody: GroupMember = { nodeid: 0, pid: 0 };
 
@@ -78,12 +76,19 @@ export class TreeStore {
   readonly #dcdb: Dcdb<Tree>;
   readonly #dfsm: Dfsm<DcdbAction> | undefined;
   readonly #host: GroupHost<DcdbAction> | undefined;
+  readonly #epochs: EpochHost | undefined;
   readonly #queue: CommitQueue;
-  readonly #callers = new Map<number, Answer>();
+  readonly #callers = new Callers();
   readonly #acknowledgements: Acknowledgements<CallerAnswer>;
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
-  #token = 0;
+  #held: HeldVersion;
+  /** To be stored with the first change of local mode, after which the tree is of no epoch of a cluster. */
+  #localLineage: Lineage | undefined;
+  /** Of the last change of ours that was promised less than durable, and has not been asked for since. */
+  #looseVersion: number | undefined;
+  /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
+  #generation = 0;
   #writes = 0;
   #commitMs = 0;
   #longestCommitMs = 0;
@@ -97,11 +102,14 @@ export class TreeStore {
   constructor(options: TreeStoreOptions) {
     this.#options = options;
     const load = options.options;
+    const { groups } = options;
+    this.#held = new HeldVersion(options.tree.version);
     this.#dcdb = new Dcdb<Tree>({
       tree: options.tree,
       load: (rows, before) =>
         Tree.load(rows, { ...load, rootName: "", guestCounters: before.guestCounters }),
       now: options.clock.now(),
+      rank: (exchange, members) => this.#epochs?.rank(exchange, members) ?? "byVersion",
     });
     this.#queue = new CommitQueue({
       commit: (changes) => this.#commit(changes),
@@ -111,14 +119,18 @@ export class TreeStore {
       this.#written(answer, result),
     );
     this.files.allChanged();
-    const { groups } = options;
     if (groups === undefined) {
-      this.#quorate = true;
-      this.#dcdb.quorumChanged(true);
-      this.#acknowledgements.synced(true);
-      this.#acknowledgements.quorate(true);
+      this.#beLocal();
       return;
     }
+    this.#epochs = new EpochHost({
+      groups,
+      ...{ lineage: options.lineage, flushes: options.flushes, log: options.log },
+      version: options.tree.version,
+      store: (lineage, settled) => this.#queue.add({ stored: [], deleted: [], lineage }, settled),
+      onStanding: (standing) => this.#acknowledgements.standing(standing),
+      planAgain: () => this.#host?.step({ kind: "planAgain" }),
+    });
     this.#dfsm = new Dfsm<DcdbAction>({ replica: this.#dcdb, self: groups.self });
     this.#host = new GroupHost<DcdbAction>({
       dfsm: this.#dfsm,
@@ -139,8 +151,19 @@ export class TreeStore {
     return this.#quorate;
   }
 
+  #beLocal(): void {
+    this.#quorate = true;
+    this.#dcdb.quorumChanged(true);
+    this.#acknowledgements.synced(true);
+    this.#acknowledgements.quorate(true);
+    this.#acknowledgements.standing({ isAgreed: true, majority: undefined });
+    const { mark, promised } = this.#options.lineage;
+    if (mark.number > 0) this.#localLineage = unknownLineage(promised, true);
+  }
+
   /** Joins the group. */
   start(): void {
+    this.#epochs?.start();
     this.#host?.step({ kind: "started" });
   }
 
@@ -149,9 +172,13 @@ export class TreeStore {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#host?.step({ kind: "stopped" });
+    this.#epochs?.stop();
     await this.#queue.drained();
     this.#host?.close();
-    this.#refuseAll("EBUSY", "the node is stopping; the change may or may not have been made");
+    this.#callers.refuseAll(
+      "EBUSY",
+      "the node is stopping; the change may or may not have been made",
+    );
   }
 
   /** The ring has ended and answers nobody any more: nor does anybody here wait for it. */
@@ -162,33 +189,53 @@ export class TreeStore {
   /** Events of every group come here, in order: all count for `stable`. */
   groupEvent(event: GroupEvent): void {
     if (event.kind === "delivered") this.#deliveries += 1;
+    this.#epochs?.groupEvent(event);
     this.#host?.groupEvent(event);
   }
 
   /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
+    this.#held.stable(deliveries);
     this.#acknowledgements.stable(deliveries);
   }
 
   /** `reason`: a sentence that names the missing votes; shown to whoever wants to write. */
-  setQuorate(quorate: boolean, reason: string): void {
+  setQuorum(view: QuorumOfRing, reason: string): void {
     if (this.isLocal) return;
+    const { quorate } = view;
+    if (!quorate) this.#held.lostQuorum();
+    else if (this.#mode === "synced") this.#held.agreed(this.#deliveries, this.tree.version);
     this.#quorate = quorate;
     this.#quorumReason = reason;
     this.#host?.step({ kind: "quorumChanged", quorate });
+    this.#epochs?.step({ kind: "quorumChanged", view });
     this.#acknowledgements.quorate(quorate);
   }
 
-  /** Resolves when the change is agreed and durable here, with what every node made of it (bytes of a write). */
-  change(operation: TreeOperation): Promise<Outcome<number>> {
+  /** Resolves when the change is what `promised` says, with what every node made of it (bytes of a write). */
+  change(operation: TreeOperation, promised: Promised = "durable"): Promise<Outcome<number>> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
-    this.#token += 1;
-    const token = this.#token;
-    const { promise, resolve } = Promise.withResolvers<Outcome<number>>();
-    this.#callers.set(token, resolve);
+    const { token, outcome } = this.#callers.add(this.#options.isStrict ? "durable" : promised);
     this.#send(encodeOperation(operation), token);
-    return promise;
+    return outcome;
+  }
+
+  /** Resolves when all that was answered here as `held` is durable; refused once when that cannot be known any more. */
+  async sync(): Promise<Outcome<number>> {
+    const version = this.#looseVersion;
+    if (version === undefined) return { ok: true, value: 0 };
+    const refusal = this.refusal();
+    if (refusal !== undefined) {
+      this.#looseVersion = undefined;
+      return refusal;
+    }
+    const { token, outcome } = this.#callers.add("durable");
+    this.#queue.add(undefined, this.#whenDurable(token, { ok: true, value: 0 }, "durable"));
+    this.#epochs?.step({ kind: "asked", version: this.tree.version });
+    const answer = await outcome;
+    if (this.#looseVersion === version) this.#looseVersion = undefined;
+    return answer;
   }
 
   /** Asks the lowest nodeid to free a lock when it is old enough; nobody waits for it (pmxcfs.md §2.9). */
@@ -209,6 +256,7 @@ export class TreeStore {
       writes: this.#writes,
       members: this.#dfsm?.members.map(({ nodeid }) => nodeid) ?? [],
       ...(this.#verified === undefined ? {} : { verified: this.#verified }),
+      ...(this.#epochs === undefined ? {} : { promise: this.#epochs.status }),
     };
   }
 
@@ -227,7 +275,13 @@ export class TreeStore {
   async #commit(changes: Parameters<CommitQueueOptions["commit"]>[0]) {
     const { clock, commit } = this.#options;
     const begunAt = clock.now();
+    // All that is applied waits for the disk from the same turn on: this batch is everything up to here.
+    const { version } = this.tree;
+    const generation = this.#generation;
     const stored = await commit(changes);
+    if (stored.ok && generation === this.#generation) {
+      this.#epochs?.step({ kind: "durable", version });
+    }
     const tookMs = clock.now() - begunAt;
     this.#commitMs += tookMs;
     this.#longestCommitMs = Math.max(this.#longestCommitMs, tookMs);
@@ -261,20 +315,22 @@ export class TreeStore {
   #perform(action: HostedAction | DcdbAction): void {
     switch (action.kind) {
       case "executed":
-        return this.#executed(action.operation, action.result, action.token);
-      case "store": {
-        this.files.allChanged();
-        this.#options.onChanged(undefined, false);
-        this.#acknowledgements.replaced();
-        const { stored, deleted } = action.change;
-        const { replaceAll } = action;
-        return this.#queue.add({ stored, deleted, replaceAll, fromSync: true });
-      }
+        return this.#executed(action);
+      case "store":
+        return this.#replaced(action);
+      case "membersChanged":
+        return this.#epochs?.step({ kind: "treeConfigured", members: action.members });
+      case "exchangeBegan":
+      case "led":
+        return this.#epochs?.step(action);
+      case "synced":
+        if (this.#quorate) this.#held.agreed(this.#deliveries, action.version);
+        return this.#epochs?.step(action);
       case "corosyncConfChanged":
         if (this.isLocal) return;
         return this.#queue.add(undefined, () => this.#options.onCorosyncConf(action.isOwn));
       case "aborted":
-        return this.#answer(action.token, refused(action.errno, action.reason));
+        return this.#callers.answer(action.token, refused(action.errno, action.reason));
       case "modeChanged":
         this.#mode = action.mode;
         this.#acknowledgements.synced(action.mode === "synced");
@@ -294,13 +350,47 @@ export class TreeStore {
     action satisfies never;
   }
 
-  #executed(operation: TreeOperation, result: ApplyResult, token: number | undefined): void {
+  /** What only our tree has is kept before it is given up. */
+  #replaced({ change, replaceAll, before }: DcdbAction & { readonly kind: "store" }): void {
+    this.#generation += 1;
+    const epochs = this.#epochs;
+    const lineages = epochs?.lineages;
+    const after = this.tree.entries();
+    const held = this.#held.version;
+    const lost = lineages && lostChanges({ before, after, ...lineages, held });
+    if (lost !== undefined) this.#options.onLost(lost);
+    this.#held = new HeldVersion(this.tree.version);
+    this.files.allChanged();
+    this.#options.onChanged(undefined, false);
+    this.#acknowledgements.replaced();
+    epochs?.step({ kind: "durable", version: undefined });
+    const lineage = epochs?.adopt();
+    const { stored, deleted } = change;
+    this.#queue.add(
+      {
+        stored,
+        deleted,
+        replaceAll,
+        fromSync: true,
+        ...(lineage === undefined ? {} : { lineage }),
+      },
+      () => lineage && epochs?.adopted(lineage),
+    );
+  }
+
+  #executed({
+    operation,
+    result,
+    token,
+    writer,
+  }: DcdbAction & { readonly kind: "executed" }): void {
     if (!result.ok) {
       const outcome = this.#refusedBy(result.errno);
       // Nothing was changed and there may be no quorum for long: no reason to wait for anybody.
-      if (!this.#quorate) return this.#answer(token, outcome);
-      return this.#queue.add(undefined, this.#whenDurable(token, outcome));
+      if (!this.#quorate) return this.#callers.answer(token, outcome);
+      return this.#queue.add(undefined, this.#whenDurable(token, outcome, "held"));
     }
+    this.#held.executed(this.#deliveries, this.tree.version);
     this.#count(operation);
     const { value, change } = result;
     const isEmpty = change.stored.length === 0 && change.deleted.length === 0;
@@ -311,21 +401,43 @@ export class TreeStore {
       this.#options.onChanged(paths, token !== undefined);
     }
     const outcome = { ok: true, value } as const;
-    this.#queue.add(isEmpty ? undefined : change, this.#whenDurable(token, outcome));
+    const promised = this.#callers.promised(token);
+    if (token !== undefined && promised === "held") this.#looseVersion = this.tree.version;
+    const lineage = isEmpty ? undefined : this.#localLineage;
+    if (lineage !== undefined) this.#localLineage = undefined;
+    this.#queue.add(
+      isEmpty ? undefined : { ...change, ...(lineage === undefined ? {} : { lineage }) },
+      this.#whenDurable(token, outcome, promised),
+    );
+    this.#tellAwaited(isAwaited(operation), writer, promised);
+  }
+
+  /** Whose disk is waited for: a change says by its kind whether its writer waits for the others', or the writer asks them. */
+  #tellAwaited(isByKind: boolean, writer: number, promised: Promised): void {
+    const { version } = this.tree;
+    const isOwn = writer === this.#options.groups?.self.nodeid;
+    if (!isOwn && isByKind) this.#epochs?.step({ kind: "awaited", version });
+    if (isOwn && !isByKind && promised === "durable")
+      this.#epochs?.step({ kind: "asked", version });
   }
 
   /** What to call when the disk has it; nothing when nobody waits. */
-  #whenDurable(token: number | undefined, outcome: Outcome<number>): (() => void) | undefined {
+  #whenDurable(
+    token: number | undefined,
+    outcome: Outcome<number>,
+    promised: Promised,
+  ): (() => void) | undefined {
     if (token === undefined) return undefined;
-    return this.#acknowledgements.executed({ token, outcome }, this.#deliveries);
+    const executed = { delivery: this.#deliveries, version: this.tree.version, promised };
+    return this.#acknowledgements.executed({ token, outcome }, executed);
   }
 
   #written({ token, outcome }: CallerAnswer, result: WriteResult): void {
     switch (result) {
       case "acknowledged":
-        return this.#answer(token, outcome);
+        return this.#callers.answer(token, outcome);
       case "unknown":
-        return this.#answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
+        return this.#callers.answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
     }
     result satisfies never;
   }
@@ -355,18 +467,6 @@ export class TreeStore {
     return refused(errno, reasons[errno] ?? "the change was refused");
   }
 
-  #answer(token: number | undefined, outcome: Outcome<number>): void {
-    if (token === undefined) return;
-    const answer = this.#callers.get(token);
-    this.#callers.delete(token);
-    answer?.(outcome);
-  }
-
-  #refuseAll(errno: Errno, reason: string): void {
-    for (const answer of this.#callers.values()) answer(refused(errno, reason));
-    this.#callers.clear();
-  }
-
   /** The disk refused a batch: what is in memory cannot be kept, so this member must not be one. */
   #failed(reason: string): void {
     this.#host?.step({ kind: "failed", reason });
@@ -376,7 +476,7 @@ export class TreeStore {
   #end(reason: string): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = reason;
-    this.#refuseAll("EIO", reason);
+    this.#callers.refuseAll("EIO", reason);
     this.#options.onFatal(reason);
   }
 
@@ -395,21 +495,6 @@ export class TreeStore {
   #statusMode(): TreeStatus["mode"] {
     if (this.#fatal !== undefined) return "error";
     if (this.isLocal) return "local";
-    switch (this.#mode) {
-      case "start":
-        return "starting";
-      case "startSync":
-        return "synchronising";
-      case "synced":
-        return "synced";
-      case "update":
-        return "updating";
-      case "leave":
-        return "left";
-      case "versionError":
-      case "error":
-        return "error";
-    }
-    return this.#mode satisfies never;
+    return modeWord(this.#mode);
   }
 }

@@ -192,6 +192,14 @@ export class TestingFiles implements Files {
     });
   }
 
+  /** Asked for so often. */
+  syncs = 0;
+
+  sync(): Promise<Outcome<undefined>> {
+    this.syncs += 1;
+    return this.#change(() => fine);
+  }
+
   setMtime(path: string, seconds: number): Promise<Outcome<undefined>> {
     return this.#change(() => {
       const entry = this.entries.get(path);

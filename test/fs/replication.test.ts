@@ -10,6 +10,8 @@ import { Tree } from "../../src/fs/tree/tree.ts";
 import { sha256, text, treeOfVersion, TreeGroup, type TreeNode } from "./tree-group.ts";
 import { count, kinds, trio } from "./trio.ts";
 
+const exchange = { epoch: 1, time: 1, nodeid: 1, pid: 1 };
+
 const fresh = () => ({
   tree: Tree.fresh(1, { sha256 }),
   load: (rows: readonly TreeEntry[]) => Tree.load(rows, { sha256, rootName: "" }),
@@ -72,14 +74,14 @@ describe("state exchange", () => {
     const group = new TreeGroup();
     const a = group.join(1, treeOfVersion(9, "a"));
     group.bus.run();
-    const full = { nodeid: 1, pid: 1, state: a.replica.encodeState() };
-    const empty = { nodeid: 2, pid: 2, state: new Dcdb(fresh()).encodeState() };
+    const full = { nodeid: 1, pid: 1, state: a.replica.encodeState(exchange, []) };
+    const empty = { nodeid: 2, pid: 2, state: new Dcdb(fresh()).encodeState(exchange, []) };
     const updates = [...a.replica.updatesFor([full, empty], 0)];
     group.write(a, "made-by-a", "changed since");
     const b = new Dcdb(fresh());
     for (const body of updates) expect(b.addUpdate(body()).ok).toBe(true);
     expect(b.commit(full.state, 0, []).ok).toBe(true);
-    expect(b.encodeState()).toEqual(full.state);
+    expect(b.encodeState(exchange, [])).toEqual(full.state);
   });
 
   test("equal trees need no updates, but the leader says so", () => {
@@ -143,7 +145,7 @@ describe("state exchange", () => {
     group.bus.run();
     const cpuMs = (): number => process.cpuUsage().user / 1000;
     const before = cpuMs();
-    expect(a.replica.encodeState().length).toBe(32 + 40 * 10_001);
+    expect(a.replica.encodeState(exchange, []).length).toBe(32 + 40 * 10_001);
     const indexMs = cpuMs() - before;
     const b = group.join(2, treeOfVersion(1, "b"));
     group.bus.run();

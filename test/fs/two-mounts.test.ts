@@ -8,6 +8,7 @@ import { ConfigurationTree } from "../../src/fs/fs.ts";
 import { FuseMount } from "../../src/fs/fuse/mount.ts";
 import { umount2, unmountFlags } from "../../src/libc.ts";
 import { MemberBus } from "./member-bus.ts";
+import { plainQuorum } from "./plain-quorum.ts";
 
 const canMount = process.getuid?.() === 0 && existsSync("/dev/fuse");
 const mountTest = test.skipIf(!canMount && process.env["QUORATE_CI"] !== "1");
@@ -41,7 +42,7 @@ beforeAll(async () => {
     if (!opened.ok) throw new Error(opened.reason);
     trees.push(opened.value);
   }
-  for (const tree of trees) tree.setQuorate(true, "");
+  for (const tree of trees) tree.setQuorum(plainQuorum(true), "");
   for (const [i, target] of targets.entries()) {
     mkdirSync(target);
     const files = trees[i]!;

@@ -7,6 +7,7 @@ import type { Files } from "../../src/fs/tree/files.ts";
 import { ConfigurationTree } from "../../src/fs/fs.ts";
 import type { Clock } from "../../src/world.ts";
 import { MemberBus, type MemberPort } from "../fs/member-bus.ts";
+import { plainQuorum } from "../fs/plain-quorum.ts";
 
 export const states = ["local", "quorate", "nonquorate"] as const;
 export type State = (typeof states)[number];
@@ -141,14 +142,15 @@ export async function openTree(
     });
     if (!opened.ok) throw new Error(opened.reason);
     all.push(opened.value);
-    opened.value.setQuorate(true, "");
+    opened.value.setQuorum(plainQuorum(true), "");
     return opened.value;
   };
   const tree = await open(1, me);
   const peer = isLocal ? undefined : await open(2, other);
   await synced(all);
   await prepare(tree);
-  if (state === "nonquorate") for (const each of all) each.setQuorate(false, "no quorum");
+  if (state === "nonquorate")
+    for (const each of all) each.setQuorum(plainQuorum(false), "no quorum");
   return {
     tree,
     peer,

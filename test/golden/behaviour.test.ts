@@ -25,6 +25,7 @@ import {
   type BehaviourTree,
   type State,
 } from "./behaviour-tree.ts";
+import { plainQuorum } from "../fs/plain-quorum.ts";
 
 let directory = "";
 let state: State = "local";
@@ -478,7 +479,7 @@ describe("rows of their own states", () => {
 
   // With us ring and tree are one program: what is left of the row is a tree whose ring tells it of no quorum.
   test(`nocorosync: ${rowsOf("nocorosync")[0]?.operation}`, async () => {
-    tree.setQuorate(false, "no quorum");
+    tree.setQuorum(plainQuorum(false), "no quorum");
     expect(await mkdir("t/down")).toBe(rowsOf("nocorosync")[0]!.expected);
   });
 });

@@ -178,7 +178,7 @@ describe("what somebody might type", () => {
   test("a choice that is none", async () => {
     expectComplaint(
       await line("node", "--durability", "half"),
-      '--durability is full or normal, not "half"',
+      '--durability is full, normal or strict, not "half"',
     );
     expectComplaint(await line("completion", "tcsh"), 'takes bash, zsh or fish, not "tcsh"');
   });

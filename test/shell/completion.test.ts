@@ -51,7 +51,7 @@ const lines: readonly (readonly [string, readonly string[]])[] = [
   ["quorate status --", optionsOf("status", "--")],
   ["quorate qnetd status --wa", ["--watch"]],
   ["quorate status ", []],
-  ["quorate node --durability ", ["full", "normal"]],
+  ["quorate node --durability ", ["full", "normal", "strict"]],
   ["quorate node --durability n", ["normal"]],
   ["quorate node --name ", []],
   ["quorate completion ", ["bash", "zsh", "fish"]],

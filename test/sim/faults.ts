@@ -34,6 +34,8 @@ const kinds: readonly FaultKind<FaultOptions>[] = [
   { name: "all power off", meanMs: 120_000, begin: powerOff },
   { name: "new key", meanMs: 40_000, begin: changeKey },
   { name: "burst", meanMs: 40_000, begin: burst },
+  { name: "stalled disk", meanMs: 20_000, begin: stallDisks },
+  { name: "power off with stalled disks", meanMs: 30_000, begin: stallAndPowerOff },
 ];
 
 /** Schedules the faults of a run. */
@@ -50,6 +52,7 @@ export function healAll(options: FaultOptions): void {
   options.trace("all faults end");
   options.network.weather = calm;
   options.network.heal();
+  for (const node of options.nodes) node.healDisk();
   const startAll = (): void => {
     for (const node of options.nodes) if (!node.running) node.start();
   };
@@ -145,6 +148,29 @@ function burst({ nodes, random, trace }: FaultOptions): void {
   let sent = 0;
   while (sent < burstMessagesMax && node.send(burstMessageBytes)) sent += 1;
   trace(`node ${node.nodeid} took ${sent} messages at once`);
+}
+
+/** One or several: what their nodes have in memory meanwhile is gone if they die. */
+function stallDisks({ nodes, random }: FaultOptions): void {
+  const share = random.pick([0.3, 0.6]);
+  for (const node of nodes) {
+    if (random.chance(share)) node.stallDisk(random.exponential(random.pick([300, 3000])));
+  }
+}
+
+/** Some go on with what the others have in memory only; then all are off, and come back so slowly that a part may be quorate first. */
+function stallAndPowerOff(options: FaultOptions): void {
+  const { nodes, random } = options;
+  for (const node of nodes) if (random.chance(0.6)) node.stallDisk(10_000);
+  later(options, random.between(200, 4000), () => {
+    for (const node of nodes) {
+      node.crash();
+      node.healDisk();
+      later(options, random.between(0, 20_000), () => {
+        if (!node.running) node.start();
+      });
+    }
+  });
 }
 
 function powerOff(options: FaultOptions): void {

@@ -6,6 +6,7 @@ import type { RingMachine, RingSockets } from "../../src/node/thread/ring-thread
 import { RingThread } from "../../src/node/thread/ring-thread.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
 import type { JournalChange } from "../../src/fs/disk/commit-queue.ts";
+import { type Lineage, unknownLineage } from "../../src/fs/epoch/lineage.ts";
 import type { TreeEntry } from "../../src/fs/tree/entry.ts";
 import { decoded, type Decoded } from "../../src/bytes.ts";
 import type { KeyOnDisk } from "../../src/node/settings/settings.ts";
@@ -24,9 +25,12 @@ export interface DeviceSurroundings {
   readonly heuristics: () => { readonly result: "pass" | "fail"; readonly tookMs: number };
 }
 
-/** What survives a crash: rows that were flushed (row 0 has the name ""), and what the ring stored. */
+/** What survives a crash: rows that were flushed (row 0 has the name ""), what they descend from, and what the ring stored. */
 export class Disk {
   readonly rows = new Map<number, TreeEntry>();
+  lineage: Lineage = unknownLineage();
+  /** No flush is done before this moment of the world. */
+  stalledUntil = 0;
   ringSeq = 0;
   tracking = 0;
 
@@ -35,7 +39,8 @@ export class Disk {
     this.rows.set(0, { ...root, type: 4, data: new Uint8Array(0) });
   }
 
-  apply({ stored, deleted, replaceAll }: JournalChange): void {
+  apply({ stored, deleted, replaceAll, lineage }: JournalChange): void {
+    this.lineage = lineage ?? this.lineage;
     if (replaceAll === true) this.rows.clear();
     for (const inode of deleted) this.rows.delete(inode);
     for (const entry of stored) {
@@ -127,12 +132,15 @@ export class SimProcess {
   /** One flush of the journal: it takes a while, and is lost when the process dies before. */
   commit(changes: readonly JournalChange[]): Promise<Decoded<undefined>> {
     const { promise, resolve } = Promise.withResolvers<Decoded<undefined>>();
+    const { disk, agenda, random } = this.#options;
     this.#flushing += 1;
-    this.#later(this.#options.random.between(0.2, 12), () => {
+    const flush = (): void => {
+      if (agenda.now < disk.stalledUntil) return this.#later(disk.stalledUntil - agenda.now, flush);
       this.#flushing -= 1;
-      for (const change of changes) this.#options.disk.apply(change);
+      for (const change of changes) disk.apply(change);
       resolve(decoded(undefined));
-    });
+    };
+    this.#later(random.between(0.2, 12), flush);
     return promise;
   }
 

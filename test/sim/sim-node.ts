@@ -1,6 +1,8 @@
 // One simulated node: the production code of both its threads (ring thread and client, tree and status stores) in a simulated process.
 // Only the machine around it, FUSE, API and the database are not the real ones.
 import { createHash } from "node:crypto";
+import type { Promised } from "../../src/fs/tree/files.ts";
+import { ownGroup } from "../../src/fs/epoch/message.ts";
 import type { TreeOperation } from "../../src/fs/tree/entry.ts";
 import { StatusHost } from "../../src/fs/replica/status-host.ts";
 import { TreeStore } from "../../src/fs/tree-store.ts";
@@ -12,7 +14,7 @@ import { RingThreadClient } from "../../src/node/thread/client.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
 import type { SettingsResult } from "../../src/node/settings/read-settings.ts";
 import type { NodeSettings } from "../../src/node/settings/settings.ts";
-import type { LogAction, PortEvent } from "../../src/world.ts";
+import type { GroupPort, LogAction, PortEvent } from "../../src/world.ts";
 import type { Agenda } from "./agenda.ts";
 import type { RingChecker } from "./checkers.ts";
 import { SimClock } from "./clock.ts";
@@ -35,6 +37,8 @@ export interface SimNodeOptions {
   readonly interfaces?: Interfaces;
   /** What reading corosync.conf for a reload gives; default: `settings`. */
   readonly load?: (running: NodeSettings) => SettingsResult;
+  /** Never in the group of quorate nodes: to the others it is an original. */
+  readonly isOriginal?: boolean;
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
@@ -43,6 +47,10 @@ export interface SimNodeOptions {
   /** `line`: it is a line of the node's own log. */
   /** The node died with changes in its tree that were not on its disk. */
   readonly forgot: () => void;
+  /** What this node keeps of a tree that another's has replaced. */
+  readonly lost?: (paths: readonly string[]) => void;
+  /** Another tree has replaced this node's without this of what it had, and nobody was told. */
+  readonly lostInSilence?: (path: string) => void;
   readonly trace: (nodeid: number, text: string, line?: LogAction) => void;
 }
 
@@ -158,8 +166,19 @@ export class SimNode {
     return this.#life?.send(size) ?? false;
   }
 
-  write(token: number, operation: TreeOperation): boolean {
-    return this.#life?.write(token, operation) ?? false;
+  write(token: number, operation: TreeOperation, promised: Promised = "held"): boolean {
+    return this.#life?.write(token, operation, promised) ?? false;
+  }
+
+  /** No flush of its disk is done for so long. */
+  stallDisk(durationMs: number): void {
+    this.#options.trace(this.nodeid, `its disk stalls for ${Math.round(durationMs)} ms`);
+    this.#disk.stalledUntil = this.#options.agenda.now + durationMs;
+  }
+
+  /** The disk answers again. */
+  healDisk(): void {
+    this.#disk.stalledUntil = Math.min(this.#disk.stalledUntil, this.#options.agenda.now);
   }
 
   /** Has all members read their configuration again, as `quorate reload` does. */
@@ -192,6 +211,9 @@ class Life {
   readonly client: RingThreadClient;
   readonly store: TreeStore;
   readonly #status: StatusHost;
+  /** Names that came into the tree's root in this life, and those that were told when another tree came. */
+  readonly #names = new Set<string>();
+  #told: readonly string[] = [];
   readonly #node: SimNodeOptions;
   readonly #options: LifeOptions;
   #isOver = false;
@@ -233,13 +255,19 @@ class Life {
       ...{ settings: node.settings(), stateDir: "", deviceDir: "", pid, log, machine },
       load: async () => load(),
     });
-    const { groups } = this.client;
+    const groups = node.isOriginal === true ? asOriginal(this.client.groups) : this.client.groups;
     const { wallS } = machine;
     this.store = new TreeStore({
       ...{ tree: loadTree(options.disk), options: { sha256 }, groups, clock, wallS, log },
       commit: (changes) => this.process.commit(changes),
+      ...{ lineage: options.disk.lineage, flushes: true },
       onFatal: (reason) => this.#ended(`the tree failed: ${reason}`),
-      onChanged: () => undefined,
+      onChanged: (paths) => this.#changed(paths),
+      onLost: ({ paths }) => {
+        node.trace(nodeid, `loses ${paths.join(" ")}`);
+        node.lost?.(paths);
+        this.#told = paths;
+      },
       onCorosyncConf: () => undefined,
     });
     this.#status = new StatusHost({
@@ -250,9 +278,9 @@ class Life {
   start(): void {
     const { groups } = this.client;
     groups.listen((events) => this.#heard(events));
-    this.client.onQuorum(({ quorate }) => {
-      this.store.setQuorate(quorate, "no quorum");
-      this.#status.setQuorate(quorate);
+    this.client.onQuorum((quorum) => {
+      this.store.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, "no quorum");
+      this.#status.setQuorate(quorum.quorate);
     });
     void this.client.finished.then(({ reason }) => this.#ended(reason));
     groups.request({ kind: "join", group: simGroup });
@@ -283,9 +311,9 @@ class Life {
     return true;
   }
 
-  write(token: number, operation: TreeOperation): boolean {
+  write(token: number, operation: TreeOperation, promised: Promised): boolean {
     if (!this.store.isWritable) return false;
-    void this.store.change(operation).then((outcome) => {
+    void this.store.change(operation, promised).then((outcome) => {
       if (outcome.ok && !this.#isOver) this.#node.acknowledged(token);
     });
     return true;
@@ -305,6 +333,17 @@ class Life {
     }
   }
 
+  #changed(paths: readonly string[] | undefined): void {
+    const { tree } = this.store;
+    for (const path of paths ?? [...this.#names]) {
+      if (tree.lookup(path) !== undefined) this.#names.add(path);
+      else if (this.#names.delete(path) && paths === undefined && !this.#told.includes(path)) {
+        this.#node.lostInSilence?.(path);
+      }
+    }
+    if (paths === undefined) this.#told = [];
+  }
+
   #ended(reason: string): void {
     if (!this.#isOver) this.#options.ended(reason);
   }
@@ -319,6 +358,18 @@ class Life {
       if (id !== undefined) checker.delivered(nodeid, id);
     }
   }
+}
+
+/** What it asks of the group of quorate nodes is dropped. */
+function asOriginal(groups: GroupPort): GroupPort {
+  const { self } = groups;
+  return {
+    self,
+    request: (request) => request.group === ownGroup || groups.request(request),
+    whenRoom: (act) => groups.whenRoom(act),
+    caughtUp: () => groups.caughtUp(),
+    listen: (listener) => groups.listen(listener),
+  };
 }
 
 function loadTree(disk: Disk): Tree {

@@ -64,12 +64,19 @@ class World {
   readonly #written = new Map<number, string>();
   /** Writes that were answered. */
   readonly #answers = new Set<number>();
-  /** Of these, what must be there at the end. */
+  /** Of these, what must be there at the end: promised to be held by all members and the writer's disk. */
   readonly #acknowledged = new Set<number>();
+  /** And what was promised to be on the disks of a majority. */
+  readonly #durable = new Set<number>();
+  readonly #isDurable = new Set<number>();
   /** A node died with unflushed changes: a quorate ring may form without what it had. */
   #isForgetful = false;
+  /** F4: what a tree that is replaced had and the other lacks is told. */
+  #silent: string | undefined;
   readonly #broken = new BrokenRings();
   readonly #tokenMs: number;
+  /** A node that is not of ours, as far as the tree's epochs go. */
+  readonly #original: number | undefined;
   /** What every node's corosync.conf and key file say. */
   #conf: { readonly version: number; readonly key: number | undefined };
   #tokens = 0;
@@ -86,6 +93,7 @@ class World {
     const count = 3 + setup.below(3);
     this.#tokenMs = simulatedSettings(1, { nodes: count }).tuning.tokenMs;
     this.#conf = { version: 1, key: setup.chance(0.25) ? 1 : undefined };
+    this.#original = setup.chance(0.15) ? 1 + setup.below(count) : undefined;
     for (let nodeid = 1; nodeid <= count; nodeid += 1) {
       this.#nodes.push(
         new SimNode({
@@ -96,9 +104,14 @@ class World {
           checker: this.#checker,
           settings: () => simulatedSettings(nodeid, { nodes: count, ...this.#conf }),
           clockRate: setup.between(0.99, 1.01),
+          isOriginal: nodeid === this.#original,
           onQuorum: () => this.#checkQuorum(),
           acknowledged: (token) => this.#answered(nodeid, token),
           forgot: () => this.#forgot(),
+          lostInSilence: (path) => {
+            this.#note(`n${nodeid}`, `gives up ${path} and tells nobody`);
+            this.#silent ??= `node ${nodeid} gave up ${path} and told nobody`;
+          },
           trace: (id, text) => this.#note(`n${id}`, text),
         }),
       );
@@ -141,6 +154,7 @@ class World {
     }
     this.#checker.checkSelfDelivery();
     this.#checkTrees();
+    if (this.#silent !== undefined) throw new InvariantBroken("F4", this.#silent);
     if (this.#options.isCalm === true) this.#checkOpened();
   }
 
@@ -149,7 +163,7 @@ class World {
       fingerprint: this.#checker.fingerprint(),
       steps: this.#agenda.steps,
       deliveries: this.#checker.deliveries,
-      acknowledged: this.#acknowledged.size,
+      acknowledged: this.#acknowledged.size + this.#durable.size,
       trace: this.#trace,
     };
   }
@@ -213,21 +227,33 @@ class World {
     node.write(token, draw < 0.05 ? { kind: "create", path: "shared" } : write);
   }
 
-  /** A new file; returns the token of its write. */
+  /** A new file or directory; returns the token of its write. */
   #writeFile(node: SimNode): number {
     this.#tokens += 1;
     const token = this.#tokens;
     const path = `w${token}`;
-    if (node.write(token, { kind: "create", path })) this.#written.set(token, path);
+    const draw = this.#load.unit();
+    // By its kind, by what its writer asks for, or less.
+    const isDurable = draw < 0.5;
+    const kind = draw < 0.3 ? "mkdir" : "create";
+    if (isDurable) this.#isDurable.add(token);
+    if (node.write(token, { kind, path }, isDurable ? "durable" : "held")) {
+      this.#written.set(token, path);
+    }
     return token;
   }
 
   /**
-   * F1 covers what an answer promises today: every member holds the change, and the writer's disk has it. The tree of the highest version
-   * wins a state exchange, so an absent node that is ahead, of changes that nobody was told of, may undo it.
+   * F2 holds whatever happens; F1 while no node that had the change in memory alone has died. With an original the highest version
+   * leads: then F1 is all there is, and an absent node that is ahead, of changes that nobody was told of, may undo it.
    */
   #answered(nodeid: number, token: number): void {
     this.#answers.add(token);
+    if (this.#original === undefined) {
+      if (this.#isDurable.has(token)) this.#durable.add(token);
+      else if (!this.#isForgetful) this.#acknowledged.add(token);
+      return;
+    }
     const writer = this.#nodes[nodeid - 1];
     const members = writer?.quorum?.members ?? [];
     const version = writer?.treeVersion ?? 0;
@@ -317,7 +343,7 @@ class World {
     }
   }
 
-  /** F3: equal trees; F1: what was acknowledged is there. */
+  /** F3: equal trees; F1 and F2: what was acknowledged is there. */
   #checkTrees(): void {
     const digests = new Set(
       this.#nodes.map((node) => Buffer.from(node.store?.tree.checksum() ?? []).toString("hex")),
@@ -325,10 +351,15 @@ class World {
     if (digests.size !== 1)
       throw new InvariantBroken("F3", `trees differ: ${[...digests].join(" ")}`);
     const tree = this.#nodes[0]?.store?.tree;
-    for (const token of this.#acknowledged) {
-      const path = this.#written.get(token);
-      if (path !== undefined && tree?.lookup(path) === undefined) {
-        throw new InvariantBroken("F1", `the acknowledged file ${path} is gone`);
+    for (const [invariant, tokens] of [
+      ["F2", this.#durable],
+      ["F1", this.#acknowledged],
+    ] as const) {
+      for (const token of tokens) {
+        const path = this.#written.get(token);
+        if (path !== undefined && tree?.lookup(path) === undefined) {
+          throw new InvariantBroken(invariant, `the acknowledged ${path} is gone`);
+        }
       }
     }
   }

@@ -1,14 +1,23 @@
-// When a write is acknowledged. Agreed delivery alone is not enough: a node that is cut off while it has the
-// token delivers its own message that nobody else may ever see. So an answer waits until the change is (1) on this disk,
-// (2) received by every member of the ring ("stable"), (3) in a tree that is synchronised and quorate. Pure; no peer notices.
+// When a change is answered. Agreed delivery alone is not enough: a node that is cut off while it has the token delivers its own message
+// that nobody else may ever see. So an answer waits until the change is (1) on this disk, (2) received by every member of the ring
+// ("stable"), (3) in a tree that is synchronised, quorate, and of an epoch that a majority has on disk, (4) if it was promised so, itself
+// on the disks of a majority of the votes. Pure; no peer notices.
+import type { Standing } from "../epoch/events.ts";
+import type { Promised } from "../tree/files.ts";
 
 /** acknowledged: the change is in the tree of the primary component and durable here. unknown: it may be lost or kept. */
 export type WriteResult = "acknowledged" | "unknown";
 
-interface Pending<Answer> {
-  readonly answer: Answer;
+export interface Executed {
   /** Group deliveries up to and including the message that made the change. */
   readonly delivery: number;
+  /** Of the tree with the change. */
+  readonly version: number;
+  readonly promised: Promised;
+}
+
+interface Pending<Answer> extends Executed {
+  readonly answer: Answer;
   isDurable: boolean;
 }
 
@@ -18,6 +27,7 @@ export class Acknowledgements<Answer> {
   #stable = 0;
   #isSynced = false;
   #isQuorate = false;
+  #standing: Standing = { isAgreed: false, majority: undefined };
 
   constructor(onResult: (answer: Answer, result: WriteResult) => void) {
     this.#answer = onResult;
@@ -29,8 +39,8 @@ export class Acknowledgements<Answer> {
   }
 
   /** A change of our own was executed; call the result once it is durable. */
-  executed(answer: Answer, delivery: number): () => void {
-    const pending: Pending<Answer> = { answer, delivery, isDurable: false };
+  executed(answer: Answer, executed: Executed): () => void {
+    const pending: Pending<Answer> = { answer, ...executed, isDurable: false };
     this.#pending.push(pending);
     return () => {
       pending.isDurable = true;
@@ -57,6 +67,12 @@ export class Acknowledgements<Answer> {
     else this.#giveUp();
   }
 
+  /** What the members have agreed on, and what their disks have. */
+  standing(standing: Standing): void {
+    this.#standing = standing;
+    this.#answerReady();
+  }
+
   /** Another member's tree replaced ours: what was not answered may be gone. */
   replaced(): void {
     this.#giveUp();
@@ -68,14 +84,27 @@ export class Acknowledgements<Answer> {
     for (const { answer } of lost) this.#answer(answer, "unknown");
   }
 
-  /** In order: a later change is never answered before an earlier one. */
+  /** In order among those of one promise: what is promised less does not wait for what is promised more. */
   #answerReady(): void {
-    if (!this.#isSynced || !this.#isQuorate) return;
-    for (;;) {
-      const first = this.#pending[0];
-      if (first === undefined || !first.isDurable || first.delivery > this.#stable) return;
-      this.#pending.shift();
-      this.#answer(first.answer, "acknowledged");
+    if (!this.#isSynced || !this.#isQuorate || !this.#standing.isAgreed) return;
+    const ready: Answer[] = [];
+    const waiting: Pending<Answer>[] = [];
+    const behind = new Set<Promised>();
+    for (const pending of this.#pending) {
+      if (!behind.has(pending.promised) && this.#isReady(pending)) ready.push(pending.answer);
+      else {
+        waiting.push(pending);
+        behind.add(pending.promised);
+      }
     }
+    if (ready.length === 0) return;
+    this.#pending = waiting;
+    for (const answer of ready) this.#answer(answer, "acknowledged");
+  }
+
+  #isReady({ isDurable, delivery, version, promised }: Pending<Answer>): boolean {
+    if (!isDurable || delivery > this.#stable) return false;
+    const { majority } = this.#standing;
+    return promised === "held" || majority === undefined || version <= majority;
   }
 }

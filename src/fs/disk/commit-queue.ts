@@ -1,6 +1,7 @@
 // Group commit: what was applied in memory waits here for the disk, many changes for one flush, in order. Spec: design.md
 // decision 3; pmxcfs.md §1.6. A caller is answered when its change is durable, never before; after a disk error nobody is.
 import type { Result } from "../../result.ts";
+import type { Lineage } from "../epoch/lineage.ts";
 import type { TreeChange } from "../tree/entry.ts";
 
 /** A change of the database; `replaceAll`: rows that `stored` lacks are removed. */
@@ -8,6 +9,8 @@ export interface JournalChange extends TreeChange {
   readonly replaceAll?: boolean;
   /** True when the change came with a state exchange (pmxcfs.md §1.3: the record's type is 4 then, else 8). */
   readonly fromSync?: boolean;
+  /** What the tree descends from, from this change on. */
+  readonly lineage?: Lineage;
 }
 
 export interface CommitQueueOptions {

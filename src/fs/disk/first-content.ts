@@ -7,11 +7,13 @@ import { corosyncConfPath } from "../tree/rules.ts";
 import { Tree } from "../tree/tree.ts";
 import type { JournalChange } from "./commit-queue.ts";
 import { readConf } from "./conf-file.ts";
+import { type Lineage, unknownLineage } from "../epoch/lineage.ts";
 
 export interface FirstContentOptions {
   readonly journal: {
     /** There was no database before. */
     readonly created: boolean;
+    readonly lineage: Lineage;
     readonly commit: (changes: readonly JournalChange[]) => Promise<Result<undefined>>;
   };
   /** As the database has it. */
@@ -68,7 +70,11 @@ async function begin(
   confPath: string | undefined,
   replaceAll: boolean,
 ): Promise<Result<FirstContent>> {
-  const changes: JournalChange[] = [{ stored: [tree.root], deleted: [], replaceAll }];
+  const { promised, mark } = journal.lineage;
+  // A tree that begins anew is of no epoch.
+  const lineage = mark.number === 0 ? undefined : unknownLineage(promised);
+  const begun = { stored: [tree.root], deleted: [], replaceAll };
+  const changes: JournalChange[] = [lineage === undefined ? begun : { ...begun, lineage }];
   const content = confPath === undefined ? undefined : readConf(confPath);
   if (content !== undefined) {
     const path = corosyncConfPath;

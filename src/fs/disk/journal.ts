@@ -15,6 +15,7 @@ import { type Result, success, failure } from "../../result.ts";
 import { flushDirectory } from "../../durable-file.ts";
 import { closeFd, errnoName, lockFile } from "../../libc.ts";
 import type { JournalChange } from "./commit-queue.ts";
+import { decodeLineage, encodeLineage, type Lineage, unknownLineage } from "../epoch/lineage.ts";
 import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
 import { readDatabase } from "./read-database.ts";
@@ -47,6 +48,17 @@ const tree = sqliteTable("tree", {
   data: blob("data", { mode: "buffer" }),
 });
 
+/** Ours beside pmxcfs's: what the tree descends from, and the version record that this was said of. pmxcfs does not look at it. */
+const lineageTable = sqliteTable("quorate_lineage", {
+  id: integer("id").primaryKey().notNull(),
+  form: blob("form", { mode: "buffer" }).notNull(),
+  version: integer("version").notNull(),
+  writer: integer("writer").notNull(),
+  mtime: integer("mtime").notNull(),
+});
+const createLineageTable = `CREATE TABLE IF NOT EXISTS quorate_lineage (id INTEGER PRIMARY KEY NOT NULL,
+  form BLOB NOT NULL, version INTEGER NOT NULL, writer INTEGER NOT NULL, mtime INTEGER NOT NULL)`;
+
 export interface JournalOptions {
   /** Directory of `config.db`; made when missing. */
   readonly directory: string;
@@ -60,9 +72,13 @@ export class Journal {
   readonly path: string;
   /** True when there was no database before this open. */
   readonly created: boolean;
+  /** What the tree in the database descends from, as far as that is known. */
+  readonly lineage: Lineage;
   readonly #client: Client;
   readonly #database: LibSQLDatabase;
   #lockFd: number | undefined;
+  /** The database has our own table. */
+  #hasLineage: boolean;
   #closed = false;
 
   private constructor(options: {
@@ -70,9 +86,12 @@ export class Journal {
     readonly created: boolean;
     readonly client: Client;
     readonly lockFd: number;
+    readonly lineage: Lineage | undefined;
   }) {
     this.path = options.path;
     this.created = options.created;
+    this.lineage = options.lineage ?? unknownLineage();
+    this.#hasLineage = options.lineage !== undefined;
     this.#client = options.client;
     this.#lockFd = options.lockFd;
     this.#database = drizzle(options.client);
@@ -111,7 +130,8 @@ export class Journal {
         `PRAGMA synchronous=${options.durability === "full" ? "FULL" : "NORMAL"}`,
       );
       await client.execute(createTable);
-      const journal = new Journal({ path, created, client, lockFd });
+      const lineage = await readLineage(client);
+      const journal = new Journal({ path, created, client, lockFd, lineage });
       return success({ journal, loaded: loaded.value });
     } catch (error) {
       client?.close();
@@ -122,11 +142,13 @@ export class Journal {
 
   /** Stores the changes of a batch, in order, in one transaction; resolved means durable. */
   async commit(changes: readonly JournalChange[]): Promise<Result<undefined>> {
-    const statements = this.#statements(coalesce(changes));
+    const coalesced = coalesce(changes);
+    const statements = [...this.#statements(coalesced), ...this.#lineageStatements(coalesced)];
     const [first, ...rest] = statements;
     if (first === undefined) return success(undefined);
     try {
       await this.#database.batch([first, ...rest]);
+      this.#hasLineage ||= coalesced.lineage !== undefined;
       return success(undefined);
     } catch (error) {
       return failure(journalFault(this.path, error));
@@ -181,6 +203,46 @@ export class Journal {
     }
     return statements;
   }
+
+  /** In the same transaction as the tree: who else changes that leaves our table as it is, and then the two do not fit. */
+  #lineageStatements({ lineage, stored }: CoalescedChange): BatchItem<"sqlite">[] {
+    const root = stored.find(({ inode }) => inode === 0);
+    if (lineage === undefined) {
+      if (root === undefined || !this.#hasLineage) return [];
+      const { version, writer, mtime } = root;
+      return [this.#database.update(lineageTable).set({ version, writer, mtime })];
+    }
+    const form = Buffer.from(encodeLineage(lineage));
+    const ofRoot = (column: string) => sql.raw(`(SELECT ${column} FROM tree WHERE inode = 0)`);
+    return [
+      this.#database.run(sql.raw(createLineageTable)),
+      this.#database.run(
+        sql`INSERT OR REPLACE INTO quorate_lineage VALUES (0, ${form}, ${ofRoot("version")}, ${ofRoot("writer")}, ${ofRoot("mtime")})`,
+      ),
+    ];
+  }
+}
+
+/** Undefined: the database has none. Unknown, but for the promise, where another program has changed the tree since. */
+async function readLineage(client: Client): Promise<Lineage | undefined> {
+  const tables = await client.execute(
+    "SELECT 1 FROM sqlite_master WHERE type='table' AND name='quorate_lineage'",
+  );
+  if (tables.rows.length === 0) return undefined;
+  const { rows } = await client.execute(
+    `SELECT form, (SELECT count(*) FROM tree WHERE tree.inode = 0 AND tree.version = own.version
+       AND tree.writer = own.writer AND tree.mtime = own.mtime) FROM quorate_lineage own WHERE id = 0`,
+  );
+  const [form, fits] = [rows[0]?.[0], rows[0]?.[1]];
+  const read = form instanceof ArrayBuffer ? decodeLineage(new Uint8Array(form)) : undefined;
+  if (read?.ok === true && fits === 1) return read.value;
+  // Before anything of ours makes the two fit again.
+  const lineage = unknownLineage(read?.ok === true ? read.value.promised : 0, true);
+  await client.execute({
+    sql: "UPDATE quorate_lineage SET form = ? WHERE id = 0",
+    args: [encodeLineage(lineage)],
+  });
+  return lineage;
 }
 
 const takenOver = {
@@ -199,17 +261,20 @@ interface CoalescedChange {
   readonly clear: boolean;
   readonly stored: readonly Row[];
   readonly deleted: readonly number[];
+  readonly lineage: Lineage | undefined;
 }
 
 /** Only the last state of each inode is worth a statement. */
 function coalesce(changes: readonly JournalChange[]): CoalescedChange {
   let clear = false;
+  let lineage: Lineage | undefined;
   const last = new Map<number, Row | undefined>();
   for (const change of changes) {
     if (change.replaceAll === true) {
       clear = true;
       last.clear();
     }
+    lineage = change.lineage ?? lineage;
     for (const inode of change.deleted) last.set(inode, undefined);
     for (const entry of change.stored)
       last.set(entry.inode, rowOf(entry, change.fromSync === true));
@@ -220,7 +285,7 @@ function coalesce(changes: readonly JournalChange[]): CoalescedChange {
     if (row !== undefined) stored.push(row);
     else if (!clear) deleted.push(inode);
   }
-  return { clear, stored, deleted };
+  return { clear, stored, deleted, lineage };
 }
 
 function rowOf(entry: TreeEntry, fromSync: boolean): Row {

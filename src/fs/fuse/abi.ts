@@ -16,6 +16,8 @@ const WRITE_CACHE = 1;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
+/** O_SYNC has this bit, too. */
+const O_DSYNC = 0o10000;
 /** No component of a Linux path is longer; the tree's own, smaller limit is checked by `Files` (ENAMETOOLONG). */
 const NAME_BYTES_MAX = 4096;
 
@@ -135,7 +137,10 @@ export type RequestBody =
       readonly data: Uint8Array;
       /** Of a handle with O_APPEND, by write(2): the data belongs behind the end, wherever the kernel believes that to be. */
       readonly append: boolean;
+      /** Of a handle with O_SYNC or O_DSYNC. */
+      readonly isSync: boolean;
     }
+  | { readonly kind: "fsync" }
   | { readonly kind: "release"; readonly fh: number }
   | { readonly kind: "opendir" }
   | {
@@ -248,6 +253,8 @@ function plain(opcode: number): RequestBody {
       return { kind: "link" };
     case opcodes.open:
       return { kind: "open" };
+    case opcodes.fsync:
+      return { kind: "fsync" }; // Whatever its handle: what was written here before is one history.
     case opcodes.opendir:
       return { kind: "opendir" };
     case opcodes.statfs:
@@ -334,10 +341,12 @@ function readWrite(reader: Reader): RequestBody | undefined {
   const size = reader.u32();
   const isWriteBack = (reader.u32() & WRITE_CACHE) !== 0; // Pages of a mapping: they have their place.
   reader.skip(8); // lock_owner
-  const isAppend = (reader.u32() & O_APPEND) !== 0;
+  const flags = reader.u32();
   reader.skip(4);
   if (size > writeBytesMax || size !== reader.remaining) return undefined;
-  return { kind: "write", fh, offset, data: reader.take(size), append: isAppend && !isWriteBack };
+  const append = (flags & O_APPEND) !== 0 && !isWriteBack;
+  const isSync = (flags & O_DSYNC) !== 0;
+  return { kind: "write", fh, offset, data: reader.take(size), append, isSync };
 }
 
 /** FORGET of one node (in the header's place: nodeid 0 here) or fuse_batch_forget_in. */

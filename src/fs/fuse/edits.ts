@@ -1,7 +1,7 @@
 // Requests that change the tree (pmxcfs.md §2.2, §2.5, §2.6): each awaits `Files`, then brings the node table up to date.
 // What is removed or replaced here while it is open stays readable through its handles.
 import { errnos } from "../../libc.ts";
-import type { Outcome } from "../tree/files.ts";
+import type { Outcome, Promised } from "../tree/files.ts";
 import type { AttributeChange, RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
 import { keepContent, resizeKept, writeKept } from "./handles.ts";
@@ -32,11 +32,11 @@ export async function setattr(
     if (!outcome.ok) return objects.refused(outcome);
   }
   if (size !== undefined) {
-    const outcome = await whileChanging(node, () => files.truncate(path, size));
+    const outcome = await whileChanging(node, () => files.truncate(path, size, "held"));
     if (!outcome.ok) return objects.refused(outcome);
   }
   if (mtime !== undefined) {
-    const outcome = await whileChanging(node, () => files.setMtime(path, mtime));
+    const outcome = await whileChanging(node, () => files.setMtime(path, mtime, "held"));
     if (!outcome.ok) return objects.refused(outcome);
   }
   return getattr(objects, node);
@@ -56,7 +56,8 @@ export function write(
   const { node } = handle;
   const { offset } = request;
   const data = request.data.slice();
-  if (!request.append) return writeAt(objects, node, offset, data);
+  const promised = request.isSync ? "durable" : "held";
+  if (!request.append) return writeAt(objects, node, { offset, data, promised });
   return whileChanging(node, async () => {
     // A peer whose append was acknowledged is ahead: the bytes are on this node, perhaps still on their way to the tree.
     await objects.files.caughtUp();
@@ -64,25 +65,35 @@ export function write(
     const stat = path === undefined ? undefined : objects.files.stat(path);
     const end = stat?.ok === true ? stat.value.size : offset;
     if (end !== offset) changedElsewhere(node);
-    return writeAt(objects, node, end, data);
+    return writeAt(objects, node, { offset: end, data, promised });
   });
 }
 
 function writeAt(
   objects: Objects,
   node: Node,
-  offset: number,
-  data: Uint8Array,
+  {
+    offset,
+    data,
+    promised,
+  }: { readonly offset: number; readonly data: Uint8Array; readonly promised: Promised },
 ): Reply | Promise<Reply> {
   const path = objects.nodes.path(node);
   if (path === undefined) {
     const errno = writeKept(node, offset, data);
     return errno === 0 ? { errno: 0, body: encodeWritten(data.length) } : failure(errno);
   }
-  return whileChanging(node, () => objects.files.write(path, offset, data)).then((outcome) => {
+  const work = (): Promise<Outcome<number>> => objects.files.write(path, offset, data, promised);
+  return whileChanging(node, work).then((outcome) => {
     if (!outcome.ok) return objects.refused(outcome);
     return { errno: 0, body: encodeWritten(outcome.value) };
   });
+}
+
+/** Whatever was written here before is on the disks of a majority then. */
+export async function fsync(objects: Objects): Promise<Reply> {
+  const outcome = await objects.files.sync();
+  return outcome.ok ? done : failure(errnos.EIO);
 }
 
 /** mkdir, and mknod of a regular file. */
@@ -94,7 +105,7 @@ export async function make(
   const path = objects.childPath(parent, request.name);
   if (path === undefined) return failure(errnos.ENOENT);
   const { files } = objects;
-  const outcome = await (request.kind === "mkdir" ? files.mkdir(path) : files.create(path));
+  const outcome = await (request.kind === "mkdir" ? files.mkdir(path) : files.create(path, "held"));
   return outcome.ok ? lookup(objects, parent, request.name) : objects.refused(outcome);
 }
 
@@ -108,13 +119,13 @@ export async function create(
   const path = objects.childPath(parent, name);
   if (path === undefined) return failure(errnos.ENOENT);
   const { files } = objects;
-  const made = await files.create(path);
+  const made = await files.create(path, "held");
   // The tree also says EEXIST of a VMID that another guest has: then there is nothing to open.
   const isThere = !made.ok && made.errno === "EEXIST" && !request.exclusive && files.stat(path).ok;
   if (!made.ok && !isThere) return objects.refused(made);
   if (isThere && request.truncate) {
     // The kernel believes that the file is new, and leaves it as it is.
-    const emptied = await files.truncate(path, 0);
+    const emptied = await files.truncate(path, 0, "held");
     if (!emptied.ok) return objects.refused(emptied);
   }
   const stat = files.stat(path);

@@ -267,12 +267,19 @@ test("what is not implemented says so as pmxcfs does", async () => {
   expect(await errno(opcodes.link, bodies.name("x"))).toBe(errnos.EPERM);
   expect(await errno(opcodes.mknod, bodies.mknod("fifo", 0o010644))).toBe(errnos.ENOSYS);
   expect(await errno(opcodes.mknod, bodies.mknod("file", 0o100644))).toBe(0);
-  expect(await errno(opcodes.fsync, bodies.empty())).toBe(errnos.ENOSYS); // The kernel then lets fsync succeed.
   expect(await errno(opcodes.rename2, bodies.rename2(1, 1, "file", "y"))).toBe(errnos.EINVAL);
   expect(await errno(opcodes.lookup, bodies.name("a/b"))).toBe(errnos.EINVAL);
   expect(await errno(opcodes.read, bodies.read(99, 0, 1))).toBe(errnos.EBADF);
   expect((await kernel.ask(opcodes.lookup, 99, bodies.name("a"))).errno).toBe(errnos.ESTALE);
   expect((await kernel.ask(opcodes.statfs, 1, bodies.empty())).body.length).toBe(80);
+});
+
+test("fsync waits for what was written, and says when that cannot be kept", async () => {
+  const { files, kernel } = started();
+  expect((await kernel.ask(opcodes.fsync, 1, bodies.empty())).errno).toBe(0);
+  expect(files.syncs).toBe(1);
+  files.isQuorate = false;
+  expect((await kernel.ask(opcodes.fsync, 1, bodies.empty())).errno).toBe(errnos.EIO);
 });
 
 test("the INIT of a usable kernel is accepted, of an old one refused", async () => {

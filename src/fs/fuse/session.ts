@@ -13,7 +13,7 @@ import {
   type Unique,
 } from "./abi.ts";
 import { Changes, type Reply } from "./changes.ts";
-import { create, make, remove, rename, setattr, write } from "./edits.ts";
+import { create, fsync, make, remove, rename, setattr, write } from "./edits.ts";
 import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, Objects } from "./objects.ts";
 import { getattr, lookup, open, opendir, read, readdir, readlink } from "./reads.ts";
@@ -138,6 +138,8 @@ export class Session {
         return done;
       case "statfs":
         return { errno: 0, body: encodeStatfs(objects.files.statfs()) };
+      case "fsync":
+        return fsync(objects);
       case "destroy":
         return done;
       case "link":

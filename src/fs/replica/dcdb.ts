@@ -3,7 +3,7 @@
 // the old tree before the new one is proven equal to the leader's.
 import { equalBytes } from "../../bytes.ts";
 import { type Result, success, failure } from "../../result.ts";
-import type { Level, LogAction } from "../../world.ts";
+import type { GroupMember, Level, LogAction } from "../../world.ts";
 import {
   type ApplyResult,
   directoryType,
@@ -22,6 +22,7 @@ import {
   encodeIndex,
   encodeOperation,
   encodeUpdate,
+  type Epoch,
   type IndexEntry,
   type TreeIndex,
 } from "./message.ts";
@@ -46,6 +47,12 @@ export interface ReplicatedTree {
   apply(operation: TreeOperation, writer: number, timeS: number): ApplyResult;
 }
 
+/** How new the history of each member's tree is, in their order; or the original's rule alone; or that this is not known yet. */
+export type Rank = (
+  exchange: Epoch,
+  members: readonly GroupMember[],
+) => "byVersion" | "waiting" | readonly number[];
+
 /** In the order in which they must take effect: what is stored before an `executed` with a token is answered. */
 export type DcdbAction =
   /** An operation of any member was carried out. `token`: our caller's; answer it once the change is durable. */
@@ -63,7 +70,21 @@ export type DcdbAction =
    * A state exchange gave us another tree (`Dcdb.tree` is the new one already). `change.stored` are all its rows, the root
    * as inode 0: with `replaceAll` every other row goes. One transaction; a failure is fatal.
    */
-  | { readonly kind: "store"; readonly change: TreeChange; readonly replaceAll: boolean }
+  | {
+      readonly kind: "store";
+      readonly change: TreeChange;
+      readonly replaceAll: boolean;
+      /** The objects of the tree that is given up. */
+      readonly before: readonly TreeEntry[];
+    }
+  /** The group's configuration changed. Ascending by (nodeid, pid). */
+  | { readonly kind: "membersChanged"; readonly members: readonly GroupMember[] }
+  /** Our state goes into a state exchange of this name. */
+  | { readonly kind: "exchangeBegan"; readonly exchange: Epoch }
+  /** All states are here. `isEqual`: our tree is the leader's, or has its bytes. */
+  | { readonly kind: "led"; readonly leader: GroupMember; readonly isEqual: boolean }
+  /** All members have the tree of this version, or will have it before they carry out anything more. */
+  | { readonly kind: "synced"; readonly exchange: Epoch; readonly version: number }
   /** `corosync.conf` in the tree may have changed (pmxcfs.md §2.8). `isOwn`: this node wrote it, so it tells corosync. */
   | { readonly kind: "corosyncConfChanged"; readonly isOwn: boolean }
   | LogAction;
@@ -77,6 +98,7 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
   readonly protocol = dcdbProtocol;
   readonly domain = "dcdb";
   readonly #load: (rows: readonly TreeEntry[], before: Tree) => Result<Tree>;
+  readonly #rank: Rank | undefined;
   readonly #locks = new LockTimers();
   #tree: Tree;
   #quorate = false;
@@ -91,9 +113,11 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
     readonly tree: Tree;
     readonly load: (rows: readonly TreeEntry[], before: Tree) => Result<Tree>;
     readonly now: number;
+    readonly rank?: Rank;
   }) {
     this.#tree = options.tree;
     this.#load = options.load;
+    this.#rank = options.rank;
     this.#restartLocks(options.now);
   }
 
@@ -108,20 +132,29 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
     this.#quorate = quorate;
   }
 
-  membersChanged(): void {
-    this.#updates = new Map();
-    this.#updateBytes = 0;
+  membersChanged(members: readonly GroupMember[], out: Sink<DcdbAction>): void {
+    this.#forgetUpdates();
+    out.push({ kind: "membersChanged", members });
   }
 
-  becameSynced(): readonly Body[] {
+  becameSynced(exchange: Epoch, out: Sink<DcdbAction>): readonly Body[] {
+    out.push({ kind: "synced", exchange, version: this.#tree.version });
     return [];
   }
 
-  encodeState(): Uint8Array {
+  encodeState(exchange: Epoch, out: Sink<DcdbAction>): Uint8Array {
+    out.push({ kind: "exchangeBegan", exchange });
     return encodeIndex(indexOf(this.#tree));
   }
 
-  planSync(states: readonly MemberState[]): SyncPlan {
+  planSync(
+    states: readonly MemberState[],
+    self: number,
+    out: Sink<DcdbAction>,
+    exchange: Epoch,
+  ): SyncPlan {
+    const ranks = this.#rank?.(exchange, states) ?? "byVersion";
+    if (ranks === "waiting") return { kind: "waiting" };
     let leader = 0;
     let best: TreeIndex | undefined;
     for (const [i, { nodeid, state }] of states.entries()) {
@@ -129,12 +162,14 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
       if (!index.ok) {
         return { kind: "refused", reason: `node ${nodeid} sent a bad state: ${index.reason}` };
       }
-      if (best !== undefined && !isNewer(index.value, best)) continue;
+      if (best !== undefined && !isBefore(ranks, [leader, best], [i, index.value])) continue;
       leader = i;
       best = index.value;
     }
     const state = states[leader]?.state ?? new Uint8Array(0);
     const synced = states.map((other) => equalBytes(other.state, state));
+    const { nodeid, pid } = states[leader] ?? { nodeid: 0, pid: 0 };
+    out.push({ kind: "led", leader: { nodeid, pid }, isEqual: synced[self] === true });
     return { kind: "led", leader, synced };
   }
 
@@ -165,7 +200,7 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
 
   commit(leaderState: Uint8Array, now: number, out: Sink<DcdbAction>): Result<undefined> {
     const updates = this.#updates;
-    this.membersChanged();
+    this.#forgetUpdates();
     const index = decodeIndex(leaderState);
     if (!index.ok) return index;
     const rows: TreeEntry[] = [];
@@ -179,10 +214,11 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
     if (!equalBytes(encodeIndex(indexOf(loaded.value)), leaderState)) {
       return failure("the index differs from the leader's");
     }
+    const before = this.#tree.entries();
     this.#tree = loaded.value;
     this.#restartLocks(now);
     const change = { stored: this.#tree.entries(), deleted: [] };
-    out.push({ kind: "store", change, replaceAll: true });
+    out.push({ kind: "store", change, replaceAll: true, before });
     out.push({ kind: "corosyncConfChanged", isOwn: false });
     this.#log("notice", `tree of version ${this.#tree.version} taken over from the leader`, out);
     return success(undefined);
@@ -221,6 +257,11 @@ export class Dcdb<Tree extends ReplicatedTree> implements Replica<DcdbAction> {
 
   checksum(): Uint8Array {
     return this.#tree.checksum();
+  }
+
+  #forgetUpdates(): void {
+    this.#updates = new Map();
+    this.#updateBytes = 0;
   }
 
   // Locks (§2.9)
@@ -291,6 +332,16 @@ export function indexOf(tree: ReplicatedTree): TreeIndex {
   }
   const { version, writer, mtime } = tree;
   return { version, writer, mtime, lastInode: entries.at(-1)?.inode ?? 0, entries };
+}
+
+/** Whether the second member of two, in their order in the list of states, leads the first: by rank if that is known, then by version. */
+function isBefore(
+  ranks: "byVersion" | readonly number[],
+  [at, best]: readonly [number, TreeIndex],
+  [i, index]: readonly [number, TreeIndex],
+): boolean {
+  const difference = ranks === "byVersion" ? 0 : (ranks[i] ?? 0) - (ranks[at] ?? 0);
+  return difference === 0 ? isNewer(index, best) : difference > 0;
 }
 
 /** Highest version, then latest mtime; for equal ones the earlier member stays (lowest nodeid, then pid). */

@@ -11,6 +11,23 @@ export const verifySoonMs = 10_000;
  * leave: left on purpose, rejoins · versionError and error: left for good, only a new process helps.
  */
 export type Mode = "start" | "startSync" | "synced" | "update" | "leave" | "versionError" | "error";
+
+/** Modes in which messages and configuration changes count. */
+export function isInGroup(mode: Mode): boolean {
+  return mode !== "leave" && !isFinal(mode);
+}
+
+export function isFinal(mode: Mode): boolean {
+  return mode === "error" || mode === "versionError";
+}
+
+/** Why nothing can be sent in a mode that is not in the group. */
+export function outside(mode: Mode): string {
+  return isFinal(mode)
+    ? "this node left the group for good; see the log and restart it"
+    : "this node is not in the group at the moment; try again in some seconds";
+}
+
 export type DfsmTimer = "rejoin" | "verify";
 
 /** `timeS`: Unix seconds of our own clock; goes into headers and epochs only. */
@@ -28,6 +45,8 @@ export type DfsmEvent = { readonly timeS: number } & (
   | { readonly kind: "sendGivenUp"; readonly token: number | undefined }
   | { readonly kind: "timedOut"; readonly timer: DfsmTimer }
   | { readonly kind: "quorumChanged"; readonly quorate: boolean }
+  /** The store may know now what it waited for in `planSync`. */
+  | { readonly kind: "planAgain" }
   /** The host could not store a change: the member must go, for good. */
   | { readonly kind: "failed"; readonly reason: string }
   /** Leave and do not come back. */

@@ -7,7 +7,10 @@ import {
   type DfsmAction,
   type DfsmEvent,
   type DfsmTimer,
+  isFinal,
+  isInGroup,
   type Mode,
+  outside,
   rejoinMsMin,
   verifyIntervalMs,
   verifySoonMs,
@@ -51,6 +54,8 @@ export class Dfsm<Action> {
   #epochCount = 0;
   #epoch = noEpoch;
   #leaderState: Uint8Array | undefined;
+  /** Of all members, while the store waits for something else before it can plan. */
+  #states: readonly MemberState[] | undefined;
   /** Operations that nobody synced has executed yet. */
   readonly #messageQueue = new MessageQueue();
   /** Operations that the synced members have executed already while we are filled up, in their order. */
@@ -95,6 +100,8 @@ export class Dfsm<Action> {
         return this.#timedOut(event.timer, turn);
       case "quorumChanged":
         return this.#replica.quorumChanged(event.quorate);
+      case "planAgain":
+        return this.#states && this.#startSync(this.#states, turn);
       case "failed":
         return this.#end("error", event.reason, turn);
       case "stopped":
@@ -171,6 +178,7 @@ export class Dfsm<Action> {
       if (token !== undefined) turn.out.push({ kind: "aborted", token, errno: "EBUSY", reason });
     }
     this.#leaderState = undefined;
+    this.#states = undefined;
     this.#membership.clearStates();
     this.#verification.reset();
   }
@@ -248,10 +256,7 @@ export class Dfsm<Action> {
     const { token } = event;
     if (isInGroup(this.#mode) && this.#mode !== "start") return this.#send(event, token, turn);
     if (token === undefined) return;
-    const reason = isFinal(this.#mode)
-      ? "this node left the group for good; see the log and restart it"
-      : "this node is not in the group at the moment; try again in some seconds";
-    turn.out.push({ kind: "aborted", token, errno: this.#abortErrno, reason });
+    turn.out.push({ kind: "aborted", token, errno: this.#abortErrno, reason: outside(this.#mode) });
   }
 
   #sendGivenUp(token: number | undefined, turn: Turn<Action>): void {
@@ -306,8 +311,9 @@ export class Dfsm<Action> {
       this.#log("warning", `node ${sender.nodeid} started a sync, but is not the lowest`, turn);
     }
     this.#epoch = epoch;
+    this.#states = undefined;
     this.#membership.clearStates();
-    this.#sendState({ kind: "state", body: this.#replica.encodeState() }, turn);
+    this.#sendState({ kind: "state", body: this.#replica.encodeState(epoch, turn.out) }, turn);
   }
 
   #stateOf(sender: GroupMember, state: Uint8Array, turn: Turn<Action>): void {
@@ -325,8 +331,11 @@ export class Dfsm<Action> {
 
   #startSync(states: readonly MemberState[], turn: Turn<Action>): void {
     const self = states.findIndex((state) => sameMember(state, this.#self));
-    const plan = this.#replica.planSync(states, self, turn.out);
+    const plan = this.#replica.planSync(states, self, turn.out, this.#epoch);
+    this.#states = plan.kind === "waiting" ? states : undefined;
     switch (plan.kind) {
+      case "waiting":
+        return;
       case "refused":
         return this.#leave(plan.reason, turn);
       case "merged":
@@ -358,7 +367,8 @@ export class Dfsm<Action> {
   #enterSynced(turn: Turn<Action>): void {
     this.#setMode("synced", turn);
     turn.out.push({ kind: "arm", timer: "verify", at: turn.now + verifySoonMs });
-    for (const body of this.#replica.becameSynced()) this.#send(body, undefined, turn);
+    const bodies = this.#replica.becameSynced(this.#epoch, turn.out);
+    for (const body of bodies) this.#send(body, undefined, turn);
   }
 
   #enterUpdate(leaderState: Uint8Array, turn: Turn<Action>): void {
@@ -487,13 +497,4 @@ export class Dfsm<Action> {
   #log(level: Level, text: string, turn: Turn<Action>): void {
     turn.out.push({ kind: "log", level, subsystem: this.#replica.domain, text });
   }
-}
-
-/** Modes in which messages and configuration changes count. */
-function isInGroup(mode: Mode): boolean {
-  return mode !== "leave" && !isFinal(mode);
-}
-
-function isFinal(mode: Mode): boolean {
-  return mode === "error" || mode === "versionError";
 }

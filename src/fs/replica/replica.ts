@@ -2,7 +2,7 @@
 // and the status store (status.ts) are the two. Spec: pmxcfs.md §4. Everything here is synchronous and pure.
 import type { Result } from "../../result.ts";
 import type { GroupMember } from "../../world.ts";
-import type { Body } from "./message.ts";
+import type { Body, Epoch } from "./message.ts";
 
 export interface MemberState extends GroupMember {
   /** Body of the member's STATE message. */
@@ -20,7 +20,9 @@ export type SyncPlan =
   | { readonly kind: "merged"; readonly send: readonly Body[] }
   /** `leader` and `synced` are positions in the list of states; the leader counts as synced. */
   | { readonly kind: "led"; readonly leader: number; readonly synced: readonly boolean[] }
-  | { readonly kind: "refused"; readonly reason: string };
+  | { readonly kind: "refused"; readonly reason: string }
+  /** Not all is here that it takes; `planAgain` says when to ask once more. At one place of the order on all members. */
+  | { readonly kind: "waiting" };
 
 export interface Delivery {
   readonly sender: GroupMember;
@@ -53,12 +55,17 @@ export interface Replica<Action> {
   quorumChanged(quorate: boolean): void;
   /** A configuration change; collected updates are void. Ascending by (nodeid, pid). */
   membersChanged(members: readonly GroupMember[], out: Sink<Action>): void;
-  /** Messages to send at each entry into the synced mode. */
-  becameSynced(): readonly Body[];
+  /** Messages to send at each entry into the synced mode. `exchange`: names the state exchange, or the configuration of one member. */
+  becameSynced(exchange: Epoch, out: Sink<Action>): readonly Body[];
 
-  encodeState(): Uint8Array;
+  encodeState(exchange: Epoch, out: Sink<Action>): Uint8Array;
   /** `states` ascending by (nodeid, pid), one for each member; `self`: position of our own. */
-  planSync(states: readonly MemberState[], self: number, out: Sink<Action>): SyncPlan;
+  planSync(
+    states: readonly MemberState[],
+    self: number,
+    out: Sink<Action>,
+    exchange: Epoch,
+  ): SyncPlan;
   /**
    * Leader only: what the others of these states need, each to be called for the body of its UPDATE message when that can be sent;
    * whatever is changed meanwhile, a body is of now.

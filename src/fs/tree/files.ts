@@ -45,7 +45,13 @@ export interface FileSystemStat {
   readonly nameMax: number;
 }
 
-/** Reads are answered at once from memory; changes resolve once they are agreed by the cluster and durable here. */
+/**
+ * When a change is answered. held: every member has received it, and this disk has it. durable: the disks of a majority of the votes have
+ * it too, and all that was answered here before (where originals, which cannot say what theirs have, are in the ring: as held).
+ */
+export type Promised = "held" | "durable";
+
+/** Reads are answered at once from memory; changes resolve once what was promised holds, and that is `durable` where nothing is said. */
 export interface Files {
   stat(path: string): Outcome<FileStat>;
   /** Names of a directory, without "." and "..". */
@@ -59,14 +65,21 @@ export interface Files {
   caughtUp(): Promise<void>;
 
   mkdir(path: string): Promise<Outcome<undefined>>;
-  create(path: string): Promise<Outcome<undefined>>;
+  create(path: string, promised?: Promised): Promise<Outcome<undefined>>;
   /** Writes at `offset`; resolves with the number of bytes. */
-  write(path: string, offset: number, data: Uint8Array): Promise<Outcome<number>>;
-  truncate(path: string, size: number): Promise<Outcome<undefined>>;
+  write(
+    path: string,
+    offset: number,
+    data: Uint8Array,
+    promised?: Promised,
+  ): Promise<Outcome<number>>;
+  truncate(path: string, size: number, promised?: Promised): Promise<Outcome<undefined>>;
   /** unlink and rmdir are one operation here; the kernel (or the caller) has checked the type. */
   remove(path: string): Promise<Outcome<undefined>>;
   rename(from: string, to: string): Promise<Outcome<undefined>>;
-  setMtime(path: string, seconds: number): Promise<Outcome<undefined>>;
+  setMtime(path: string, seconds: number, promised?: Promised): Promise<Outcome<undefined>>;
+  /** Resolves once all that was answered here as `held` so far is durable; refused once when that cannot be said any more. */
+  sync(): Promise<Outcome<undefined>>;
   /** No state changes: pmxcfs.md §2.5 says which values are accepted. */
   chmod(path: string, mode: number): Outcome<undefined>;
   chown(path: string, uid: number | undefined, gid: number | undefined): Outcome<undefined>;
@@ -93,5 +106,14 @@ export interface TreeStatus {
     readonly equal: boolean;
     /** Of the tree that was compared; another than `digest` after a change. */
     readonly digest: string;
+  };
+  /** What an answered change may count on; absent in local mode. */
+  readonly promise?: {
+    /** Number of the epoch that this disk's tree is of; 0: of none yet. */
+    readonly epoch: number;
+    /** The members have agreed on it; no write is answered before. */
+    readonly isAgreed: boolean;
+    /** nodeids of members that cannot say what their disks have: originals, and nodes that do not flush. Empty: a majority's disks count. */
+    readonly silent: readonly number[];
   };
 }

@@ -187,6 +187,11 @@ const tree = v.object({
   members: nodeids,
   /** The last comparison with the tree of the lowest nodeid, Unix seconds; absent: none yet. `digest`: of the tree that was compared. */
   verified: v.exactOptional(v.object({ at: v.number(), equal: v.boolean(), digest: v.string() })),
+  /**
+   * What an answered change may count on; absent in local mode. `epoch`: of this disk's tree, 0: none yet. `isAgreed`: on the disks of a
+   * majority; no write is answered before. `silent`: members that cannot say what their disks have; empty: a majority's disks count.
+   */
+  promise: v.exactOptional(v.object({ epoch: v.number(), isAgreed: v.boolean(), silent: nodeids })),
 });
 
 /** The state of a node: what `quorate status --json` prints. */

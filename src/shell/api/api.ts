@@ -5,6 +5,7 @@ import * as v from "valibot";
 import type { Files, Outcome } from "../../fs/tree/files.ts";
 import { type MapRoutesSource, mapRoutes } from "./cmap-routes.ts";
 import { type ClusterLogLine, clusterLogTextMax } from "./cluster-log-line.ts";
+import { lostRoutes, type LostSource } from "./v1/lost-routes.ts";
 import { pathOfText, textOfPath } from "./path-text.ts";
 import { answerFaults, checked, Refusal } from "./refusal.ts";
 import { type RingSource, ringRoutes } from "./ring-routes.ts";
@@ -22,6 +23,7 @@ const pathBytesMax = 4096;
 
 export interface ApiSource extends RingSource {
   readonly files: Files;
+  readonly lostTrees: LostSource;
   readonly status: () => Promise<NodeStatus>;
   readonly ringMap: MapRoutesSource;
   /** A line for the cluster log of all nodes. */
@@ -85,6 +87,7 @@ export function buildApi(source: ApiSource): Hono {
   mapRoutes(app, source.ringMap);
   readRoutes(app, source.files);
   changeRoutes(app, source);
+  lostRoutes(app, source.lostTrees, source.files);
   return app;
 }
 

@@ -29,9 +29,10 @@ export async function replaceFile(
     return { ok: false, errno: "EISDIR", reason: `${textOfPath(path)} is a directory` };
   }
   const temporary = `${path}.tmp.${process.pid}.${nextTemporary()}`;
-  const created = await files.create(temporary);
+  // The rename is answered when all of it is durable.
+  const created = await files.create(temporary, "held");
   if (!created.ok) return created;
-  const written = data.length === 0 ? created : await files.write(temporary, 0, data);
+  const written = data.length === 0 ? created : await files.write(temporary, 0, data, "held");
   const moved = written.ok ? await files.rename(temporary, path) : written;
   if (moved.ok) return { ok: true, value: undefined };
   // The first failure is what the caller must know; a temporary file that cannot be removed either is only litter.
@@ -126,8 +127,10 @@ function filesUnder(files: Files, problem: () => string): Files {
     chmod: (path, mode) => files.chmod(path, mode),
     chown: (path, uid, gid) => files.chown(path, uid, gid),
     mkdir: (path) => allowed(() => files.mkdir(path)),
-    create: (path) => allowed(() => files.create(path)),
-    write: (path, offset, data) => allowed(() => files.write(path, offset, data)),
+    create: (path, promised) => allowed(() => files.create(path, promised)),
+    write: (path, offset, data, promised) =>
+      allowed(() => files.write(path, offset, data, promised)),
+    sync: () => files.sync(),
     truncate: (path, size) => allowed(() => files.truncate(path, size)),
     remove: (path) => allowed(() => files.remove(path)),
     rename: (from, to) => allowed(() => files.rename(from, to)),

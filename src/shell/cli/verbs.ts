@@ -64,9 +64,9 @@ const node = command("node", {
     noMount: flag("no-mount", "Do not mount; `quorate fs` reads and writes the tree"),
     durability: optionWithDefault(
       "durability",
-      oneOf(["full", "normal"]),
+      oneOf(["full", "normal", "strict"]),
       "full",
-      "full: an acknowledged write is flushed; normal: as pmxcfs",
+      "full: rename, fsync, unlink, mkdir and writes by API or command line are answered when a majority's disks have them, other writes when every node and this disk have them; strict: all when a majority's disks have them; normal: as pmxcfs, without waiting for a flush",
     ),
     api: option(
       "api",

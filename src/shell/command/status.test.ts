@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { comparedText, deviceTlsText, operationLines } from "./status.ts";
+import { comparedText, deviceTlsText, operationLines, promiseLines } from "./status.ts";
 
 const digest = "ab".repeat(32);
 const at = 1_800_000_000;
@@ -48,4 +48,19 @@ test("a change that runs, and what one left to be done by hand, with the next st
     "        then: rm /var/lib/quorate/operation-by-hand.json",
   ]);
   expect(operationLines({})).toEqual([]);
+});
+
+test("what an answered change may count on", () => {
+  const promise = { epoch: 7, isAgreed: true, silent: [] };
+  expect(promiseLines({ promise, writable: true })).toEqual([
+    "        epoch 7: renamed, removed and synced files are on a majority's disks",
+  ]);
+  expect(promiseLines({ promise: { ...promise, silent: [3] }, writable: true })[0]).toBe(
+    "        epoch 7: node 3 does not say what its disk has (an original, or --durability normal):",
+  );
+  expect(promiseLines({ promise: { ...promise, isAgreed: false }, writable: true })[0]).toContain(
+    "writes wait for that",
+  );
+  // Not writable: the line above says why.
+  expect(promiseLines({ promise, writable: false })).toEqual([]);
 });

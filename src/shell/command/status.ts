@@ -79,6 +79,27 @@ function treeLines({ tree, node }: NodeStatus): string[] {
     `Tree    version ${tree.version}, ${tree.entries} objects, ${tree.bytes} bytes, ${tree.mode}${tree.writable ? "" : ": read only"}`,
     ...(tree.writable ? [] : [`        ${tree.reason}`]),
     `        digest ${tree.digest.slice(0, 16)}${comparedText(tree, node.nodeid)}`,
+    ...promiseLines(tree),
+  ];
+}
+
+/** What an answered change may count on here. */
+export function promiseLines({
+  promise,
+  writable,
+}: Pick<NodeStatus["tree"], "promise" | "writable">): string[] {
+  if (promise === undefined || !writable) return [];
+  const { epoch, isAgreed, silent } = promise;
+  if (!isAgreed) {
+    return ["        its epoch is not on the disks of a majority yet: writes wait for that"];
+  }
+  if (silent.length === 0) {
+    return [`        epoch ${epoch}: renamed, removed and synced files are on a majority's disks`];
+  }
+  const who = silent.length === 1 ? `node ${silent[0]} does` : `nodes ${silent.join(", ")} do`;
+  return [
+    `        epoch ${epoch}: ${who} not say what its disk has (an original, or --durability normal):`,
+    "        a change is answered when every node has received it and this disk has it",
   ];
 }
 

@@ -32,6 +32,7 @@ async function node() {
   const source: ApiSource = {
     ringMap: { map: undefined, groups: async () => [] },
     files: opened.value,
+    lostTrees: opened.value.lostTrees,
     status: never,
     ring: never,
     setVotes: never,

@@ -1,5 +1,6 @@
 // What the parts of a running node know of each other: the options it was started with, and what runs so far.
 import type { ConfigurationTree } from "../../../fs/fs.ts";
+import type { Durability } from "../../../fs/tree-options.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { LogAction } from "../../../world.ts";
 import type { RecentLog } from "../../monitor/recent-log.ts";
@@ -16,7 +17,7 @@ export interface NodeOptions {
   readonly name: string | undefined;
   /** Where to mount the tree; undefined: not at all. */
   readonly mount: string | undefined;
-  readonly durability: "full" | "normal";
+  readonly durability: Durability;
   /** Where the network API listens; undefined: nowhere. */
   readonly api: ApiAddress | undefined;
   readonly version: string;

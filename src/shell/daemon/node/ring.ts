@@ -1,7 +1,8 @@
 // The ring of a member: the ring thread, and how it follows corosync.conf. The tree is told of quorum and of a new configuration; a new
 // corosync.conf of the tree reaches the ring (pmxcfs.md §2.8).
 import { printConf } from "../../../conf.ts";
-import type { ClusterInfo, ConfigurationTree } from "../../../fs/fs.ts";
+import type { ConfigurationTree } from "../../../fs/fs.ts";
+import type { ClusterInfo } from "../../../fs/tree-options.ts";
 import { absentBindings } from "../../../node/link/own-addresses.ts";
 import { confOfKeys } from "../../../node/settings/configuration-keys.ts";
 import { loadSettings, settingsOfText } from "../../../node/settings/load-settings.ts";
@@ -87,7 +88,7 @@ export class NodeRing {
     const { manager, end } = this.#options;
     this.cluster.onQuorum((quorum) => {
       const meaning = quorumMeaning(quorum);
-      tree.setQuorate(quorum.quorate, meaning);
+      tree.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, meaning);
       manager.status(`${meaning}${this.absentText()}`);
       this.#quorum = quorum;
       this.#lookAtOverride();

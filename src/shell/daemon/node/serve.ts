@@ -111,6 +111,7 @@ function localApi(
   const { mode, cluster, tree } = parts;
   return buildApi({
     files: tree,
+    lostTrees: tree.lostTrees,
     status,
     restart: () => parts.restart("asked for on the local socket"),
     ...ringSource(parts),

@@ -124,7 +124,7 @@ function storedFile(
   { paths, durability }: Pick<NodeOptions, "paths" | "durability">,
   path: string,
 ): Uint8Array | undefined {
-  const rows = readDatabase(join(paths.treeDir, "config.db"), undefined, durability === "full");
+  const rows = readDatabase(join(paths.treeDir, "config.db"), undefined, durability !== "normal");
   if (!rows.ok) return undefined;
   let parentInode = 0;
   let found: (typeof rows.value)[number] | undefined;

@@ -3,7 +3,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { byteStringOfText } from "../../../bytes.ts";
-import { ConfigurationTree, type TreeOptionsOfNode } from "../../../fs/fs.ts";
+import { ConfigurationTree } from "../../../fs/fs.ts";
+import type { TreeOptionsOfNode } from "../../../fs/tree-options.ts";
 import type { Files } from "../../../fs/tree/files.ts";
 import { groupId } from "../../../libc.ts";
 import { type Result, failure, success } from "../../../result.ts";

@@ -2,12 +2,12 @@
 // from other nodes: none may lead out of the directory that is written.
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
-import { byteString, byteStringOfText, bytesOf } from "../../bytes.ts";
-import { fileBytesMax } from "../../fs/tree/rules.ts";
-import { fileReasonOf } from "../../result.ts";
-import { type ListedEntry, type NodeClient, NodeRefusal } from "../api/client.ts";
-import { CommandFailure, exitUsage } from "../exit.ts";
-import { pathOfText, textOfPath } from "../api/path-text.ts";
+import { byteString, byteStringOfText, bytesOf } from "../../../bytes.ts";
+import { fileBytesMax } from "../../../fs/tree/rules.ts";
+import { fileReasonOf } from "../../../result.ts";
+import { type ListedEntry, type NodeClient, NodeRefusal } from "../../api/client.ts";
+import { CommandFailure, exitUsage } from "../../exit.ts";
+import { pathOfText, textOfPath } from "../../api/path-text.ts";
 
 export interface Below {
   readonly entry: ListedEntry;

@@ -1,9 +1,10 @@
 // `quorate fs …`: the tree without a mount. Changes are answered once the cluster has agreed and this node has stored them.
-import { NodeClient, type ListedEntry } from "../api/client.ts";
-import { exitOk } from "../exit.ts";
+import { NodeClient, type ListedEntry } from "../../api/client.ts";
+import { exitOk } from "../../exit.ts";
 import { belowOf, getTree, makeDirectory, putFrom, readInput } from "./fs-copy.ts";
-import { nodePaths } from "../paths.ts";
-import type { DumpEntry } from "../api/tree-dump.ts";
+import { fsLost, type FsLostOptions } from "./fs-lost.ts";
+import { nodePaths } from "../../paths.ts";
+import type { DumpEntry } from "../../api/tree-dump.ts";
 
 export interface FsOptions {
   readonly root: string;
@@ -14,11 +15,12 @@ export interface FsOptions {
   readonly withParents?: boolean;
   /** put, mv: a corosync.conf that the cluster could not use too; rm, mv: the one that it has. */
   readonly isForced?: boolean;
-  readonly verb: "ls" | "cat" | "get" | "put" | "mkdir" | "rm" | "mv" | "dump";
+  readonly verb: "ls" | "cat" | "get" | "put" | "mkdir" | "rm" | "mv" | "dump" | "lost";
   /** From the root of the tree, which is "". */
   readonly path: string;
   /** get, put: a file here, "-" for none; mv: the new path. */
   readonly other?: string | undefined;
+  readonly lost?: Pick<FsLostOptions, "action" | "name" | "path">;
   readonly write: (bytes: string | Uint8Array) => void;
   readonly stdin: () => Promise<Uint8Array>;
 }
@@ -50,6 +52,11 @@ export async function fsCommand(options: FsOptions): Promise<number> {
       return exitOk;
     case "dump":
       return dump(options, await client.dump());
+    case "lost": {
+      const { json, write, lost } = options;
+      const asked = lost ?? { action: "list", name: undefined, path: undefined };
+      return fsLost({ client, json, write, ...asked });
+    }
   }
   return options.verb satisfies never;
 }

@@ -16,11 +16,11 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigurationTree } from "../../fs/fs.ts";
-import { type ApiSource, buildApi } from "../api/api.ts";
-import { listen } from "../api/api-socket.ts";
-import { CommandFailure } from "../exit.ts";
-import { nodePaths } from "../paths.ts";
+import { ConfigurationTree } from "../../../fs/fs.ts";
+import { type ApiSource, buildApi } from "../../api/api.ts";
+import { listen } from "../../api/api-socket.ts";
+import { CommandFailure } from "../../exit.ts";
+import { nodePaths } from "../../paths.ts";
 import { type FsOptions, fsCommand } from "./fs.ts";
 
 let root = "";
@@ -48,6 +48,7 @@ beforeEach(async () => {
   const source: ApiSource = {
     ringMap: { map: undefined, groups: async () => [] },
     files: tree,
+    lostTrees: tree.lostTrees,
     status: never,
     ring: never,
     setVotes: never,
@@ -264,4 +265,53 @@ test("a body that is longer than any request is refused before it is held, on ev
   }
   expect(existsSync(nodePaths(root).socket)).toBe(true);
   expect(await fs(["ls"])).toContain(".members");
+});
+
+test("lost: what a tree had that lost to the cluster's is listed, compared and put back", async () => {
+  const lost = (action: "list" | "diff" | "restore", name?: string, path?: string) =>
+    fs(["lost"], { lost: { action, name, path } });
+  expect(await lost("list")).toBe("no tree of this node has lost anything\n");
+  const entry = (inode: number, parent: number, name: string, data: string, type: 4 | 8 = 8) => ({
+    ...{ inode, parent, name, type, version: 9, writer: 1, mtime: 1 },
+    data: new TextEncoder().encode(data),
+  });
+  const kept = tree.lostTrees.keep({
+    version: 9,
+    leaderVersion: 20,
+    paths: ["qemu", "qemu/100.conf", "same.cfg", "user.cfg"],
+    entries: [
+      entry(0, 0, "", "", 4),
+      entry(2, 0, "qemu", "", 4),
+      entry(3, 2, "100.conf", "memory: 512"),
+      entry(4, 0, "same.cfg", "same"),
+      entry(5, 0, "user.cfg", "mine"),
+    ],
+  });
+  const name = kept.ok ? kept.value.name : "";
+  expect(name).toBe("19700101T001640Z-v9");
+  expect(await lost("list")).toMatch(/^19700101T001640Z-v9 {2}\d+ bytes\n$/);
+  for (const [path, data] of [
+    ["same.cfg", "same"],
+    ["user.cfg", "theirs"],
+  ] as const) {
+    expect((await tree.create(path)).ok).toBe(true);
+    expect((await tree.write(path, 0, new TextEncoder().encode(data))).ok).toBe(true);
+  }
+  expect(await lost("diff", name)).toBe(
+    [
+      "qemu/ is not in the tree",
+      "qemu/100.conf (11 bytes) is not in the tree",
+      "same.cfg (4 bytes) is in the tree as it was",
+      "user.cfg (4 bytes) is different in the tree",
+      "",
+    ].join("\n"),
+  );
+  expect(await lost("restore", name, "qemu/100.conf")).toBe("restored qemu/100.conf\n");
+  expect(content("qemu/100.conf")).toBe("memory: 512");
+  expect(content("user.cfg")).toBe("theirs");
+  expect(await lost("restore", name)).toBe("restored user.cfg\n");
+  expect(content("user.cfg")).toBe("mine");
+  expect(await lost("diff")).toStartWith("! name the kept tree: quorate fs lost diff NAME");
+  expect(await lost("diff", "../config.db")).toContain("is no name of a kept tree");
+  expect(await lost("restore", name, "none")).toContain(`${name} has no none`);
 });

@@ -1,0 +1,170 @@
+// The core that agrees on epochs, by hand: what it sends and stores, and when. The simulator runs it with everything around it.
+import { expect, test } from "bun:test";
+import type { GroupMember } from "../../world.ts";
+import { Epochs } from "./epochs.ts";
+import type { EpochAction, EpochEvent } from "./events.ts";
+import { type Lineage, unknownLineage, withEpoch } from "./lineage.ts";
+import { decodeOwn, encodeOwn, ownGroup, type OwnMessage } from "./message.ts";
+
+const exchange = { epoch: 4, time: 1000, nodeid: 1, pid: 10 };
+const member = (nodeid: number): GroupMember => ({ nodeid, pid: nodeid * 10 });
+const view = {
+  ...{ quorate: true, ringSeq: 12, quorum: 2, expectedVotes: 3, deviceVotes: 0 },
+  voters: [1, 2, 3].map((nodeid) => ({ nodeid, votes: 1 })),
+};
+
+class Node {
+  readonly core: Epochs;
+  readonly sent: OwnMessage[] = [];
+  readonly stored: Lineage[] = [];
+  readonly self = member(1);
+
+  constructor(lineage: Lineage = unknownLineage(), version = 5) {
+    this.core = new Epochs({ self: this.self, lineage, version, flushes: true });
+  }
+
+  step(event: EpochEvent): void {
+    const out: EpochAction[] = [];
+    this.core.step(event, out);
+    for (const action of out) {
+      if (action.kind === "store") this.stored.push(action.lineage);
+      if (action.kind !== "send") continue;
+      const message = decodeOwn(action.message);
+      if (!message.ok) throw new Error(message.reason);
+      this.sent.push(message.value);
+    }
+  }
+
+  hear(nodeid: number, message: OwnMessage): void {
+    const event = { kind: "delivered", group: ownGroup, message: encodeOwn(message) } as const;
+    this.step({ kind: "groupEvent", event: { ...event, ...member(nodeid) } });
+  }
+
+  /** All are members, and have sent their states. */
+  exchange(states: Readonly<Record<number, Lineage>>, peers = [1, 2, 3]): void {
+    const members = [1, 2, 3].map(member);
+    const list = { kind: "configured", group: ownGroup, left: [], joined: [] } as const;
+    this.step({ kind: "groupEvent", event: { ...list, members: peers.map(member) } });
+    this.step({ kind: "treeConfigured", members });
+    this.step({ kind: "quorumChanged", view });
+    this.step({ kind: "exchangeBegan", exchange });
+    for (const [nodeid, lineage] of Object.entries(states)) {
+      const state = { kind: "state", exchange, flushes: true, ringSeq: 12, lineage } as const;
+      this.hear(Number(nodeid), state);
+    }
+  }
+
+  /** The last that was asked for is on disk. */
+  flushed(): void {
+    this.step({ kind: "stored", lineage: this.stored.at(-1)! });
+  }
+  get kinds(): string[] {
+    return this.sent.map(({ kind }) => kind);
+  }
+}
+
+const none = unknownLineage();
+const marked = (number: number, version: number): Lineage =>
+  withEpoch(none, { number, exchange: { ...exchange, epoch: number } }, version);
+
+test("first a promise on disk, then a mark once a majority has promised, then what the disk has", () => {
+  const node = new Node();
+  node.exchange({ 1: none, 2: none, 3: unknownLineage(40) });
+  expect(node.stored).toEqual([]);
+  node.step({ kind: "synced", exchange, version: 5 });
+  expect(node.stored).toEqual([unknownLineage(41)]);
+  expect(node.kinds).toEqual(["state"]);
+  node.flushed();
+  expect(node.sent.at(-1)).toEqual({ kind: "promised", exchange, number: 41 });
+  node.hear(1, { kind: "promised", exchange, number: 41 });
+  expect(node.stored.length).toBe(1);
+  node.hear(3, { kind: "promised", exchange, number: 41 });
+  const mark = { number: 41, exchange };
+  expect(node.stored.at(-1)).toEqual(withEpoch(unknownLineage(41), mark, 5));
+  expect(node.kinds).toEqual(["state", "promised"]);
+  node.flushed();
+  expect(node.sent.at(-1)).toEqual({ kind: "durable", exchange, number: 41, version: 5 });
+  expect(node.core.standing()).toEqual({ isAgreed: false, majority: -1 });
+  node.hear(2, { kind: "durable", exchange, number: 41, version: 5 });
+  expect(node.core.standing()).toEqual({ isAgreed: true, majority: 5 });
+});
+
+test("a number is above every promise and mark, and not below the ring's sequence", () => {
+  const number = (states: Record<number, Lineage>): number | undefined => {
+    const node = new Node();
+    node.exchange(states);
+    node.step({ kind: "synced", exchange, version: 5 });
+    return node.stored[0]?.promised;
+  };
+  expect(number({ 1: none, 2: none, 3: none })).toBe(12);
+  expect(number({ 1: none, 2: marked(30, 1), 3: none })).toBe(31);
+  expect(number({ 1: none, 2: marked(30, 1), 3: unknownLineage(70) })).toBe(71);
+  expect(number({ 1: none, 2: none })).toBeUndefined();
+});
+
+test("the newest mark leads; an original, or most trees foreign, and it is the highest version", () => {
+  const rank = (states: Record<number, Lineage>, peers?: number[]) => {
+    const node = new Node();
+    node.exchange(states, peers);
+    return node.core.rank(exchange, [1, 2, 3].map(member));
+  };
+  expect(rank({ 1: marked(7, 1), 2: none, 3: marked(9, 1) })).toEqual([1, 0, 2]);
+  expect(rank({ 1: marked(7, 1), 2: none })).toBe("waiting");
+  expect(rank({ 1: marked(7, 1), 2: none }, [1, 2])).toBe("byVersion");
+  const foreign = unknownLineage(7, true);
+  expect(rank({ 1: marked(7, 1), 2: foreign, 3: none })).toEqual([2, 0, 0]);
+  expect(rank({ 1: marked(7, 1), 2: foreign, 3: foreign })).toBe("byVersion");
+});
+
+test("positions: one message under way, the newest next, none while nobody waits", () => {
+  const node = new Node();
+  node.exchange({ 1: none, 2: none, 3: none });
+  node.step({ kind: "synced", exchange, version: 5 });
+  node.flushed();
+  for (const nodeid of [1, 2]) node.hear(nodeid, { kind: "promised", exchange, number: 12 });
+  node.flushed();
+  const durable = () =>
+    node.sent.flatMap((each) => (each.kind === "durable" ? [each.version] : []));
+  expect(durable()).toEqual([5]);
+  node.hear(1, { kind: "durable", exchange, number: 12, version: 5 });
+  node.step({ kind: "durable", version: 6 });
+  expect(durable()).toEqual([5]);
+  node.step({ kind: "awaited", version: 6 });
+  expect(durable()).toEqual([5, 6]);
+  for (const version of [7, 8, 9]) {
+    node.step({ kind: "awaited", version });
+    node.step({ kind: "durable", version });
+  }
+  expect(durable()).toEqual([5, 6]);
+  node.hear(1, { kind: "durable", exchange, number: 12, version: 6 });
+  expect(durable()).toEqual([5, 6, 9]);
+  // Who asks for it is heard by the others, not by itself.
+  node.step({ kind: "asked", version: 9 });
+  expect(node.sent.at(-1)).toEqual({ kind: "asked", exchange, number: 12, version: 9 });
+});
+
+test("messages of another exchange, of strangers' numbers and no messages change nothing", () => {
+  const node = new Node();
+  node.exchange({ 1: none, 2: none, 3: none });
+  node.step({ kind: "synced", exchange, version: 5 });
+  node.flushed();
+  for (const nodeid of [1, 2, 3]) {
+    node.hear(nodeid, { kind: "promised", exchange: { ...exchange, epoch: 3 }, number: 12 });
+    node.hear(nodeid, { kind: "promised", exchange, number: 11 });
+  }
+  const event = { kind: "delivered", group: ownGroup, message: new Uint8Array(7) } as const;
+  node.step({ kind: "groupEvent", event: { ...event, ...member(2) } });
+  expect(node.stored.length).toBe(1);
+});
+
+test("without quorum nothing is promised; a changed group begins anew", () => {
+  const node = new Node();
+  node.exchange({ 1: none, 2: none, 3: none });
+  node.step({ kind: "quorumChanged", view: { ...view, quorate: false } });
+  node.step({ kind: "synced", exchange, version: 5 });
+  expect(node.stored).toEqual([]);
+  node.step({ kind: "quorumChanged", view });
+  expect(node.stored.length).toBe(1);
+  node.step({ kind: "treeConfigured", members: [1, 2].map(member) });
+  expect(node.core.standing()).toEqual({ isAgreed: false, majority: undefined });
+});

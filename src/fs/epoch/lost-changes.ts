@@ -1,0 +1,93 @@
+// What a tree has that the one which replaces it lacks. Spec: pmxcfs.md §4.8 ("there is no merge"); design.md decision 3. A tree that has
+// merely fallen behind loses nothing: every change of its own is in the leader's history. Pure.
+import { equalBytes } from "../../bytes.ts";
+import type { TreeEntry } from "../tree/entry.ts";
+import { corosyncConfPath } from "../tree/rules.ts";
+import { commonVersion, type Lineage, type Mark } from "./lineage.ts";
+
+export interface LostTree {
+  /** The objects of the tree that is given up, the root first. */
+  readonly entries: readonly TreeEntry[];
+  readonly version: number;
+  /** Version of the tree that leads. */
+  readonly leaderVersion: number;
+  /** Byte strings, ascending: what is not in the other tree, or differently. */
+  readonly paths: readonly string[];
+}
+
+/**
+ * Undefined: nothing is lost. `own`: the epochs that our tree may count to. `held`: the version up to which every member of our last
+ * ring had our tree's changes; what came behind may be ours alone, if the ring broke just then.
+ */
+export function lostChanges(exchange: {
+  readonly before: readonly TreeEntry[];
+  readonly after: readonly TreeEntry[];
+  readonly own: readonly Mark[];
+  readonly adopted: Lineage;
+  readonly held: number;
+}): LostTree | undefined {
+  const { before, after, held } = exchange;
+  const version = before[0]?.version ?? 0;
+  const leaderVersion = after[0]?.version ?? 0;
+  const most = Math.min(leaderVersion, apartFrom(before, after) - 1);
+  const ofEpochs = commonOfEpochs(exchange);
+  const known = Math.min(most, ofEpochs ?? most);
+  // Without a common epoch nobody knows whether what is not there was removed or never was.
+  const common = ofEpochs === undefined ? 0 : Math.min(known, held);
+  if (version <= common) return undefined;
+  const theirs = byPath(after);
+  const paths: string[] = [];
+  for (const [path, entry] of byPath(before)) {
+    if (entry.version <= common || path === corosyncConfPath) continue;
+    const other = theirs.get(path);
+    // Most likely the same change was there too, and was followed by others.
+    if (entry.version <= known && other !== undefined && other.version > version) continue;
+    const isSame = other?.type === entry.type && equalBytes(other.data, entry.data);
+    if (!isSame) paths.push(path);
+  }
+  if (paths.length === 0) return undefined;
+  return { entries: before, version, leaderVersion, paths: paths.toSorted() };
+}
+
+/** The furthest version up to which both trees have one history, by the epochs that they have in common; undefined: they have none. */
+function commonOfEpochs({
+  own,
+  adopted,
+}: {
+  readonly own: readonly Mark[];
+  readonly adopted: Lineage;
+}): number | undefined {
+  const common = own.flatMap((mark) => commonVersion(mark, adopted) ?? []);
+  return common.length === 0 ? undefined : Math.max(...common);
+}
+
+/** The lowest version that the other tree has of something, that ours has passed, and of which ours has not the same. */
+function apartFrom(before: readonly TreeEntry[], after: readonly TreeEntry[]): number {
+  const version = before[0]?.version ?? 0;
+  const own = new Map(before.map((entry) => [entry.inode, entry]));
+  let lowest = Number.POSITIVE_INFINITY;
+  for (const entry of after) {
+    if (entry.inode === 0 || entry.version > version) continue;
+    const mine = own.get(entry.inode);
+    const isSame = mine?.version === entry.version && equalBytes(mine.data, entry.data);
+    if (!isSame) lowest = Math.min(lowest, entry.version);
+  }
+  return lowest;
+}
+
+function byPath(entries: readonly TreeEntry[]): Map<string, TreeEntry> {
+  const byInode = new Map(entries.map((entry) => [entry.inode, entry]));
+  const paths = new Map<string, TreeEntry>();
+  for (const entry of entries) {
+    if (entry.inode === 0) continue;
+    const names = [entry.name];
+    // A tree that was loaded has no circle; the bound is for those who do not trust that.
+    for (let at = byInode.get(entry.parent), depth = 0; at && at.inode !== 0; depth += 1) {
+      if (depth > byInode.size) break;
+      names.unshift(at.name);
+      at = byInode.get(at.parent);
+    }
+    paths.set(names.join("/"), entry);
+  }
+  return paths;
+}
