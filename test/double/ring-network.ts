@@ -2,7 +2,7 @@
 // synchronise (every member sends a barrier). Same seed, same run. It must never be imported by anything but tests.
 import { assert, present } from "../../src/assert.ts";
 import { Writer } from "../../src/bytes.ts";
-import type { Random, RingId } from "../../src/world.ts";
+import { sameRing, type Random, type RingId } from "../../src/world.ts";
 import type { TotemTuning } from "../../src/node/settings/settings.ts";
 import type { RingAction, RingEvent, RingTimer } from "../../src/node/ring/events.ts";
 import { Ring } from "../../src/node/ring/ring.ts";
@@ -91,6 +91,10 @@ export class TestNode {
   #stable = 0;
   /** Names of what was delivered and is not reported stable; undefined for a barrier. */
   readonly #unstable: (string | undefined)[] = [];
+  /** How many of the messages delivered since start the ring has reported stable, barriers included. */
+  get stableDeliveries(): number {
+    return this.#stable;
+  }
   /** Names of the messages submitted, in order. */
   readonly sent: string[] = [];
   readonly persisted: number[] = [];
@@ -188,7 +192,8 @@ export class TestNode {
       case "paused":
         return this.step({ kind: "resumed" });
       case "stable": {
-        const { members } = this.ring.snapshot();
+        const { members, ring } = this.ring.snapshot();
+        this.#network.expectHeld(ring, members, action.seq);
         const fresh = action.deliveries - this.#stable;
         assert(
           fresh > 0 && fresh <= this.#unstable.length,
@@ -410,6 +415,17 @@ export class TestNetwork {
       rings.add(`${ring.rep}.${ring.seq}`);
     }
     return rings.size === 1;
+  }
+
+  /** Whoever of these is still on this ring has all of its messages up to `seq`. */
+  expectHeld(ring: RingId, members: readonly number[], seq: number): void {
+    for (const nodeid of members) {
+      const held = this.node(nodeid).ring.snapshot();
+      assert(
+        !sameRing(held.ring, ring) || held.aru >= seq,
+        `message ${seq} is called stable, node ${nodeid} has those up to ${held.aru}`,
+      );
+    }
   }
 
   describe(): string {

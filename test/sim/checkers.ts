@@ -1,6 +1,6 @@
-// The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V5, V8).
+// The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V6, V8).
 // An incarnation is one life of a process; a crash ends it.
-import type { RingId } from "../../src/world.ts";
+import { sameRing, type RingId } from "../../src/world.ts";
 import type { MemberSnapshot, QuorumView } from "../../src/node/member/events.ts";
 import { reasonOf } from "../../src/result.ts";
 
@@ -52,9 +52,13 @@ type Seen =
       readonly members: readonly number[];
     };
 
+/** What a node has received of the ring that it installed last. */
+type Holding = Pick<MemberSnapshot, "ring" | "members" | "aru">;
+
 interface Life {
   readonly nodeid: number;
   readonly incarnation: number;
+  readonly holding: () => Holding | undefined;
   readonly seen: Seen[];
   readonly delivered: Set<string>;
   readonly sent: Set<string>;
@@ -74,19 +78,24 @@ interface Stretch {
 }
 
 const ringName = (ring: RingId): string => `${ring.rep}.${ring.seq}`;
+const placeOf = (nodeid: number, ring: RingId): string => `${nodeid} ${ringName(ring)}`;
 
 export class RingChecker {
   readonly #lives: Life[] = [];
   readonly #current = new Map<number, Life>();
   readonly #sentBy = new Map<string, Life>();
   readonly #ringSeq = new Map<number, number>();
+  /** The aru of a node on a ring that it has left, by `placeOf`. */
+  readonly #heldAtEnd = new Map<string, number>();
   #broken: InvariantBroken | undefined;
   deliveries = 0;
 
-  begin(nodeid: number, incarnation: number): void {
+  /** `holding`: of the ring thread at the moment of asking. */
+  begin(nodeid: number, incarnation: number, holding: Life["holding"]): void {
     const life: Life = {
       nodeid,
       incarnation,
+      holding,
       seen: [],
       delivered: new Set(),
       sent: new Set(),
@@ -98,7 +107,37 @@ export class RingChecker {
 
   end(nodeid: number): void {
     const life = this.#current.get(nodeid);
-    if (life !== undefined) life.ended = true;
+    if (life === undefined || life.ended) return;
+    this.parted(nodeid);
+    life.ended = true;
+  }
+
+  /** The node takes up another ring: it receives nothing more of the one it is on. */
+  parted(nodeid: number): void {
+    const holding = this.#life(nodeid).holding();
+    if (holding !== undefined) this.#heldAtEnd.set(placeOf(nodeid, holding.ring), holding.aru);
+  }
+
+  /** V6 at once: when a node calls the packets up to `seq` of its ring stable, every member has received them, or had when it left that ring. */
+  stable(nodeid: number, seq: number): void {
+    const own = this.#life(nodeid).holding();
+    if (own === undefined) return;
+    for (const member of own.members) {
+      const held = this.#heldBy(member, own.ring);
+      if (held !== undefined && held >= seq) continue;
+      const has = held === undefined ? "was never on it" : `has those up to ${held}`;
+      throw new InvariantBroken(
+        "V6",
+        `node ${nodeid} calls packet ${seq} of ring ${ringName(own.ring)} stable, node ${member} ${has}`,
+      );
+    }
+  }
+
+  #heldBy(nodeid: number, ring: RingId): number | undefined {
+    const life = this.#current.get(nodeid);
+    const holding = life?.ended === false ? life.holding() : undefined;
+    if (holding !== undefined && sameRing(holding.ring, ring)) return holding.aru;
+    return this.#heldAtEnd.get(placeOf(nodeid, ring));
   }
 
   sent(nodeid: number, id: string): void {

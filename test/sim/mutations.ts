@@ -4,7 +4,7 @@ import type { VoteAlgorithm } from "./vote-cluster.ts";
 
 /** What the simulator checks (engineering.md §9), and K1: whatever key a node has just taken, it opens what the others send. */
 export const invariants = [
-  ...["V1", "V2", "V3", "V4", "V5", "V8"],
+  ...["V1", "V2", "V3", "V4", "V5", "V6", "V8"],
   ...["Q1", "Q2", "Q3", "Q4"],
   ...["F1", "F2", "F3", "F4", "K1", "L1", "L3"],
 ] as const;
@@ -73,6 +73,20 @@ const ringMutants: readonly Mutant[] = [
     find: "if (stored !== undefined) state.originate.set(seq, stored.bytes);",
     replace: "void stored;",
     seconds: 120,
+  },
+  {
+    rule: "a message is stable when the token has been with every member since",
+    breaks: "V6",
+    file: "src/node/ring/operational.ts",
+    find: "const held = serialMin(token.aru, state.passedAru);",
+    replace: "const held = token.aru;",
+  },
+  {
+    rule: "only the node that lowered the token's aru raises it",
+    breaks: "V6",
+    file: "src/node/ring/operational.ts",
+    find: "const isOurs = token.aruNode === state.nodeid || token.aruNode === 0;",
+    replace: "const isOurs = state.nodeid > 0;",
   },
   {
     rule: "a restarted node never uses a ring sequence again",

@@ -108,7 +108,7 @@ export class SimNode {
     this.#incarnation += 1;
     const { device, checker, trace } = this.#options;
     device?.streams.setPower(device.host, true);
-    checker.begin(this.nodeid, this.#incarnation);
+    checker.begin(this.nodeid, this.#incarnation, () => this.member);
     trace(
       this.nodeid,
       `starts, life ${this.#incarnation}, stored ring sequence ${this.#disk.ringSeq}`,
@@ -192,9 +192,9 @@ export class SimNode {
 
   #end(): void {
     if (this.#life?.process.isUnflushed === true) this.#options.forgot();
+    this.#options.checker.end(this.nodeid);
     this.#life?.end();
     this.#life = undefined;
-    this.#options.checker.end(this.nodeid);
     this.#options.onQuorum();
   }
 }
@@ -356,7 +356,8 @@ class Life {
     } else if (action.kind === "delivered") {
       const id = messageId(action.message);
       if (id !== undefined) checker.delivered(nodeid, id);
-    }
+    } else if (action.kind === "stable") checker.stable(nodeid, action.seq);
+    else if (action.kind === "persistRing") checker.parted(nodeid);
   }
 }
 

@@ -107,6 +107,8 @@ export interface MemberSnapshot {
   readonly state: "starting" | "operational" | "gather" | "commit" | "recovery" | "stopped";
   readonly ring: RingId;
   readonly members: readonly number[];
+  /** Packets of that ring up to here have been received. */
+  readonly aru: number;
   readonly synchronising: boolean;
   readonly quorum: QuorumView;
   readonly counters: RingCounters;

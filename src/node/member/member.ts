@@ -104,6 +104,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       state: this.#phase === "finished" ? "stopped" : ring.state,
       ring: ring.ring,
       members: ring.members,
+      aru: ring.aru,
       counters: ring.counters,
       refusal: ring.refusal,
       continuousGathers: ring.continuousGathers,

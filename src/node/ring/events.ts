@@ -47,10 +47,10 @@ export type RingAction =
       readonly joined: readonly number[];
     }
   /**
-   * Every member of the present ring has received the first `deliveries` messages that were delivered (`delivered` actions since
-   * start): none of them can be lost while one member lives. Comes after those deliveries, and only for the present ring.
+   * Every member of the present ring has received its packets up to `seq`, and with them the first `deliveries` messages that were delivered
+   * (`delivered` actions since start): none of them can be lost while one member lives. Comes after those deliveries.
    */
-  | { readonly kind: "stable"; readonly deliveries: number }
+  | { readonly kind: "stable"; readonly deliveries: number; readonly seq: number }
   /**
    * Last action of its step. Between the transitional configuration and `synchronised` one step delivers one packet, since
    * the message that ends synchronisation decides how the packets behind it are put together. Carry out everything before

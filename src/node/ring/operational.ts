@@ -64,7 +64,10 @@ export function tokenArrived(state: RingState, token: Token, now: number, out: R
     return;
   }
   state.counters.tokensReceived += 1;
-  if (state.phase === "operational") release(state, token, out);
+  if (state.phase === "operational") {
+    release(state, token);
+    reportStable(state, token, out);
+  }
   visit(state, queue, token, now, out);
 }
 
@@ -85,24 +88,24 @@ function noteActivity(state: RingState, token: Token, now: number, out: RingActi
   state.lastSeq = token.seq;
 }
 
-/**
- * Forgets what everybody has had for two rotations, and reports it as stable: only then is it certain, since a node that is behind lowers the
- * token's aru on its own visit.
- */
-function release(state: RingState, token: Token, out: RingAction[]): void {
-  const stable = serialMin(serialMin(token.aru, state.lastAru), state.highDelivered);
-  state.regular.releaseTo(stable);
-  let count = 0;
-  while (count < state.unstable.length && isStable(state, count, stable)) count += 1;
-  const last = state.unstable[count - 1];
-  if (last === undefined) return;
-  state.unstable.splice(0, count);
-  out.push({ kind: "stable", deliveries: last.deliveries });
+/** Forgets what everybody has had for two rotations, as the original does (step 4). */
+function release(state: RingState, token: Token): void {
+  const released = serialMin(serialMin(token.aru, state.lastAru), state.highDelivered);
+  state.regular.releaseTo(released);
 }
 
-function isStable(state: RingState, at: number, stable: number): boolean {
-  const mark = state.unstable[at];
-  return mark !== undefined && serialAtMost(mark.seq, stable);
+/**
+ * Reports what every member is certain to have: all up to the lesser of the token's aru as we passed it on, never above what we hold, and as
+ * it comes back. If a member lacked one of these, the first such on the token's way would have lowered the aru below it and named itself, since the
+ * number was given out already; behind it others could only lower it further. Only who is named may raise it, and nobody has the token
+ * twice in between. So it would have come back lower (step 14; original nodes do the same).
+ */
+function reportStable(state: RingState, token: Token, out: RingAction[]): void {
+  const held = serialMin(token.aru, state.passedAru);
+  const later = state.unstable.findIndex((mark) => serialBefore(held, mark.seq));
+  const stable = state.unstable.splice(0, later === -1 ? state.unstable.length : later);
+  const last = stable.at(-1);
+  if (last !== undefined) out.push({ kind: "stable", ...last });
 }
 
 function visit(
@@ -335,6 +338,7 @@ function passOn(state: RingState, token: Token, now: number, out: RingAction[]):
   assert(token.retransmits.length <= retransmitsMax, "a token asks for at most 30 messages");
   const bytes = encodeMessage(token);
   state.sentToken = { nodeid: token.target, bytes };
+  state.passedAru = token.aru;
   const isHolding = state.isTokenHeld && isRepresentative(state);
   if (isHolding) arm(out, "hold", now + state.tuning.holdMs);
   else out.push({ kind: "unicast", nodeid: token.target, bytes });

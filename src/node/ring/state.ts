@@ -84,7 +84,10 @@ export interface RingState {
   sentToken: SentToken | undefined;
   lastTokenSeq: number;
   lastSeq: number;
+  /** The token's aru as it came last. */
   lastAru: number;
+  /** The token's aru as we passed it on last on this ring. */
+  passedAru: number;
   aruCount: number;
   seqUnchanged: number;
   isTokenHeld: boolean;
@@ -164,6 +167,7 @@ export function createState(options: RingOptions): RingState {
     lastTokenSeq: 0,
     lastSeq: 0,
     lastAru: 0,
+    passedAru: 0,
     aruCount: 0,
     seqUnchanged: 0,
     isTokenHeld: false,

@@ -180,7 +180,7 @@ function torture(seed: number): void {
       (node) => node.names.filter((name) => name.endsWith("/end")).length === size,
     );
   network.runUntil(isOver, 20_000, `seed ${seed} ends`);
-  // The last messages are stable two rotations later.
+  // The last messages are stable a rotation later.
   network.runUntil(
     () => network.alive.every((node) => node.stable.some(({ name }) => name.endsWith("/end"))),
     2000,

@@ -41,6 +41,7 @@ export function becomeRecovery(state: RingState, transMembers: readonly number[]
   state.lastTokenSeq = 0xffff_ffff;
   state.lastSeq = 0;
   state.lastAru = 0;
+  state.passedAru = 0;
   state.aruCount = 0;
   // A representative that comes from an idle ring would hold the token in here for seconds.
   state.seqUnchanged = 0;
