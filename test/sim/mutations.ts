@@ -41,6 +41,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/node/ring/deliver.ts",
     find: "for (const message of messages) out.push(",
     replace: "for (const message of state.nodeid % 2 ? messages : messages.toReversed()) out.push(",
+    from: 2,
   },
   {
     rule: "a request for which there is no credit is refused, not lost",
@@ -115,7 +116,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/disk/acknowledgement.ts",
     find: " || delivery > this.#stable",
     replace: "",
-    from: 135,
+    from: 210,
     seconds: 120,
   },
   {
