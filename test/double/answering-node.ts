@@ -1,4 +1,4 @@
-// A standalone node that is a server of the test's own at the local socket of `root`: its status is whole, as a node makes it, tasks have an empty log
+// A node, standalone unless the test says otherwise, that is a server of the test's own at the local socket of `root`: its status is whole, as a node makes it, tasks have an empty log
 // and end as the test says, and all else is the test's.
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,18 +10,28 @@ export interface AnsweringNode {
   readonly root: string;
   /** The status of a task's end, by its UPID. */
   readonly ends: (upid: string) => string;
+  /** Of the cluster that it is in; "": none. */
+  readonly clusterName?: () => string;
   readonly answer: (request: Request, path: string) => Promise<Response>;
 }
 
 /** To be stopped by the test. */
-export function serveAnswers({ root, ends, answer }: AnsweringNode): Bun.Server<undefined> {
+export function serveAnswers({
+  root,
+  ends,
+  answer,
+  clusterName = () => "",
+}: AnsweringNode): Bun.Server<undefined> {
   const { socket } = nodePaths(root);
   mkdirSync(dirname(socket), { recursive: true });
   return Bun.serve({
     unix: socket,
     fetch: async (request) => {
       const path = new URL(request.url).pathname;
-      if (path === "/v1/status") return Response.json(await standaloneStatus());
+      if (path === "/v1/status") {
+        const status = await standaloneStatus();
+        return Response.json({ ...status, cluster: { ...status.cluster, name: clusterName() } });
+      }
       const [, upid, what] = /\/tasks\/([^/]+)\/(status|log)$/.exec(path) ?? [];
       if (upid === undefined) return answer(request, path);
       if (what === "log") return Response.json({ data: [], total: 0 });

@@ -139,7 +139,7 @@ export async function openApiNode(
   const warnings = async () => ["a warning of the test"];
   const monitoring = new Monitoring(parts, { status, warnings, door: () => undefined });
   monitoring.monitor.start();
-  const { routes, authenticate, isQuorate, metrics } = nodeRoutes(
+  const { routes, authenticate, isQuorate, nodeName, metrics } = nodeRoutes(
     parts,
     logins,
     joining,
@@ -149,7 +149,7 @@ export async function openApiNode(
     ...{ routes, parts, authenticate },
     appFor: (known, onFault, forward) =>
       buildApi2({
-        ...{ routes, isQuorate, authenticate: known, metrics },
+        ...{ routes, isQuorate, nodeName, authenticate: known, metrics },
         ...(onFault === undefined ? {} : { onFault }),
         ...(forward === undefined ? {} : { forward }),
       }),

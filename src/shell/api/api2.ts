@@ -40,6 +40,8 @@ export interface Api2Options {
   readonly forward?: Forward;
   /** Undefined: always. */
   readonly isQuorate?: () => boolean;
+  /** Of this node, which "localhost" below /nodes stands for; undefined: nobody asks about rights on its name. */
+  readonly nodeName?: string;
   /** A handler ended in a way that it does not know, a fault of ours: who called gets 500 with the code "internal". `call`: method and path. */
   readonly onFault?: (call: string, error: unknown) => void;
   readonly metrics?: Metrics;
@@ -127,14 +129,14 @@ interface Called {
 
 async function called(
   table: RouteTable,
-  { authenticate, forward, isQuorate }: Api2Options,
+  { authenticate, forward, isQuorate, nodeName }: Api2Options,
   { path, request, address }: Answering,
 ): Promise<Called> {
   const { method } = request;
   if (!["GET", "POST", "PUT", "DELETE"].includes(method)) {
     throw new ApiError(501, `method '${method}' not available`);
   }
-  const named = table.find(method, path);
+  const named = table.find(method, path, nodeName);
   if (named === undefined) {
     // Whoever is not known learns nothing of what there is.
     await knownCaller(authenticate, { method, path, headers: request.headers, address });
@@ -285,12 +287,18 @@ class RouteTable {
       .map((route) => ({ route, segments: segmentsOf(route.path) }));
   }
 
-  find(method: string, path: string): Named | undefined {
+  /** `nodeName`: what "localhost" stands for, before anybody asks who may what on it. */
+  find(method: string, path: string, nodeName?: string): Named | undefined {
     const given = segmentsOf(path);
     for (const { route, segments } of this.#routes) {
       if (route.method !== method || segments.length !== given.length) continue;
       const named = namedSegments(segments, given);
-      if (named !== undefined) return { route, path: named };
+      if (named === undefined) continue;
+      const isOwn = named["node"] === "localhost" && route.path.startsWith("/nodes/{node}");
+      return {
+        route,
+        path: isOwn && nodeName !== undefined ? { ...named, node: nodeName } : named,
+      };
     }
     return undefined;
   }

@@ -23,6 +23,8 @@ export interface NodeApiOptions {
   readonly forward: Forward;
   readonly metrics: Metrics;
   readonly isQuorate: () => boolean;
+  /** Of this node in the tree. */
+  readonly nodeName: string;
   /** Undefined: nothing on the network. */
   readonly listen: ApiAddress | undefined;
   readonly certificates: NodeCertificates;
@@ -47,6 +49,7 @@ export class NodeApi {
       routes: this.#options.routes,
       forward: this.#options.forward,
       isQuorate: this.#options.isQuorate,
+      nodeName: this.#options.nodeName,
       onFault: (call, error) => this.#note(call, error),
       metrics: this.#options.metrics,
       authenticate: async () => ({ ok: true, caller: rootCaller }),
@@ -97,11 +100,11 @@ export class NodeApi {
   }
 
   async #open(): Promise<void> {
-    const { listen, routes, authenticate, forward, isQuorate, metrics, certificates, log } =
-      this.#options;
+    const { listen, routes, authenticate, forward, isQuorate, metrics } = this.#options;
+    const { nodeName, certificates, log } = this.#options;
     if (listen === undefined) return;
     const onFault = (call: string, error: unknown): void => this.#note(call, error);
-    const shared = { routes, authenticate, forward, isQuorate, metrics, onFault };
+    const shared = { routes, authenticate, forward, isQuorate, nodeName, metrics, onFault };
     const app = buildApi2({ ...shared, page: pageFiles });
     const identity = await certificates.start((next) => this.#door?.present(next));
     this.#door = await Door.open({

@@ -36,6 +36,8 @@ export interface NodeRoutes {
   /** Calls of other nodes. */
   readonly forward: Forward;
   readonly isQuorate: () => boolean;
+  /** Of this node in the tree. */
+  readonly nodeName: string;
 }
 
 /** Where other nodes listen, when this one listens nowhere. */
@@ -87,6 +89,7 @@ export function nodeRoutes(
     routes: [...all, openApiRoute(all, version)],
     authenticate,
     metrics: monitoring.metricsPage,
+    nodeName,
     // Whatever needs quorum writes into the tree.
     isQuorate: () => tree.isWritable,
     forward: forwarding({

@@ -161,7 +161,8 @@ describe("the join token", () => {
 
 describe("a token's record", () => {
   const hash = "ab".repeat(32);
-  const record = { hash, createdAt: 1000, expiresAt: 4600, by: "root@pam" };
+  const authority = "cd".repeat(32);
+  const record = { hash, createdAt: 1000, expiresAt: 4600, by: "root@pam", authority };
 
   test("comes back as it went, and has no secret in its place or text", () => {
     expect(decodeTokenRecord(encodeTokenRecord(record))).toEqual(record);
@@ -176,25 +177,46 @@ describe("a token's record", () => {
     expect(decodeTokenRecord(new Uint8Array(5000).fill(0x20))).toBeUndefined();
   });
 
+  test("of another cluster lets nobody in, and neither does one that says of none which it is of", () => {
+    const asked = { node: "pve2", nowS: 1001, authority };
+    const { authority: _, ...unbound } = record;
+    for (const [of, at] of [
+      [{ ...record, authority: "ef".repeat(32) }, asked],
+      [unbound, asked],
+      [record, { ...asked, authority: undefined }],
+    ] as const) {
+      expect(admit(of, at)).toMatchObject({
+        ok: false,
+        reason: expect.stringContaining("made for another cluster"),
+      });
+    }
+  });
+
   test("lets the first node in, the same one again, and no other", () => {
-    expect(admit(record, "pve2", 4599).ok).toBe(true);
-    expect(admit({ ...record, node: "pve2" }, "pve2", 4599).ok).toBe(true);
-    expect(admit({ ...record, node: "pve2" }, "pve3", 4599)).toMatchObject({
+    expect(admit(record, { node: "pve2", nowS: 4599, authority }).ok).toBe(true);
+    expect(admit({ ...record, node: "pve2" }, { node: "pve2", nowS: 4599, authority }).ok).toBe(
+      true,
+    );
+    expect(
+      admit({ ...record, node: "pve2" }, { node: "pve3", nowS: 4599, authority }),
+    ).toMatchObject({
       ok: false,
       reason: expect.stringContaining("already taken by node 'pve2'"),
     });
   });
 
   test("says whether it is unknown, expired or used, and what to do", () => {
-    expect(admit(undefined, "pve2", 2000)).toMatchObject({
+    expect(admit(undefined, { node: "pve2", nowS: 2000, authority })).toMatchObject({
       ok: false,
       reason: expect.stringMatching(/does not know .*"quorate join-token"/),
     });
-    expect(admit(record, "pve2", 4600)).toMatchObject({
+    expect(admit(record, { node: "pve2", nowS: 4600, authority })).toMatchObject({
       ok: false,
       reason: expect.stringContaining("expired on 1970-01-01 01:16:40 UTC"),
     });
-    expect(admit({ ...record, node: "pve2", usedAt: 1500 }, "pve2", 2000)).toMatchObject({
+    expect(
+      admit({ ...record, node: "pve2", usedAt: 1500 }, { node: "pve2", nowS: 2000, authority }),
+    ).toMatchObject({
       ok: false,
       reason: expect.stringContaining("was used by node 'pve2' on 1970-01-01 00:25:00 UTC"),
     });

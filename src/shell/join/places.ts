@@ -27,6 +27,7 @@ import {
   reservationPath,
   reservationS,
 } from "./reservation.ts";
+import { authorityOf } from "./authority.ts";
 import {
   admit,
   decodeTokenRecord,
@@ -208,8 +209,15 @@ export class Places {
   }
 
   #tokenOf({ token }: PlaceAsker, node: string): Result<TokenRecord | undefined> {
-    if (token === undefined) return success(undefined);
-    return admit(this.token(token), node, this.#ports.wallS());
+    return token === undefined ? success(undefined) : this.admitted(token, node);
+  }
+
+  /** The record of a token that lets a node in now, or why not. */
+  admitted(hash: string, node: string): Result<TokenRecord> {
+    const { files, wallS } = this.#ports;
+    const own = authorityOf(files);
+    const authority = own.ok ? Buffer.from(own.value).toString("hex") : undefined;
+    return admit(this.token(hash), { node, nowS: wallS(), authority });
   }
 
   /** The record of a token, by its hash. */

@@ -20,6 +20,8 @@ const schema = v.object({
   expiresAt: seconds,
   /** Who made it. */
   by: v.pipe(v.string(), v.maxLength(128)),
+  /** Of the cluster's own authority, SHA-256, hex. Absent in records of earlier versions, which let nobody in. */
+  authority: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
   /** The only node that it lets in: the first that came with it. */
   node: v.optional(nodeName),
   /** That node is a member since. */
@@ -49,17 +51,27 @@ export function decodeTokenRecord(bytes: Uint8Array): TokenRecord | undefined {
   }
 }
 
-/** May `node` come in with this token now? A failure's reason is for the joiner's terminal. `nowS`: Unix seconds. */
+export interface Admission {
+  readonly node: string;
+  /** Unix seconds. */
+  readonly nowS: number;
+  /** Of the cluster, as in the record; undefined: it has none. */
+  readonly authority: string | undefined;
+}
+
+/** May `node` come in with this token now? A failure's reason is for the joiner's terminal. */
 export function admit(
   record: TokenRecord | undefined,
-  node: string,
-  nowS: number,
+  { node, nowS, authority }: Admission,
 ): Result<TokenRecord> {
   const anew = 'make a new one with "quorate join-token" on a member';
   if (record === undefined) {
     return failure(
       `this cluster does not know the join token (never made here, revoked, or expired): ${anew}`,
     );
+  }
+  if (record.authority !== authority) {
+    return failure(`the join token was made for another cluster than this one is now: ${anew}`);
   }
   if (record.usedAt !== undefined) {
     return failure(

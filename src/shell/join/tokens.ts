@@ -1,8 +1,9 @@
 // One-time join tokens in a cluster's tree: made, listed, taken back, and removed when they have expired.
-import { randomBytes, X509Certificate } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
 import { type Result, failure, success } from "../../result.ts";
 import { replaceFile } from "../api/tree-file.ts";
+import { authorityOf } from "./authority.ts";
 import { encodeJoinToken } from "./join-token.ts";
 import { secretHash } from "./places.ts";
 import {
@@ -17,7 +18,6 @@ import {
 
 const secretBytes = 16;
 const addressesMax = 16;
-const authorityPath = "pve-root-ca.pem";
 
 export interface TokenSource {
   readonly files: Files;
@@ -55,7 +55,10 @@ export async function makeToken(
   const secret = randomBytes(secretBytes);
   const hash = secretHash(secret);
   const createdAt = wallS();
-  const record: TokenRecord = { hash, createdAt, expiresAt: createdAt + lifetimeS, by };
+  const record: TokenRecord = {
+    ...{ hash, createdAt, expiresAt: createdAt + lifetimeS, by },
+    authority: Buffer.from(authority.value).toString("hex"),
+  };
   for (const path of ["priv", "priv/quorate", tokensDirectory]) {
     if (!files.stat(path).ok) await files.mkdir(path);
   }
@@ -70,19 +73,6 @@ export async function makeToken(
     expiresAt: record.expiresAt,
   });
   return success({ text, id: hash.slice(0, 16), expiresAt: record.expiresAt });
-}
-
-/** Of the certificate that the member's API shows the chain of. */
-function authorityOf(files: Files): Result<Uint8Array> {
-  const read = files.read(authorityPath);
-  const missing = `the cluster has no authority yet (${authorityPath}): it is made once the node is quorate; try again in some seconds`;
-  if (!read.ok) return failure(missing);
-  try {
-    const { fingerprint256 } = new X509Certificate(read.value);
-    return success(new Uint8Array(Buffer.from(fingerprint256.replaceAll(":", ""), "hex")));
-  } catch {
-    return failure(`${authorityPath} in the tree is no certificate: restore it from a backup`);
-  }
 }
 
 /** Those that can be read, oldest first. */
@@ -119,4 +109,21 @@ export async function sweepTokens({
     else next = Math.min(next ?? Number.POSITIVE_INFINITY, record.expiresAt);
   }
   return next;
+}
+
+/** All of them, also those that cannot be read: of a cluster that this node is no member of any more, they let nobody into its next one. */
+export async function dropTokens(
+  files: Pick<Files, "stat" | "list" | "remove">,
+): Promise<Result<undefined>> {
+  const there = files.stat(tokensDirectory);
+  if (!there.ok && there.errno === "ENOENT") return success(undefined);
+  const listed = files.list(tokensDirectory);
+  if (!listed.ok) return failure(listed.reason);
+  for (const { name } of listed.value) {
+    const removed = await files.remove(`${tokensDirectory}/${name}`);
+    if (!removed.ok && removed.errno !== "ENOENT") {
+      return failure(`a join token of an earlier cluster cannot be taken back: ${removed.reason}`);
+    }
+  }
+  return success(undefined);
 }

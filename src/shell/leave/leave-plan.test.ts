@@ -5,6 +5,7 @@ import { isSame } from "../change/conf-stage.ts";
 import { formerMembersPath, formerOf } from "../change/former-members.ts";
 import { bindPlan } from "../operation/plan.ts";
 import type { ClusterView } from "../change/ports.ts";
+import { tokensDirectory } from "../join/token-record.ts";
 import { type LeaveFacts, leavePlan, type LeavePorts, planLeave } from "./leave-plan.ts";
 
 const node = (id: number): string =>
@@ -31,6 +32,7 @@ class PaperNode {
   constructor(ids: readonly number[] = [1, 2, 3]) {
     this.conf = confOf(...ids);
     this.members = ids;
+    this.files.set(`${tokensDirectory}/0123456789abcdef`, "{}");
     for (const id of ids) this.files.set(`nodes/n${id}/qemu-server/${id}00.conf`, "cores: 1\n");
   }
 
@@ -121,6 +123,8 @@ function world(ids?: readonly number[]) {
         const kept = formerOf(paper.files.get(formerMembersPath), "n3")?.how;
         if (others.length > 0 && kept !== "left") return "the others do not know that it left";
         if (!paper.isAlone || !isOut) return "the node has not left";
+        if ([...paper.files.keys()].some((path) => path.startsWith(tokensDirectory)))
+          return "a join token of the cluster is left";
         if (own !== "nodes/n3/qemu-server/300.conf") return `the tree has ${own}`;
         return paper.order === "none" ? "" : "the order is left";
       },

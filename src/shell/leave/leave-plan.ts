@@ -8,6 +8,7 @@ import { type ChangePorts, turnMs } from "../change/ports.ts";
 import { situation, valueOrFail } from "../change/situation.ts";
 import { withoutNode } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
+import { tokensDirectory } from "../join/token-record.ts";
 import { NotRepeatable, type Plan, type StepContext } from "../operation/plan.ts";
 
 const schema = v.object({
@@ -90,9 +91,11 @@ export const leavePlan: Plan<LeaveFacts, LeavePorts> = {
       name: "tree",
       text: ({ others }) =>
         others.length === 0
-          ? "leave the tree as it is"
+          ? "take back the join tokens in this node's tree"
           : `remove the directories of ${others.join(", ")} from this node's tree`,
       run: async ({ others }, ports, { tell }) => {
+        // They would let strangers into the cluster that it makes next.
+        await removeAll(ports, tokensDirectory);
         // Of a cluster that is gone this may be the last copy of the others' guests.
         if (others.length > 0 && (await ports.leaving.backup()) === "") {
           return tell(

@@ -7,6 +7,7 @@ import type { RingSnapshot } from "../../node/thread/bridge.ts";
 import type { Cluster } from "../../node/thread/cluster.ts";
 import { reasonOf } from "../../result.ts";
 import type { Clock } from "../../world.ts";
+import { userPaths } from "../access/user-files.ts";
 import { textOfPath } from "../api/path-text.ts";
 import type { EventLine } from "../upgrade/record.ts";
 import { deviceEvents, linkEvents, quorumEvents, upgradeEvents } from "./changes.ts";
@@ -60,6 +61,7 @@ export class Monitor {
   #changed: Set<string> | undefined = new Set();
   #changedCharacters = 0;
   #isGathering = false;
+  #isAsking = false;
   #isStopped = false;
   #isSilent = false;
   #fault = "";
@@ -138,13 +140,21 @@ export class Monitor {
       : `${node.name} (node ${nodeid})`;
   };
 
+  /** A second is all that somebody who is refused from now on may read on. */
+  #rightsChanged(): void {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    this.#options.clock.after(gatherMs, () => {
+      this.#isAsking = false;
+      if (!this.#isStopped) this.streams.askAgain();
+    });
+  }
+
   #treeChanged(paths: readonly string[] | undefined): void {
+    if (paths?.some(isOfRights) !== false) this.#rightsChanged();
     if (paths === undefined) this.#changed = undefined;
     for (const given of paths ?? []) {
-      const path = given
-        .split("/")
-        .filter((part) => part !== "")
-        .join("/");
+      const path = plainPath(given);
       if (isPassing(path) || this.#changed?.has(path) !== false) continue;
       this.#changed.add(path);
       this.#changedCharacters += path.length;
@@ -240,6 +250,19 @@ export class Monitor {
     if (fault !== "" && fault !== this.#fault) this.#options.log("warning", fault);
     this.#fault = fault;
   }
+}
+
+function plainPath(path: string): string {
+  return path
+    .split("/")
+    .filter((part) => part !== "")
+    .join("/");
+}
+
+/** Who there is, and who may what; secrets of tokens. */
+function isOfRights(path: string): boolean {
+  const plain = plainPath(path);
+  return plain === userPaths.config || plain === userPaths.tokens;
 }
 
 /**

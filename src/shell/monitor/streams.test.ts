@@ -139,6 +139,20 @@ test("there are so many places, fewer for a user, and a closed one is free", asy
   begun(streams, { user: "bob@pve" });
 });
 
+test("when rights have changed who has lost them is ended at once, and nobody else", async () => {
+  const { streams } = lab();
+  let isAllowed = true;
+  const lost = begun(streams, { isStillAllowed: async () => isAllowed });
+  const other = begun(streams, { user: "ann@pve" });
+  await lost.next();
+  await other.next();
+  isAllowed = false;
+  streams.askAgain();
+  expect(await lost.next()).toContain("log in again");
+  expect(await lost.next()).toBeUndefined();
+  expect(streams.open).toBe(1);
+});
+
 test("a login that has ended ends its stream, and so does the node", async () => {
   const { streams, clock } = lab();
   let isAllowed = true;

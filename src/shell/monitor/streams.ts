@@ -92,6 +92,11 @@ export class EventStreams {
     for (const reader of this.#readers) this.#wake(reader);
   }
 
+  /** Who may what has changed: whose login or right has ended is not to read on until the next look. */
+  askAgain(): void {
+    for (const reader of this.#readers) void this.#ask(reader);
+  }
+
   /** All streams end; none is begun any more. */
   end(reason: string): void {
     this.#isEnded = true;

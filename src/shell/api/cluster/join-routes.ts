@@ -14,7 +14,6 @@ import { type ClusterConf, readClusterConf } from "../../conf/cluster-conf.ts";
 import { type PlaceRequest, quorumEffect, withPlace } from "../../join/place-edits.ts";
 import { type PlaceAnswer, type PlaceAsker, type Places, secretHash } from "../../join/places.ts";
 import { type ProbeServer } from "../../join/probe-server.ts";
-import { admit } from "../../join/token-record.ts";
 import * as parameter from "../parameters.ts";
 import { anybody, ApiError, type Caller, onlyRoot, type Route, route } from "../route.ts";
 
@@ -255,14 +254,14 @@ function clusterOf(files: Files): { readonly text: string; readonly cluster: Clu
 
 /** Who lets the node in; throws 401 with the sentence for its terminal. */
 function admitted(
-  { places, wallMs }: JoinSource,
+  { places }: JoinSource,
   isByToken: boolean,
   parameters: { readonly token?: string | undefined; readonly node: string },
   caller: Caller,
 ): Omit<PlaceAsker, "secret"> {
   if (!isByToken) return { by: caller.user, token: undefined };
   const hash = secretHash(bytesOfHex(parameters.token ?? ""));
-  const record = admit(places.token(hash), parameters.node, Math.floor(wallMs() / 1000));
+  const record = places.admitted(hash, parameters.node);
   if (!record.ok) throw new ApiError(401, record.reason, { code: "token" });
   return { by: record.value.by, token: hash };
 }

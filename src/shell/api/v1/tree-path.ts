@@ -35,6 +35,24 @@ export function checkReadable(path: string, caller: Caller): void {
   throw new ApiError(403, "Permission check failed (user != root@pam)", { code: "rootOnly" });
 }
 
+/** What whoever may audit reads as it is: it has no secret, and no other route hides any of it. */
+const openFiles: ReadonlySet<string> = new Set([
+  ...["corosync.conf", "quorate.cfg", "pve-root-ca.pem", ".members", ".version"],
+]);
+
+/**
+ * Of all other files an auditor sees that they are there, and not what is in them: the log of others, keys of second factors in user.cfg, passwords in the
+ * configuration of guests on which it may nothing. Throws ApiError 403.
+ */
+export function checkContentReadable(path: string, caller: Caller): void {
+  checkReadable(path, caller);
+  if (isRoot(caller) || openFiles.has(path)) return;
+  throw new ApiError(403, "Permission check failed (user != root@pam)", {
+    code: "rootOnly",
+    hint: `what is in files of the tree is for root@pam, without an API token, but for ${[...openFiles].join(", ")}`,
+  });
+}
+
 /** The cluster-wide lock of a file, as Proxmox's tools name it; of a long name its digest. */
 export function fileLockName(path: string): string {
   const name = `file-${path.replace(/[./]/g, "_")}`;

@@ -9,7 +9,7 @@ import { ApiError, type Caller, onlyRoot, type Route, route } from "../route.ts"
 import { replaceFile, withTreeLock } from "../tree-file.ts";
 import { dryRunParameter, mayAudit, treeValue } from "./v1-rules.ts";
 import { type ConfGuard, lossReason, unusableReason } from "./conf-guard.ts";
-import { checkReadable, fileLockName, storedPath } from "./tree-path.ts";
+import { checkContentReadable, checkReadable, fileLockName, storedPath } from "./tree-path.ts";
 
 export interface TreeSource {
   readonly files: Files;
@@ -48,13 +48,13 @@ function readRoutes(files: Files): readonly Route[] {
       path: "/tree/file",
       isOurs: true,
       description:
-        "The content of a file of /etc/pve, as text, or in base64 when it is none or when asked so.",
+        "The content of a file of /etc/pve, as text, or in base64 when it is none or when asked so; of most files only for root@pam without an API token.",
       permission: mayAudit,
       returns: treeFile,
       parameters: { path, encoding: parameter.optional(encoding) },
       handle: ({ parameters, caller }) => {
         const stored = storedPath(files, parameters.path);
-        checkReadable(stored, caller);
+        checkContentReadable(stored, caller);
         const subject = textOfPath(stored);
         const bytes = treeValue(subject, files.read(stored));
         const facts = treeValue(subject, files.stat(stored));

@@ -378,3 +378,27 @@ test("the cluster log shows what was said, as it was said, to who may read it", 
   expect(new Set(rows(own.data).map(({ user }) => user))).toEqual(new Set(["ann@pve"]));
   expect((await call("GET", "/cluster-log", {}, { as: "bob" })).data).toMatchObject([]);
 });
+
+// Last: streams are asked again after it, and this test's callers are nobody to the node.
+test("what is in a file that other routes hide is root's, whatever the file", async () => {
+  for (const path of ["nodes/n1/qemu-server", "nodes/n1/qemu-server/100.conf"]) {
+    if (path.endsWith(".conf")) {
+      await call("PUT", "/tree/file", { path, content: "cipassword: secret\n" });
+    } else await call("POST", "/tree/directory", { path });
+  }
+  await call("PUT", "/tree/file", { path: "user.cfg", content: "user:a@pve:1:0:::::secret:\n" });
+  await call("PUT", "/tree/file", { path: "later.cfg", content: "secret" });
+  for (const path of ["nodes/n1/qemu-server/100.conf", "user.cfg", ".clusterlog", "later.cfg"]) {
+    for (const as of ["ann", "token"]) {
+      const answer = await call("GET", "/tree/file", { path }, { as });
+      expect([path, as, answer.status, answer.code]).toEqual([path, as, 403, "rootOnly"]);
+      expect(JSON.stringify(answer)).not.toContain("secret");
+    }
+    expect((await call("GET", "/tree/file", { path })).status).toBe(200);
+    // That it is there is no secret.
+    expect((await call("GET", "/tree", { path }, { as: "ann" })).status).toBe(200);
+  }
+  for (const path of ["corosync.conf", ".members", "//corosync.conf"]) {
+    expect((await call("GET", "/tree/file", { path }, { as: "ann" })).status).toBe(200);
+  }
+});

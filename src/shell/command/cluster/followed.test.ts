@@ -4,7 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interruptedStatus } from "../../answers/task-end.ts";
+import { pem } from "../../../qnetd/pki/pki.ts";
+import { issueCertificate, newRsaKey } from "../../certificates/x509.ts";
 import { CommandFailure } from "../../exit.ts";
+import { fingerprintOf } from "../../join/authority.ts";
 import { encodeJoinToken } from "../../join/join-token.ts";
 import { serveAnswers } from "../../../../test/double/answering-node.ts";
 import { changeCommand, type ChangeCall, type NextCall } from "./change.ts";
@@ -19,12 +22,19 @@ interface Behaviour {
 let root = "";
 let server: Bun.Server<undefined> | undefined;
 let behaviour: Behaviour = { ends: {} };
+let clusterName = "";
+/** pve-root-ca.pem of the node's tree. */
+let authority = "";
 const asked: string[] = [];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "quorate-followed-"));
   asked.length = 0;
-  server = serveAnswers({ root, ends: (upid) => behaviour.ends[upid] ?? "", answer });
+  clusterName = "";
+  server = serveAnswers({
+    ...{ root, ends: (upid) => behaviour.ends[upid] ?? "", answer },
+    clusterName: () => clusterName,
+  });
 });
 afterEach(async () => {
   await server?.stop(true);
@@ -34,6 +44,7 @@ afterEach(async () => {
 async function answer(request: Request, pathname: string): Promise<Response> {
   const message = behaviour.refusals?.[pathname];
   if (message !== undefined) return Response.json({ message }, { status: 400 });
+  if (pathname === "/v1/tree/file") return new Response(authority);
   const { searchParams } = new URL(request.url);
   const words = new URLSearchParams(await request.text());
   const isDry = words.get("dry-run") === "1" || searchParams.get("dry-run") === "1";
@@ -113,6 +124,37 @@ test("a change that was asked to stop says so, not in the words of its task's st
     ...{ status: interruptedStatus, isDone: false },
     notes: ["Mind.", sentence],
   });
+});
+
+test("a join of a cluster that only has the name of the node's own is refused with what to do", async () => {
+  const certificate = issueCertificate({
+    ...{ subject: [["commonName", "prod"]], issuer: undefined, serial: 1n },
+    key: await newRsaKey(2048),
+    from: new Date(Date.now() - 1000),
+    until: new Date(Date.now() + 86_400_000),
+    kind: "server",
+    alternativeNames: ["prod"],
+  });
+  clusterName = "prod";
+  authority = pem("CERTIFICATE", certificate);
+  const own = fingerprintOf(new TextEncoder().encode(authority));
+  if (!own.ok) throw new Error(own.reason);
+  const joinBy = (fingerprint: Uint8Array): Promise<number> =>
+    joinCommand({
+      ...{ root, json: false, dryRun: false, force: false, links: new Map() },
+      target: encodeJoinToken({
+        ...{ cluster: "prod", addresses: ["127.0.0.1"], port: 8006 },
+        ...{ fingerprint, secret: new Uint8Array(16), expiresAt: 0xffff_ffff },
+      }),
+      ...{ fingerprint: undefined, passwordFile: undefined, port: undefined },
+      ...{ nodeid: undefined, votes: undefined, note: () => undefined },
+      write: () => undefined,
+    });
+  expect(await joinBy(own.value)).toBe(0);
+  await expect(joinBy(new Uint8Array(32))).rejects.toThrow(
+    /member of another cluster that is named 'prod' too.*first leave this one \(quorate leave\)/,
+  );
+  expect(asked).toEqual([]);
 });
 
 test("a join that was given up meanwhile says so to whoever follows it", async () => {

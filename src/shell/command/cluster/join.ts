@@ -8,6 +8,7 @@ import { answerOnTerminal } from "./terminal.ts";
 import { readSecret } from "../../cli/secret.ts";
 import { unifiedDifference } from "../../conf/difference.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../../exit.ts";
+import { authorityPath, fingerprintOf } from "../../join/authority.ts";
 import { decodeJoinInformation, looksLikeJoinInformation } from "../../join/join-information.ts";
 import {
   cutJoinTokenText,
@@ -102,16 +103,29 @@ async function targetOf(given: string): Promise<Target> {
 
 /** The name of the cluster that this node and the target are in; "" when they are in none together. */
 async function memberOf({ root }: JoinOptions, target: Target): Promise<string> {
-  const { cluster, nodes } = await new NodeClient(nodePaths(root).socket).status();
+  const node = new NodeClient(nodePaths(root).socket);
+  const { cluster, nodes } = await node.status();
   if (cluster.name === "") return "";
-  const isSame =
-    target.kind === "token"
-      ? target.token.cluster === cluster.name
-      : nodes.some(
-          ({ name, addresses, local }) =>
-            !local && (name === target.host || addresses.includes(target.host)),
-        );
+  if (target.kind === "token" && target.token.cluster === cluster.name) {
+    refuseOtherOfName(target.token, await node.read(authorityPath));
+    return cluster.name;
+  }
+  if (target.kind === "token") return "";
+  const isSame = nodes.some(
+    ({ name, addresses, local }) =>
+      !local && (name === target.host || addresses.includes(target.host)),
+  );
   return isSame ? cluster.name : "";
+}
+
+/** Two clusters may have one name, and never one authority. `authority`: of this node's cluster. */
+function refuseOtherOfName({ cluster, fingerprint }: JoinToken, authority: Uint8Array): void {
+  const own = fingerprintOf(authority);
+  if (!own.ok) throw new CommandFailure(own.reason);
+  if (Buffer.compare(own.value, fingerprint) === 0) return;
+  throw new CommandFailure(
+    `this node is a member of another cluster that is named '${cluster}' too: its authority has the fingerprint ${colons(own.value)}, that of the token ${colons(fingerprint)}. To join that one, first leave this one (quorate leave), then type this again`,
+  );
 }
 
 /** Whom the node asks, and with what. */

@@ -21,6 +21,7 @@ import { createPlan, type CreatePorts } from "../../create/create-plan.ts";
 import type { CreateSurroundings } from "../../create/create-request.ts";
 import { createRoutes } from "../../create/create-routes.ts";
 import type { Route } from "../../api/route.ts";
+import { dropTokens } from "../../join/tokens.ts";
 import { OperationFiles } from "../../operation/operation-store.ts";
 import { type BoundPlan, bindPlan } from "../../operation/plan.ts";
 import type { NodePaths } from "../../paths.ts";
@@ -151,8 +152,12 @@ function createPorts(parts: NodeParts): CreatePorts {
     },
     conf: {
       inTree: async () => latin1(tree.read(corosyncConfPath)),
-      putInTree: async (conf) =>
-        done(await replaceFile(tree, corosyncConfPath, Buffer.from(conf, "latin1"))),
+      putInTree: async (conf) => {
+        // Of a cluster that it was in before.
+        const dropped = await dropTokens(tree);
+        if (!dropped.ok) throw new Error(dropped.reason);
+        done(await replaceFile(tree, corosyncConfPath, Buffer.from(conf, "latin1")));
+      },
       removeFromTree: async () => done(await tree.remove(corosyncConfPath)),
       onDisk: async () => {
         const conf = readConf(paths.conf);
