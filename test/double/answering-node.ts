@@ -12,6 +12,8 @@ export interface AnsweringNode {
   readonly ends: (upid: string) => string;
   /** Of the cluster that it is in; "": none. */
   readonly clusterName?: () => string;
+  /** Why it is no member of its cluster any more. */
+  readonly membershipFault?: () => string;
   readonly answer: (request: Request, path: string) => Promise<Response>;
 }
 
@@ -21,6 +23,7 @@ export function serveAnswers({
   ends,
   answer,
   clusterName = () => "",
+  membershipFault = () => "",
 }: AnsweringNode): Bun.Server<undefined> {
   const { socket } = nodePaths(root);
   mkdirSync(dirname(socket), { recursive: true });
@@ -29,7 +32,7 @@ export function serveAnswers({
     fetch: async (request) => {
       const path = new URL(request.url).pathname;
       if (path === "/v1/status") {
-        const status = await standaloneStatus();
+        const status = await standaloneStatus(membershipFault);
         return Response.json({ ...status, cluster: { ...status.cluster, name: clusterName() } });
       }
       const [, upid, what] = /\/tasks\/([^/]+)\/(status|log)$/.exec(path) ?? [];
@@ -41,7 +44,7 @@ export function serveAnswers({
   });
 }
 
-function standaloneStatus() {
+function standaloneStatus(membershipFault: () => string) {
   return nodeStatus({
     ...{ version: "1.2.3", mode: "standalone", pid: 7, startedAt: 1 },
     cluster: new StandaloneCluster("n1", () => 1),
@@ -51,7 +54,7 @@ function standaloneStatus() {
     }),
     confWarning: async () => "",
     networkFaults: () => [],
-    membershipFault: () => "",
+    membershipFault,
     upgrade: () => undefined,
     mount: () => ({ target: "", reason: "" }),
     operations: () => ({ faults: [] }),

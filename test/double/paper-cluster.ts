@@ -49,6 +49,10 @@ export class PaperCluster {
   readonly directories = new Set<string>();
   readonly logged: string[] = [];
   readonly killed: number[] = [];
+  /** By the expected votes that somebody has given, what is here is quorate. */
+  isOverridden = false;
+  /** Names that do not resolve. */
+  readonly unknown = new Set<string>();
   /** Why every node refuses what is written. */
   refusal = "";
   /** nodeids that run with an older version than the others, and that version. */
@@ -84,7 +88,7 @@ export class PaperCluster {
       self: 1,
       configVersion: version,
       refusal: this.refusal,
-      quorate: totalVotes >= quorum,
+      quorate: this.isOverridden || totalVotes >= quorum,
       ...{ totalVotes, quorum, members, links },
       versions: members.map((nodeid) => ({
         nodeid,
@@ -116,6 +120,7 @@ export class PaperCluster {
     return {
       cluster: {
         view: async () => this.view,
+        addressFault: async (address) => (this.unknown.has(address) ? "is unknown" : ""),
         turn: async () => this.turn(),
         conf: async () => this.conf,
         putConf: async (text) => {

@@ -61,3 +61,20 @@ test("one of three goes on alone, and gives the override up when the others come
   const back = await cluster.status(1, (s) => s.quorum.expectedVotes === 3 && s.quorum.quorate);
   expect(back.warnings?.join() ?? "").not.toContain("overridden");
 }, 200_000);
+
+test("with one of three left, dead nodes leave corosync.conf in one change, which the override covers", async () => {
+  const conf = cluster.conf({ version: 1, nodes: [1, 2, 3] });
+  for (const nodeid of [1, 2, 3]) cluster.start(nodeid, conf);
+  await cluster.all([1, 2, 3], (s) => s.ring.members.length === 3 && s.tree.writable);
+  for (const nodeid of [2, 3]) await cluster.kill(nodeid);
+  await cluster.status(
+    1,
+    (s) => !s.quorum.quorate && s.nodes.every((n) => n.local || !n.reachable),
+  );
+  expect(await expected(1)).toMatchObject({ code: 0, error: "" });
+  await cluster.status(1, (s) => s.quorum.quorate && s.tree.writable);
+  await cluster.write(1, cluster.conf({ version: 2, nodes: [1] }));
+  const done = await cluster.status(1, (s) => s.cluster.configVersion === 2 && s.tree.writable);
+  expect(done.quorum).toMatchObject({ quorate: true, expectedVotes: 1, quorum: 1 });
+  expect(done.warnings?.join() ?? "").not.toContain("overridden");
+}, 200_000);

@@ -223,6 +223,8 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     match(await one.types("pvecm status"), isQuorate);
     await one.types("echo x >/etc/pve/x");
     match(await one.types("quorate status"), /expected votes.*overridden|override/i);
+    await one.refuses("quorate remove pve2 --yes", 1, /2 of them needed, and 1 is here/);
+    match(await one.types("pvecm status"), isQuorate);
     await two.start();
     await three.start();
     await quorate([one, two, three], 3);

@@ -697,6 +697,7 @@ describe("realms are changed as the original changes them", () => {
     }
     for (const [body, name] of [
       [{ tfa: "type=webauthn" }, "tfa"],
+      [{ tfa: "type=oath,\n," }, "tfa"],
       [{ tfa: "type=yubico" }, "tfa"],
       [{ tfa: "type=oath,digits=9" }, "tfa"],
       [{ tfa: "type=oath,key=a\n\tdefault 1" }, "tfa"],

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { LinkSnapshot } from "../../node/link/events.ts";
-import { ageText, linkFaults } from "./link-faults.ts";
+import { ageText, downWarning, linkFaults } from "./link-faults.ts";
 
 const none = { packets: 0, bytes: 0 };
 const traffic = { data: none, ping: none, pong: none, pmtu: none };
@@ -26,6 +26,18 @@ test("down, with the reason; never up", () => {
   expect(of({ connected: false, changes })).toEqual([`${where} is down since 5 s: no answer`]);
   const [never] = of({ connected: false, changes: [], upCount: 0 });
   expect(never).toContain(`${where} has not been up`);
+});
+
+test("the warning of a link that is down says the same as long as it is down", () => {
+  const warning = (agoMs: number) => {
+    const changes = [{ agoMs, isUp: false, reason: "no answer; check that node" }, ...good.changes];
+    return downWarning({ ...good, connected: false, changes }, "pve2 (node 2)");
+  };
+  expect(downWarning(good, "pve2 (node 2)")).toBe("");
+  expect(warning(5000)).toStartWith(`${where} is down: no answer; check that node. `);
+  expect(warning(90_000)).toBe(warning(5000));
+  const never = { ...good, connected: false, changes: [], upCount: 0 };
+  expect(downWarning(never, "pve2 (node 2)")).toStartWith(`${where} is down: check both ends`);
 });
 
 test("flapping from the third time within ten minutes", () => {

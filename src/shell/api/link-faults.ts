@@ -19,6 +19,17 @@ export function linkFaults(link: LinkSnapshot, peer: string): readonly string[] 
   ];
 }
 
+/** For the status, where the ring goes on over other links; "": it is up. It says the same as long as the link is down. */
+export function downWarning(link: LinkSnapshot, peer: string): string {
+  if (link.connected) return "";
+  const [last] = link.changes;
+  const why =
+    link.upCount === 0 || last === undefined || last.isUp
+      ? "check both ends' addresses, the network and its firewall"
+      : last.reason;
+  return `link ${link.link} to ${peer} at ${link.remoteAddress} is down: ${why}. The ring goes on over another link; \`quorate links\` says more`;
+}
+
 function downFault({ connected, changes, upCount }: LinkSnapshot, where: string): string[] {
   if (connected) return [];
   if (upCount === 0) {

@@ -8,7 +8,7 @@ import { ringText } from "../../world.ts";
 import type { ringAnswer } from "../answers/status.ts";
 import { linkFaults } from "./link-faults.ts";
 import type { AsRead } from "./route.ts";
-import { quorumMeaning } from "./status.ts";
+import { nodeText, quorumMeaning } from "./status.ts";
 
 export type RingReport = AsRead<v.InferOutput<typeof ringAnswer>>;
 export type LinkReport = RingReport["links"][number];
@@ -57,11 +57,6 @@ export function ringReport(settings: NodeSettings, snapshot: RingSnapshot): Ring
       faults: linkFaults(link, nodeText(settings.nodes, link.nodeid)),
     })),
   };
-}
-
-function nodeText(nodes: NodeSettings["nodes"], nodeid: number): string {
-  const name = nodes.find((node) => node.nodeid === nodeid)?.name ?? "";
-  return name === "" ? `node ${nodeid}` : `${name} (node ${nodeid})`;
 }
 
 function highestExpected({ voters, expectedVotes }: QuorumView): number {

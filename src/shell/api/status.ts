@@ -9,6 +9,7 @@ import type { NodeSettings } from "../../node/settings/settings.ts";
 import { absentBindings, absentSentence } from "../../node/link/own-addresses.ts";
 import type { TreeStatus } from "../../fs/tree/files.ts";
 import type { statusAnswer } from "../answers/status.ts";
+import { downWarning } from "./link-faults.ts";
 import type { AsRead } from "./route.ts";
 
 export type NodeStatus = AsRead<v.InferOutput<typeof statusAnswer>>;
@@ -102,7 +103,7 @@ export async function nodeWarnings(
     StatusSource,
     "cluster" | "confWarning" | "membershipFault" | "networkFaults" | "operations"
   >,
-  { member, refusal }: Pick<RingSnapshot, "member" | "refusal">,
+  { member, refusal, links }: Pick<RingSnapshot, "member" | "refusal" | "links">,
 ): Promise<readonly string[]> {
   const { settings } = source.cluster;
   const warnings = [...(settings.warnings ?? [])];
@@ -112,10 +113,29 @@ export async function nodeWarnings(
   if (confWarning !== "") warnings.push(confWarning);
   const override = expectedOverride(settings, member.quorum);
   if (override !== "") warnings.push(override);
+  warnings.push(...linkWarnings(settings, member.members, links));
   warnings.push(...source.networkFaults());
   warnings.push(...source.operations().faults);
   if (refusal !== "") warnings.push(`refused within the last minute: ${refusal}`);
   return warnings;
+}
+
+/** Of nodes that are in the ring: one that is not has no link, and is seen to be absent. */
+function linkWarnings(
+  { nodes }: NodeSettings,
+  members: readonly number[],
+  links: RingSnapshot["links"],
+): readonly string[] {
+  return links
+    .filter(({ nodeid }) => members.includes(nodeid))
+    .map((link) => downWarning(link, nodeText(nodes, link.nodeid)))
+    .filter((text) => text !== "");
+}
+
+/** "pve2 (node 2)" */
+export function nodeText(nodes: NodeSettings["nodes"], nodeid: number): string {
+  const name = nodes.find((node) => node.nodeid === nodeid)?.name ?? "";
+  return name === "" ? `node ${nodeid}` : `${name} (node ${nodeid})`;
 }
 
 function absentAddresses(settings: NodeSettings): Pick<NodeStatus, "absentAddresses"> {

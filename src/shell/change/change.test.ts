@@ -107,6 +107,10 @@ describe("a link", () => {
     expect(await plan({ kind: "add", number: 1, addresses })).toBe("no reason"); // As it is.
     expect(await plan({ kind: "add", number: 9, addresses })).toContain("links are 0 to 7");
     expect(await plan({ kind: "add", number: 2, addresses: new Map() })).toContain("missing: pve1");
+    const twins = new Map(["pve1", "pve2", "pve3"].map((name, at) => [name, `10.0.0.${at + 1}`]));
+    expect(await plan({ kind: "add", number: 2, addresses: twins })).toStartWith(
+      "links 0 and 2 of node 'pve1' would both have the address 10.0.0.1, and fail together",
+    );
     expect(await plan({ kind: "set", number: 5, priority: 1 })).toContain("does not exist");
     cluster.cut.add(0);
     expect(await plan({ kind: "remove", number: 1 })).toContain("link 0 to pve2 is not connected");
@@ -234,6 +238,14 @@ describe("readdress", () => {
     expect(await plan("pve2", [[4, "10.9.0.2"]])).toContain("link 4 does not exist");
     expect(await plan("pve2", [[0, "10.1.0.3"]])).toContain(
       "already used on link ring1_addr by node 'pve3'",
+    );
+    // Before anything is taken away, for whichever of the ways it would go.
+    for (const unusable of ["10.78.0.999", "nowhere"]) {
+      cluster.unknown.add(unusable);
+      expect(await plan("pve2", [[0, unusable]])).toBe(`link 0 of pve2: ${unusable} is unknown`);
+    }
+    expect(await plan("pve2", [[0, "10.1.0.2"]])).toStartWith(
+      "links 0 and 1 of node 'pve2' would both have the address 10.1.0.2, and fail together",
     );
     cluster.cut.add(1);
     expect(await plan("pve2", [[0, "10.9.0.2"]])).toContain("link 1 to pve2 is not connected");
@@ -399,6 +411,22 @@ describe("remove", () => {
     expect(await reason(removedAlready(cluster.ports(), { node: "pve22", purge: false }))).toBe(
       "pve22 is no member of this cluster, and nothing shows that it ever was one: its members are pve1, pve3",
     );
+  });
+
+  test("a dead node is not removed while an override alone makes quorum: it would end with the change", async () => {
+    const cluster = new PaperCluster(paperConf(3));
+    cluster.on.delete(2);
+    cluster.on.delete(3);
+    cluster.isOverridden = true;
+    const refusal = await reason(planRemove(cluster.ports(), { ...request, purge: false }));
+    expect(refusal).toStartWith(
+      "without pve2 the nodes have 2 votes, 2 of them needed, and 1 is here: the override of the expected votes ends with any change",
+    );
+    expect(refusal).toContain("Start enough of pve2, pve3; if they are dead for good, take all");
+    expect([cluster.written, cluster.logged]).toEqual([[], []]);
+    // With a second one that is here it goes.
+    cluster.on.add(3);
+    expect((await planRemove(cluster.ports(), request)).facts.members).toEqual([1, 3]);
   });
 
   test("the second of two is not killed, for the first would lose quorum by that; without purge all stays", async () => {

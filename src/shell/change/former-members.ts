@@ -7,6 +7,8 @@ import type { ChangePorts } from "./ports.ts";
 
 /** Below `priv`: no program of Proxmox looks there. */
 export const formerMembersPath = "priv/quorate/former-members";
+/** How the sentence begins that says so of a running node, in its status. */
+export const noMemberText = "this node is no member of its cluster any more";
 const membersMax = 64;
 const charactersMax = 128 * 1024;
 

@@ -1,5 +1,6 @@
 // Links of a running cluster: put in, taken out, given a priority (pain point 30). All nodes get each at once; what does not come up is taken back.
 import { withLink, withLinkPriority, withoutLink, type NewLink } from "../conf/links.ts";
+import { twinProblem } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
 import { type Staged, stagedPlan } from "./conf-stage.ts";
 import type { ChangePorts } from "./ports.ts";
@@ -28,6 +29,7 @@ export async function planLink(
   if (isSo(now, request)) return undefined;
   const { number } = request;
   const edit = valueOrFail(edited(now, request));
+  if (request.kind === "add") checkTwins(now, request);
   checkAllOnline(now);
   const kept = now.conf.links.map((link) => link.number).filter((link) => link !== number);
   if (request.kind === "remove") checkCarried(now, kept);
@@ -52,6 +54,15 @@ export async function planLink(
       ...edit.notes,
     ],
   };
+}
+
+function checkTwins({ conf }: Situation, { number, addresses }: NewLink): void {
+  for (const node of conf.nodes) {
+    const address = addresses.get(node.name);
+    if (address === undefined) continue;
+    const problem = twinProblem(node.name, new Map([...node.addresses, [number, address]]));
+    if (problem !== "") throw new CommandFailure(problem);
+  }
 }
 
 function edited({ text }: Situation, request: LinkRequest) {

@@ -42,6 +42,8 @@ export interface ChangePorts {
     locked(isRepeated: boolean, work: () => Promise<void>): Promise<void>;
     /** Ends a running member's daemon through the ring. */
     kill(nodeid: number, reason: string): Promise<void>;
+    /** Why no link can have this address or name, a predicate; "" when one can. */
+    addressFault(address: string): Promise<string>;
     /** A line for the cluster log of all nodes. */
     log(message: string): Promise<void>;
   };

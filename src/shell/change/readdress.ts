@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { linksMax, nodeOf, type ClusterNode } from "../conf/cluster-conf.ts";
 import { withLink, withoutLink } from "../conf/links.ts";
-import { withAddress, withNode, withoutNode } from "../conf/nodes.ts";
+import { twinProblem, withAddress, withNode, withoutNode } from "../conf/nodes.ts";
 import { CommandFailure } from "../exit.ts";
 import { type Stage, type Staged, stagedPlan } from "./conf-stage.ts";
 import { checkCarried, type Planned } from "./links.ts";
@@ -40,6 +40,7 @@ export async function planReaddress(
   if (links.size === 0) return undefined;
   checkAllOnline(now, node.name);
   const readdressed = checkedText(now, node, links);
+  await checkUsable(ports, node, links);
   const isAway = !now.view.members.includes(node.nodeid);
   const stages = isAway
     ? awayStages(now, node, links)
@@ -80,6 +81,20 @@ function checkedText(
     }
   }
   return [...notes];
+}
+
+/** Before a link is taken away: the address would be found wrong when it is to come back. */
+async function checkUsable(
+  { cluster }: ChangePorts,
+  { name, addresses }: ClusterNode,
+  links: ReadonlyMap<number, string>,
+): Promise<void> {
+  for (const [link, address] of links) {
+    const fault = await cluster.addressFault(address);
+    if (fault !== "") throw new CommandFailure(`link ${link} of ${name}: ${address} ${fault}`);
+  }
+  const problem = twinProblem(name, new Map([...addresses, ...links]));
+  if (problem !== "") throw new CommandFailure(problem);
 }
 
 function awayStages(

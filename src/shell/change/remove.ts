@@ -192,6 +192,7 @@ export async function planRemove(
   const edit = valueOrFail(withoutNode(now.text, node.name));
   const isMember = now.view.members.includes(node.nodeid);
   const isQuorate = now.view.totalVotes - (isMember ? node.votes : 0) >= now.view.quorum;
+  if (!isMember) checkStays(now, node, edit.text);
   const leftovers = request.purge ? await leftoversOf(ports, node, request.withGuests) : [];
   const lines = request.purge ? await linesOf(ports, node) : [];
   const former = formerFacts(node, request, await ports.tree.read(formerMembersPath));
@@ -279,11 +280,27 @@ function runningNote(name: string, isKilled: boolean): string {
     : `${name} runs. Its daemon is not ended, for the others have no quorum without it: it runs on alone, without quorum. For a standalone node type \`quorate leave\` on it now instead, or stop it afterwards and type \`quorate leave --local\`.`;
 }
 
+/** An override of the expected votes ends with the change: what was left quorate by it alone would wait for a ring with quorum, in vain. */
+function checkStays({ view, conf }: Situation, node: ClusterNode, after: string): void {
+  if (hasDevice(after)) return;
+  const votes = conf.nodes.reduce((sum, each) => sum + each.votes, 0) - node.votes;
+  const needed = Math.floor(votes / 2) + 1;
+  if (view.totalVotes >= needed) return;
+  const away = conf.nodes.filter(({ nodeid }) => !view.members.includes(nodeid));
+  throw new CommandFailure(
+    `without ${node.name} the nodes have ${votes} votes, ${needed} of them needed, and ${view.totalVotes} ${view.totalVotes === 1 ? "is" : "are"} here: the override of the expected votes ends with any change of corosync.conf, so quorum would be lost. Start enough of ${away.map(({ name }) => name).join(", ")}; if they are dead for good, take all of them out of corosync.conf in one change, by hand (see docs/emergency-override.md)`,
+  );
+}
+
+function hasDevice(text: string): boolean {
+  return /\bdevice\s*\{/.test(text);
+}
+
 function quorumNote({ view, conf }: Situation, node: ClusterNode, after: string): string {
   const votes = conf.nodes.reduce((sum, each) => sum + each.votes, 0) - node.votes;
   const needed = Math.floor(votes / 2) + 1;
   const present = view.totalVotes - (view.members.includes(node.nodeid) ? node.votes : 0);
-  const device = /\bdevice\s*\{/.test(after) ? ", and those of the quorum device" : "";
+  const device = hasDevice(after) ? ", and those of the quorum device" : "";
   return `Then the nodes have ${votes} vote${votes === 1 ? "" : "s"}${device}, ${needed} of them needed; ${present} are here.`;
 }
 

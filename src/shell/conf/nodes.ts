@@ -139,6 +139,18 @@ export function addressClash(others: readonly ClusterNode[], address: string): s
   return undefined;
 }
 
+/** Two links of a node over one address fail together, so the second is none; "" when each has its own. */
+export function twinProblem(name: string, addresses: ReadonlyMap<number, string>): string {
+  for (const [link, address] of addresses) {
+    const twin = [...addresses].find(([other, used]) => other !== link && used === address);
+    if (twin !== undefined) {
+      const pair = [link, twin[0]].toSorted((a, b) => a - b).join(" and ");
+      return `links ${pair} of node '${name}' would both have the address ${address}, and fail together: give each link an address in a network of its own`;
+    }
+  }
+  return "";
+}
+
 function freeNodeid({ nodes }: ClusterConf): number {
   const used = new Set(nodes.map(({ nodeid }) => nodeid));
   let nodeid = 1;

@@ -65,6 +65,7 @@ export async function planCreation(
     throw new CommandFailure(existsText);
   }
   const links = await checkedLinks(request, surroundings);
+  const loopback = await loopbackNotes(links, surroundings);
   const { clusterName, nodeid, votes, tokenCoefficient } = request;
   const node = { name: nodeName, nodeid, votes };
   const fresh = freshConf({ clusterName, node, links, tokenCoefficient });
@@ -80,6 +81,7 @@ export async function planCreation(
       count === 1
         ? "This node is quorate alone, with the 1 vote of 1. With a second node of 1 vote both are needed, until there is a third or a vote server."
         : `This node is quorate alone, with its ${count} votes. Nodes of fewer votes cannot be quorate without it.`,
+      ...loopback,
       "No ssh keys are made or exchanged: quorate's nodes need none.",
     ],
   };
@@ -115,6 +117,24 @@ async function checkedLinks(
     }
   }
   return wanted;
+}
+
+/** No fault: several nodes on one machine are a cluster to try things with. */
+async function loopbackNotes(
+  links: CreateRequest["links"],
+  { resolve }: CreateSurroundings,
+): Promise<readonly string[]> {
+  const notes: string[] = [];
+  for (const { number, address } of links) {
+    const found = await resolve(address);
+    if (!found.ok || !found.value.some((each) => each.startsWith("127.") || each === "::1")) {
+      continue;
+    }
+    notes.push(
+      `Link ${number} is at ${address}, which only nodes on this very machine reach: for a node on another machine leave this cluster (quorate leave), and create it with --link${number} ADDRESS of the network between them.`,
+    );
+  }
+  return notes;
 }
 
 async function ownLink(surroundings: CreateSurroundings) {

@@ -54,6 +54,18 @@ describe("what is asked for", () => {
     expect(shown).toContain("+  cluster_name: prod\n");
   });
 
+  test("at a loopback address with a warning: nodes of one machine are a cluster too, but of no other", async () => {
+    const isLocal = (): boolean => true;
+    const notes = async (address: string) => {
+      const planned = await plan({ links: [link(0, address)] }, { isLocal });
+      return planned?.notes.join("\n");
+    };
+    expect(await notes("127.0.0.11")).toContain(
+      "Link 0 is at 127.0.0.11, which only nodes on this very machine reach",
+    );
+    expect(await notes("10.0.0.1")).not.toContain("this very machine");
+  });
+
   test("without links the node's own address; a key that is there is kept", async () => {
     const planned = await plan({}, { keyBytes: () => 256 });
     expect(planned?.facts.conf).toContain("ring0_addr: 10.0.0.1\n");

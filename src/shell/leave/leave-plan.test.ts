@@ -69,6 +69,7 @@ class PaperNode {
         },
         locked: (_, work) => work(),
         kill: async () => undefined,
+        addressFault: async () => "",
         log: async (message) => void this.log.push(message),
       },
       tree: {

@@ -7,6 +7,11 @@ import { reasonOf } from "../../result.ts";
 import { type Trust, fingerprintOf, shownBy } from "./trust.ts";
 
 const headerBytesMax = 32 * 1024;
+/**
+ * The runtime says ECONNREFUSED of a machine that is not there, too, when after three seconds nobody in its network answers for the address; a machine that
+ * refuses a port does so at once, or a second later if a packet was lost.
+ */
+const refusedMsMax = 2500;
 const brokenOff = "broke off before its answer was complete";
 
 export interface HttpsCall {
@@ -57,6 +62,7 @@ class Call {
   readonly #call: HttpsCall;
   readonly #end = Promise.withResolvers<HttpsOutcome>();
   #socket: TLSSocket | undefined;
+  readonly #startedAt = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #phase: "connecting" | "judging" | "sent" = "connecting";
 
@@ -66,7 +72,6 @@ class Call {
 
   async run(): Promise<HttpsOutcome> {
     const { host, port, waitMs } = this.#call;
-    const startedAt = performance.now();
     this.#startTimer(waitMs);
     try {
       const socket = connect({
@@ -86,7 +91,7 @@ class Call {
         if (this.#phase !== "sent") this.#fail("unreachable", "closed the connection");
       });
       socket.once("secureConnect", () => {
-        const spentMs = performance.now() - startedAt;
+        const spentMs = performance.now() - this.#startedAt;
         void this.#judge(socket, waitMs - spentMs);
       });
     } catch (error) {
@@ -197,7 +202,11 @@ class Call {
     if (this.#phase === "sent") {
       return this.#fail("malformed", `${brokenOff} (${code || error.message})`);
     }
-    const why = this.#phase === "judging" ? `closed the connection (${code})` : connectFault(code);
+    const isSilent = code === "ECONNREFUSED" && performance.now() - this.#startedAt > refusedMsMax;
+    const why =
+      this.#phase === "judging"
+        ? `closed the connection (${code})`
+        : connectFault(isSilent ? "EHOSTUNREACH" : code);
     if (why !== undefined) return this.#fail("unreachable", why);
     this.#fail("tls", `does not speak TLS as it should (${error.message})`);
   }
@@ -224,7 +233,7 @@ function connectFault(code: string): string | undefined {
     case "EHOSTUNREACH":
     case "ENETUNREACH":
     case "ETIMEDOUT":
-      return `cannot be reached (${code}): is it up, is this the right network, is the TCP port open on the way?`;
+      return `cannot be reached (${code}): no machine answers at that address. Is it on, is the address right, and is this machine in its network?`;
     case "ECONNRESET":
     case "EPIPE":
       return "closed the connection before it showed a certificate: something other than a node listens there, or it refuses this host";

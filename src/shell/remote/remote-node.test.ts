@@ -2,6 +2,9 @@ import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { createServer as createPlain, type AddressInfo, type Server } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import * as v from "valibot";
 import { createAuthority, createIdentity } from "../../qnetd/pki/issue.ts";
 import { pem } from "../../qnetd/pki/pki.ts";
@@ -15,6 +18,12 @@ import {
   trustFingerprint,
   trustSystemOr,
 } from "./trust.ts";
+
+const run = promisify(execFile);
+const canUnshare = await run("unshare", ["-n", "ip", "link"]).then(
+  () => true,
+  () => false,
+);
 
 let authority: { certificate: Uint8Array; key: Uint8Array };
 let server: { certificate: Uint8Array; key: Uint8Array };
@@ -264,6 +273,22 @@ describe("refusals and faults are sentences", () => {
       expect(answer.ok ? "" : answer.reason).toStartWith(`the node at 127.0.0.1:${port} `);
     });
   }
+
+  test.skipIf(!canUnshare)(
+    "a machine that is not there is told from a port that is refused",
+    async () => {
+      // Nobody answers for an address of the network at the one end of a cable without a machine at the other.
+      const steps = [
+        "ip link set lo up && ip link add here type veth peer name there",
+        "ip link set here up && ip link set there up && ip address add 10.78.0.1/24 dev here",
+        `exec ${process.execPath} ${join(import.meta.dir, "../../../test/double/calling-program.ts")} 10.78.0.1 10.78.0.77`,
+      ];
+      const { stdout } = await run("unshare", ["-n", "sh", "-c", steps.join(" && ")]);
+      const [refused, silent] = stdout.split("\n");
+      expect(refused).toContain("10.78.0.1 cannot be reached: nothing listens at that address");
+      expect(silent).toContain("10.78.0.77 cannot be reached (EHOSTUNREACH): no machine answers");
+    },
+  );
 
   test("answers and headers without end are ended", async () => {
     const flood = (first: string, piece: string) => (_: string, socket: TLSSocket) => {

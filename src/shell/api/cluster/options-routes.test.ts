@@ -33,6 +33,18 @@ beforeEach(() => {
   vmlist = "{}";
 });
 
+test("a value of several parts has no line of its own to add", async () => {
+  await put("datacenter.cfg", "keyboard: de\n");
+  for (const migration of [
+    "secure,\n,",
+    "secure,\nkeyboard: fr",
+    "type=secure,network=10.0.0.0/24\n",
+  ]) {
+    expect((await set({ migration })).status).toBe(400);
+  }
+  expect(textOf("datacenter.cfg")).toBe("keyboard: de\n");
+});
+
 test("a lock that is another's meanwhile ends the change", async () => {
   await put("datacenter.cfg", "keyboard: de\n");
   const create = files.create.bind(files);

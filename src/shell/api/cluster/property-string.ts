@@ -20,6 +20,8 @@ export type Properties = Readonly<Record<string, string | boolean>>;
 
 /** A failure says what is wrong, as the refusal of a parameter does. */
 export function parseProperties(format: PropertyFormat, text: string): Result<Properties> {
+  // It is one line of a file.
+  if (/[\n\r\0]/.test(text)) return failure("value may not have several lines");
   const found = new Map<string, string>();
   const defaultKey = Object.keys(format).find((key) => format[key]?.isDefault === true);
   for (const part of text.split(",")) {

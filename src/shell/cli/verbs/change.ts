@@ -1,5 +1,5 @@
 // What changes a running cluster: nodes removed, readdressed and renamed, links, expected votes; and who is in it.
-import { exitFailed, exitOk } from "../../exit.ts";
+import { CommandFailure, exitFailed, exitNotRunning, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
 import { note, write } from "../output.ts";
 import {
@@ -150,7 +150,13 @@ export const leave = command("leave", {
         question: "This node leaves its cluster.",
         done: "This node is standalone.",
       },
-    );
+    ).catch((error: unknown) => {
+      if (!(error instanceof CommandFailure) || error.code !== exitNotRunning) throw error;
+      throw new CommandFailure(
+        `${error.message}. A node that was removed, or whose cluster is gone: \`quorate leave --local\``,
+        error.code,
+      );
+    });
   },
 });
 

@@ -8,6 +8,7 @@ import {
   notClusteredText,
   standaloneText,
 } from "../../change/ports.ts";
+import { noMemberText } from "../../change/former-members.ts";
 import { LocalApi, type Words } from "./local-api.ts";
 import { CommandFailure, exitFailed, exitOk } from "../../exit.ts";
 import { askOnTerminal } from "../ask.ts";
@@ -123,10 +124,15 @@ async function refused(error: unknown, root: string): Promise<never> {
     throw new CommandFailure(
       `${deletesItselfText} Type it on another node, or take this one out with \`quorate leave\``,
     );
-  if (error.message === noQuorumText)
+  if (error.message === noQuorumText) {
+    const { warnings = [] } = await new NodeClient(nodePaths(root).socket).status();
+    const removed = warnings.find((warning) => warning.startsWith(noMemberText));
+    // Which says what to do.
+    if (removed !== undefined) throw new CommandFailure(removed);
     throw new CommandFailure(
       `${noQuorumText} See \`quorate status\`: more of the nodes must be up and reach each other; \`quorate expected\` is the last way`,
     );
+  }
   if (error.message !== notClusteredText) throw error;
   const { mode } = await new NodeClient(nodePaths(root).socket).status();
   throw mode === "standalone" ? new CommandFailure(standaloneText) : error;

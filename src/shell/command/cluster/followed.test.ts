@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { interruptedStatus } from "../../answers/task-end.ts";
 import { pem } from "../../../qnetd/pki/pki.ts";
 import { issueCertificate, newRsaKey } from "../../certificates/x509.ts";
+import { noMemberText } from "../../change/former-members.ts";
+import { noQuorumText } from "../../change/ports.ts";
 import { CommandFailure } from "../../exit.ts";
 import { fingerprintOf } from "../../join/authority.ts";
 import { encodeJoinToken } from "../../join/join-token.ts";
@@ -16,6 +18,7 @@ import { joinCommand } from "./join.ts";
 /** What the node answers: the end of each task by its UPID, or why a path is refused. */
 interface Behaviour {
   readonly ends: Readonly<Record<string, string>>;
+  readonly membershipFault?: string;
   readonly refusals?: Readonly<Record<string, string>>;
 }
 
@@ -34,6 +37,7 @@ beforeEach(() => {
   server = serveAnswers({
     ...{ root, ends: (upid) => behaviour.ends[upid] ?? "", answer },
     clusterName: () => clusterName,
+    membershipFault: () => behaviour.membershipFault ?? "",
   });
 });
 afterEach(async () => {
@@ -78,6 +82,15 @@ async function change(json: boolean, next?: NextCall, dryRun = false): Promise<s
   });
   return `${text}${code}`;
 }
+
+test("a removed node without quorum is told how to leave, not to override", async () => {
+  const refusals = { [removal]: noQuorumText };
+  behaviour = { ends: {}, refusals };
+  expect(await change(false)).toContain("`quorate expected` is the last way");
+  const membershipFault = `${noMemberText}, says pve1: type \`quorate leave --local\``;
+  behaviour = { ends: {}, refusals, membershipFault };
+  expect(await change(false)).toBe(`1 ${membershipFault}`);
+});
 
 test("two changes by one command are one JSON object", async () => {
   behaviour = { ends: { [removal]: "OK", [rotation]: "WARNINGS: 1" } };

@@ -5,7 +5,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../../deadlines.ts";
 import { membershipAnswer, type MembershipAnswer } from "../../answers/membership.ts";
-import { formerText } from "../../change/former-members.ts";
+import { formerText, noMemberText } from "../../change/former-members.ts";
 import { authorityPaths } from "../../certificates/cluster-certificates.ts";
 import { membershipProof } from "../../leave/membership-route.ts";
 import { apiPort, RemoteNode } from "../../remote/remote-node.ts";
@@ -69,7 +69,7 @@ export class RemovalWatch {
 export function removedText({ node, isMember, former }: MembershipAnswer): string {
   if (isMember) return "";
   const how = former === undefined ? "it was removed while it was off" : formerText(former);
-  return `this node is no member of its cluster any more, says ${node}: ${how}. The others read none of its packets. To use it alone, or to let it join again: stop it, \`quorate leave --local\`, start it`;
+  return `${noMemberText}, says ${node}: ${how}. The others read none of its packets. To use it alone, or to let it join again: stop it, \`quorate leave --local\`, start it`;
 }
 
 /** Of a running node. */

@@ -1,8 +1,10 @@
 // The ports of changes of a running cluster (shell/change), carried out by the node itself: its tree, its ring, its view of the others.
+import { isIP } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { byteString, bytesOf } from "../../../bytes.ts";
 import type { Files, Outcome } from "../../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
+import { addressesOf } from "../../../node/settings/resolve.ts";
 import type { ReloadOutcome } from "../../../node/thread/reloader.ts";
 import { leftLockMsMax, replaceFile, withTreeLock } from "../../api/tree-file.ts";
 import {
@@ -66,6 +68,7 @@ export function changePorts(source: ChangeSource): ChangePorts {
         const killed = await cluster.killNode(nodeid, reason);
         if (!killed.ok) throw new CommandFailure(killed.reason);
       },
+      addressFault,
       log: async (message) =>
         tree.statusStore.log({
           ident: user,
@@ -76,6 +79,15 @@ export function changePorts(source: ChangeSource): ChangePorts {
     },
     tree: treePorts(tree),
   };
+}
+
+async function addressFault(address: string): Promise<string> {
+  if (isIP(address) !== 0) return "";
+  if (/^[0-9.]+$|:/.test(address)) return "is no IP address";
+  const found = await addressesOf(address);
+  return found.length > 0
+    ? ""
+    : "is a name that does not resolve here: every node needs it in /etc/hosts, or give an address";
 }
 
 async function viewOf(

@@ -13,7 +13,12 @@ import { reasonOf } from "../../../result.ts";
 import { CommandFailure, exitConfiguration } from "../../exit.ts";
 import { leavePlan } from "../../leave/leave-plan.ts";
 import { OperationFiles } from "../../operation/operation-store.ts";
-import { formerMembersPath, formerOf, formerText } from "../../change/former-members.ts";
+import {
+  formerMembersPath,
+  formerOf,
+  formerText,
+  noMemberText,
+} from "../../change/former-members.ts";
 import { Leaving } from "../leave/leaving.ts";
 import type { NodeOptions } from "./parts.ts";
 
@@ -67,7 +72,7 @@ async function ownSettings(options: NodeOptions): Promise<NodeSettings> {
     const former = formerOf(text && Buffer.from(text).toString("latin1"), name);
     if (former?.name !== name) throw error;
     throw new CommandFailure(
-      `${error.message}. This node is no member of its cluster any more: ${formerText(former)}. \`quorate leave --local\` makes a standalone node of it`,
+      `${noMemberText}: ${formerText(former)}. \`quorate leave --local\` makes a standalone node of it, which may join again`,
       error.code,
     );
   }

@@ -114,6 +114,9 @@ test("each trouble has one warning, with an action", () => {
   expect(warningsOf(overviewOf([1, 2, 3], [], { links }))).toMatchObject([
     { text: "link 0 to pve2 loses packets", action: { kind: "go", screen: "links" } },
   ]);
+  // Said of the link itself, once.
+  const down = "link 1 to pve2 (node 2) at 10.1.0.2 is down: no answer. The ring goes on";
+  expect(texts([1, 2, 3], [], { warnings: [down] })).toEqual(texts([1, 2, 3]));
   expect(texts([1, 2, 3], [], { warnings: ["the clock is wrong"] })).toEqual([
     "the clock is wrong",
   ]);

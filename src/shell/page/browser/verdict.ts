@@ -97,7 +97,10 @@ export function warningsOf(overview: Overview): readonly Warning[] {
   const all = [
     ...quorumWarnings(overview),
     ...operationWarnings(overview),
-    ...overview.warnings.map((text) => warning(text, { kind: "none" })),
+    // A link that is down is among the faults of links, with the way to them.
+    ...overview.warnings
+      .filter((text) => !/^link \d+ to .* is down: /.test(text))
+      .map((text) => warning(text, { kind: "none" })),
     ...nodeWarnings(overview),
     ...linkWarnings(overview),
     ...deviceWarnings(overview),
