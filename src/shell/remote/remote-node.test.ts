@@ -281,10 +281,13 @@ describe("refusals and faults are sentences", () => {
       const steps = [
         "ip link set lo up && ip link add here type veth peer name there",
         "ip link set here up && ip link set there up && ip address add 10.78.0.1/24 dev here",
-        `exec ${process.execPath} ${join(import.meta.dir, "../../../test/double/calling-program.ts")} 10.78.0.1 10.78.0.77`,
+        `exec ${process.execPath} ${join(import.meta.dir, "../../../test/double/calling-program.ts")} 10.78.0.1 10.78.0.1 10.78.0.1 10.78.0.77`,
       ];
       const { stdout } = await run("unshare", ["-n", "sh", "-c", steps.join(" && ")]);
-      const [refused, silent] = stdout.split("\n");
+      const lines = stdout.trim().split("\n");
+      const silent = lines.pop();
+      // A test that gets no processor for seconds takes a refusal for silence; not three times.
+      const refused = lines.join("\n");
       expect(refused).toContain("10.78.0.1 cannot be reached: nothing listens at that address");
       expect(silent).toContain("10.78.0.77 cannot be reached (EHOSTUNREACH): no machine answers");
     },
