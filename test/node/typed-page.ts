@@ -52,6 +52,15 @@ export async function playPage(options: {
     240_000,
     "the node's certificate",
   );
+  // What it wrote for that is told by now: a page's own changes come in events of their own.
+  await until(
+    async () => {
+      const { out } = await node.run("events", "--kinds", "tree", "--json");
+      return out.includes("pve-ssl.pem") ? ready(true) : pending(out);
+    },
+    60_000,
+    "the event of the certificate",
+  );
   const typed = typedLines(text);
   const here = (command: string) =>
     command
