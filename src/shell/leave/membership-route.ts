@@ -1,4 +1,4 @@
-// POST /cluster/membership: a node that finds itself alone asks whether it is a member still. Nobody reads its packets once it was removed, so it comes
+// POST /cluster/membership: a node that lacks others asks them whether it is a member still. Nobody reads its packets once it was removed, so it comes
 // without a login; strangers learn no more than whether a name is in the nodelist.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
@@ -30,7 +30,7 @@ export function membershipRoute({ files, nodeName, isCertain, readKey }: Members
     method: "POST",
     path: "/cluster/membership",
     isOurs: true,
-    description: "Whether a node is a member; asked by one that finds itself alone.",
+    description: "Whether a node is a member; asked by one that lacks whom it asks.",
     permission: anybody,
     returns: membershipAnswer,
     parameters: {

@@ -10,7 +10,7 @@ const removed: MembershipAnswer = {
 /** Its timer fires when the test says so. */
 function watched() {
   const state = {
-    isAlone: true,
+    lacksOthers: true,
     answer: undefined as MembershipAnswer | undefined,
     asked: 0,
     told: [] as string[],
@@ -18,7 +18,7 @@ function watched() {
   };
   let fire: () => void = () => undefined;
   const watch = new RemovalWatch({
-    isAlone: () => state.isAlone,
+    lacksOthers: () => state.lacksOthers,
     ask: async () => {
       state.asked += 1;
       return state.answer;
@@ -40,7 +40,7 @@ function watched() {
   return { state, watch, look };
 }
 
-test("a node that is alone asks, says what it is told once, and takes it back when others are there", async () => {
+test("a node that lacks others asks, says what it is told once, and takes it back when others are there", async () => {
   const { state, watch, look } = watched();
   await look();
   expect([state.asked, watch.problem, state.told]).toEqual([1, "", []]);
@@ -57,10 +57,10 @@ test("a node that is alone asks, says what it is told once, and takes it back wh
   state.answer = undefined;
   await look();
   expect(watch.problem).toBe(text);
-  state.isAlone = false;
+  state.lacksOthers = false;
   expect(watch.problem).toBe("");
   await look();
-  state.isAlone = true;
+  state.lacksOthers = true;
   expect([state.asked, watch.problem]).toEqual([4, ""]);
   expect(state.armed).toEqual([20_000, ...Array<number>(5).fill(60_000)]);
 });

@@ -1,10 +1,11 @@
-// A member that was removed while it was off starts as if it were one, and hears nobody: the others read none of its packets. So one that finds itself
-// alone asks them over their API whether it is a member still, and says what it is told. What it hears changes nothing here: an operator
-// decides.
+// A member that was removed while it was off starts as if it were one, and hears nobody: the others read none of its packets. Several such may even be
+// quorate together. So whoever lacks others asks those over their API whether it is a member still, and says what it is told. What it
+// hears changes nothing here: an operator decides.
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../../deadlines.ts";
 import { membershipAnswer, type MembershipAnswer } from "../../answers/membership.ts";
+import type { NodeEntry } from "../../../node/settings/settings.ts";
 import { formerText, noMemberText } from "../../change/former-members.ts";
 import { authorityPaths } from "../../certificates/cluster-certificates.ts";
 import { membershipProof } from "../../leave/membership-route.ts";
@@ -21,8 +22,8 @@ const callMs = 5000;
 const addressesMax = 32;
 
 export interface RemovalWatchPorts {
-  /** It runs as a member of several nodes, and none of the others is in its ring. */
-  readonly isAlone: () => boolean;
+  /** It runs as a member, and not all nodes of its corosync.conf are in its ring. */
+  readonly lacksOthers: () => boolean;
   /** The first certain answer; undefined: nobody gave one. Never rejects. */
   readonly ask: () => Promise<MembershipAnswer | undefined>;
   /** Answers how it is called off. */
@@ -44,7 +45,7 @@ export class RemovalWatch {
 
   /** Why this node is no member any more, a sentence with what to do; "": it is, as far as it knows. */
   get problem(): string {
-    return this.#ports.isAlone() ? this.#problem : "";
+    return this.#ports.lacksOthers() ? this.#problem : "";
   }
 
   stop(): void {
@@ -53,10 +54,10 @@ export class RemovalWatch {
   }
 
   async #look(): Promise<void> {
-    const answer = this.#ports.isAlone() ? await this.#ports.ask() : undefined;
+    const answer = this.#ports.lacksOthers() ? await this.#ports.ask() : undefined;
     if (this.#isStopped) return;
-    // Nobody's answer says nothing new; a ring with others is the best of answers.
-    if (answer !== undefined || !this.#ports.isAlone()) {
+    // Nobody's answer says nothing new; a ring with all others is the best of answers.
+    if (answer !== undefined || !this.#ports.lacksOthers()) {
       const problem = answer === undefined ? "" : removedText(answer);
       if (problem !== "" && problem !== this.#problem) this.#ports.tell(problem);
       this.#problem = problem;
@@ -76,18 +77,21 @@ export function removedText({ node, isMember, former }: MembershipAnswer): strin
 export function removalPorts(parts: NodeParts): RemovalWatchPorts {
   const { mode, cluster, log } = parts;
   return {
-    isAlone: () =>
-      mode === "cluster" &&
-      cluster.settings.nodes.length > 1 &&
-      (cluster.quorum?.members.length ?? 0) <= 1,
+    lacksOthers: () => mode === "cluster" && missingNodes(cluster).length > 0,
     ask: () => askOthers(parts),
     after: (waitMs, then) => systemClock.after(waitMs, then),
     tell: (text) => log("error", text),
   };
 }
 
+function missingNodes({ settings, quorum }: NodeParts["cluster"]): readonly NodeEntry[] {
+  const { nodeid, nodes } = settings;
+  const here = new Set([nodeid, ...(quorum?.members ?? [])]);
+  return nodes.filter((node) => !here.has(node.nodeid));
+}
+
 async function askOthers({ options, cluster, tree }: NodeParts) {
-  const { nodeid, name, nodes } = cluster.settings;
+  const { nodeid, name } = cluster.settings;
   const authority = tree.read(authorityPaths.certificate);
   if (!authority.ok) return undefined;
   let trust: ReturnType<typeof trustAuthority>;
@@ -98,9 +102,9 @@ async function askOthers({ options, cluster, tree }: NodeParts) {
   } catch {
     return undefined; // Without authority or key nobody can be asked; what is wrong with them is said elsewhere.
   }
-  const hosts = nodes
-    .filter((node) => node.nodeid !== nodeid)
-    .flatMap(({ addresses }) => addresses.filter((address) => address !== undefined));
+  const hosts = missingNodes(cluster).flatMap(({ addresses }) =>
+    addresses.filter((address) => address !== undefined),
+  );
   for (const host of [...new Set(hosts)].slice(0, addressesMax)) {
     const node = new RemoteNode({ host, port: options.api?.port ?? apiPort, trust, callMs });
     const asked = { node: name, nodeid, proof };
