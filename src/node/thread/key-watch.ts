@@ -19,7 +19,7 @@ export interface WatchedPeer {
 
 /** Looked at only when a sentence is due. */
 export interface FailureFacts {
-  /** What the packet shows, as part of a sentence (link/mismatch.ts). */
+  /** What the packet shows, and what to do. */
   readonly why: () => string;
   /** Whether other packets of the node are good at the same time. */
   readonly isReachable: (nodeid: number) => boolean;
@@ -98,7 +98,7 @@ export class KeyWatch {
     failing.wasReachable = isReachable;
     const cause = isReachable
       ? "packets with its address cannot be opened, while others of it are good: somebody else sends with that address, or packets are damaged on the way. They are dropped"
-      : `none of its packets can be opened: ${facts.why()}. Make totem.crypto_cipher, totem.crypto_hash (secauth) and the authkey the same on both nodes: copy corosync.conf and authkey from a node that is in the cluster, and restart the node that got them`;
+      : `none of its packets can be opened: ${facts.why()}`;
     failing.reason = `${peer.name} (${address}): ${cause}`;
     return failing.reason;
   }

@@ -58,7 +58,7 @@ test("while a peer is heard with the key in use, no other is taken from disk", (
     expect(around.hears(old, now)).toBe("open");
     expect(around.hears(fresh, now + tokenMs / 2 - 1)).toBe("closed");
   }
-  expect(around.looks).toBe(0);
+  expect(around.reloads).toEqual([]);
 });
 
 test("junk costs one look in a token's time, and none from an address that is nobody's", () => {
@@ -67,7 +67,8 @@ test("junk costs one look in a token's time, and none from an address that is no
     around.hears(foreign, now);
     around.hears(fresh, now, "192.0.2.77");
   }
-  expect(around.looks).toBe(10);
+  // And one for what the log says of it.
+  expect(around.looks).toBe(10 + 1);
   expect(around.reloads).toEqual([]);
 });
 
@@ -81,4 +82,21 @@ test("a disk without a key, with the same one, or without crypto changes nothing
   }
   expect(around.looks).toBe(disks.length);
   expect(around.reloads).toEqual([]);
+});
+
+test("who is ahead with the key on disk, while others are heard with the old one, is named with what to do", () => {
+  const around = new Around();
+  const other = settings.nodes[2]?.addresses[0] ?? "";
+  for (let now = 0; now <= 6000; now += 1000) {
+    around.hears(old, now, other);
+    around.hears(fresh, now);
+  }
+  expect(around.lines).toEqual([
+    expect.stringMatching(
+      /^n2 \(.*on disk, and not in use yet\. Type `quorate reload` on this node/,
+    ),
+  ]);
+  around.disk = { crypto: old, configVersion: 1 };
+  for (let now = 0; now <= 6000; now += 1000) around.hears(foreign, now, other);
+  expect(around.lines.at(-1)).toContain("copy corosync.conf and authkey from a node");
 });

@@ -112,10 +112,19 @@ export class PacketOpener {
     return this.#peers.has(address) && decodePacket(packet).ok;
   }
 
+  /** One that was restarted in the middle of a change of key is ahead of those who still use the old one among themselves. */
+  #whyNot(datagram: Uint8Array): string {
+    const key = this.#port.keyOnDisk();
+    if (key !== undefined && this.keyChange.opensWith(key.crypto, datagram)) {
+      return "it uses the key and crypto settings that this node has on disk, and not in use yet. Type `quorate reload` on this node: all members begin to use what they have on disk";
+    }
+    return `${mismatch(datagram, this.#settings.crypto)}. Make totem.crypto_cipher, totem.crypto_hash (secauth) and the authkey the same on both nodes: copy corosync.conf and authkey from a node that is in the cluster, and restart the node that got them`;
+  }
+
   /** Junk with a peer's address must not harm: it is reported, in the log and in the status. */
   #notOpened(address: string, datagram: Uint8Array, now: number): void {
     const line = this.#watch.failed(address, now, {
-      why: () => mismatch(datagram, this.#settings.crypto),
+      why: () => this.#whyNot(datagram),
       isReachable: (nodeid) => this.#port.reachable().includes(nodeid),
     });
     if (line !== undefined) this.#port.warn(line);
