@@ -24,6 +24,7 @@ async function pvecm(
   let out = "";
   let error = "";
   const script = join(cluster.folder, "ssh");
+  const keyFile = join(cluster.folder, "id_rsa.pub");
   writeFileSync(
     script,
     `root="${cluster.serverRoot}"\nline=$(printf %s "$2" | sed -e "s#/etc/corosync/qnetd#$root/etc/corosync/qnetd#g" -e "s#corosync-qnetd-certutil#${process.execPath} ${program} --root $root corosync-qnetd-certutil#")\nexec sh -c "$line"\n`,
@@ -33,7 +34,10 @@ async function pvecm(
     args: ["qdevice", ...args],
     write: (text) => void (out += text),
     writeError: (text) => void (error += text),
-    programs: { ssh: ["sh", script], copyId: ["true"] },
+    programs: {
+      ...{ ssh: ["sh", script], copyId: ["test", "-e", keyFile] },
+      ...{ keyFile, makeKey: ["sh", "-c", 'echo key >>"$1"', "sh", keyFile] },
+    },
   });
   return { code, out, error };
 }

@@ -54,7 +54,7 @@ export async function uninstallCommand(options: UninstallOptions): Promise<numbe
         (remains.length > 0 ? `; there is data: ${remains.join(", ")}` : ""),
     );
   }
-  if (data.length > 0) await refuseRunning(installed, places);
+  await refuseRunning(installed, places);
   if (!options.isForce) await checkQuorum(installed);
   if (data.length > 0 && !options.isYes && !options.isDry) {
     const list = data.map((path) => `  ${path}\n`).join("");
@@ -102,7 +102,7 @@ function dataThere({ services }: Installed, places: InstallPlaces): RoleData {
   return { ours: found.flatMap(({ ours }) => ours), left: found.flatMap(({ left }) => left) };
 }
 
-/** What no service started, this does not stop, and its data is not taken from under it. */
+/** What no service started, this does not stop; neither its file nor its data is taken from under it. */
 async function refuseRunning({ services }: Installed, places: InstallPlaces): Promise<void> {
   const sockets = {
     node: nodePaths(places.base === "" ? "/" : places.base).socket,

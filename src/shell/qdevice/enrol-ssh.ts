@@ -1,5 +1,6 @@
 // The original's way to a cluster's certificate (qnetd.md §4.5): root's ssh to the vote server and its `corosync-qnetd-certutil`. For
 // servers that know no invitation. The key is made here and stays; only the request and certificates travel.
+import { existsSync } from "node:fs";
 import { type Result, success } from "../../result.ts";
 import { createRequest } from "../../qnetd/pki/issue.ts";
 import { readCertificate } from "../../qnetd/pki/pki.ts";
@@ -17,17 +18,30 @@ export interface SshOrder {
   /** Told before each step, in the original's words. */
   readonly step: (words: string) => void;
   /** The programs; tests have their own. */
-  readonly programs?: { readonly ssh: readonly string[]; readonly copyId: readonly string[] };
+  readonly programs?: {
+    readonly ssh: readonly string[];
+    readonly copyId: readonly string[];
+    /** Makes root's key where `keyFile` is not there, as Proxmox does when it is installed. */
+    readonly makeKey?: readonly string[];
+    readonly keyFile?: string;
+  };
 }
 
 const programsDefault = {
   ssh: ["ssh", "-o", "BatchMode=yes", "-lroot"],
   copyId: ["ssh-copy-id", "-i", copyIdKey],
+  makeKey: ["ssh-keygen", "-q", "-t", "rsa", "-b", "4096", "-N", "", "-f", copyIdKey],
+  keyFile: `${copyIdKey}.pub`,
 } as const;
 
 /** The reason is the failing command and what it said. */
 export async function enrolBySsh(order: SshOrder): Promise<Result<ClusterIdentity>> {
   const { address, cluster, step, programs = programsDefault } = order;
+  const { makeKey, keyFile } = programs;
+  if (makeKey !== undefined && keyFile !== undefined && !existsSync(keyFile)) {
+    const made = await runProgram(makeKey);
+    if (!made.ok) return made;
+  }
   const copied = await runProgram([...programs.copyId, `root@${address}`], { stdio: "terminal" });
   if (!copied.ok) return copied;
   const remote = (command: string, input?: Uint8Array): Promise<Result<Uint8Array>> =>
