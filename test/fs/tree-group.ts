@@ -116,6 +116,10 @@ export class TreeGroup {
       case "aborted":
         return this.#answer(known.token, { ok: false, errno: known.errno });
       case "corosyncConfChanged":
+      case "membersChanged":
+      case "exchangeBegan":
+      case "led":
+      case "synced":
       case "log":
     }
   }

@@ -238,6 +238,7 @@ describe("spoiled golden frames", () => {
     fc.assert(
       fc.property(fc.array(spoiled, { minLength: 1, maxLength: 60 }), fc.nat(), (frames, seed) => {
         const network = new TestNetwork({ seed, nodeids: [1, 2, 3] });
+        network.hasForgedTokens = true;
         for (const nodeid of [1, 2, 3]) network.start(nodeid);
         const out: RingAction[] = [];
         for (const bytes of frames) {

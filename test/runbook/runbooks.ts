@@ -166,7 +166,7 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     );
     await two.refuses("pvecm delnode pve3", 255, /is not a known host of the cluster/);
     await one.refuses("quorate remove pve9", 1, /nothing shows that it ever was one/);
-    await three.refuses("quorate leave --yes", 1, /no quorum/);
+    await three.refuses("quorate leave --yes", 1, told);
     await three.refuses("quorate leave --local --yes", 1, /stop it first/);
     await three.stop();
     await three.types("quorate leave --local --yes");
