@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { invariants, mutants, type Mutant } from "./mutations.ts";
 
 /** Of the smaller worlds with a vote server more: the rarest of these mutants is caught by one seed in 80. */
-const seedsMax = { ring: 40, votes: 300 };
+const seedsMax = { ring: 80, votes: 300 };
 const ringMs = 60_000;
 const votesMs = 90_000;
 /** At a time: each is one process. */

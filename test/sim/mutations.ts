@@ -169,7 +169,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/lost-changes.ts",
     find: "if (paths.length === 0) return undefined;",
     replace: "if (paths.length >= 0) return undefined;",
-    from: 28,
+    from: 144,
     seconds: 120,
   },
   {
