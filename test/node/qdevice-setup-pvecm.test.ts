@@ -35,7 +35,7 @@ async function pvecm(
     write: (text) => void (out += text),
     writeError: (text) => void (error += text),
     programs: {
-      ...{ ssh: ["sh", script], copyId: ["test", "-e", keyFile] },
+      ...{ ssh: ["sh", script], copyId: ["sh", "-c", 'test -e "$1"', "sh", keyFile] },
       ...{ keyFile, makeKey: ["sh", "-c", 'echo key >>"$1"', "sh", keyFile] },
     },
   });

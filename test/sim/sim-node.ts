@@ -74,6 +74,10 @@ export class SimNode {
   get store(): TreeStore | undefined {
     return this.#life?.store;
   }
+  /** How often it has started. */
+  get life(): number {
+    return this.#incarnation;
+  }
   /** Of the ring thread at this moment; undefined when the node is down. */
   get member(): MemberSnapshot | undefined {
     return this.#life?.process.thread.host?.memberSnapshot();

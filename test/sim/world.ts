@@ -80,6 +80,8 @@ class World {
   /** What every node's corosync.conf and key file say. */
   #conf: { readonly version: number; readonly key: number | undefined };
   #tokens = 0;
+  /** Of each path, who asked for it, in which of its lives. */
+  readonly #makers = new Map<string, { token: number; node: SimNode; life: number }>();
 
   constructor(options: SeedOptions) {
     this.#options = options;
@@ -108,10 +110,7 @@ class World {
           onQuorum: () => this.#checkQuorum(),
           acknowledged: (token) => this.#answered(nodeid, token),
           forgot: () => this.#forgot(),
-          lostInSilence: (path) => {
-            this.#note(`n${nodeid}`, `gives up ${path} and tells nobody`);
-            this.#silent ??= `node ${nodeid} gave up ${path} and told nobody`;
-          },
+          lostInSilence: (path) => this.#lostInSilence(nodeid, path),
           trace: (id, text) => this.#note(`n${id}`, text),
         }),
       );
@@ -239,6 +238,7 @@ class World {
     if (isDurable) this.#isDurable.add(token);
     if (node.write(token, { kind, path }, isDurable ? "durable" : "held")) {
       this.#written.set(token, path);
+      this.#makers.set(path, { token, node, life: node.life });
     }
     return token;
   }
@@ -247,6 +247,19 @@ class World {
    * F2 holds whatever happens; F1 while no node that had the change in memory alone has died. With an original the highest version
    * leads: then F1 is all there is, and an absent node that is ahead, of changes that nobody was told of, may undo it.
    */
+  /**
+   * F4. Not of what was never answered and whose maker has crashed since: whether such a tail is history that the leader has gone through, or
+   * was ours alone, no tree tells once all that contradicts it is overwritten (ARCHITECTURE.md, "What loses is kept").
+   */
+  #lostInSilence(nodeid: number, path: string): void {
+    this.#note(`n${nodeid}`, `gives up ${path} and tells nobody`);
+    const maker = this.#makers.get(path);
+    if (maker !== undefined && !this.#answers.has(maker.token) && maker.node.life !== maker.life) {
+      return;
+    }
+    this.#silent ??= `node ${nodeid} gave up ${path} and told nobody`;
+  }
+
   #answered(nodeid: number, token: number): void {
     this.#answers.add(token);
     if (this.#original === undefined) {

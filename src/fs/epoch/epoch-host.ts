@@ -5,7 +5,8 @@ import type { Rank } from "../replica/dcdb.ts";
 import type { TreeStatus } from "../tree/files.ts";
 import { Epochs } from "./epochs.ts";
 import type { EpochAction, EpochEvent, Standing } from "./events.ts";
-import type { Lineage, Mark } from "./lineage.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Lineages } from "./lost-changes.ts";
 import { ownGroup } from "./message.ts";
 import { OwnGroup } from "./own-group.ts";
 
@@ -73,7 +74,7 @@ export class EpochHost {
     this.step({ kind: "stored", lineage });
   }
 
-  get lineages(): { readonly own: readonly Mark[]; readonly adopted: Lineage } {
+  get lineages(): Lineages {
     return this.#core.lineages;
   }
 

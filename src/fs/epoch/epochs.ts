@@ -17,6 +17,7 @@ import {
   unknownLineage,
   withEpoch,
 } from "./lineage.ts";
+import type { Lineages } from "./lost-changes.ts";
 import { decodeOwn, encodeOwn, type OwnMessage } from "./message.ts";
 import { votesNeeded, votesOf } from "./votes-needed.ts";
 
@@ -73,6 +74,8 @@ export class Epochs {
   #adopted: Lineage;
   /** The epoch that the tree in memory follows; its mark may not be on disk yet. */
   #followed: Mark;
+  /** Version of our tree when that epoch began, if it did in this process: what came since is in no tree that does not know the epoch. */
+  #followedFrom = Number.POSITIVE_INFINITY;
   #durableVersion: number | undefined;
 
   constructor(options: Options) {
@@ -111,12 +114,14 @@ export class Epochs {
   adopt(): Lineage {
     this.#next = this.#adopted;
     this.#followed = this.#adopted.mark;
+    this.#followedFrom = Number.POSITIVE_INFINITY;
     return this.#next;
   }
 
-  /** The marks that our tree may count as: the one it follows and the one that is on disk; and what we take over. */
-  get lineages(): { readonly own: readonly Mark[]; readonly adopted: Lineage } {
-    return { own: [this.#followed, this.#held.mark], adopted: this.#adopted };
+  /** What our tree may count as, and what we take over. */
+  get lineages(): Lineages {
+    const own = [this.#followed, this.#held.mark];
+    return { own, ownFrom: this.#followedFrom, adopted: this.#adopted };
   }
 
   get held(): Lineage {
@@ -214,6 +219,7 @@ export class Epochs {
     this.#adopted = state === undefined ? unknownLineage(promised) : { ...state.lineage, promised };
     if (!isEqual || sameMark(this.#adopted.mark, this.#next.mark)) return;
     this.#followed = this.#adopted.mark;
+    this.#followedFrom = Number.POSITIVE_INFINITY;
     this.#store(this.#adopted, out);
   }
 
@@ -262,6 +268,7 @@ export class Epochs {
     if (number === undefined) return;
     const mark = { number, exchange };
     this.#followed = mark;
+    this.#followedFrom = beganAt;
     this.#promise(component, number, out);
     if (!this.#mayMark(component, number)) return;
     if (!component.isMarkAsked) {

@@ -37,36 +37,61 @@ test("a tree that has fallen behind loses nothing, though its files are other on
   const before = tree({ a: [5, "old"], gone: [6, "x"] });
   const after = tree({ a: [9, "new"] }, 12);
   const adopted = history([1, 1], [2, 8]);
-  expect(lostChanges({ before, after, own: [mark(1)], adopted, held: all })).toBeUndefined();
+  expect(
+    lostChanges({ before, after, own: [mark(1)], ownFrom: all, adopted, held: all }),
+  ).toBeUndefined();
 });
 
 test("what came behind the beginning of the leader's next epoch is lost", () => {
   const before = tree({ a: [5, "same"], mine: [9, "x"] });
   const after = tree({ a: [5, "same"], theirs: [20, "y"] });
   const adopted = history([1, 1], [2, 8]);
-  const lost = lostChanges({ before, after, own: [mark(1)], adopted, held: all });
+  const lost = lostChanges({ before, after, own: [mark(1)], ownFrom: all, adopted, held: all });
   expect(lost).toEqual({ entries: before, version: 9, leaderVersion: 20, paths: ["mine"] });
+});
+
+test("what came in an epoch that only we knew is lost, also where nothing of the leader's contradicts it any more", () => {
+  const before = tree({ a: [5, "same"], mine: [6, "x"] });
+  const after = tree({ a: [5, "same"], theirs: [20, "y"] });
+  const exchange = { before, after, adopted: history([1, 1]), held: all };
+  const own = [mark(2), mark(1)];
+  expect(lostChanges({ ...exchange, own, ownFrom: 5 })?.paths).toEqual(["mine"]);
+  expect(lostChanges({ ...exchange, own, ownFrom: 6 })).toBeUndefined();
+  expect(lostChanges({ ...exchange, own: [mark(1), mark(1)], ownFrom: 5 })).toBeUndefined();
 });
 
 test("a higher version that lost says what only it had", () => {
   const before = tree({ a: [5, "same"], mine: [50, "x"] });
   const after = tree({ a: [5, "same"] });
   const adopted = history([1, 1], [2, 5]);
-  const { paths } = lostChanges({ before, after, own: [mark(1)], adopted, held: all })!;
+  const { paths } = lostChanges({
+    before,
+    after,
+    own: [mark(1)],
+    ownFrom: all,
+    adopted,
+    held: all,
+  })!;
   expect(paths).toEqual(["mine"]);
 });
 
 test("an own change that nobody else may have received, when the ring broke", () => {
   const before = tree({ a: [5, "same"], mine: [6, "x"] });
   const after = tree({ a: [5, "same"], b: [8, "y"] }, 9);
-  const exchange = { before, after, own: [mark(1)], adopted: history([1, 1], [2, 8]) };
+  const exchange = {
+    before,
+    after,
+    own: [mark(1)],
+    ownFrom: all,
+    adopted: history([1, 1], [2, 8]),
+  };
   expect(lostChanges({ ...exchange, held: 6 })).toBeUndefined();
   expect(lostChanges({ ...exchange, held: 5 })?.paths).toEqual(["mine"]);
 });
 
 test("without epochs (an original leads): what is not there, and what was of another content already", () => {
   const before = tree({ a: [5, "same"], mine: [7, "x"] });
-  const exchange = { before, own: [mark(1)], adopted: unknownLineage(), held: all };
+  const exchange = { before, own: [mark(1)], ownFrom: all, adopted: unknownLineage(), held: all };
   const newer = tree({ a: [9, "newer"], mine: [8, "newer"] });
   expect(lostChanges({ ...exchange, after: newer })).toBeUndefined();
   const without = lostChanges({ ...exchange, after: tree({ a: [9, "newer"] }) });
@@ -81,6 +106,6 @@ test("without epochs (an original leads): what is not there, and what was of ano
 test("a newcomer's corosync.conf is nothing that anybody misses", () => {
   const before = tree({ "corosync.conf": [3, "one"] });
   const after = tree({ "corosync.conf": [2, "two"] }, 400);
-  const exchange = { before, after, own: [], adopted: history([7, 100]), held: all };
+  const exchange = { before, after, own: [], ownFrom: all, adopted: history([7, 100]), held: all };
   expect(lostChanges(exchange)).toBeUndefined();
 });

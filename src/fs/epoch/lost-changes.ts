@@ -15,17 +15,26 @@ export interface LostTree {
   readonly paths: readonly string[];
 }
 
+export interface Lineages {
+  /** The epochs that our tree may count to: the one that it follows, and the one that is on disk. */
+  readonly own: readonly Mark[];
+  /** Version of our tree when the first of them began, `Infinity` if it did not in this process: its later changes are no earlier epoch's. */
+  readonly ownFrom: number;
+  /** Of the tree that leads. */
+  readonly adopted: Lineage;
+}
+
 /**
- * Undefined: nothing is lost. `own`: the epochs that our tree may count to. `held`: the version up to which every member of our last
+ * Undefined: nothing is lost. `held`: the version up to which every member of our last
  * ring had our tree's changes; what came behind may be ours alone, if the ring broke just then.
  */
-export function lostChanges(exchange: {
-  readonly before: readonly TreeEntry[];
-  readonly after: readonly TreeEntry[];
-  readonly own: readonly Mark[];
-  readonly adopted: Lineage;
-  readonly held: number;
-}): LostTree | undefined {
+export function lostChanges(
+  exchange: Lineages & {
+    readonly before: readonly TreeEntry[];
+    readonly after: readonly TreeEntry[];
+    readonly held: number;
+  },
+): LostTree | undefined {
   const { before, after, held } = exchange;
   const version = before[0]?.version ?? 0;
   const leaderVersion = after[0]?.version ?? 0;
@@ -50,14 +59,10 @@ export function lostChanges(exchange: {
 }
 
 /** The furthest version up to which both trees have one history, by the epochs that they have in common; undefined: they have none. */
-function commonOfEpochs({
-  own,
-  adopted,
-}: {
-  readonly own: readonly Mark[];
-  readonly adopted: Lineage;
-}): number | undefined {
-  const common = own.flatMap((mark) => commonVersion(mark, adopted) ?? []);
+function commonOfEpochs({ own, ownFrom, adopted }: Lineages): number | undefined {
+  const [first, ...others] = own.map((mark) => commonVersion(mark, adopted));
+  if (first !== undefined) return Math.max(first, ...others.map((common) => common ?? 0));
+  const common = others.flatMap((each) => (each === undefined ? [] : Math.min(each, ownFrom)));
   return common.length === 0 ? undefined : Math.max(...common);
 }
 
