@@ -132,19 +132,8 @@ function loginData(
       const { user, ticket, csrfToken } = answer;
       return { username: user, ticket, CSRFPreventionToken: csrfToken, NeedTFA: 1 };
     }
-    case "refused":
-      throw new ApiError(401, "authentication failure", { code: "authenticationFailure" });
-    case "tooMany": {
-      const seconds = Math.ceil(answer.waitMs / 1000);
-      throw new ApiError(429, `too many failed logins: try again in ${seconds} s`, {
-        code: "tooManyLogins",
-      });
-    }
-    case "fault":
-      throw new ApiError(503, "this node cannot check logins at the moment", {
-        code: "loginFault",
-        hint: "the log of quorate on that node says why",
-      });
+    default:
+      throw loginRefusal(answer);
   }
 }
 
@@ -172,4 +161,26 @@ function wantedOf(
 
 function refusedParameter(name: string, words: string): ApiError {
   return new ApiError(400, "Parameter verification failed.", { errors: { [name]: words } });
+}
+
+/** Why nobody is logged in, as all doors say it. */
+export function loginRefusal(
+  answer: Extract<LoginAnswer, { readonly kind: "refused" | "tooMany" | "fault" }>,
+): ApiError {
+  switch (answer.kind) {
+    case "refused":
+      return new ApiError(401, "authentication failure", { code: "authenticationFailure" });
+    case "tooMany": {
+      const seconds = Math.ceil(answer.waitMs / 1000);
+      return new ApiError(429, `too many failed logins: try again in ${seconds} s`, {
+        code: "tooManyLogins",
+      });
+    }
+    case "fault":
+      return new ApiError(503, "this node cannot check logins at the moment", {
+        code: "loginFault",
+        hint: "the log of quorate on that node says why",
+      });
+  }
+  return answer satisfies never;
 }

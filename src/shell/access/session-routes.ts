@@ -16,6 +16,7 @@ import {
   route,
 } from "../api/route.ts";
 import type { Access } from "./access.ts";
+import { loginRefusal } from "./access-routes.ts";
 import { challengeKinds, ticketCharactersMax } from "./ticket.ts";
 import type { UserFiles } from "./user-files.ts";
 import { userIdCharactersMax } from "../users/user-id.ts";
@@ -124,21 +125,9 @@ function loginRoute(source: SessionSource): Route {
         }
         case "half":
           return { kinds: challengeKinds(answer.ticket), challenge: answer.ticket };
-        case "refused":
-          throw new ApiError(401, "authentication failure", { code: "authenticationFailure" });
-        case "tooMany": {
-          const seconds = Math.ceil(answer.waitMs / 1000);
-          throw new ApiError(429, `too many failed logins: try again in ${seconds} s`, {
-            code: "tooManyLogins",
-          });
-        }
-        case "fault":
-          throw new ApiError(503, "this node cannot check logins at the moment", {
-            code: "loginFault",
-            hint: "the log of quorate on that node says why",
-          });
+        default:
+          throw loginRefusal(answer);
       }
-      return answer satisfies never;
     },
   });
 }
