@@ -211,13 +211,17 @@ export async function form(
   );
 }
 
-/** A hash over the rows of a config.db as plain SQLite sees them; the type of the version record does not count. */
+/**
+ * A hash over the objects of a config.db as plain SQLite sees them. Not over the version record and the cluster's locks: a node that has just come
+ * back takes one to look at its certificates, and who stops first may have it still.
+ */
 export function databaseDigest(path: string): string {
   const database = new Database(path, { readonly: true, strict: true });
   try {
     const rows = database
       .query(
-        "SELECT inode, parent, version, writer, mtime, CASE inode WHEN 0 THEN 4 ELSE type END, hex(name), hex(data) FROM tree ORDER BY inode",
+        `SELECT inode, parent, version, writer, mtime, type, hex(name), hex(data) FROM tree
+          WHERE inode <> 0 AND name <> 'lock' AND parent NOT IN (SELECT inode FROM tree WHERE name = 'lock') ORDER BY inode`,
       )
       .values();
     return createHash("sha256").update(JSON.stringify(rows)).digest("hex");

@@ -138,6 +138,11 @@ export const runbooks: Readonly<Record<string, (site: Site) => Promise<void>>> =
     await one.comesTo("cat /etc/pve/over-link-1", /there/);
     await three.heal();
     await three.comesTo("corosync-cfgtool -s", /LINK ID 0 udp\n.*\n.*\n\t\tnodeid: +1:\tconnected/);
+    // Each side finds out by itself.
+    await one.comesTo(
+      "corosync-cfgtool -s",
+      /LINK ID 0 udp\n(?:(?!LINK).*\n)*\t\tnodeid: +3:\tconnected/,
+    );
     await one.types("quorate link remove 1");
     ok(!(await one.types("cat /etc/pve/corosync.conf")).includes("ring1_addr"));
   },
