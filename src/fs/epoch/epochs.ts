@@ -113,8 +113,7 @@ export class Epochs {
   /** What is to be stored in the transaction in which the leader's tree replaces ours. */
   adopt(): Lineage {
     this.#next = this.#adopted;
-    this.#followed = this.#adopted.mark;
-    this.#followedFrom = Number.POSITIVE_INFINITY;
+    this.#follow(this.#adopted.mark);
     return this.#next;
   }
 
@@ -218,8 +217,7 @@ export class Epochs {
     if (isOwn || (isEqual && state === undefined)) return;
     this.#adopted = state === undefined ? unknownLineage(promised) : { ...state.lineage, promised };
     if (!isEqual || sameMark(this.#adopted.mark, this.#next.mark)) return;
-    this.#followed = this.#adopted.mark;
-    this.#followedFrom = Number.POSITIVE_INFINITY;
+    this.#follow(this.#adopted.mark);
     this.#store(this.#adopted, out);
   }
 
@@ -267,8 +265,7 @@ export class Epochs {
     const { number } = component;
     if (number === undefined) return;
     const mark = { number, exchange };
-    this.#followed = mark;
-    this.#followedFrom = beganAt;
+    this.#follow(mark, beganAt);
     this.#promise(component, number, out);
     if (!this.#mayMark(component, number)) return;
     if (!component.isMarkAsked) {
@@ -352,6 +349,12 @@ export class Epochs {
     component.isAsking = true;
     component.askSent = component.asked;
     this.#send({ kind: "asked", exchange, number, version: component.asked }, out);
+  }
+
+  /** `from`: version of our tree when the epoch began; without, it did not begin in this process. */
+  #follow(mark: Mark, from = Number.POSITIVE_INFINITY): void {
+    this.#followed = mark;
+    this.#followedFrom = from;
   }
 
   #isPeer(member: GroupMember): boolean {
