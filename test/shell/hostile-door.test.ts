@@ -7,14 +7,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import fc from "fast-check";
 import * as v from "valibot";
-import { pem } from "../../src/qnetd/pki/pki.ts";
 import { buildApi2 } from "../../src/shell/api/api2.ts";
 import { checkParameters } from "../../src/shell/api/parameters.ts";
 import type { Route } from "../../src/shell/api/route.ts";
-import { issueCertificate, newRsaKey } from "../../src/shell/certificates/x509.ts";
-import { Door, doorLimits } from "../../src/shell/door/door.ts";
 import { apiNodeName, openApiNode } from "../double/api-app.ts";
 import { nameOf } from "../double/api-requests.ts";
+import { openUnlimitedDoor } from "../double/open-door.ts";
 import { hostile, hostileKinds, type HostileRequest } from "../double/hostile-requests.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 
@@ -52,35 +50,7 @@ const app = buildApi2({
   },
 });
 
-const unlimited = { perSecond: 1e6, burst: 1e6 };
-const key = await newRsaKey(2048);
-const certificate = issueCertificate({
-  subject: [["commonName", "hostile"]],
-  key,
-  issuer: undefined,
-  serial: 1n,
-  from: new Date(Date.now() - 1000),
-  until: new Date(Date.now() + 86_400_000),
-  kind: "server",
-  alternativeNames: ["localhost"],
-});
-const door = await Door.open({
-  host: "127.0.0.1",
-  port: 0,
-  identity: {
-    certificate: pem("CERTIFICATE", certificate),
-    key: key.export({ format: "pem", type: "pkcs8" }),
-  },
-  fetch: (asked, facts) => app.fetch(asked, facts),
-  limits: {
-    ...doorLimits,
-    connectionRate: unlimited,
-    totalConnectionRate: unlimited,
-    requestRate: unlimited,
-    totalRequestRate: unlimited,
-  },
-  log: () => undefined,
-});
+const door = await openUnlimitedDoor((asked, facts) => app.fetch(asked, facts));
 afterAll(async () => {
   await door.close();
   await node.close();

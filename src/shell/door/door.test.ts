@@ -3,28 +3,10 @@ import { afterEach, expect, test } from "bun:test";
 import { connect as connectPlain, createServer, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { X509Certificate } from "node:crypto";
-import { pem } from "../../qnetd/pki/pki.ts";
-import { issueCertificate, newRsaKey } from "../certificates/x509.ts";
-import { Door, type DoorIdentity, type DoorLimits, doorLimits } from "./door.ts";
+import { newDoorIdentity } from "../../../test/double/open-door.ts";
+import { Door, type DoorLimits, doorLimits } from "./door.ts";
 
-async function newIdentity(name: string): Promise<DoorIdentity> {
-  const key = await newRsaKey(2048);
-  const certificate = issueCertificate({
-    subject: [["commonName", name]],
-    key,
-    issuer: undefined,
-    serial: 1n,
-    from: new Date(Date.now() - 1000),
-    until: new Date(Date.now() + 3_600_000),
-    kind: "server",
-    alternativeNames: ["127.0.0.1", "localhost"],
-  });
-  return {
-    certificate: pem("CERTIFICATE", certificate),
-    key: key.export({ format: "pem", type: "pkcs8" }),
-  };
-}
-const identity = await newIdentity("first");
+const identity = await newDoorIdentity("first");
 
 const opened: Door[] = [];
 const sockets: Socket[] = [];
@@ -314,7 +296,7 @@ test("another certificate is shown at once, and nobody is cut", async () => {
   const door = await openDoor();
   const before = await client(door, get("/"));
   await before.until(/GET \/ $/);
-  const second = await newIdentity("second");
+  const second = await newDoorIdentity("second");
   door.present(second);
   const after = await client(door, get("/"));
   const shown = after.socket.getPeerCertificate().fingerprint256;

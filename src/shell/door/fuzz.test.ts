@@ -2,13 +2,11 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:tls";
 import fc from "fast-check";
+import { openUnlimitedDoor } from "../../../test/double/open-door.ts";
 import { pending, ready, until } from "../../../test/interop/wait.ts";
 import { buildApi2 } from "../api/api2.ts";
 import * as parameter from "../api/parameters.ts";
 import { anyUser, onlyRoot, rootCaller, route } from "../api/route.ts";
-import { pem } from "../../qnetd/pki/pki.ts";
-import { issueCertificate, newRsaKey } from "../certificates/x509.ts";
-import { Door, doorLimits } from "./door.ts";
 
 const routes = [
   route({
@@ -35,35 +33,7 @@ const routes = [
   }),
 ];
 const app = buildApi2({ routes, authenticate: async () => ({ ok: true, caller: rootCaller }) });
-const key = await newRsaKey(2048);
-const certificate = issueCertificate({
-  subject: [["commonName", "fuzz"]],
-  key,
-  issuer: undefined,
-  serial: 1n,
-  from: new Date(Date.now() - 1000),
-  until: new Date(Date.now() + 3_600_000),
-  kind: "server",
-  alternativeNames: ["localhost"],
-});
-const unlimited = { perSecond: 1e6, burst: 1e6 };
-const door = await Door.open({
-  host: "127.0.0.1",
-  port: 0,
-  identity: {
-    certificate: pem("CERTIFICATE", certificate),
-    key: key.export({ format: "pem", type: "pkcs8" }),
-  },
-  fetch: (request, facts) => app.fetch(request, facts),
-  limits: {
-    ...doorLimits,
-    connectionRate: unlimited,
-    totalConnectionRate: unlimited,
-    requestRate: unlimited,
-    totalRequestRate: unlimited,
-  },
-  log: () => undefined,
-});
+const door = await openUnlimitedDoor((request, facts) => app.fetch(request, facts));
 
 /** All that comes for some bytes, after which nothing more is sent. */
 async function answerTo(bytes: Uint8Array): Promise<string> {

@@ -3,8 +3,9 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { treeSource } from "../../../test/double/tree-source.ts";
 import { ConfigurationTree } from "../../fs/fs.ts";
-import { type ApiSource, buildApi } from "../api/api.ts";
+import { buildApi } from "../api/api.ts";
 import { listen } from "../api/api-socket.ts";
 import { clusterLogTextMax, type ClusterLogLine } from "../api/cluster-log-line.ts";
 import { ClusterLog } from "./cluster-log.ts";
@@ -28,24 +29,7 @@ async function node() {
   if (!opened.ok) throw new Error(opened.reason);
   undo.push(() => opened.value.stop());
   const lines: ClusterLogLine[] = [];
-  const never = (): never => expect.unreachable();
-  const source: ApiSource = {
-    ringMap: { map: undefined, groups: async () => [] },
-    files: opened.value,
-    lostTrees: opened.value.lostTrees,
-    status: never,
-    ring: never,
-    setVotes: never,
-    killNode: never,
-    stopDevice: never,
-    shutdown: never,
-    setExpectedVotes: never,
-    cancelWaitForAll: never,
-    reload: never,
-    restart: never,
-    confProblem: never,
-    logToCluster: (line) => void lines.push(line),
-  };
+  const source = treeSource(opened.value, { logToCluster: (line) => void lines.push(line) });
   return { socket: join(directory, "api.sock"), app: buildApi(source), lines };
 }
 

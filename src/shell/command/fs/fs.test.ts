@@ -16,8 +16,9 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { treeSource } from "../../../../test/double/tree-source.ts";
 import { ConfigurationTree } from "../../../fs/fs.ts";
-import { type ApiSource, buildApi } from "../../api/api.ts";
+import { buildApi } from "../../api/api.ts";
 import { listen } from "../../api/api-socket.ts";
 import { CommandFailure } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
@@ -44,24 +45,9 @@ beforeEach(async () => {
   if (!opened.ok) throw new Error(opened.reason);
   tree = opened.value;
   undo.push(() => tree.stop());
-  const never = (): never => expect.unreachable();
-  const source: ApiSource = {
-    ringMap: { map: undefined, groups: async () => [] },
-    files: tree,
-    lostTrees: tree.lostTrees,
-    status: never,
-    ring: never,
-    setVotes: never,
-    killNode: never,
-    stopDevice: never,
-    shutdown: never,
-    setExpectedVotes: never,
-    cancelWaitForAll: never,
-    reload: never,
-    restart: never,
-    logToCluster: never,
+  const source = treeSource(tree, {
     confProblem: async (content) => (Buffer.from(content).toString() === wrong[0] ? wrong[1] : ""),
-  };
+  });
   const listening = listen(buildApi(source), nodePaths(root).socket);
   undo.push(() => listening.close());
 });
