@@ -7,7 +7,7 @@ import { replaceDurably } from "../../durable-file.ts";
 import { failure, reasonOf, type Result, success } from "../../result.ts";
 import type { LostTree } from "../epoch/lost-changes.ts";
 import { decodeUpdate, encodeUpdate } from "../replica/message.ts";
-import type { TreeEntry } from "../tree/entry.ts";
+import { directoryType, entriesByPath, type TreeEntry } from "../tree/entry.ts";
 
 /** The oldest go; the newest is always kept. */
 export const lostTreesMax = 16;
@@ -22,6 +22,11 @@ export interface KeptTree {
   readonly name: string;
   /** Bytes of its file. */
   readonly bytes: number;
+}
+
+export interface LostObject {
+  readonly type: "file" | "directory";
+  readonly data: Uint8Array;
 }
 
 export interface LostTreesOptions {
@@ -81,6 +86,15 @@ export class LostTrees {
     } catch (error) {
       return failure(`${path} cannot be read (${reasonOf(error)})`);
     }
+  }
+
+  /** What a tree consists of, by path. */
+  objectsOf({ entries }: LostTree): ReadonlyMap<string, LostObject> {
+    const objects = new Map<string, LostObject>();
+    for (const [path, { type, data }] of entriesByPath(entries)) {
+      objects.set(path, { type: type === directoryType ? "directory" : "file", data });
+    }
+    return objects;
   }
 
   #dropOldest(): string[] {

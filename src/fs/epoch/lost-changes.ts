@@ -1,7 +1,7 @@
 // What a tree has that the one which replaces it lacks. Spec: pmxcfs.md §4.8 ("there is no merge"); design.md decision 3. A tree that has
 // merely fallen behind loses nothing: every change of its own is in the leader's history. Pure.
 import { equalBytes } from "../../bytes.ts";
-import type { TreeEntry } from "../tree/entry.ts";
+import { entriesByPath, type TreeEntry } from "../tree/entry.ts";
 import { corosyncConfPath } from "../tree/rules.ts";
 import { commonVersion, type Lineage, type Mark } from "./lineage.ts";
 
@@ -44,9 +44,9 @@ export function lostChanges(
   // Without a common epoch nobody knows whether what is not there was removed or never was.
   const common = ofEpochs === undefined ? 0 : Math.min(known, held);
   if (version <= common) return undefined;
-  const theirs = byPath(after);
+  const theirs = entriesByPath(after);
   const paths: string[] = [];
-  for (const [path, entry] of byPath(before)) {
+  for (const [path, entry] of entriesByPath(before)) {
     if (entry.version <= common || path === corosyncConfPath) continue;
     const other = theirs.get(path);
     // Most likely the same change was there too, and was followed by others.
@@ -78,21 +78,4 @@ function apartFrom(before: readonly TreeEntry[], after: readonly TreeEntry[]): n
     if (!isSame) lowest = Math.min(lowest, entry.version);
   }
   return lowest;
-}
-
-function byPath(entries: readonly TreeEntry[]): Map<string, TreeEntry> {
-  const byInode = new Map(entries.map((entry) => [entry.inode, entry]));
-  const paths = new Map<string, TreeEntry>();
-  for (const entry of entries) {
-    if (entry.inode === 0) continue;
-    const names = [entry.name];
-    // A tree that was loaded has no circle; the bound is for those who do not trust that.
-    for (let at = byInode.get(entry.parent), depth = 0; at && at.inode !== 0; depth += 1) {
-      if (depth > byInode.size) break;
-      names.unshift(at.name);
-      at = byInode.get(at.parent);
-    }
-    paths.set(names.join("/"), entry);
-  }
-  return paths;
 }

@@ -50,3 +50,20 @@ export interface TreeChange {
 export type ApplyResult =
   | { readonly ok: true; readonly value: number; readonly change: TreeChange }
   | { readonly ok: false; readonly errno: Errno };
+
+/** All but the root. Objects that come from a file may be damaged: what hangs in a circle gets some path, and no loop. */
+export function entriesByPath(entries: readonly TreeEntry[]): Map<string, TreeEntry> {
+  const byInode = new Map(entries.map((entry) => [entry.inode, entry]));
+  const paths = new Map<string, TreeEntry>();
+  for (const entry of entries) {
+    if (entry.inode === 0) continue;
+    const names = [entry.name];
+    for (let at = byInode.get(entry.parent), depth = 0; at && at.inode !== 0; depth += 1) {
+      if (depth > byInode.size) break;
+      names.unshift(at.name);
+      at = byInode.get(at.parent);
+    }
+    paths.set(names.join("/"), entry);
+  }
+  return paths;
+}

@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import * as v from "valibot";
 import { equalBytes } from "../../../bytes.ts";
 import type { LostTree } from "../../../fs/epoch/lost-changes.ts";
+import type { LostObject } from "../../../fs/disk/lost-trees.ts";
 import type { Files, Outcome } from "../../../fs/tree/files.ts";
 import type { Result } from "../../../result.ts";
 import { pathOfText, textOfPath } from "../path-text.ts";
@@ -15,6 +16,7 @@ import { treeStatus } from "./v1-rules.ts";
 export interface LostSource {
   list(): readonly { readonly name: string; readonly bytes: number }[];
   read(name: string): Result<LostTree>;
+  objectsOf(tree: LostTree): ReadonlyMap<string, LostObject>;
 }
 
 const nameMax = 64;
@@ -42,17 +44,12 @@ export const lostDiffSchema = v.object({
 
 type Change = v.InferOutput<typeof lostDiffSchema>["changes"][number];
 
-interface Kept {
-  readonly type: Change["type"];
-  readonly data: Uint8Array;
-}
-
 export function lostRoutes(app: Hono, lost: LostSource, files: Files): void {
   app.get("/v1/lost", (c) => c.json({ trees: lost.list() }));
   app.get("/v1/lost/diff", (c) => {
     const tree = treeOf(lost, checked(nameQuery, c.req.query()).name);
     const { version, leaderVersion, paths } = tree;
-    const all = keptOf(tree);
+    const all = lost.objectsOf(tree);
     const changes = paths.flatMap((path) => {
       const kept = all.get(path);
       return kept === undefined ? [] : [changeOf(path, kept, files)];
@@ -62,7 +59,7 @@ export function lostRoutes(app: Hono, lost: LostSource, files: Files): void {
   app.post("/v1/lost/restore", async (c) => {
     const given = checked(restoreBody, await c.req.json().catch(() => undefined));
     const path = pathOfText(given.path).replace(/^\/+|\/+$/g, "");
-    const kept = keptOf(treeOf(lost, given.name)).get(path);
+    const kept = lost.objectsOf(treeOf(lost, given.name)).get(path);
     if (kept === undefined) {
       const reason = `${given.name} has no ${textOfPath(path)}`;
       throw new Refusal({ errno: "ENOENT", reason }, 404);
@@ -78,24 +75,7 @@ function treeOf(lost: LostSource, wanted: string): LostTree {
   return read.value;
 }
 
-function keptOf({ entries }: LostTree): ReadonlyMap<string, Kept> {
-  const byInode = new Map(entries.map((entry) => [entry.inode, entry]));
-  const kept = new Map<string, Kept>();
-  for (const entry of entries) {
-    const names: string[] = [];
-    // A file of ours may be damaged: no further than there are objects.
-    for (let at = byInode.get(entry.inode); at !== undefined && at.inode !== 0;) {
-      names.unshift(at.name);
-      if (names.length > byInode.size) break;
-      at = byInode.get(at.parent);
-    }
-    const type = entry.type === 4 ? "directory" : "file";
-    if (entry.inode !== 0) kept.set(names.join("/"), { type, data: entry.data });
-  }
-  return kept;
-}
-
-function changeOf(path: string, { type, data }: Kept, files: Files): Change {
+function changeOf(path: string, { type, data }: LostObject, files: Files): Change {
   const stat = files.stat(path);
   const read = stat.ok && stat.value.type === "file" ? files.read(path) : undefined;
   const isSame =
@@ -107,7 +87,7 @@ function changeOf(path: string, { type, data }: Kept, files: Files): Change {
 }
 
 /** With the directories above it that are missing. */
-async function restore(files: Files, path: string, { type, data }: Kept): Promise<void> {
+async function restore(files: Files, path: string, { type, data }: LostObject): Promise<void> {
   const names = path.split("/");
   const depth = type === "directory" ? names.length : names.length - 1;
   for (let at = 1; at <= depth; at += 1) {
