@@ -112,15 +112,14 @@ export function accessRoutes(source: AccessSource): readonly Route[] {
 }
 
 function loginData(
-  { files, users }: AccessSource,
+  source: AccessSource,
   answer: LoginAnswer,
   isCheckOnly: boolean,
 ): v.InferInput<typeof loginAnswer> {
   switch (answer.kind) {
     case "granted": {
       const { user, ticket, csrfToken, capabilities } = answer;
-      const mayAudit = users.rights.may(user, "/", "Sys.Audit");
-      const clusterName = mayAudit ? membersOf(files).cluster?.name : undefined;
+      const clusterName = shownClusterName(source, user);
       return {
         username: user,
         ...(isCheckOnly ? {} : { ticket, CSRFPreventionToken: csrfToken }),
@@ -161,6 +160,15 @@ function wantedOf(
 
 function refusedParameter(name: string, words: string): ApiError {
   return new ApiError(400, "Parameter verification failed.", { errors: { [name]: words } });
+}
+
+/** The cluster's name as somebody who logs in is told it: undefined without the right to see it, or where there is no cluster. */
+export function shownClusterName(
+  { files, users }: Pick<AccessSource, "files" | "users">,
+  user: string,
+): string | undefined {
+  if (!users.rights.may(user, "/", "Sys.Audit")) return undefined;
+  return membersOf(files).cluster?.name;
 }
 
 /** Why nobody is logged in, as all doors say it. */

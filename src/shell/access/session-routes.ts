@@ -3,7 +3,6 @@
 import * as v from "valibot";
 import type { Files } from "../../fs/tree/files.ts";
 import { halfAnswer, type Session, sessionAnswer } from "../answers/session.ts";
-import { membersOf } from "../api/cluster-facts.ts";
 import * as parameter from "../api/parameters.ts";
 import {
   anybody,
@@ -16,7 +15,7 @@ import {
   route,
 } from "../api/route.ts";
 import type { Access } from "./access.ts";
-import { loginRefusal } from "./access-routes.ts";
+import { loginRefusal, shownClusterName } from "./access-routes.ts";
 import { challengeKinds, ticketCharactersMax } from "./ticket.ts";
 import type { UserFiles } from "./user-files.ts";
 import { userIdCharactersMax } from "../users/user-id.ts";
@@ -132,15 +131,10 @@ function loginRoute(source: SessionSource): Route {
   });
 }
 
-function sessionOf(
-  { users, files, nodeName }: SessionSource,
-  user: string,
-  csrfToken: string,
-): Session {
-  const mayAudit = users.rights.may(user, "/", "Sys.Audit");
-  const capabilities = users.capabilities(user);
-  const cluster = mayAudit ? (membersOf(files).cluster?.name ?? "") : "";
-  return { user, csrfToken, capabilities, node: nodeName, cluster };
+function sessionOf(source: SessionSource, user: string, csrfToken: string): Session {
+  const capabilities = source.users.capabilities(user);
+  const cluster = shownClusterName(source, user) ?? "";
+  return { user, csrfToken, capabilities, node: source.nodeName, cluster };
 }
 
 /** A form of another site could log its visitors in as somebody else, or out. Programs send neither header. */
