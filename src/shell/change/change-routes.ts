@@ -8,6 +8,7 @@ import type { ChangePorts } from "./ports.ts";
 import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts";
 import { planRemove, removedAlready, removePlan, type RemoveRequest } from "./remove.ts";
 import { planRename, renamePlan } from "./rename.ts";
+import { planVotes, votesPlan } from "./votes.ts";
 import * as v from "valibot";
 import { linksMax } from "../conf/cluster-conf.ts";
 import { CommandFailure } from "../exit.ts";
@@ -108,6 +109,22 @@ function nodeRoutes(source: ChangeRoutesSource): readonly Route[] {
         const request = { node: parameters.node, newName: parameters.name };
         const planned = await refusing(planRename(source.ports(caller.user), request, caller.user));
         const change = changeOf(renamePlan, planned, "clusterrename", parameters.node);
+        return answer(source, change, parameters["dry-run"] === true, caller);
+      },
+    }),
+    route({
+      method: "PUT",
+      path: "/cluster/nodes/{node}/votes",
+      isOurs: true,
+      description: "Gives a node another number of votes, in corosync.conf of all nodes.",
+      permission: onlyRoot,
+      needsQuorum: true,
+      returns: changeAnswer,
+      parameters: { ...node, votes: parameter.integer({ min: 0, max: 255 }), ...dry },
+      handle: async ({ parameters, caller }) => {
+        const request = { node: parameters.node, votes: parameters.votes };
+        const planned = await refusing(planVotes(source.ports(caller.user), request, caller.user));
+        const change = changeOf(votesPlan, planned, "clustervotes", parameters.node);
         return answer(source, change, parameters["dry-run"] === true, caller);
       },
     }),

@@ -14,6 +14,7 @@ import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts
 import { formerMembersPath, formerOf, readFormer, withFormer } from "./former-members.ts";
 import { planRemove, removedAlready, removePlan } from "./remove.ts";
 import { planRename, renamePlan } from "./rename.ts";
+import { planVotes, votesPlan } from "./votes.ts";
 
 const user = "root@pam";
 const addresses = new Map([1, 2, 3].map((nodeid) => [`pve${nodeid}`, `10.1.0.${nodeid}`]));
@@ -73,6 +74,45 @@ async function carryOut<Facts>(
   for (const step of bound.steps) known = await step.run(known, context);
   return told;
 }
+
+// As a plan it is a link's, which is killed everywhere below.
+describe("votes", () => {
+  test("are changed for good, with what they mean, and the same twice is nothing to do", async () => {
+    const cluster = new PaperCluster(paperConf(3));
+    const request = { node: "pve2", votes: 3 };
+    const planned = (await planVotes(cluster.ports(), request, user))!;
+    expect(planned.notes.slice(0, 2)).toEqual([
+      "Quorum stays: the nodes have 5 votes then, and 3 are needed.",
+      expect.stringContaining("pve2 is quorate alone then"),
+    ]);
+    await carryOut(votesPlan, cluster, planned.facts);
+    expect(cluster.cluster.nodes.map(({ name, votes }) => [name, votes])).toEqual([
+      ...[
+        ["pve1", 1],
+        ["pve2", 3],
+        ["pve3", 1],
+      ],
+    ]);
+    expect(cluster.logged).toEqual(["root@pam: node pve2 has 3 votes"]);
+    expect(await planVotes(cluster.ports(), request, user)).toBeUndefined();
+    const less = await planVotes(cluster.ports(), { node: "pve2", votes: 0 }, user);
+    expect(less?.notes).toEqual(["Quorum stays: the nodes have 2 votes then, and 2 are needed."]);
+  });
+
+  test("are refused with nothing written", async () => {
+    const cluster = new PaperCluster(paperConf(1));
+    const plan = (node: string, votes: number) =>
+      reason(planVotes(cluster.ports(), { node, votes }, user));
+    expect(await plan("pve1", 0)).toContain("no node would have a vote");
+    expect(await plan("nobody", 1)).toContain("not a known host");
+    expect(await plan("pve1", 256)).toContain("votes");
+    const three = new PaperCluster(paperConf(3));
+    three.on.delete(3);
+    const away = planVotes(three.ports(), { node: "pve2", votes: 2 }, user);
+    expect(await reason(away)).toContain("pve3 is offline");
+    expect([...cluster.written, ...three.written]).toEqual([]);
+  });
+});
 
 describe("a link", () => {
   test("is added, changed and removed, and the same twice is nothing to do", async () => {

@@ -11,9 +11,9 @@ import type { Authenticate, Route } from "../api/route.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { clusterLogEntries, clusterLogRoute } from "../api/v1/cluster-log.ts";
 import { eventRoutes } from "../api/v1/events.ts";
-import { historyRoute } from "../api/v1/history.ts";
+import { historyRoutes } from "../api/v1/history.ts";
 import { type MetricsRouteSource, metricsPage, metricsRoutes } from "../api/v1/metrics.ts";
-import { type OverviewSource, overviewRoute } from "../api/v1/overview.ts";
+import { type OverviewSource, overviewRoutes } from "../api/v1/overview.ts";
 import { quorumRoutes } from "../api/v1/quorum.ts";
 import { reportRoute } from "../api/v1/report.ts";
 import { ringStateRoutes } from "../api/v1/ring.ts";
@@ -75,7 +75,7 @@ export class Monitoring {
     return [
       ...quorumRoutes({ mode, cluster, monitor }),
       ...ringStateRoutes({ mode, cluster, monitor }),
-      overviewRoute(this.#overviewSource()),
+      ...overviewRoutes(this.#overviewSource()),
       ...treeRoutes({
         files: tree,
         refusal: () => tree.counts().reason,
@@ -83,7 +83,7 @@ export class Monitoring {
       }),
       clusterLogRoute(() => tree.statusStore.store.logEntries()),
       ...eventRoutes({ monitor, files: tree, authenticate }),
-      historyRoute(monitor),
+      ...historyRoutes(monitor),
       ...metricsRoutes({ families: () => this.metrics() }),
       reportRoute((who) => this.report(who)),
     ];

@@ -33,6 +33,14 @@ test("a slot has the lowest, the mean and the highest of its samples; one withou
   expect(archive.read((name) => name === "b", 60, 100).series).toEqual({});
 });
 
+test("a sample that has measured several times keeps its lowest and its highest", () => {
+  const archive = new Archive(span);
+  archive.record(100, new Map([["a", { min: 2, mean: 3, max: 90 }]]));
+  archive.record(105, new Map([["a", { min: 1, mean: 5, max: 6 }]]));
+  archive.record(106, new Map([["a", { min: 0, mean: Number.NaN, max: 6 }]]));
+  expect(archive.read(all, 10, 1).series["a"]).toEqual({ min: [1], mean: [4], max: [90] });
+});
+
 test("in fewer points neighbours are put together, the newest point to the end", () => {
   const archive = new Archive(span);
   for (let slot = 0; slot < 6; slot += 1) archive.record(slot * 10, one(slot));

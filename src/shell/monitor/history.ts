@@ -16,6 +16,10 @@ export const spans: Readonly<Record<SpanName, Span>> = {
   month: { stepS: 1800, slots: 1488 },
 };
 
+/** A sample: a number, or what was measured since the one before: its lowest, what stands for all of it, its highest. */
+export type Sample = number | { readonly min: number; readonly mean: number; readonly max: number };
+export type Samples = ReadonlyMap<string, Sample>;
+
 /** Of each span; a link has two. */
 export const seriesMax = 200;
 export const seriesNamePattern = /^[A-Za-z0-9/]{1,48}$/;
@@ -73,21 +77,23 @@ export class Archive {
   }
 
   /** Values that are no numbers are no samples. A clock that was set back takes away what is in its future. */
-  record(atS: number, values: ReadonlyMap<string, number>): void {
+  record(atS: number, samples: Samples): void {
     const slot = Math.floor(atS / this.span.stepS);
     if (!Number.isSafeInteger(slot) || slot < 0) return;
     this.#move(slot);
     const at = slot % this.span.slots;
-    for (const [name, value] of values) {
-      if (!Number.isFinite(value)) continue;
+    for (const [name, sample] of samples) {
+      const { min, mean, max } =
+        typeof sample === "number" ? { min: sample, mean: sample, max: sample } : sample;
+      if (![min, mean, max].every((value) => Number.isFinite(value))) continue;
       const series = this.#seriesOf(name, slot);
       if (series === undefined) continue;
-      series.sum += value;
+      series.sum += mean;
       series.count += 1;
       series.last = slot;
       series.mean[at] = series.sum / series.count;
-      series.min[at] = series.count === 1 ? value : Math.min(series.min[at] ?? value, value);
-      series.max[at] = series.count === 1 ? value : Math.max(series.max[at] ?? value, value);
+      series.min[at] = series.count === 1 ? min : Math.min(series.min[at] ?? min, min);
+      series.max[at] = series.count === 1 ? max : Math.max(series.max[at] ?? max, max);
     }
   }
 
@@ -218,7 +224,7 @@ export class History {
     this.archives = archives;
   }
 
-  record(atS: number, values: ReadonlyMap<string, number>): void {
-    for (const name of spanNames) this.archives[name].record(atS, values);
+  record(atS: number, samples: Samples): void {
+    for (const name of spanNames) this.archives[name].record(atS, samples);
   }
 }

@@ -3,6 +3,7 @@ import { type Overview, overviewAnswer } from "../../answers/ring.ts";
 import type { RingSnapshot } from "../../../node/thread/bridge.ts";
 import type { Cluster } from "../../../node/thread/cluster.ts";
 import type { Monitor } from "../../monitor/monitor.ts";
+import * as parameter from "../parameters.ts";
 import { type Route, route } from "../route.ts";
 import { quorumFacts } from "./quorum.ts";
 import { deviceFacts, linkFacts, nodeFacts } from "./ring.ts";
@@ -25,34 +26,48 @@ export interface OverviewSource {
   readonly operations: () => Pick<Overview, "operation" | "leftover">;
 }
 
-export function overviewRoute(source: OverviewSource): Route {
-  return route({
+/** Of this node; and of any node of the cluster, which that node answers: what it sees, how long it runs, what it lacks. */
+export function overviewRoutes(source: OverviewSource): readonly Route[] {
+  const shared = {
     method: "GET",
-    path: "/overview",
     isOurs: true,
-    description:
-      "This node and its cluster at one moment: quorum, nodes, links, quorum device, warnings, what runs.",
     permission: mayAudit,
     returns: overviewAnswer,
-    parameters: {},
-    handle: async () => {
-      const { mode, cluster, monitor, nodeName, version, startedAt } = source;
-      const snapshot = await monitor.look();
-      const { clusterName, configVersion, crypto } = cluster.settings;
-      const reason = source.treeRefusal();
-      return {
-        at: source.wallMs(),
-        ...{ node: nodeName, version, startedAt },
-        cluster: { name: clusterName, configVersion, encrypted: crypto.cipher !== "none" },
-        warnings: await source.warnings(snapshot),
-        quorum: quorumFacts({ mode, cluster }, snapshot),
-        nodes: nodeFacts(cluster, snapshot),
-        links: linkFacts(cluster, snapshot),
-        ...deviceFacts(cluster, snapshot),
-        tree: { isWritable: reason === "", reason },
-        certificates: source.certificates(),
-        ...source.operations(),
-      };
-    },
-  });
+    handle: () => overviewFacts(source),
+  } as const;
+  return [
+    route({
+      ...shared,
+      path: "/overview",
+      description:
+        "This node and its cluster at one moment: quorum, nodes, links, quorum device, warnings, what runs.",
+      parameters: {},
+    }),
+    route({
+      ...shared,
+      path: "/nodes/{node}/overview",
+      description: "The same as /overview of any node of the cluster, which that node answers.",
+      parameters: { node: parameter.nodeName() },
+    }),
+  ];
+}
+
+async function overviewFacts(source: OverviewSource) {
+  const { mode, cluster, monitor, nodeName, version, startedAt } = source;
+  const snapshot = await monitor.look();
+  const { clusterName, configVersion, crypto } = cluster.settings;
+  const reason = source.treeRefusal();
+  return {
+    at: source.wallMs(),
+    ...{ node: nodeName, version, startedAt },
+    cluster: { name: clusterName, configVersion, encrypted: crypto.cipher !== "none" },
+    warnings: [...(await source.warnings(snapshot))],
+    quorum: quorumFacts({ mode, cluster }, snapshot),
+    nodes: nodeFacts(cluster, snapshot),
+    links: linkFacts(cluster, snapshot),
+    ...deviceFacts(cluster, snapshot),
+    tree: { isWritable: reason === "", reason },
+    certificates: source.certificates(),
+    ...source.operations(),
+  };
 }

@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { openApiNode } from "../../../../test/double/api-app.ts";
 import { parseExposition } from "../../../../test/double/exposition.ts";
+import { pending, ready, until } from "../../../../test/interop/wait.ts";
 import { type Caller, rootCaller } from "../route.ts";
 
 const node = await openApiNode("cluster");
@@ -67,6 +68,7 @@ test.each([
     "/ring",
     "/links",
     "/nodes/n1/links",
+    "/nodes/n1/overview",
     "/nodes",
     "/device",
     "/operations",
@@ -362,7 +364,21 @@ test("the report has no secret, and the log only for who may read it", async () 
 test("history answers in points, and refuses a series that is none", async () => {
   const { data } = await call("GET", "/history", { span: "day", points: "10" });
   expect(data).toMatchObject({ stepS: expect.any(Number), series: expect.any(Object) });
-  for (const words of [{ span: "year" }, { span: "day", series: "../x" }]) {
+  const some = { span: "day", series: "votes,members" };
+  const kept = await until(
+    async () => {
+      const answer = await call("GET", "/nodes/n1/history", some);
+      const found = Object.keys(answer.data["series"] as object);
+      return found.length > 0
+        ? ready(found)
+        : pending("its first look is a second after its start");
+    },
+    30_000,
+    "history",
+  );
+  expect(kept).toEqual(["votes", "members"]);
+  const wrong = [{ span: "year" }, { span: "day", series: "../x" }, { span: "day", series: "a,," }];
+  for (const words of wrong) {
     expect(await call("GET", "/history", words)).toMatchObject({ status: 400 });
   }
 });

@@ -6,6 +6,7 @@ import type { ChangePorts } from "../../change/ports.ts";
 import { readdressByWayPlan, readdressPlan } from "../../change/readdress.ts";
 import { removePlan } from "../../change/remove.ts";
 import { renamePlan } from "../../change/rename.ts";
+import { votesPlan } from "../../change/votes.ts";
 import { bindPlan, type BoundPlan, type StepContext } from "../../operation/plan.ts";
 import type { Route } from "../../api/route.ts";
 import { unexpectedStatus } from "../../task/task-list.ts";
@@ -38,7 +39,7 @@ export function operationRoutes(parts: NodeParts): readonly Route[] {
 /** For what a daemon before this one left: each step waits until the tree can be written. */
 export function changePlans(parts: NodeParts): readonly BoundPlan[] {
   const ports = portsOf(parts, superuser);
-  return [linkPlan, readdressPlan, readdressByWayPlan]
+  return [linkPlan, readdressPlan, readdressByWayPlan, votesPlan]
     .map((plan) => bindPlan(plan, ports))
     .concat([bindPlan(removePlan, ports), bindPlan(renamePlan, ports)])
     .map((plan) => whenWritable(plan, parts));
