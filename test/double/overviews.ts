@@ -85,4 +85,8 @@ export const strangersNames = [
   "line\nfeed\u0000nul\u001b[31m",
   "ä".repeat(127) + "x",
   "]]>&lt;&amp;{{7*7}}${1}",
+  "\u05e9\u05dc\u05d5\u05dd-right-to-left",
+  `piled${"\u0301".repeat(120)}`,
+  "$(reboot); `id` & 'quoted'",
+  "w".repeat(255),
 ] as const;

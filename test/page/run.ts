@@ -8,7 +8,16 @@ import { reasonOf } from "../../src/result.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import type { LoneNode } from "../node/lone-node.ts";
 import { accessibilityFaults, fits, openBrowser, openPage, type Watched } from "./browser.ts";
+import { strangersNames } from "../double/overviews.ts";
 import { addressOf, password, patientMs, threeNodes } from "./place.ts";
+import {
+  harm,
+  makeStrangersUser,
+  renameAll,
+  strangersFiles,
+  strangersPassword,
+  strangersUser,
+} from "./strangers.ts";
 
 const { values } = parseArgs({ options: { screens: { type: "string" } } });
 const wide = { width: 1280, height: 900 };
@@ -158,17 +167,57 @@ async function lookAround(watched: Watched): Promise<void> {
   await go(page, "Overview");
   await shows(page, "Quorate: 3 of 3 votes, 2 needed. One more node may fail.");
   await shows(page, "Nodes: 3 of 3 online");
+  await page.locator("figure.chart").nth(2).waitFor();
+  check("votes, members and changes of the tree are drawn", true);
   await inspect(watched, "overview");
+  await go(page, "Nodes");
+  await page
+    .getByText(/^for \d+ \w+, since /)
+    .nth(2)
+    .waitFor();
+  check("every node tells of itself", true);
+  await inspect(watched, "nodes");
   await go(page, "Links");
   // Of the others too, who are asked for theirs.
   await page.locator(".matrix .link").nth(5).waitFor();
   check("every node tells of its links", true);
+  await page.getByRole("button", { name: "Over time : pve2 to pve3" }).click();
+  await page.getByRole("heading", { name: "Over time: pve2 → pve3" }).waitFor();
+  await page.locator("figure.chart").nth(1).waitFor();
+  await page.locator("figure.chart summary").first().click();
+  await page.locator("table.points tbody tr").first().waitFor();
+  check("another node's links are drawn, and a table on request", true);
+  await page.getByLabel("Moment of: Latency").focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.locator(".moment").waitFor();
+  check("a moment is read by the keyboard", true);
   await inspect(watched, "links");
   await go(page, "Join information");
   await inspect(watched, "join-information");
   await go(page, "Log and tasks");
   await shows(page, /clustercreate/);
   await inspect(watched, "log");
+}
+
+/** Votes for good, and back; each planned before it is done. */
+async function changeVotes(watched: Watched, node: LoneNode): Promise<void> {
+  const { page } = watched;
+  for (const [votes, sum, needed] of [
+    ["2", 4, 3],
+    ["1", 3, 2],
+  ] as const) {
+    await go(page, "Nodes");
+    await page.getByRole("button", { name: "Change votes of pve3" }).click();
+    await page.getByLabel("Votes", { exact: true }).fill(votes);
+    await page.getByRole("button", { name: "Check" }).click();
+    await shows(page, `Quorum stays: the nodes have ${sum} votes then, and ${needed} are needed.`);
+    if (votes === "2") await inspect(watched, "votes");
+    await page.getByRole("button", { name: "Change it" }).click();
+    await node.statusWhen(({ quorum }) => quorum.totalVotes === sum, `${sum} votes`);
+    await shows(page, /^✓\s*done$/);
+    await page.getByRole("button", { name: "Close" }).click();
+  }
+  check("votes are changed, and changed back", true);
 }
 
 async function changeConfiguration(watched: Watched, node: LoneNode): Promise<void> {
@@ -199,7 +248,12 @@ async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   const { page } = watched;
   const name = '<img src=x onerror="alert(1)">';
   await node.client.put(name, new TextEncoder().encode("<script>alert(2)</script>\n"));
+  for (const each of strangersFiles) await node.client.put(each, new Uint8Array(1));
   await go(page, "Files");
+  await page.getByRole("button", { name: "w".repeat(255) }).waitFor();
+  check("strange files do no harm", (await harm(page)).length === 0, (await harm(page)).join());
+  await inspect(watched, "files");
+  for (const each of strangersFiles) if (each !== name) await node.client.remove(each);
   await page.getByRole("button", { name }).click();
   await shows(page, "<script>alert(2)</script>");
   check("a file's name is no markup", (await page.locator("main img, main script").count()) === 0);
@@ -210,6 +264,34 @@ async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   await shows(page, "This is secret: a key, or for root alone.");
   check("a secret is not fetched unasked", !(await page.content()).includes("PRIVATE KEY"));
   await inspect(watched, "secret");
+}
+
+/** Who has such a name, and what has such names, is shown as text, and fits. */
+async function meetStrangers(browser: Browser, node: LoneNode): Promise<void> {
+  await makeStrangersUser(node);
+  const watched = await openPage(browser, addressOf(node), phone);
+  const { page } = watched;
+  await page.getByLabel("User").fill(strangersUser);
+  await page.getByLabel("Password").fill(strangersPassword);
+  await page.keyboard.press("Enter");
+  await page.getByText(strangersUser).waitFor();
+  await go(page, "Log and tasks");
+  for (const name of strangersNames) {
+    await renameAll(page, name);
+    await page.reload();
+    for (const screen of ["Overview", "Nodes", "Links"]) {
+      await go(page, screen);
+      await page.locator("bdi").nth(5).waitFor();
+      const harms = await harm(page);
+      const said = JSON.stringify(name).slice(0, 40);
+      check(`${screen} with ${said}: text alone`, harms.length === 0, harms.join());
+      check(`${screen} with ${said}: it fits`, await fits(page));
+    }
+  }
+  await renameAll(page, "");
+  const { faults } = watched;
+  check("strangers: no error, no request to elsewhere", faults.length === 0, faults.join("\n"));
+  await watched.close();
 }
 
 async function loseNodes(
@@ -256,8 +338,10 @@ async function main(): Promise<void> {
     await joinBy(browser, second, { pasted: await newToken(watched), isToken: true });
     await joinBy(browser, third, { pasted: await informationOf(watched), isToken: false });
     await lookAround(watched);
+    await changeVotes(watched, first);
     await changeConfiguration(watched, first);
     await browseFiles(watched, first);
+    await meetStrangers(browser, first);
     await loseNodes(watched, nodes);
     await leave(watched);
     await watched.close();

@@ -20,10 +20,12 @@ import { FirstScreen } from "./screens/first.tsx";
 import { JoiningScreen } from "./screens/joining.tsx";
 import { OverviewScreen } from "./screens/overview.tsx";
 import { LinksScreen } from "./screens/links.tsx";
+import { NodesScreen } from "./screens/node-details.tsx";
 
 const screens = {
   first: FirstScreen,
   overview: OverviewScreen,
+  nodes: NodesScreen,
   links: LinksScreen,
   joining: JoiningScreen,
   log: LogScreen,
@@ -38,7 +40,9 @@ type Shown = keyof typeof screens;
 function screensOf({ quorum }: Overview): readonly Shown[] {
   if (quorum.mode === "standalone") return ["first"];
   const isTroubled = !quorum.quorate || quorum.override !== "";
-  const all = ["overview", "links", "joining", "log", "configuration", "files"] as const;
+  const all = [
+    ...(["overview", "nodes", "links", "joining", "log", "configuration", "files"] as const),
+  ];
   return isTroubled ? [...all, "emergency"] : all;
 }
 

@@ -30,7 +30,7 @@ export function State({
 }
 
 export function Card(props: {
-  readonly title: string;
+  readonly title: ComponentChildren;
   readonly isWide?: boolean;
   readonly children: ComponentChildren;
 }) {
@@ -109,6 +109,8 @@ export function Do({ action }: { readonly action: Action }) {
 
 export function Field(props: {
   readonly label: string;
+  /** A name of somebody else, behind the label. */
+  readonly of?: string;
   readonly hint?: string;
   readonly fault?: string;
   readonly children: (ids: {
@@ -121,7 +123,9 @@ export function Field(props: {
   const { label, hint = "", fault = "" } = props;
   return (
     <div class="field">
-      <label for={id}>{label}</label>
+      <label for={id}>
+        {label} {props.of !== undefined && <Name of={props.of} />}
+      </label>
       {props.children({ id, describedBy })}
       <p id={describedBy} class={fault === "" ? "soft" : "fault"}>
         {fault === "" ? hint : `✗ ${fault}`}

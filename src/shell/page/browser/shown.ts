@@ -3,14 +3,34 @@ import { words } from "./words.ts";
 
 const hidden = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu;
 
-/** A name of a stranger: what is invisible, or turns the direction of what follows, becomes U+FFFD. */
+/** More marks on one letter than any language has: they would be painted over what stands above and below. */
+const piled = /(\p{M}{4})\p{M}+/gu;
+/** Letters and digits that are written from right to left. */
+const rightToLeft =
+  /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** A name of a stranger: what is invisible, turns the direction of what follows, or is piled up, becomes U+FFFD. */
 export function shownName(name: string): string {
-  return name === "" ? words.noName : name.replace(hidden, "\u{fffd}");
+  return name === "" ? words.noName : name.replace(hidden, "\u{fffd}").replace(piled, "$1\u{fffd}");
+}
+
+/** The same for the middle of a sentence: a name that is written from right to left takes nothing of the sentence with it. */
+export function nameInText(name: string): string {
+  const shown = shownName(name);
+  return rightToLeft.test(shown) ? `\u2068${shown}\u2069` : shown;
+}
+
+/** A word of a command that is to be typed: one word of a shell, whatever is in it. */
+export function typedWord(word: string): string {
+  const shown = shownName(word);
+  return /^[\w.,:=@%+/-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", `'\\''`)}'`;
 }
 
 /** Text of several lines of a stranger: as above, but line feeds and tabs stay. */
 export function shownText(text: string): string {
-  return text.replace(hidden, (character) => (/[\n\t]/.test(character) ? character : "\u{fffd}"));
+  return text
+    .replace(hidden, (character) => (/[\n\t]/.test(character) ? character : "\u{fffd}"))
+    .replace(piled, "$1\u{fffd}");
 }
 
 /**

@@ -122,6 +122,35 @@ test("each trouble has one warning, with an action", () => {
   ]);
 });
 
+test("a command that names strangers is one command, whatever their names", () => {
+  const nodes = [nodeFacts(1), nodeFacts(2, { name: "$(reboot); 'x'" })];
+  const commands = warningsOf(
+    overviewOf([1, 2], [], {
+      nodes,
+      cluster: { name: "`id`", configVersion: 3, encrypted: true },
+    }),
+  ).flatMap(({ action }) => (action.kind === "type" ? [action.command] : []));
+  expect(commands).toEqual([
+    `quorate link add 1 pve1=ADDRESS '$(reboot); '\\''x'\\''=ADDRESS'`,
+    "quorate qnetd invite '`id`'",
+  ]);
+});
+
+test("a name that is written from right to left takes nothing of its sentence with it", () => {
+  const [first] = warningsOf(
+    overviewOf([1, 2, 3], [], {
+      nodes: [1, 2, 3].map((nodeid) =>
+        nodeFacts(nodeid, {
+          name: nodeid === 3 ? "\u05e9\u05dc\u05d5\u05dd" : `pve${nodeid}`,
+          addresses: ["10.0.0.1", "10.1.0.1"],
+          isMember: nodeid !== 3,
+        }),
+      ),
+    }),
+  );
+  expect(first?.text).toStartWith("\u2068\u05e9\u05dc\u05d5\u05dd\u2069 is not in the cluster");
+});
+
 test("a node that is joining counts as it does in the ring, not as corosync.conf says until then", () => {
   const [one, two, three] = overviewOf([1, 2, 3]).nodes;
   const nodes = [one!, two!, { ...three!, votes: 0 }];

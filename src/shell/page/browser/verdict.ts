@@ -1,7 +1,7 @@
 // What the state of a cluster means for a person (pvecm.md §5.9 A, J): the sentence, the parts of the votes bar, and what is to be done, each with one
 // action. Pure.
 import type { Overview } from "../../answers/ring.ts";
-import { shownName } from "./shown.ts";
+import { nameInText, typedWord } from "./shown.ts";
 import { words } from "./words.ts";
 
 export type Mood = "good" | "warn" | "bad" | "calm";
@@ -75,7 +75,7 @@ export function voteParts({ quorum, nodes, device }: Overview): readonly VotePar
 }
 
 export type Screen =
-  "overview" | "links" | "joining" | "log" | "configuration" | "files" | "emergency";
+  "overview" | "nodes" | "links" | "joining" | "log" | "configuration" | "files" | "emergency";
 
 /** What to do about a warning. */
 export type Action =
@@ -118,7 +118,7 @@ function quorumWarnings({ quorum, tree, node }: Overview): Warning[] {
   const emergency: Action = { kind: "go", screen: "emergency" };
   if (!quorum.quorate) return [warning(words.warnNoQuorum, emergency, "bad")];
   if (!tree.isWritable)
-    return [warning(words.warnTree(shownName(node), tree.reason), { kind: "go", screen: "log" })];
+    return [warning(words.warnTree(nameInText(node), tree.reason), { kind: "go", screen: "log" })];
   return [];
 }
 
@@ -133,7 +133,7 @@ function operationWarnings({ operation, leftover }: Overview): Warning[] {
       (each) => each !== "",
     );
     const text = words.warnLeftover(leftover.kind, left.join(" "));
-    found.push(warning(text, { kind: "type", command: `cat ${leftover.file}` }, "bad"));
+    found.push(warning(text, { kind: "type", command: `cat ${typedWord(leftover.file)}` }, "bad"));
   }
   return found;
 }
@@ -142,7 +142,7 @@ function nodeWarnings({ nodes, cluster, quorum }: Overview): Warning[] {
   if (quorum.mode === "standalone") return [];
   const go: Action = { kind: "go", screen: "log" };
   const found = nodes.flatMap((node) => {
-    const name = shownName(node.name);
+    const name = nameInText(node.name);
     if (node.fault !== "") return [warning(words.warnNodeFault(name, node.fault), go)];
     if (!node.isMember) return [warning(words.warnAway(name), go)];
     const { configVersion: version } = node;
@@ -162,8 +162,8 @@ function linkWarnings({ links, nodes, quorum }: Overview): Warning[] {
     ({ addresses }) => addresses.filter((address) => address !== null).length === 1,
   );
   if (quorum.mode === "cluster" && nodes.length > 1 && isSingle) {
-    const pairs = nodes.map(({ name }) => `${name}=ADDRESS`).join(" ");
-    const command = `quorate link add 1 ${shownName(pairs)}`;
+    const pairs = nodes.map(({ name }) => typedWord(`${name}=ADDRESS`)).join(" ");
+    const command = `quorate link add 1 ${pairs}`;
     found.push(warning(words.warnOneLink, { kind: "type", command }));
   }
   return found;
@@ -179,7 +179,7 @@ function deviceWarnings({ device, fault, nodes, quorum, cluster }: Overview): Wa
   ).length;
   if (device === null) {
     if (voting % 2 !== 0) return [];
-    const command = `quorate qnetd invite ${shownName(cluster.name)}`;
+    const command = `quorate qnetd invite ${typedWord(cluster.name)}`;
     return [warning(words.warnEven(voting), { kind: "type", command })];
   }
   const problem = device.problem || device.warning;
@@ -194,7 +194,7 @@ function certificateWarnings({ certificates }: Overview): Warning[] {
     .filter(({ daysLeft }) => daysLeft < certificateDaysMin)
     .map(({ file, daysLeft }) =>
       warning(
-        words.warnCertificate(shownName(file), daysLeft),
+        words.warnCertificate(nameInText(file), daysLeft),
         { kind: "type", command: "pvecm updatecerts --force" },
         daysLeft <= 0 ? "bad" : "warn",
       ),

@@ -42,6 +42,7 @@ export const words = {
   screens: {
     first: "Begin",
     overview: "Overview",
+    nodes: "Nodes",
     links: "Links",
     joining: "Join information",
     log: "Log and tasks",
@@ -138,6 +139,61 @@ export const words = {
   unreachable: "in reach, not a member",
   version: "Version",
   link: (number: number) => `Link ${number}`,
+
+  votesNow: (votes: number) => `(${votes} now)`,
+  uptime: "Runs",
+  runsSince: (time: string, since: string) => `for ${time}, since ${since}`,
+  certificateEnd: (days: number, date: string) =>
+    days < 0 ? `expired on ${date}` : `until ${date}, ${words.days(days)}`,
+  lacks: "What it lacks",
+  lacksNothing: "It lacks nothing",
+  lacksTree: (reason: string) => `Its tree cannot be changed: ${reason}`,
+  lacksVersion: (its: number, ours: number) =>
+    `It runs version ${its} of corosync.conf, this node version ${ours}`,
+  of: (name: string) => `of ${name}`,
+  change: { votes: "Change votes", addresses: "Change addresses", name: "Change the name" },
+  changeNow: "Change it",
+  votesOf: "Votes",
+  votesOfHint: "For good, in corosync.conf of all nodes; 0: it counts for nothing",
+  addressOf: (link: number) => `Address on link ${link}`,
+  addressOfHint: (now: string) => `Now ${now}; the node must have the new one already`,
+  nameOf: "Name",
+  nameOfHint: "In corosync.conf and in the tree; the machine itself is renamed by hand afterwards",
+
+  // Changes of links.
+  linkChange: {
+    title: "Change links",
+    text: "On all nodes at once, while the others carry the ring; what does not come up is taken back.",
+    priority: (link: number) => `Priority of link ${link}`,
+    remove: (link: number) => `Remove link ${link}`,
+    addressOf: "Address of",
+    addressHint: "In a network of its own; the node must have the address already",
+    priorityField: "Priority",
+    priorityHint: "0 to 255; of the links that work the one with the highest carries the ring",
+  },
+
+  // Charts.
+  chart: {
+    overTime: "Over time",
+    span: "How long",
+    spans: { hour: "Hour", day: "Day", month: "Month" },
+    moment: (chart: string) => `Moment of: ${chart}`,
+    figures: (lowest: string, median: string, highest: string) =>
+      `lowest ${lowest}, median ${median}, highest ${highest}`,
+    range: (value: string, low: string, high: string) => `${value} (${low} to ${high})`,
+    nothing: "Nothing is recorded yet.",
+    asTable: "As a table",
+    from: "From",
+    needed: "needed",
+    members: "Members",
+    writes: "Changes of the tree",
+    perSecond: (count: number) => `${Number(count.toPrecision(2))} /s`,
+    latency: "Latency",
+    loss: "Loss",
+    show: "Over time",
+    pairHint:
+      "The line is the median of a minute's pings, the area from the fastest to the slowest.",
+  },
 
   // Links.
   matrix: "From each node to each other",

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import * as v from "valibot";
 import { type ChangeAnswer, changeAnswer } from "../../../answers/change.ts";
 import { type Failure, failureText } from "../api.ts";
+import { Plan } from "../change-form.tsx";
 import { Card, Field, Notice } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { words } from "../words.ts";
@@ -171,29 +172,4 @@ function addressesOf({ iface, address, address6 }: v.InferOutput<typeof interfac
   const all = [address, address6].filter((each) => each !== undefined);
   const isOwn = (each: string) => !/^127\.|^::1$|^fe80:/i.test(each);
   return all.filter(isOwn).map((text) => ({ text, of: iface }));
-}
-
-/** Steps and files, as a dry run shows them. */
-export function Plan({ plan }: { readonly plan: ChangeAnswer }) {
-  return (
-    <section aria-label={words.plan}>
-      <h3>{words.plan}</h3>
-      {plan.notes.map((note) => (
-        <p key={note}>{note}</p>
-      ))}
-      <ol>
-        {plan.steps.map((step) => (
-          <li key={step}>{step}</li>
-        ))}
-      </ol>
-      {plan.changes.length > 0 && (
-        <details>
-          <summary>{words.planFiles}</summary>
-          <pre class="log" tabIndex={0}>
-            {plan.plan}
-          </pre>
-        </details>
-      )}
-    </section>
-  );
 }

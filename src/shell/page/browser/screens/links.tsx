@@ -1,12 +1,16 @@
 // Every link of every node: who reaches whom, how fast, with what loss (pvecm.md §5.9 C). Each node is asked for its own view.
-import { useEffect, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import * as v from "valibot";
 import { linkAnswer, type Overview } from "../../../answers/ring.ts";
 import { type Answer, type Api, failureText } from "../api.ts";
+import { askEach } from "../ask-each.ts";
+import { HistoryCharts, linkCharts } from "../chart/history.tsx";
+import { useReading } from "../chart/reading.ts";
 import type { ScreenProps } from "../props.ts";
 import { Busy, Card, Heading, Name, Notice, TableFrame } from "../parts.tsx";
-import { duration } from "../shown.ts";
+import { duration, nameInText } from "../shown.ts";
 import { words } from "../words.ts";
+import { LinkChanges } from "./link-changes.tsx";
 import { LinkCell } from "./nodes.tsx";
 
 type Link = Overview["links"][number];
@@ -15,15 +19,26 @@ type Views = ReadonlyMap<number, Answer<readonly Link[]>>;
 
 const linksSchema = v.array(linkAnswer);
 const everyMs = 10_000;
-/** Other nodes that are asked at a time. */
-const askedMax = 4;
 
-export function LinksScreen({ overview, parts }: ScreenProps) {
+/** Whose links over time, and to whom: nodeids. */
+interface Pair {
+  readonly from: number;
+  readonly to: number;
+}
+
+export function LinksScreen(props: ScreenProps) {
+  const { overview, parts } = props;
   const { nodes, links } = overview;
   const others = useViews(parts.api, nodes);
   const own = nodes.find(({ isLocal }) => isLocal);
   const views = new Map(others);
   if (own !== undefined) views.set(own.nodeid, { ok: true, data: links });
+  const [chosen, setChosen] = useState<Pair>();
+  const charts = useRef<HTMLDivElement>(null);
+  const show = (pair: Pair): void => {
+    setChosen(pair);
+    charts.current?.focus();
+  };
   const faults = [
     ...new Set(
       [...views.values()]
@@ -36,8 +51,12 @@ export function LinksScreen({ overview, parts }: ScreenProps) {
       <Heading text={words.screens.links} />
       <Card title={words.matrix} isWide>
         <p class="soft">{words.matrixHint}</p>
-        <Matrix nodes={nodes} views={views} />
+        <Matrix {...{ nodes, views, show }} />
       </Card>
+      <div ref={charts} tabIndex={-1}>
+        <PairCharts api={parts.api} nodes={nodes} pair={chosen ?? firstPair(nodes)} />
+      </div>
+      <LinkChanges {...props} />
       {faults.length > 0 && (
         <Card title={words.faults} isWide>
           <ul class="warnings">
@@ -53,44 +72,55 @@ export function LinksScreen({ overview, parts }: ScreenProps) {
   );
 }
 
-/** What the other members say, read anew every ten seconds while this is shown. */
+/** What the other members say, read anew every ten seconds while somebody looks. */
 function useViews(api: Api, nodes: readonly OverviewNode[]): Views {
-  const [views, setViews] = useState<Views>(new Map());
   const asked = nodes.filter(({ isLocal, isMember }) => !isLocal && isMember);
-  const key = asked.map(({ nodeid, name }) => `${nodeid} ${name}`).join(",");
-  useEffect(() => {
-    let isOver = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const read = async (): Promise<void> => {
-      const found = new Map<number, Answer<readonly Link[]>>();
-      const waiting = [...asked];
-      const lane = async (): Promise<void> => {
-        for (let node = waiting.shift(); node !== undefined; node = waiting.shift()) {
-          const path = `/api/v1/nodes/${encodeURIComponent(node.name)}/links`;
-          found.set(node.nodeid, await api.get(linksSchema, path));
-        }
-      };
-      await Promise.all(Array.from({ length: askedMax }, lane));
-      if (isOver) return;
-      setViews(found);
-      timer = setTimeout(() => void read(), everyMs);
-    };
-    void read();
-    return () => {
-      isOver = true;
-      clearTimeout(timer);
-    };
-  }, [api, key]);
-  return views;
+  const read = (): Promise<Views> =>
+    askEach(asked, (name) =>
+      api.get(linksSchema, `/api/v1/nodes/${encodeURIComponent(name)}/links`),
+    );
+  const key = JSON.stringify(asked.map(({ name }) => name));
+  return useReading(read, everyMs, [api, key]) ?? new Map();
 }
 
-export function Matrix({
-  nodes,
-  views,
-}: {
+/** From this node to the first other one. */
+function firstPair(nodes: readonly OverviewNode[]): Pair | undefined {
+  const from = nodes.find(({ isLocal }) => isLocal);
+  const to = nodes.find(({ isLocal }) => !isLocal);
+  return from === undefined || to === undefined ? undefined : { from: from.nodeid, to: to.nodeid };
+}
+
+function PairCharts(props: {
+  readonly api: Api;
+  readonly nodes: readonly OverviewNode[];
+  readonly pair: Pair | undefined;
+}) {
+  const { api, nodes, pair } = props;
+  const from = nodes.find(({ nodeid }) => nodeid === pair?.from);
+  const to = nodes.find(({ nodeid }) => nodeid === pair?.to);
+  if (from === undefined || to === undefined) return null;
+  const title = (
+    <>
+      {words.chart.overTime}: <Name of={from.name} /> → <Name of={to.name} />
+    </>
+  );
+  return (
+    <HistoryCharts
+      {...{ api, title, node: from.isLocal ? undefined : from.name }}
+      hint={words.chart.pairHint}
+      series={[`link/${to.nodeid}`]}
+      charts={(history) => linkCharts(history, to.nodeid)}
+    />
+  );
+}
+
+interface MatrixProps {
   readonly nodes: readonly OverviewNode[];
   readonly views: Views;
-}) {
+  readonly show: (pair: Pair) => void;
+}
+
+export function Matrix({ nodes, views, show }: MatrixProps) {
   return (
     <TableFrame label={words.matrix}>
       <table class="matrix">
@@ -110,7 +140,7 @@ export function Matrix({
               <th scope="row">
                 <Name of={node.name} />
               </th>
-              <Cells node={node} nodes={nodes} view={views.get(node.nodeid)} />
+              <Cells {...{ node, nodes, show }} view={views.get(node.nodeid)} />
             </tr>
           ))}
         </tbody>
@@ -122,9 +152,10 @@ export function Matrix({
 function Cells(props: {
   readonly node: OverviewNode;
   readonly nodes: readonly OverviewNode[];
+  readonly show: MatrixProps["show"];
   readonly view: Answer<readonly Link[]> | undefined;
 }) {
-  const { node, nodes, view } = props;
+  const { node, nodes, show, view } = props;
   if (view === undefined || !view.ok) {
     return (
       <td colSpan={nodes.length}>
@@ -140,14 +171,28 @@ function Cells(props: {
   }
   return (
     <>
-      {nodes.map(({ nodeid }) => (
+      {nodes.map(({ nodeid, name }) => (
         <td key={nodeid}>
           {nodeid === node.nodeid ? (
             <span class="soft">{words.itself}</span>
           ) : (
-            view.data
-              .filter((link) => link.nodeid === nodeid)
-              .map((link) => <MatrixLink key={link.link} link={link} />)
+            <>
+              {view.data
+                .filter((link) => link.nodeid === nodeid)
+                .map((link) => (
+                  <MatrixLink key={link.link} link={link} />
+                ))}
+              <button
+                type="button"
+                class="link"
+                onClick={() => show({ from: node.nodeid, to: nodeid })}
+              >
+                {words.chart.show}
+                <span class="hidden">
+                  : {nameInText(node.name)} {words.to(nameInText(name))}
+                </span>
+              </button>
+            </>
           )}
         </td>
       ))}

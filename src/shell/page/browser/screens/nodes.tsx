@@ -51,9 +51,7 @@ function Row(props: {
         <Name of={node.name} /> {node.isLocal && <span class="soft">({words.here})</span>}
       </th>
       <td data-label={words.state}>
-        <State mood={node.isMember ? "good" : node.isReachable ? "warn" : "bad"}>
-          {node.isMember ? words.online : node.isReachable ? words.unreachable : words.offline}
-        </State>
+        <NodeState node={node} />
         <Since node={node} links={links} />
       </td>
       <td data-label={words.id}>{node.nodeid}</td>
@@ -79,8 +77,16 @@ function Row(props: {
   );
 }
 
+export function NodeState({ node }: { readonly node: OverviewNode }) {
+  return (
+    <State mood={node.isMember ? "good" : node.isReachable ? "warn" : "bad"}>
+      {node.isMember ? words.online : node.isReachable ? words.unreachable : words.offline}
+    </State>
+  );
+}
+
 /** Since when a node that is away has had no link to this one. */
-function Since({
+export function Since({
   node,
   links,
 }: {

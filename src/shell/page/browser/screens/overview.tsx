@@ -1,5 +1,6 @@
 // Is all well? The sentence, the votes, what to do, and a card for each part (pvecm.md §5.9 A, B).
 import type { Overview } from "../../../answers/ring.ts";
+import { clusterCharts, clusterSeries, HistoryCharts } from "../chart/history.tsx";
 import type { ScreenProps } from "../props.ts";
 import { Card, Do, Heading, Name, Notice, State } from "../parts.tsx";
 import { duration, latency, share } from "../shown.ts";
@@ -7,7 +8,7 @@ import { type Mood, verdictOf, type VotePart, voteParts, warningsOf } from "../v
 import { words } from "../words.ts";
 import { Nodes } from "./nodes.tsx";
 
-export function OverviewScreen({ overview }: ScreenProps) {
+export function OverviewScreen({ overview, parts }: ScreenProps) {
   const { mood, sentence } = verdictOf(overview);
   const isAlone = overview.quorum.mode === "standalone";
   return (
@@ -27,6 +28,10 @@ export function OverviewScreen({ overview }: ScreenProps) {
             <CertificatesCard overview={overview} />
           </div>
           <Nodes overview={overview} />
+          <HistoryCharts
+            {...{ api: parts.api, title: words.chart.overTime, node: undefined }}
+            {...{ series: clusterSeries, charts: clusterCharts }}
+          />
         </>
       )}
     </>

@@ -11,14 +11,19 @@ import {
 import { type Overview, overviewAnswer } from "../../../answers/ring.ts";
 import { Api } from "../api.ts";
 import { App } from "../app.tsx";
+import { Charts, clusterCharts, linkCharts } from "../chart/history.tsx";
+import { Plan } from "../change-form.tsx";
 import { Follow } from "../follow.ts";
 import { Live } from "../live.ts";
 import type { Parts, ScreenProps } from "../props.ts";
 import { Sessions } from "../session.ts";
 import type { Entry } from "../timeline.ts";
 import { Store } from "../store.ts";
-import { LinksScreen } from "./links.tsx";
+import { LinkChanges } from "./link-changes.tsx";
+import { LinksScreen, Matrix } from "./links.tsx";
+import { lacksOf, NodeCard, NodesScreen } from "./node-details.tsx";
 import { Name } from "../parts.tsx";
+import { TaskPanel } from "../task-panel.tsx";
 import { shownText } from "../shown.ts";
 import { Groups } from "./configuration.tsx";
 import { EmergencyScreen } from "./emergency.tsx";
@@ -89,6 +94,56 @@ test("links: this node's at once, the others' once they have answered, none of w
   );
 });
 
+test("nodes: what each is, what only it can tell, and what it lacks", () => {
+  const overview = overviewOf([1, 2, 3], [3]);
+  const [, second, third] = overview.nodes;
+  const props = { parts: partsOf(), session, overview };
+  const seen = text(drawn(NodesScreen, overview));
+  expect(seen).toMatch(/pve1 \( ?this node ?\) ✓ online/);
+  expect(seen).toContain("Runs for 3 h, since ");
+  expect(seen).toContain("pve-root-ca.pem ✓ until 20");
+  expect(seen).toContain("It lacks nothing");
+  // It has not answered yet; it is not asked.
+  expect(seen).toMatch(
+    /pve2 ✓ online .*Reading … .*pve3 ✗ offline .*not a member: it is not asked/,
+  );
+  const certificates = [{ file: "nodes/pve2/pve-ssl.pem", daysLeft: -2 }];
+  const data = {
+    ...{ ...overview, node: "pve2", version: "1.1.0", certificates },
+    ...{ warnings: ["its clock is wrong"], tree: { isWritable: false, reason: "no space" } },
+  };
+  const node = { ...second!, configVersion: 2, votes: 2 };
+  const view = { ok: true, data } as const;
+  const card = text(renderToString(<NodeCard {...props} node={node} view={view} />));
+  expect(card).toContain("Votes 2 (1 now) Link 0 10.0.0.2 ✓ connected 0.88 ms · 0 % lost Link 1");
+  expect(card).toContain("Version 1.1.0");
+  expect(card).toContain("nodes/pve2/pve-ssl.pem ✗ expired on 20");
+  expect(lacksOf({ ...props, node, view })).toEqual([
+    ...[
+      "It runs version 2 of corosync.conf, this node version 3",
+      "Its tree cannot be changed: no space",
+      "its clock is wrong",
+    ],
+  ]);
+  expect(lacksOf({ ...props, node: third!, view: undefined })).toEqual([]);
+});
+
+test("nodes and links are changed by root alone, and only with quorum", () => {
+  const cut = overviewOf([1, 2, 3], [2, 3]);
+  const ann = { ...session, user: "ann@pve" };
+  for (const Screen of [NodesScreen, LinkChanges]) {
+    expect(drawn(Screen, overviewOf([1, 2, 3]))).toContain("<button");
+    expect(drawn(Screen, cut)).not.toContain("<button");
+    const hers = <Screen parts={partsOf()} session={ann} overview={overviewOf([1, 2, 3])} />;
+    expect(renderToString(hers)).not.toContain("<button");
+  }
+  const changes = text(drawn(LinkChanges, overviewOf([1, 2, 3])));
+  expect(changes).toContain("Add a link Priority of link 0 Priority of link 1 Remove link 0");
+  const nodes = overviewOf([1, 2]).nodes.map((node) => ({ ...node, addresses: ["10.0.0.1"] }));
+  // The last link stays.
+  expect(text(drawn(LinkChanges, overviewOf([1, 2], [], { nodes })))).not.toContain("Remove");
+});
+
 /** What else shows names, once it has been read. */
 function pieces(name: string): readonly string[] {
   const parts = partsOf();
@@ -119,9 +174,59 @@ function pieces(name: string): readonly string[] {
     renderToString(<Timeline entries={[entry]} now={0} parts={parts} />),
     renderToString(<Says of={information} />),
     renderToString(<Checked report={{ ...report, before: shown, after: `${shown}x` }} />),
+    renderToString(<Plan plan={{ ...plan, steps: [shown], notes: [shown], plan: shown }} />),
+    renderToString(<TaskPanel parts={followingParts(shown)} />),
     renderToString(<Groups text={conf} />) + renderToString(<Name of={name} />),
     renderToString(<Lines file={{ encoding: "text", content: shown }} />) +
       renderToString(<Name of={name} />),
+  ];
+}
+
+const plan = {
+  ...{ isDone: false, plan: "", steps: [], notes: [] },
+  changes: [{ path: "/etc/pve/corosync.conf", before: "a", after: "b" }],
+};
+
+/** With a task that says this. */
+function followingParts(shown: string): Parts {
+  const parts = partsOf();
+  const lines = [shown, shown];
+  parts.follow.task.set({ title: shown, node: shown, upid: shown, lines, end: shown, silence: "" });
+  return parts;
+}
+
+/** The whole page of a user of this name, on a node of this name. */
+function page(overview: Overview, screen: string, name: string): string {
+  const parts = followingParts(shownText(name));
+  const shown = shownText(name);
+  const whose = { ...session, user: shown, node: shown, cluster: shown };
+  parts.sessions.state.set({ kind: "here", session: whose });
+  parts.live.view.set({ overview, readAt: 0, failure: undefined, isLive: true });
+  parts.hash.set(`#/${screen}`);
+  return renderToString(<App parts={parts} />);
+}
+
+/** What other nodes say, and how it was, on the screens of nodes and links. */
+function answered(overview: Overview): readonly string[] {
+  const { nodes, links } = overview;
+  const views = new Map(nodes.map(({ nodeid }) => [nodeid, { ok: true, data: links } as const]));
+  const points = { min: [1], mean: [2], max: [3] };
+  const names = ["votes", "members", "link/2/0/loss", "link/2/0/latencyUs"];
+  const series = Object.fromEntries(names.map((each) => [each, points]));
+  const history = { stepS: 60, fromS: 1_700_000_000, series };
+  const props = { parts: partsOf(), session, overview };
+  return [
+    renderToString(<Matrix nodes={nodes} views={views} show={() => undefined} />),
+    ...nodes.map((node) =>
+      renderToString(<NodeCard {...props} node={node} view={{ ok: true, data: overview }} />),
+    ),
+    renderToString(
+      <>
+        <Charts history={history} specs={clusterCharts(history)} />
+        <Charts history={history} specs={linkCharts(history, 2)} />
+        <Name of={overview.cluster.name} />
+      </>,
+    ),
   ];
 }
 
@@ -147,7 +252,7 @@ test.each(strangersNames)("a stranger's name is text on every screen: %j", async
   const links = base.links.map((link) => ({ ...link, faults: [name] }));
   const overview = await received({ ...base, nodes, links });
   const known =
-    /^<\/?(?:a|bdi|button|code|dd|details|div|dl|dt|form|h1|h2|h3|input|label|li|ol|p|pre|section|span|summary|table|tbody|td|th|thead|time|tr|ul)[ >/]/;
+    /^<\/?(?:a|bdi|button|code|dd|details|div|dl|dt|figcaption|figure|form|h1|h2|h3|header|input|label|li|main|nav|ol|option|p|path|pre|section|select|span|summary|svg|table|tbody|td|th|thead|time|tr|ul)[ >/]/;
   const [longestWord = ""] = (name.match(/[a-zä]+/g) ?? []).toSorted((a, b) => b.length - a.length);
   const { quorum } = overview;
   const alone = { ...overview, quorum: { ...quorum, mode: "standalone" as const } };
@@ -157,6 +262,8 @@ test.each(strangersNames)("a stranger's name is text on every screen: %j", async
     drawn(LinksScreen, overview),
     drawn(FirstScreen, alone),
     drawn(EmergencyScreen, cut),
+    ...["overview", "nodes", "links"].map((screen) => page(overview, screen, name)),
+    ...answered(overview),
     ...pieces(name),
   ]) {
     for (const [tag] of html.matchAll(/<[^>]*>/g)) expect(tag).toMatch(known);
@@ -164,6 +271,9 @@ test.each(strangersNames)("a stranger's name is text on every screen: %j", async
       expect(html).not.toContain(steering);
     }
     expect(html).not.toMatch(/<(?:script|img|b)\b/);
+    // No mark is painted over other lines, and nothing in an attribute is more than text.
+    expect(html).not.toMatch(/\p{M}{5}/u);
+    expect(html).not.toMatch(/<[^>]* (?:on\w+|srcdoc|formaction)=/);
     // It is there all the same.
     expect(html).toContain(longestWord);
   }
