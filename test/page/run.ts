@@ -181,7 +181,7 @@ async function lookAround(watched: Watched): Promise<void> {
   // Of the others too, who are asked for theirs.
   await page.locator(".matrix .link").nth(5).waitFor();
   check("every node tells of its links", true);
-  await page.getByRole("button", { name: "Over time : pve2 to pve3" }).click();
+  await page.getByRole("button", { name: /^Over time ?: pve2 to pve3$/ }).click();
   await page.getByRole("heading", { name: "Over time: pve2 → pve3" }).waitFor();
   await page.locator("figure.chart").nth(1).waitFor();
   await page.locator("figure.chart summary").first().click();

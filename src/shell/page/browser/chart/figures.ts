@@ -176,13 +176,13 @@ export function figuresOf({ min, mean, max }: Line): Figures | undefined {
   const upper = means[Math.floor(means.length / 2)] ?? 0;
   const lower = means[Math.ceil(means.length / 2) - 1] ?? upper;
   return {
-    lowest: least(known(min)),
+    lowest: lowestOf(known(min)),
     median: (lower + upper) / 2,
-    highest: -least(known(max).map((value) => -value)),
+    highest: -lowestOf(known(max).map((value) => -value)),
   };
 }
 
-function least(values: readonly number[]): number {
+function lowestOf(values: readonly number[]): number {
   return values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
 }
 
