@@ -180,6 +180,8 @@ export const words = {
     moment: (chart: string) => `Moment of: ${chart}`,
     figures: (lowest: string, median: string, highest: string) =>
       `lowest ${lowest}, median ${median}, highest ${highest}`,
+    ends: (lowest: string, highest: string) => `lowest ${lowest}, highest ${highest}`,
+    between: (low: string, high: string) => `${low} to ${high}`,
     range: (value: string, low: string, high: string) => `${value} (${low} to ${high})`,
     nothing: "Nothing is recorded yet.",
     asTable: "As a table",

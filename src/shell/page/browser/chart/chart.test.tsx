@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { renderToString } from "preact-render-to-string";
 import type { HistoryAnswer } from "../../../answers/history.ts";
 import { ChartTable } from "./chart.tsx";
-import { Charts, clusterCharts, linkCharts } from "./history.tsx";
+import { Charts, clusterCharts, linkCharts, withoutBefore } from "./history.tsx";
 
 const series = (mean: (number | null)[], min = mean, max = mean) => ({ min, mean, max });
 const begin = new Date(2026, 2, 3, 10, 0).getTime();
@@ -52,8 +52,13 @@ test("of a pair: a line each link, in order, with the figures in words", () => {
 test("of a cluster: votes with those that are needed, members, changes", () => {
   const html = renderToString(<Charts history={history} specs={clusterCharts(history)} />);
   expect(html.match(/<figure/g)).toHaveLength(3);
-  expect(text(html)).toContain("present: lowest 2, median 3, highest 3");
-  expect(text(html)).toContain("needed: lowest 2, median 2, highest 2");
+  expect(text(html)).toContain("present: lowest 2, highest 3");
+  expect(text(html)).toContain("needed: lowest 2, highest 2");
+  // Of a time with both the lowest is drawn, and both are said: 1.5 votes are none.
+  const both = { ...history, series: { votes: series([1.5], [1], [2]) } };
+  const drawn = renderToString(<Charts history={both} specs={clusterCharts(both)} />);
+  expect(drawn).toContain('d="M0.0 133.3H1000.0"');
+  expect(text(drawn)).toContain(": 1 to 2 lowest 1, highest 2");
   expect(text(html)).toContain("lowest 0 /s, median 0.25 /s, highest 4 /s");
 });
 
@@ -66,6 +71,27 @@ test("as a table: the newest first, without times of which nothing is known", ()
   expect(text(html)).toMatch(
     /^From Link 0 2026-03-03 10:15:00 0\.50 ms \(0\.22 ms to 0\.92 ms\) 2026-03-03 10:05:00/,
   );
+});
+
+test("a young node has a chart of the time that it has, and not of less than twelve points", () => {
+  const long = (known: number, all: number) => [
+    ...Array<null>(all - known).fill(null),
+    ...Array.from({ length: known }, (_, at) => at),
+  ];
+  const given = {
+    stepS: 60,
+    fromS: 6000,
+    series: { a: series(long(20, 50)), b: series(long(3, 50)) },
+  };
+  const seen = withoutBefore(given);
+  expect(seen).toMatchObject({ stepS: 60, fromS: 6000 + 30 * 60 });
+  expect(seen.series["a"]?.mean).toEqual(long(20, 20));
+  expect(seen.series["b"]?.max).toEqual(long(3, 20));
+  const few = withoutBefore({ ...given, series: { b: series(long(3, 50)) } });
+  expect(few.series["b"]?.min).toEqual(long(3, 12));
+  for (const empty of [{}, { a: series([]) }, { a: series([null, null]) }]) {
+    expect(withoutBefore({ ...given, series: empty })).toEqual({ ...given, series: empty });
+  }
 });
 
 test("a history of nothing says so, and a series of a name that objects have is none", () => {

@@ -25,7 +25,7 @@ export interface ChartSpec {
   readonly text: (value: number) => string;
   /** Where the scale ends at the lowest. */
   readonly least: number;
-  /** Votes and members: whole numbers that jump. */
+  /** Votes and members: whole numbers that jump; drawn is the lowest of each time. */
   readonly isStep?: boolean;
 }
 
@@ -79,10 +79,24 @@ function momentText({ fromMs, stepMs }: Window, at: number): string {
   return timeText(fromMs + at * stepMs, Date.now());
 }
 
-function readText({ lines, text }: ChartSpec, { label, mean }: Line, at: number): string {
+function readText(spec: ChartSpec, line: Line, at: number): string {
+  const said = valueText(spec, line, at, false);
+  return spec.lines.length === 1 ? said : `${line.label} ${said}`;
+}
+
+/** Of votes the mean would be no number of votes: they have been from so many to so many. */
+function valueText(
+  { text, isStep = false }: ChartSpec,
+  { min, mean, max }: Line,
+  at: number,
+  isLong: boolean,
+): string {
   const value = mean[at] ?? null;
-  const said = value === null ? words.unknown : text(value);
-  return lines.length === 1 ? said : `${label} ${said}`;
+  if (value === null) return words.unknown;
+  const [low, high] = [min[at] ?? value, max[at] ?? value];
+  if (isStep) return low === high ? text(low) : words.chart.between(text(low), text(high));
+  if (!isLong || low === high) return text(value);
+  return words.chart.range(text(value), text(low), text(high));
 }
 
 function Legend({ lines }: { readonly lines: readonly Line[] }) {
@@ -139,11 +153,11 @@ function Plot(props: {
               d={isStep ? "" : bandPath(min, high, max)}
             />
           ))}
-          {lines.map(({ label, mean }, line) => (
+          {lines.map(({ label, min, mean }, line) => (
             <path
               key={label}
               class={`line line-${line % kinds}`}
-              d={isStep ? stepPath(mean, max) : linePath(mean, max)}
+              d={isStep ? stepPath(min, max) : linePath(mean, max)}
             />
           ))}
         </svg>
@@ -167,14 +181,16 @@ function percent(share: number): string {
 /** What the drawing says, for who does not see it. */
 function FiguresText({ spec, line }: { readonly spec: ChartSpec; readonly line: Line }) {
   const figures = figuresOf(line);
-  const { text, lines } = spec;
+  const { text, lines, isStep = false } = spec;
   const label = lines.length === 1 ? "" : `${line.label}: `;
   return (
     <p>
       {label}
       {figures === undefined
         ? words.chart.nothing
-        : words.chart.figures(text(figures.lowest), text(figures.median), text(figures.highest))}
+        : isStep
+          ? words.chart.ends(text(figures.lowest), text(figures.highest))
+          : words.chart.figures(text(figures.lowest), text(figures.median), text(figures.highest))}
     </p>
   );
 }
@@ -200,18 +216,10 @@ export function ChartTable(props: {
   readonly count: number;
 }) {
   const { spec, window, count } = props;
-  const { title, lines, text, isStep = false } = spec;
+  const { title, lines } = spec;
   const points = Array.from({ length: count }, (_, at) => count - 1 - at).filter((at) =>
     lines.some(({ mean }) => (mean[at] ?? null) !== null),
   );
-  const cell = ({ min, mean, max }: Line, at: number): string => {
-    const value = mean[at] ?? null;
-    if (value === null) return words.unknown;
-    const [low, high] = [min[at] ?? value, max[at] ?? value];
-    return isStep || low === high
-      ? text(value)
-      : words.chart.range(text(value), text(low), text(high));
-  };
   return (
     <TableFrame label={title}>
       <table class="points">
@@ -230,7 +238,7 @@ export function ChartTable(props: {
             <tr key={at}>
               <th scope="row">{momentText(window, at)}</th>
               {lines.map((line) => (
-                <td key={line.label}>{cell(line, at)}</td>
+                <td key={line.label}>{valueText(spec, line, at, true)}</td>
               ))}
             </tr>
           ))}

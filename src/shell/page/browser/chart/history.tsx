@@ -64,7 +64,26 @@ function Drawn(props: HistoryProps & { readonly span: SpanName }) {
   const answer = useReading(() => api.get(historyAnswer, path, wanted), everyMs, [api]);
   if (answer === undefined) return <Busy />;
   if (!answer.ok) return <Notice mood="warn">{failureText(answer)}</Notice>;
-  return <Charts history={answer.data} specs={charts(answer.data)} />;
+  const history = withoutBefore(answer.data);
+  return <Charts history={history} specs={charts(history)} />;
+}
+
+/** The fewest points that are shown. */
+const pointsMin = 12;
+
+/** Without the time before anything was recorded: a young node has a chart of the time that it has. */
+export function withoutBefore(history: HistoryAnswer): HistoryAnswer {
+  const { stepS, fromS, series } = history;
+  const all = Object.values(series);
+  const count = Math.max(0, ...all.map(({ mean }) => mean.length));
+  const firsts = all.map(({ mean }) => mean.findIndex((value) => value !== null));
+  const first = Math.min(count, ...firsts.filter((at) => at >= 0));
+  const cut = Math.max(0, Math.min(first, count - pointsMin));
+  const kept = Object.entries(series).map(([name, { min, mean, max }]) => [
+    name,
+    { min: min.slice(cut), mean: mean.slice(cut), max: max.slice(cut) },
+  ]);
+  return { stepS, fromS: fromS + cut * stepS, series: Object.fromEntries(kept) };
 }
 
 export function Charts(props: {
