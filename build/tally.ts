@@ -72,6 +72,7 @@ const interop: readonly Suite[] = [
   patient("clients of Proxmox's API", "test/interop/clients.ts"),
   patient("joins, with kills on either side", "test/interop/join.ts", "--short"),
   patient("changes, with kills on either side", "test/interop/change-kills.ts", "--short"),
+  patient("kills under load, and disks that stand still", "test/interop/kills.ts", "--short"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
   patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
 ];

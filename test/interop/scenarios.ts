@@ -310,7 +310,7 @@ function orderRemark(records: readonly OrderRecord[]): string {
 }
 
 /** Waits until exactly `nodes` are members of one ring in the eyes of each of them; answers the ring id. */
-async function oneRing(
+export async function oneRing(
   nodes: readonly LabNode[],
   quorate: boolean,
   deadlineMs: number,
