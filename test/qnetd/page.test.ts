@@ -38,6 +38,7 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
     certificates: [],
     certificateDirectory: "/etc/corosync/qnetd/nssdb",
     warnings: [],
+    lately: [],
     ...more,
   };
 }
@@ -74,10 +75,14 @@ describe("the page", () => {
     const text = await response.text();
     expect(text).toContain("<br />Upgrade kept at 2026-11-21T00:00:00.000Z: &lt;2&gt;");
     expect(text).toContain("The vote is with node 1.");
-    expect(text).toContain(
-      `<span class="vote yes">has it</span> Node 1 has the vote: of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id.`,
+    const seen = text
+      .replace(/\s+/g, " ")
+      .replace(/<(?:\/?span|br)[^>]*>/g, "|")
+      .replace(/[|\s]*\|[|\s]*/g, "|");
+    expect(seen).toContain(
+      "|✓|has it|Node 1 has the vote: of the halves of 2 configured nodes partition {1} is chosen by the tie-breaker, the lowest node id.|node 1 at 127.0.0.1 port",
     );
-    expect(text).toContain(`<span class="vote no">no vote</span> Node 2 does not have the vote: `);
+    expect(seen).toContain("|–|no vote|Node 2 does not have the vote: ");
     expect(text).toContain("renew it; nodes notice nothing.");
     expect(text).not.toMatch(/<script|src=|href=|url\(|@import|\son\w+=/);
     const policy = response.headers.get("content-security-policy") ?? "";
@@ -86,6 +91,38 @@ describe("the page", () => {
     const hash = new Bun.CryptoHasher("sha256").update(style).digest("base64");
     expect(policy).toContain(`'sha256-${hash}'`);
     expect(response.headers.get("cache-control")).toBe("no-store");
+  });
+
+  test("shows the name of an address, what happened lately, and what to type while nobody is there", async () => {
+    const names = { of: (address: string) => (address === "127.0.0.1" ? "pve7" : undefined) };
+    const facts = { uptimeSeconds: 0, residentBytes: 0, cpuSeconds: 0 };
+    const pageText = async (status: QnetdStatus): Promise<string> => {
+      const source = { status: () => status, process: () => facts, now: () => 0, names };
+      const answer = await buildQnetdPage(source, "localhost").fetch(at("/"));
+      return (await answer.text()).replace(/\s+/g, " ");
+    };
+    const lately = [
+      {
+        at: "2026-11-21T07:59:58.123Z",
+        level: "warning",
+        text: "node 2 <b>left</b>\u202e",
+      } as const,
+    ];
+    const shown = await pageText(statusOf(split(), { lately }));
+    expect(shown).toContain("node 1 (pve7) at 127.0.0.1 port ");
+    expect(shown).toContain(
+      '<time datetime="2026-11-21T07:59:58.123Z">2026-11-21 07:59:58 UTC</time>',
+    );
+    expect(shown).toContain("node 2 &lt;b&gt;left&lt;/b&gt;\u{fffd}");
+    expect(shown).not.toContain("quorate qnetd invite");
+    const empty = statusOf(new Lab());
+    expect(await pageText(empty)).toContain(
+      "<code>quorate qnetd invite CLUSTER --address ADDRESS-OF-THIS-MACHINE</code>",
+    );
+    const server = { ...empty.server, tls: "off", address: "192.0.2.7" } as const;
+    expect(await pageText({ ...empty, server })).toContain(
+      "<code>quorate qdevice setup 192.0.2.7 --tls off</code>",
+    );
   });
 
   test("names of strangers stay text", async () => {

@@ -7,6 +7,7 @@ import { textOfByteString } from "../../bytes.ts";
 import { Directory } from "../../directory.ts";
 import { onScarceDescriptors } from "../../listening.ts";
 import { closeFd, errnoName, errnos } from "../../libc.ts";
+import { type Happened, Lately } from "./lately.ts";
 import { ServiceManager } from "./service-notify.ts";
 import { reasonOf } from "../../result.ts";
 import { releaseStartupMemory } from "./startup-memory.ts";
@@ -72,6 +73,8 @@ export interface QnetdStatus extends LimitedSnapshot {
   readonly upgrade?: EventLine;
   /** What the operator should do, in sentences. */
   readonly warnings: readonly string[];
+  /** Notices and warnings, the last first: at most `latelyMax`. */
+  readonly lately: readonly Happened[];
 }
 
 const nobody: ServerSnapshot = { connections: 0, clients: 0, clusters: [], absent: [] };
@@ -105,6 +108,7 @@ class RunningQnetd {
   readonly #strangers: LogThrottle;
   /** What was started, to be stopped in reverse order. */
   readonly #undo: (() => Promise<void>)[] = [];
+  readonly #lately = new Lately();
   readonly #facts: ServerFacts;
   readonly #startedAt = new Date().toISOString();
   readonly #upgradeLog: string;
@@ -114,7 +118,7 @@ class RunningQnetd {
   constructor(options: QnetdOptions) {
     this.#options = options;
     this.#upgradeLog = upgradePlaces(options.root || "/", process.execPath).log;
-    this.#strangers = new LogThrottle(options.log);
+    this.#strangers = new LogThrottle((line) => this.#say(line, "strangers"));
     const { words } = options;
     this.#store = new CertificateStore(words.settings.nssDbDir);
     this.#manager = new ServiceManager({
@@ -166,7 +170,7 @@ class RunningQnetd {
       listen,
       tls,
       ...(tls === undefined ? {} : this.#enrolment(tls)),
-      log: this.#options.log,
+      log: (line) => this.#say(line),
       strangers: this.#strangers,
       onFatal: (reason) => this.#end.resolve({ code: exitFailed, reason }),
     });
@@ -375,6 +379,7 @@ class RunningQnetd {
       certificateDirectory: this.#store.directory,
       ...(upgrade === undefined ? {} : { upgrade }),
       warnings,
+      lately: this.#lately.lines,
     };
   }
 
@@ -390,7 +395,12 @@ class RunningQnetd {
   }
 
   #log(level: Level, text: string): void {
-    this.#options.log({ kind: "log", level, subsystem: "MAIN", text });
+    this.#say({ kind: "log", level, subsystem: "MAIN", text });
+  }
+
+  #say(line: LogAction, whose: "own" | "strangers" = "own"): void {
+    this.#lately.add(line, whose, Date.now());
+    this.#options.log(line);
   }
 }
 

@@ -1,12 +1,13 @@
 // The vote server's status page as HTML: one document, nothing from elsewhere, no script. All text comes through hono's `html`, which
 // escapes it: cluster names are bytes of strangers.
-import { createHash } from "node:crypto";
 import { html, raw } from "hono/html";
 import type { AbsentCluster, AbsentNode } from "../../qnetd/session/known-clusters.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/session/snapshot.ts";
 import type { CertificateState } from "../../qnetd/pki/store.ts";
+import type { Happened } from "../daemon/lately.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
 import { absentClusterText, absentText, headline, newsOf } from "./qnetd-headline.ts";
+import { style } from "./qnetd-page-style.ts";
 import { plainAddress, plural, printable } from "../cli/text-table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
 
@@ -15,62 +16,43 @@ const clustersShownMax = 200;
 
 type Html = ReturnType<typeof html>;
 
-const style = `
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--paper:#fff;--card:#f6f8fa;--line:#d1d9e0;
---yes:#116329;--yesBack:#dafbe1;--no:#57606a;--noBack:#e6eaef;--wait:#7d4e00;--waitBack:#fff1c2;--warn:#fff8c5}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--paper:#0d1117;--card:#151b23;--line:#3d444d;
---yes:#7ee787;--yesBack:#12321d;--no:#b1bac4;--noBack:#2a313c;--wait:#f2cc60;--waitBack:#3b2e0a;--warn:#332a08}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--paper);color:var(--ink);
-font:16px/1.45 system-ui,sans-serif;overflow-wrap:anywhere}
-h1{font-size:1.3rem;margin:0}h2{font-size:1.05rem;margin:0}
-header{margin-bottom:1rem}.soft{color:var(--soft);font-size:.875rem}
-section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.75rem 1rem;margin-bottom:1rem}
-section p{margin:.15rem 0}.warn{background:var(--warn)}.good{background:var(--yesBack);color:var(--yes)}
-ul{list-style:none;margin:.5rem 0 0;padding:0}li{padding:.5rem 0;border-top:1px solid var(--line)}
-.vote{display:inline-block;min-width:4.5rem;text-align:center;border-radius:1rem;padding:0 .6rem;font-size:.875rem;font-weight:600}
-.yes{color:var(--yes);background:var(--yesBack)}.no{color:var(--no);background:var(--noBack)}.wait{color:var(--wait);background:var(--waitBack)}
-table{border-collapse:collapse;width:100%;font-size:.875rem}th,td{text-align:left;padding:.2rem .5rem .2rem 0;vertical-align:top}
-`;
+/** What the page shows, and the names of addresses as far as they are known. */
+interface Shown {
+  readonly status: QnetdStatus;
+  readonly nameOf: (address: string) => string | undefined;
+}
 
-/** What the content security policy of the page must allow. */
-export const styleSource = `'sha256-${createHash("sha256").update(style).digest("base64")}'`;
-
-export function statusHtml(status: QnetdStatus): Html {
-  const { server, clusters, clustersLeftOut, connections, clients, warnings, version } = status;
+export function statusHtml(status: QnetdStatus, nameOf: Shown["nameOf"]): Html {
+  const { clusters, clustersLeftOut, warnings } = status;
+  const all: Shown = { status, nameOf };
   const { isGood, text } = headline(status);
   const shown = clusters.slice(0, clustersShownMax);
   const more = clusters.length - shown.length + clustersLeftOut;
-  const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width,initial-scale=1" />
         <meta http-equiv="refresh" content="${refreshSeconds}" />
-        <title>Vote server: ${plural(clusters.length + clustersLeftOut, "cluster")}</title>
+        <title>
+          ${isGood ? "Good" : "Attention"} – vote server,
+          ${plural(clusters.length + clustersLeftOut, "cluster")}
+        </title>
         ${raw(`<style>${style}</style>`)}
       </head>
       <body>
         <header>
           <h1>Vote server</h1>
-          <p class="soft">
-            ${server.address}:${server.port}, ${tls}, quorate ${version}, since
-            ${status.startedAt.slice(0, 16).replace("T", " ")} UTC<br />
-            ${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(clients, "node")},
-            ${plural(connections, "connection")}
-            ${status.upgrade === undefined ? "" : html`<br />Upgrade ${upgradeEventText(status.upgrade)}`}
-          </p>
+          ${factsHtml(status)}
         </header>
         <main>
-          <section class="${isGood ? "good" : "warn"}">
-            <p>${isGood ? "Good" : "Attention"}: ${text}</p>
-          </section>
-          ${warnings.map((warning) => html`<section class="warn"><p>${warning}</p></section>`)}
-          ${shown.length === 0 ? html`<section><p>No cluster is connected.</p></section>` : ""}
-          ${shown.map((cluster) => clusterHtml(status, cluster))}
-          ${status.absent.slice(0, clustersShownMax).map((cluster) => absentHtml(status, cluster))}
-          ${more > 0 ? html`<section><p>${plural(more, "more cluster")} not shown here.</p></section>` : ""}
+          ${noticeHtml(isGood ? "good" : "warn", `${isGood ? "Good" : "Attention"}: ${text}`, true)}
+          ${warnings.map((warning) => noticeHtml("warn", warning))}
+          ${shown.length + status.absent.length === 0 ? firstStepsHtml(status) : ""}
+          ${shown.map((cluster) => clusterHtml(all, cluster))}
+          ${status.absent.slice(0, clustersShownMax).map((cluster) => absentHtml(all, cluster))}
+          ${more > 0 ? noticeHtml("calm", `${plural(more, "more cluster")} not shown here.`) : ""}
+          ${status.lately.length > 0 ? latelyHtml(status.lately) : ""}
           ${status.certificates.length > 0 ? certificatesHtml(status.certificates) : ""}
         </main>
         <footer class="soft">Read again every ${refreshSeconds} seconds.</footer>
@@ -78,28 +60,87 @@ export function statusHtml(status: QnetdStatus): Html {
     </html> `;
 }
 
-function absentHtml(status: QnetdStatus, cluster: AbsentCluster): Html {
-  return html`<section>
-    <h2><bdi>${nameText(cluster.name)}</bdi></h2>
-    <p>${absentClusterText(status, cluster)}.</p>
+function factsHtml(status: QnetdStatus): Html {
+  const { server, version, clusters, clustersLeftOut, clients, connections } = status;
+  const tls = server.tls === "off" ? "without TLS" : `TLS ${server.tls}`;
+  return html`<p class="soft">
+    ${server.address}:${server.port}, ${tls}, quorate ${version}, since
+    ${minuteOf(status.startedAt)} UTC<br />
+    ${plural(clusters.length + clustersLeftOut, "cluster")}, ${plural(clients, "node")},
+    ${plural(connections, "connection")}
+    ${status.upgrade === undefined ? "" : html`<br />Upgrade ${upgradeEventText(status.upgrade)}`}
+  </p> `;
+}
+
+const marks = { good: "✓", warn: "!", bad: "✗", calm: "–" } as const;
+type Mood = keyof typeof marks;
+
+function noticeHtml(mood: Mood, text: string, isHead = false): Html {
+  return html`<section class="notice ${mood}${isHead ? " head" : ""}">
+    <span aria-hidden="true">${marks[mood]}</span>
+    <p>${text}</p>
+  </section> `;
+}
+
+function stateHtml(mood: Mood, word: string): Html {
+  return html`<span class="state ${mood}"
+    ><span aria-hidden="true">${marks[mood]}</span>${word}</span
+  >`;
+}
+
+/** Nobody has come yet: what to type here, and then there. */
+function firstStepsHtml({ server }: QnetdStatus): Html {
+  const address = ["*", "0.0.0.0", "::"].includes(server.address)
+    ? "ADDRESS-OF-THIS-MACHINE"
+    : server.address;
+  if (server.tls === "off") {
+    return html`<section class="card">
+      <h2>No cluster is connected</h2>
+      <p>On one node of a cluster (nothing is encrypted, nobody shows a certificate):</p>
+      <code>quorate qdevice setup ${address} --tls off</code>
+    </section> `;
+  }
+  return html`<section class="card">
+    <h2>No cluster is connected</h2>
+    <p>On this machine, with the name of the cluster:</p>
+    <code>quorate qnetd invite CLUSTER --address ${address}</code>
+    <p>It prints the command to type on one node of that cluster.</p>
+  </section> `;
+}
+
+function absentHtml(all: Shown, cluster: AbsentCluster): Html {
+  return html`<section class="card">
+    <div class="title">
+      <h2><bdi>${nameText(cluster.name)}</bdi></h2>
+      ${stateHtml("bad", "Not connected")}
+    </div>
+    <p>${absentClusterText(all.status, cluster)}.</p>
     <ul>
-      ${cluster.nodes.map((node) => absentNodeHtml(status, node))}
+      ${cluster.nodes.map((node) => absentNodeHtml(all, node))}
     </ul>
   </section> `;
 }
 
-function absentNodeHtml(status: QnetdStatus, node: AbsentNode): Html {
-  return html`<li><span class="vote wait">absent</span> ${absentText(status, node)}</li> `;
+function absentNodeHtml({ status, nameOf }: Shown, node: AbsentNode): Html {
+  return html`<li class="node">
+    <span>${stateHtml("bad", "absent")}</span>
+    <span>${absentText(status, node)}${bracketed(nameOf(plainAddress(node.address)))}</span>
+  </li> `;
 }
 
-function clusterHtml(status: QnetdStatus, cluster: ClusterSnapshot): Html {
-  return html`<section>
-    <h2><bdi>${nameText(cluster.name)}</bdi></h2>
+function clusterHtml(all: Shown, cluster: ClusterSnapshot): Html {
+  const isGood = cluster.concerns.length === 0;
+  return html`<section class="card">
+    <div class="title">
+      <h2><bdi>${nameText(cluster.name)}</bdi></h2>
+      ${isGood ? stateHtml("good", "Good") : stateHtml("warn", "Attention")}
+    </div>
     <p>${cluster.summary}</p>
     ${newsOf(cluster.concerns).map((news) => html`<p>Attention: ${news}</p>`)}
     <p class="soft">Algorithm ${cluster.algorithm}, tie-breaker ${tieBreakerText(cluster)}</p>
     <ul>
-      ${cluster.nodes.map(nodeHtml)} ${cluster.absent.map((node) => absentNodeHtml(status, node))}
+      ${cluster.nodes.map((node) => nodeHtml(all, node))}
+      ${cluster.absent.map((node) => absentNodeHtml(all, node))}
     </ul>
   </section> `;
 }
@@ -110,30 +151,51 @@ function tieBreakerText({ tieBreaker, isKeepingActivePartition }: ClusterSnapsho
   return isKeepingActivePartition ? `the active partition, then ${rule}` : rule;
 }
 
-const pills = {
-  yes: ["yes", "has it"],
-  no: ["no", "no vote"],
-  waiting: ["wait", "waiting"],
+const standings = {
+  yes: ["good", "has it"],
+  no: ["calm", "no vote"],
+  waiting: ["warn", "waiting"],
 } as const;
 
-function nodeHtml(node: NodeSnapshot): Html {
-  const [color, word] = pills[node.standing];
+function nodeHtml({ nameOf }: Shown, node: NodeSnapshot): Html {
+  const [mood, word] = standings[node.standing];
   const tls = node.isCertificateVerified
     ? "TLS, certificate verified"
     : node.isTlsActive
       ? "TLS"
       : "no TLS";
   const members = node.members.length > 0 ? `members ${node.members.join(", ")}` : "no members yet";
-  return html`<li>
-    <span class="vote ${color}">${word}</span> ${node.why} <br /><span class="soft"
-      >heard ${(node.heardMsAgo / 1000).toFixed(1)} s ago, ${members}, ${tls},
-      ${plainAddress(node.address)} port ${node.port}</span
+  const address = plainAddress(node.address);
+  return html`<li class="node">
+    <span>${stateHtml(mood, word)}</span>
+    <span
+      >${node.why}<br /><span class="soft"
+        >node ${node.nodeId}${bracketed(nameOf(address))} at ${address} port ${node.port}, heard
+        ${(node.heardMsAgo / 1000).toFixed(1)} s ago, ${members}, ${tls}</span
+      ></span
     >
   </li> `;
 }
 
+function latelyHtml(lately: readonly Happened[]): Html {
+  return html`<section class="card">
+    <h2>What happened lately</h2>
+    <ul>
+      ${lately.map(
+        ({ at, level, text }) =>
+          html`<li class="line">
+            <time datetime="${at}">${at.slice(0, 19).replace("T", " ")} UTC</time>
+            <span
+              >${level === "notice" ? "" : html`${stateHtml("warn", level)} `}${printable(text, "\u{fffd}")}</span
+            >
+          </li> `,
+      )}
+    </ul>
+  </section> `;
+}
+
 function certificatesHtml(certificates: readonly CertificateState[]): Html {
-  return html`<section>
+  return html`<section class="card">
     <h2>Certificates</h2>
     <table>
       <tr>
@@ -151,6 +213,14 @@ function certificatesHtml(certificates: readonly CertificateState[]): Html {
       )}
     </table>
   </section> `;
+}
+
+function minuteOf(iso: string): string {
+  return iso.slice(0, 16).replace("T", " ");
+}
+
+function bracketed(name: string | undefined): string {
+  return name === undefined ? "" : ` (${name})`;
 }
 
 function nameText(name: string): string {

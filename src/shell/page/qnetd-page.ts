@@ -4,7 +4,9 @@ import { Hono } from "hono";
 import type { Result } from "../../result.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
 import type { PageAddress } from "./page-address.ts";
-import { statusHtml, styleSource } from "./qnetd-page-html.ts";
+import { HostNames } from "./host-names.ts";
+import { statusHtml } from "./qnetd-page-html.ts";
+import { styleSource } from "./qnetd-page-style.ts";
 import { metricsText, type ProcessFacts } from "./qnetd-page-metrics.ts";
 import { statusJson } from "./qnetd-status-json.ts";
 import { PageServer } from "./qnetd-page-server.ts";
@@ -16,6 +18,7 @@ export interface PageSource {
   readonly process: () => ProcessFacts;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
+  readonly names?: Pick<HostNames, "of">;
 }
 
 /** True when only this machine can reach the address. */
@@ -65,6 +68,7 @@ function processFacts(): ProcessFacts {
 /** Builds the page; `ownName`: the name that it listens on. */
 export function buildQnetdPage(source: PageSource, ownName: string): Hono {
   const app = new Hono();
+  const names = source.names ?? new HostNames(source.now);
   let status: { readonly value: QnetdStatus; readonly at: number } | undefined;
   // Whoever asks a thousand times a second gets the same.
   const current = (): QnetdStatus => {
@@ -87,7 +91,7 @@ export function buildQnetdPage(source: PageSource, ownName: string): Hono {
     }
     return next();
   });
-  app.get("/", (c) => c.html(statusHtml(current())));
+  app.get("/", (c) => c.html(statusHtml(current(), (address) => names.of(address))));
   app.get("/v1/status", (c) =>
     c.body(statusJson(current()), 200, { "Content-Type": "application/json" }),
   );
