@@ -94,6 +94,17 @@ describe("addresses of links", () => {
     ]);
   });
 
+  test("that the cluster does not have are refused, with the way to add them", () => {
+    const { problems } = chooseLinks(situation, new Map([[2, "10.0.0.3"]]), [eth0, eth1]);
+    expect(problems).toEqual([
+      {
+        text: "corosync: link 2 specified for new node doesn't exist in cluster config",
+        remedy:
+          "leave --link2 out (the cluster has link 0, 1); the link can be added to the whole cluster afterwards, on any node: quorate link add 2 NODE=ADDRESS …",
+      },
+    ]);
+  });
+
   test("are left to a person where several fit", () => {
     const second = { ...eth0, address: "10.0.0.4", cidr: "10.0.0.4/24" };
     const { problems } = chooseLinks(situation, new Map([[1, "10.1.0.3"]]), [eth0, second, eth1]);

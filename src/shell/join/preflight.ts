@@ -113,6 +113,12 @@ export function chooseLinks(
   const problems: Problem[] = [];
   for (const [link, address] of given) {
     links.set(link, address);
+    if (situation.links.length > 0 && !situation.links.some(({ number }) => number === link)) {
+      problems.push({
+        text: `corosync: link ${link} specified for new node doesn't exist in cluster config`,
+        remedy: `leave --link${link} out (the cluster has link ${listOf(situation.links.map(({ number }) => String(number)))}); the link can be added to the whole cluster afterwards, on any node: quorate link add ${link} NODE=ADDRESS …`,
+      });
+    }
     const isOwn =
       isIP(address) === 0 ||
       own.some((each) => each.address === address) ||
