@@ -68,6 +68,7 @@ const changes: readonly Change[] = [
 
 async function killed(change: Change, step: string, victim: number): Promise<string> {
   const cluster = new ReloadCluster();
+  let isJudged = false;
   try {
     const conf = cluster.conf({ version: 1, nodes });
     for (const nodeid of nodes) cluster.start(nodeid, conf);
@@ -80,10 +81,18 @@ async function killed(change: Change, step: string, victim: number): Promise<str
     cluster.startAgain(victim);
     const outcome = await begun;
     await ended(cluster);
-    return await judged(cluster, change, outcome);
+    const remark = await judged(cluster, change, outcome);
+    isJudged = true;
+    return remark;
   } finally {
+    if (!isJudged) for (const nodeid of nodes) console.log(logEnd(cluster, nodeid));
     await cluster.close();
   }
+}
+
+/** For whoever reads of a failure. */
+function logEnd(cluster: ReloadCluster, nodeid: number): string {
+  return `--- node ${nodeid}\n${cluster.log(nodeid).split("\n").slice(-40).join("\n")}`;
 }
 
 async function withGuest(cluster: ReloadCluster): Promise<void> {

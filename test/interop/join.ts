@@ -240,6 +240,27 @@ function killed(whom: "joiner" | "member", step: StepName): Case {
 
 const grantSchema = v.looseObject({ corosync_authkey: v.string(), corosync_conf: v.string() });
 
+/**
+ * What pmxcfs does on an original's node: the tree's corosync.conf becomes its own before the reload comes. False: it came first, as on a busy
+ * machine, so that node has read the old file and is told to read again.
+ */
+async function copyConf(member: LabNode, original: LabNode, version: number): Promise<boolean> {
+  const conf = await until(
+    async () => {
+      const bytes = await nodeClient(member.root).read("corosync.conf");
+      const text = Buffer.from(bytes).toString("latin1");
+      return text.includes(`config_version: ${version}`) ? ready(bytes) : pending(text);
+    },
+    readyMs * 3,
+    `the tree has configuration ${version}`,
+    20,
+  );
+  writeFileSync(join(original.root, "etc/corosync/corosync.conf"), conf);
+  const isLate = member.log().includes(`configuration ${version} is in force`);
+  if (isLate) await original.exec(["corosync-cfgtool", "-R"]);
+  return !isLate;
+}
+
 /** Without a tree: what an original's joiner gets, by hand. */
 const debian: Case = {
   name: "Debian's corosync, let in by Proxmox's call, gets its vote once it stays in the ring",
@@ -265,6 +286,16 @@ const debian: Case = {
     writeFileSync(join(other.root, "etc/corosync/authkey"), key, { mode: 0o400 });
     writeFileSync(join(other.root, "etc/corosync/corosync.conf"), granted.corosync_conf);
     other.start();
+    const version = Number(/config_version: (\d+)/.exec(granted.corosync_conf)?.[1]);
+    const isInTime = await copyConf(first, other, version + 1);
+    await until(
+      () =>
+        first.log().includes(`configuration ${version + 1} is in force`)
+          ? ready(undefined)
+          : pending("n1 has not reloaded yet"),
+      readyMs,
+      "the vote is in the configuration that is in force",
+    );
     await until(
       async () => {
         const seen = await other.exec(["corosync-quorumtool", "-s"]);
@@ -275,7 +306,8 @@ const debian: Case = {
       readyMs * 3,
       "corosync-quorumtool on n2 shows two votes",
     );
-    if (first.log().includes("within the non-primary component")) throw new Error("n1 lost quorum");
+    if (isInTime && first.log().includes("within the non-primary component"))
+      throw new Error("n1 lost quorum");
   },
 };
 

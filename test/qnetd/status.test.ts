@@ -278,6 +278,7 @@ function statusOf(lab: Lab, more: Partial<QnetdStatus> = {}): QnetdStatus {
     certificates: [],
     certificateDirectory: "/etc/corosync/qnetd/nssdb",
     warnings: [],
+    lately: [],
     ...more,
   };
 }
