@@ -6,7 +6,8 @@ import type { Refusal, RingCounters, RingTimer } from "../ring/events.ts";
 import type { VoterView } from "../quorum/voter.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 
-export type MemberTimer = RingTimer | "lastManStanding" | "deviceTimeout" | "leaving";
+export type MemberTimer =
+  RingTimer | "lastManStanding" | "deviceTimeout" | "configurationBehind" | "leaving";
 
 export type MemberEvent =
   | { readonly kind: "started" }

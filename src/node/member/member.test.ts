@@ -287,14 +287,56 @@ describe("member", () => {
     expect(net.node(1).member.snapshot().quorum).toMatchObject({ expectedVotes: 5, quorum: 3 });
   });
 
-  test("a node with an older corosync.conf than the others leaves by itself", () => {
+  /** Nodes 1 and 2 with configuration 7, and node 3, which was off, with 5. */
+  function withOneBehind(): MemberNet {
     const net = new MemberNet();
     for (const nodeid of [1, 2]) {
       net.start({ settings: busSettings({ nodeid, nodes: 3, configVersion: 7 }) });
     }
     expect(net.until(() => isWhole(net, [1, 2]))).toBe(true);
     net.start({ settings: busSettings({ nodeid: 3, nodes: 3, configVersion: 5 }) });
-    expect(net.until(() => net.node(3).isFinished)).toBe(true);
+    expect(net.until(() => isWhole(net, [1, 2, 3]))).toBe(true);
+    return net;
+  }
+
+  test("a node with an older corosync.conf than the others waits for the tree to bring the newer one", () => {
+    const net = withOneBehind();
+    net.run(25_000);
+    const settings = busSettings({ nodeid: 3, nodes: 3, configVersion: 7 });
+    net.step(3, { kind: "reconfigured", settings, changesKey: false });
+    net.run(60_000);
+    expect(net.node(3).isFinished).toBe(false);
+    expect(isWhole(net, [1, 2, 3])).toBe(true);
+  });
+
+  test("one that gets a file which is still older leaves after the same time", () => {
+    const net = withOneBehind();
+    const settings = busSettings({ nodeid: 3, nodes: 3, configVersion: 6 });
+    net.step(3, { kind: "reconfigured", settings, changesKey: false });
+    net.run(31_000);
+    expect(net.node(3).isFinished).toBe(true);
+  });
+
+  test("once nobody with a newer file is there any more it stays", () => {
+    const net = withOneBehind();
+    net.kill(1);
+    net.kill(2);
+    expect(net.until(() => isWhole(net, [3]))).toBe(true);
+    net.run(60_000);
+    expect(net.node(3).isFinished).toBe(false);
+    net.start({ settings: busSettings({ nodeid: 1, nodes: 3, configVersion: 7 }) });
+    expect(net.until(() => isWhole(net, [1, 3]))).toBe(true);
+    net.run(31_000);
+    expect(net.node(3).isFinished).toBe(true);
+  });
+
+  test("a node with an older corosync.conf, which no tree brings, leaves by itself", () => {
+    const net = withOneBehind();
+    net.run(20_000);
+    expect(net.node(3).isFinished).toBe(false);
+    expect(isWhole(net, [1, 2, 3])).toBe(true);
+    net.run(11_000);
+    expect(net.node(3).isFinished).toBe(true);
     const end = net.node(3).actions.at(-1);
     expect(end).toMatchObject({ kind: "finished", clean: false, isConfiguration: true });
     expect(end?.kind === "finished" && end.reason).toStartWith(

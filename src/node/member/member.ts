@@ -160,6 +160,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
 
   #timedOut(timer: MemberTimer, now: number): void {
     switch (timer) {
+      case "configurationBehind":
       case "lastManStanding":
       case "deviceTimeout":
         return this.#services.timedOut(timer, now, this.#work);
@@ -318,7 +319,12 @@ export class Member implements Core<MemberEvent, MemberAction> {
     const refusals: ServiceAction[] = [];
     this.#services.refusePending("this node is stopping", refusals);
     for (const action of refusals) if (action.kind === "replied") out.push(action);
-    for (const timer of ["lastManStanding", "deviceTimeout", "leaving"] as const) {
+    for (const timer of [
+      "lastManStanding",
+      "deviceTimeout",
+      "configurationBehind",
+      "leaving",
+    ] as const) {
       out.push({ kind: "disarm", timer });
     }
     this.#phase = "finished";

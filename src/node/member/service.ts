@@ -102,7 +102,7 @@ export function readRingId(reader: Reader): RingId {
   return { rep, seq: reader.u64() };
 }
 
-export type ServiceTimer = "lastManStanding" | "deviceTimeout";
+export type ServiceTimer = "lastManStanding" | "deviceTimeout" | "configurationBehind";
 
 /** What a service may ask of the member that composes it. */
 export type ServiceAction =

@@ -206,6 +206,7 @@ export class Services {
   }
 
   timedOut(timer: ServiceTimer, now: number, out: ServiceAction[]): void {
+    if (timer === "configurationBehind") return this.#configVersion.timedOut(out);
     this.#votes?.timedOut(timer, now, out);
   }
 

@@ -23,6 +23,7 @@ function meet(own: number, other: number | undefined): ServiceAction[] {
   const message = encodeMapMessage({ reason: "sync", items: [configVersionItem(other)] });
   service.received(2, message, out);
   service.syncActivate(0, out);
+  service.timedOut(out);
   return out;
 }
 

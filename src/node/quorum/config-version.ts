@@ -1,5 +1,6 @@
 // The configuration map's part in synchronisation (services.md §2.3, §2.4): members send each other the version of their
-// corosync.conf, and a node that joins with an older file than somebody else's leaves again. It never affects the others.
+// corosync.conf. A node that joins with an older file than somebody else's leaves again, as corosync does, unless the newer one reaches it
+// soon: a quorate node gets it with the tree, and reloads. It never affects the others.
 import {
   configVersionItem,
   configVersionOf,
@@ -16,6 +17,9 @@ import {
   type SyncView,
 } from "../member/service.ts";
 
+/** Time for the state exchange of the tree, and for the reload that follows; within it a node votes as its older file says, as in each reload. */
+const catchUpMs = 30_000;
+
 export class ConfigVersion implements SyncService {
   readonly id = serviceIds.configMap;
   readonly #nodeid: number;
@@ -24,6 +28,7 @@ export class ConfigVersion implements SyncService {
   #highest: number;
   /** Versions are compared at the first meeting with others only. */
   #hasCompared = false;
+  #isBehind = false;
   #members: readonly number[] = [];
   readonly #versions = new Map<number, number>();
 
@@ -45,6 +50,10 @@ export class ConfigVersion implements SyncService {
   changed(version: number, isSynchronising: boolean, out: ServiceAction[]): void {
     if (version === this.#own) return;
     this.#own = version;
+    if (this.#isBehind && version >= this.#highest) {
+      this.#isBehind = false;
+      out.push({ kind: "disarm", timer: "configurationBehind" });
+    }
     this.#send("newConfigVersion", isSynchronising ? "sync" : "application", out);
   }
 
@@ -74,7 +83,7 @@ export class ConfigVersion implements SyncService {
     return true;
   }
 
-  syncActivate(_now: number, out: ServiceAction[]): void {
+  syncActivate(now: number, out: ServiceAction[]): void {
     if (this.#members.length < 2) {
       return log(out, "CMAP", "debug", "Single node sync -> no action");
     }
@@ -82,6 +91,22 @@ export class ConfigVersion implements SyncService {
     this.#hasCompared = true;
     if (this.#own === 0) return log(out, "CMAP", "debug", "My config version is 0 -> no action");
     if (this.#highest === this.#own) return;
+    this.#isBehind = true;
+    out.push({ kind: "arm", timer: "configurationBehind", at: now + catchUpMs });
+    const wait = `the tree is expected to bring the cluster's corosync.conf within ${catchUpMs / 1000} s`;
+    const text = `Received config version (${this.#highest}) is different than my config version (${this.#own}): ${wait}`;
+    log(out, "CMAP", "warning", text);
+  }
+
+  /** The newer file has not come: there is no tree that has it, or it cannot be used here. */
+  timedOut(out: ServiceAction[]): void {
+    if (!this.#isBehind) return;
+    this.#isBehind = false;
+    if (this.#highest <= this.#own) {
+      // Whoever has the newer file is gone: compared with the next that comes.
+      this.#hasCompared = false;
+      return;
+    }
     const text = `Received config version (${this.#highest}) is different than my config version (${this.#own})! Exiting`;
     log(out, "CMAP", "error", text);
     const advice = "copy the cluster's corosync.conf to this node and start again";

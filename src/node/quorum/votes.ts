@@ -310,7 +310,11 @@ export class Votes implements SyncService {
     // What was delivered stays applied (services.md §2.5); the next syncInit starts over.
   }
 
-  timedOut(timer: ServiceTimer, now: number, out: ServiceAction[]): void {
+  timedOut(
+    timer: Exclude<ServiceTimer, "configurationBehind">,
+    now: number,
+    out: ServiceAction[],
+  ): void {
     switch (timer) {
       case "lastManStanding":
         if (this.#ledger.isQuorate && this.#ledger.rules.lastManStanding) {

@@ -1,0 +1,47 @@
+// A node that was off while the cluster's corosync.conf rose comes back by itself: the tree brings it the newer file.
+import { afterAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { ReloadCluster } from "./reload-cluster.ts";
+
+const clusters: ReloadCluster[] = [];
+const [stays, alsoStays, isOff] = [1, 2, 3];
+const nodes = [stays, alsoStays, isOff] as const;
+
+afterAll(async () => {
+  await Promise.all(clusters.map((cluster) => cluster.close()));
+});
+
+test("off while config_version rose twice, it takes the tree's corosync.conf and stays", async () => {
+  const cluster = new ReloadCluster();
+  clusters.push(cluster);
+  const conf = cluster.conf({ version: 3, nodes });
+  for (const nodeid of nodes) cluster.start(nodeid, conf);
+  await cluster.all(nodes, ({ ring, tree }) => ring.members.length === 3 && tree.writable);
+  await cluster.write(stays, conf);
+  await cluster.untilConf(isOff, "config_version: 3");
+  expect(await cluster.stop(isOff)).toBe(0);
+  await cluster.all(
+    [stays, alsoStays],
+    ({ ring, tree }) => ring.members.length === 2 && tree.writable,
+  );
+  for (const version of [4, 5]) {
+    await cluster.write(
+      alsoStays,
+      cluster.conf({ version, nodes, totem: ["token_retransmits_before_loss_const: 5"] }),
+    );
+    await cluster.all([stays, alsoStays], (status) => status.cluster.configVersion === version);
+  }
+  cluster.startAgain(isOff);
+  await cluster.all(
+    nodes,
+    (status) =>
+      status.cluster.configVersion === 5 &&
+      status.ring.members.length === 3 &&
+      status.quorum.quorate &&
+      status.tree.writable,
+  );
+  expect(cluster.log(isOff)).toContain(
+    "Received config version (5) is different than my config version (3): the tree is expected to bring the cluster's corosync.conf within 30 s",
+  );
+  expect(readFileSync(cluster.confPath(isOff), "utf8")).toContain("config_version: 5");
+}, 240_000);
