@@ -15,6 +15,8 @@ export interface Trial {
   /** Full amounts instead of the short ones for CI. */
   readonly long: boolean;
   readonly seed: number;
+  /** That each member sends in `sameOrder`; default 500, or 10,000 when long. */
+  readonly messages?: number;
 }
 
 export interface Scenario {
@@ -238,13 +240,13 @@ async function staysIdle(lab: Lab, durationMs: number): Promise<string> {
   return `${seconds(durationMs)}, ring ${ring}, ${count} memberships logged in all before`;
 }
 
-async function sameOrder({ lab, long, seed }: Trial): Promise<string> {
+async function sameOrder({ lab, long, seed, messages }: Trial): Promise<string> {
   await wholeRing(lab);
   const plan = {
     group: "quorate-interop",
     seed,
     members: lab.nodes.length,
-    count: long ? 10_000 : 500,
+    count: messages ?? (long ? 10_000 : 500),
     deadlineMs: long ? 900_000 : 240_000,
   };
   // The program of a quorate node brings its own ring, so the daemon makes room for it.
