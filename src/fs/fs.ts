@@ -8,6 +8,7 @@ import { systemClock } from "../deadlines.ts";
 import type { Clock, LogAction, PortEvent } from "../world.ts";
 import { readConf, replaceConf } from "./disk/conf-file.ts";
 import { firstContent } from "./disk/first-content.ts";
+import type { JournalCounts } from "./disk/commit-queue.ts";
 import { compareCorosyncConf } from "./disk/corosync-conf.ts";
 import { directoryType, fileType } from "./tree/entry.ts";
 import type {
@@ -33,7 +34,7 @@ import { vmlistText } from "./plugin/vmlist.ts";
 import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
 import { StatusHost } from "./replica/status-host.ts";
 import type { Tree } from "./tree/tree.ts";
-import { type JournalCounts, TreeStore, type TreeStoreOptions } from "./tree-store.ts";
+import { TreeStore, type TreeStoreOptions } from "./tree-store.ts";
 import { debugName, refused, View } from "./tree/view.ts";
 import type { ClusterInfo, TreeOptionsOfNode } from "./tree-options.ts";
 

@@ -4,7 +4,7 @@
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
 import { Callers } from "./callers.ts";
 import { Acknowledgements, type WriteResult } from "./disk/acknowledgement.ts";
-import { CommitQueue, type CommitQueueOptions } from "./disk/commit-queue.ts";
+import { CommitQueue, type CommitQueueOptions, type JournalCounts } from "./disk/commit-queue.ts";
 import { isAwaited } from "./epoch/awaited.ts";
 import { EpochHost } from "./epoch/epoch-host.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
@@ -51,17 +51,6 @@ export interface TreeStoreOptions {
   readonly onCorosyncConf: (isOwn: boolean) => void;
 }
 
-/** What the disk has had to do. */
-export interface JournalCounts {
-  /** Transactions. */
-  readonly commits: number;
-  /** Changes and answers that wait for it now. */
-  readonly waiting: number;
-  /** What the transactions took together, and the longest of them. */
-  readonly totalMs: number;
-  readonly longestMs: number;
-}
-
 interface CallerAnswer {
   readonly token: number;
   readonly outcome: Outcome<number>;
@@ -90,8 +79,6 @@ export class TreeStore {
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
   #generation = 0;
   #writes = 0;
-  #commitMs = 0;
-  #longestCommitMs = 0;
   #mode: Mode = "start";
   #verified: TreeStatus["verified"];
   #quorate = false;
@@ -114,6 +101,7 @@ export class TreeStore {
     this.#queue = new CommitQueue({
       commit: (changes) => this.#commit(changes),
       onFailed: (reason) => this.#failed(reason),
+      clock: options.clock,
     });
     this.#acknowledgements = new Acknowledgements((answer, result) =>
       this.#written(answer, result),
@@ -128,6 +116,7 @@ export class TreeStore {
       ...{ lineage: options.lineage, flushes: options.flushes, log: options.log },
       version: options.tree.version,
       store: (lineage, settled) => this.#queue.add({ stored: [], deleted: [], lineage }, settled),
+      hurry: () => this.#queue.hurry(),
       onStanding: (standing) => this.#acknowledgements.standing(standing),
       planAgain: () => this.#host?.step({ kind: "planAgain" }),
     });
@@ -268,23 +257,17 @@ export class TreeStore {
 
   /** Of the disk, since the start. */
   get journal(): JournalCounts {
-    const { commits, waiting } = this.#queue;
-    return { commits, waiting, totalMs: this.#commitMs, longestMs: this.#longestCommitMs };
+    return this.#queue.counts;
   }
 
   async #commit(changes: Parameters<CommitQueueOptions["commit"]>[0]) {
-    const { clock, commit } = this.#options;
-    const begunAt = clock.now();
     // All that is applied waits for the disk from the same turn on: this batch is everything up to here.
     const { version } = this.tree;
     const generation = this.#generation;
-    const stored = await commit(changes);
+    const stored = await this.#options.commit(changes);
     if (stored.ok && generation === this.#generation) {
       this.#epochs?.step({ kind: "durable", version });
     }
-    const tookMs = clock.now() - begunAt;
-    this.#commitMs += tookMs;
-    this.#longestCommitMs = Math.max(this.#longestCommitMs, tookMs);
     return stored;
   }
 

@@ -5,7 +5,7 @@ import type { DeviceMachine } from "../../src/node/device/device-host.ts";
 import type { RingMachine, RingSockets } from "../../src/node/thread/ring-thread.ts";
 import { RingThread } from "../../src/node/thread/ring-thread.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
-import type { JournalChange } from "../../src/fs/disk/commit-queue.ts";
+import type { JournalChange } from "../../src/fs/disk/batch.ts";
 import { type Lineage, unknownLineage } from "../../src/fs/epoch/lineage.ts";
 import type { TreeEntry } from "../../src/fs/tree/entry.ts";
 import { decoded, type Decoded } from "../../src/bytes.ts";
@@ -124,8 +124,7 @@ export class SimProcess {
     if (this.#isRunning) this.#received?.(datagram, source, link);
   }
 
-  /** The tree has changes that the disk has not: if the process dies now, they are gone here. */
-  get isUnflushed(): boolean {
+  get isFlushing(): boolean {
     return this.#flushing > 0;
   }
 

@@ -195,7 +195,7 @@ export class SimNode {
   }
 
   #end(): void {
-    if (this.#life?.process.isUnflushed === true) this.#options.forgot();
+    if (this.#life?.isUnflushed === true) this.#options.forgot();
     this.#options.checker.end(this.nodeid);
     this.#life?.end();
     this.#life = undefined;
@@ -291,6 +291,11 @@ class Life {
     this.store.start();
     this.#status.start();
     void this.client.start(this.#node.settings());
+  }
+
+  /** The tree has changes that the disk has not: if the process dies now, they are gone here. */
+  get isUnflushed(): boolean {
+    return this.process.isFlushing || this.store.journal.waiting > 0;
   }
 
   /** In the order of a real node (shell/command/node.ts): the tree leaves its groups before the ring is left. */

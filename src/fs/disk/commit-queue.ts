@@ -1,61 +1,82 @@
 // Group commit: what was applied in memory waits here for the disk, many changes for one flush, in order. Spec: design.md
-// decision 3; pmxcfs.md §1.6. A caller is answered when its change is durable, never before; after a disk error nobody is.
+// decision 3; pmxcfs.md §1.6. Where somebody waits for this disk it is at once, else the next 20 ms go together. A caller is answered
+// when its change is durable, never before; after a disk error nobody is.
 import type { Result } from "../../result.ts";
-import type { Lineage } from "../epoch/lineage.ts";
-import type { TreeChange } from "../tree/entry.ts";
+import type { Clock } from "../../world.ts";
+import { Batch, type JournalChange } from "./batch.ts";
 
-/** A change of the database; `replaceAll`: rows that `stored` lacks are removed. */
-export interface JournalChange extends TreeChange {
-  readonly replaceAll?: boolean;
-  /** True when the change came with a state exchange (pmxcfs.md §1.3: the record's type is 4 then, else 8). */
-  readonly fromSync?: boolean;
-  /** What the tree descends from, from this change on. */
-  readonly lineage?: Lineage;
-}
+/** What nobody waits for is on its way to the disk after this, milliseconds, or when there is so much of it. */
+const lazyMsMax = 20;
+const lazyBytesMax = 4 * 1024 * 1024;
+const lazyObjectsMax = 1000;
 
 export interface CommitQueueOptions {
   /** Stores one batch in one transaction. */
   readonly commit: (changes: readonly JournalChange[]) => Promise<Result<undefined>>;
   /** The disk refused: nothing that was added and not settled will be. Called once. */
   readonly onFailed: (reason: string) => void;
+  readonly clock: Clock;
 }
 
-interface Waiting {
-  readonly change: JournalChange | undefined;
-  readonly settled: (() => void) | undefined;
+/** What the disk has had to do, since the start. */
+export interface JournalCounts {
+  /** Transactions. */
+  readonly commits: number;
+  /** Changes and answers that wait for it now. */
+  readonly waiting: number;
+  /** What the transactions took together, and the longest of them. */
+  readonly totalMs: number;
+  readonly longestMs: number;
 }
 
 export class CommitQueue {
   readonly #options: CommitQueueOptions;
-  #waiting: Waiting[] = [];
+  #batch = new Batch();
+  #settled: (() => void)[] = [];
+  /** Changes and answers of the batch. */
+  #waiting = 0;
+  /** The batch goes as soon as the one before is through. */
+  #isUrgent = false;
+  #cancelDeadline: (() => void) | undefined;
   #scheduled = false;
   #running = false;
   #failed = false;
   #idle: (() => void)[] = [];
   #commits = 0;
+  #totalMs = 0;
+  #longestMs = 0;
 
   constructor(options: CommitQueueOptions) {
     this.#options = options;
   }
 
-  /** Batches written since the start. */
-  get commits(): number {
-    return this.#commits;
-  }
-
-  /** Changes and answers that wait for the disk. */
-  get waiting(): number {
-    return this.#waiting.length;
+  get counts(): JournalCounts {
+    const [totalMs, longestMs] = [this.#totalMs, this.#longestMs];
+    return { commits: this.#commits, waiting: this.#waiting, totalMs, longestMs };
   }
 
   /**
-   * `settled` is called once the change, and all before it, are durable. Without a change it waits for those before it: an
-   * answer must not show something that a crash could take back.
+   * `settled` is called once the change, and all before it, are durable; somebody waits for that. Without a change it waits for those
+   * before it: an answer must not show something that a crash could take back. A change without `settled` may wait for others to come.
    */
   add(change: JournalChange | undefined, settled?: () => void): void {
     if (this.#failed) return;
-    if (change === undefined && this.#waiting.length === 0 && !this.#running) return settled?.();
-    this.#waiting.push({ change, settled });
+    if (change === undefined && this.#waiting === 0 && !this.#running) return settled?.();
+    this.#waiting += 1;
+    if (change !== undefined) this.#batch.add(change);
+    if (settled !== undefined) {
+      this.#settled.push(settled);
+      return this.hurry();
+    }
+    const { bytes, size } = this.#batch;
+    if (bytes > lazyBytesMax || size > lazyObjectsMax) return this.hurry();
+    this.#cancelDeadline ??= this.#options.clock.after(lazyMsMax, () => this.hurry());
+  }
+
+  /** Somebody waits for all that was added so far. */
+  hurry(): void {
+    if (this.#waiting === 0 || this.#failed) return;
+    this.#isUrgent = true;
     if (this.#scheduled || this.#running) return;
     this.#scheduled = true;
     // Everything that is applied in this turn goes into one batch.
@@ -67,31 +88,45 @@ export class CommitQueue {
 
   /** Resolves when nothing waits for the disk any more, at once after a failure. */
   drained(): Promise<void> {
-    if (this.#failed || (this.#waiting.length === 0 && !this.#running)) return Promise.resolve();
+    if (this.#failed || (this.#waiting === 0 && !this.#running)) return Promise.resolve();
+    this.hurry();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
-    while (this.#waiting.length > 0 && !this.#failed) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      const changes: JournalChange[] = [];
-      for (const { change } of batch) if (change !== undefined) changes.push(change);
-      const stored = await this.#options.commit(changes);
+    while (this.#isUrgent && this.#waiting > 0 && !this.#failed) {
+      const [batch, settled] = [this.#batch, this.#settled];
+      this.#clear();
+      const begunAt = this.#options.clock.now();
+      const stored = await this.#options.commit([batch.change]);
+      const tookMs = this.#options.clock.now() - begunAt;
+      this.#totalMs += tookMs;
+      this.#longestMs = Math.max(this.#longestMs, tookMs);
       if (!stored.ok) {
         this.#failed = true;
-        this.#waiting = [];
+        this.#clear();
         this.#options.onFailed(stored.reason);
         break;
       }
       this.#commits += 1;
-      for (const { settled } of batch) settled?.();
+      for (const settle of settled) settle();
     }
     this.#running = false;
+    // Whoever waits until it is drained waits for what came meanwhile, too.
+    if (this.#idle.length > 0 && this.#waiting > 0) return this.hurry();
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
+  }
+
+  #clear(): void {
+    this.#batch = new Batch();
+    this.#settled = [];
+    this.#waiting = 0;
+    this.#isUrgent = false;
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = undefined;
   }
 }

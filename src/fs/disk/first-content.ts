@@ -5,7 +5,7 @@ import type { Sha256 } from "../../world.ts";
 import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 import { corosyncConfPath } from "../tree/rules.ts";
 import { Tree } from "../tree/tree.ts";
-import type { JournalChange } from "./commit-queue.ts";
+import type { JournalChange } from "./batch.ts";
 import { readConf } from "./conf-file.ts";
 import { type Lineage, unknownLineage } from "../epoch/lineage.ts";
 

@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { bytesOf, decoded } from "../../bytes.ts";
-import type { JournalChange } from "./commit-queue.ts";
+import type { JournalChange } from "./batch.ts";
 import type { TreeEntry } from "../tree/entry.ts";
 import { ConfigurationTree } from "../fs.ts";
 import { Journal } from "./journal.ts";

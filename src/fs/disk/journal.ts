@@ -14,7 +14,7 @@ import { bytesOf } from "../../bytes.ts";
 import { type Result, success, failure } from "../../result.ts";
 import { flushDirectory } from "../../durable-file.ts";
 import { closeFd, errnoName, lockFile } from "../../libc.ts";
-import type { JournalChange } from "./commit-queue.ts";
+import { Batch, type JournalChange } from "./batch.ts";
 import { decodeLineage, encodeLineage, type Lineage, unknownLineage } from "../epoch/lineage.ts";
 import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
@@ -142,7 +142,9 @@ export class Journal {
 
   /** Stores the changes of a batch, in order, in one transaction; resolved means durable. */
   async commit(changes: readonly JournalChange[]): Promise<Result<undefined>> {
-    const coalesced = coalesce(changes);
+    const batch = new Batch();
+    for (const change of changes) batch.add(change);
+    const coalesced = batch.change;
     const statements = [...this.#statements(coalesced), ...this.#lineageStatements(coalesced)];
     const [first, ...rest] = statements;
     if (first === undefined) return success(undefined);
@@ -187,13 +189,14 @@ export class Journal {
     return result;
   }
 
-  #statements(change: CoalescedChange): BatchItem<"sqlite">[] {
+  #statements(change: JournalChange): BatchItem<"sqlite">[] {
     const statements: BatchItem<"sqlite">[] = [];
-    if (change.clear) statements.push(this.#database.delete(tree));
+    if (change.replaceAll === true) statements.push(this.#database.delete(tree));
     for (const inodes of chunks(change.deleted, rowsPerStatement)) {
       statements.push(this.#database.delete(tree).where(inArray(tree.inode, inodes)));
     }
-    for (const rows of chunks(change.stored, rowsPerStatement)) {
+    const stored = change.stored.map((entry) => rowOf(entry, change.fromSync === true));
+    for (const rows of chunks(stored, rowsPerStatement)) {
       statements.push(
         this.#database
           .insert(tree)
@@ -205,7 +208,7 @@ export class Journal {
   }
 
   /** In the same transaction as the tree: who else changes that leaves our table as it is, and then the two do not fit. */
-  #lineageStatements({ lineage, stored }: CoalescedChange): BatchItem<"sqlite">[] {
+  #lineageStatements({ lineage, stored }: JournalChange): BatchItem<"sqlite">[] {
     const root = stored.find(({ inode }) => inode === 0);
     if (lineage === undefined) {
       if (root === undefined || !this.#hasLineage) return [];
@@ -256,37 +259,6 @@ const takenOver = {
 };
 
 type Row = typeof tree.$inferInsert;
-
-interface CoalescedChange {
-  readonly clear: boolean;
-  readonly stored: readonly Row[];
-  readonly deleted: readonly number[];
-  readonly lineage: Lineage | undefined;
-}
-
-/** Only the last state of each inode is worth a statement. */
-function coalesce(changes: readonly JournalChange[]): CoalescedChange {
-  let clear = false;
-  let lineage: Lineage | undefined;
-  const last = new Map<number, Row | undefined>();
-  for (const change of changes) {
-    if (change.replaceAll === true) {
-      clear = true;
-      last.clear();
-    }
-    lineage = change.lineage ?? lineage;
-    for (const inode of change.deleted) last.set(inode, undefined);
-    for (const entry of change.stored)
-      last.set(entry.inode, rowOf(entry, change.fromSync === true));
-  }
-  const stored: Row[] = [];
-  const deleted: number[] = [];
-  for (const [inode, row] of last) {
-    if (row !== undefined) stored.push(row);
-    else if (!clear) deleted.push(inode);
-  }
-  return { clear, stored, deleted, lineage };
-}
 
 function rowOf(entry: TreeEntry, fromSync: boolean): Row {
   const { inode, parent, version, writer, mtime, data } = entry;

@@ -18,6 +18,8 @@ export interface EpochHostOptions {
   readonly flushes: boolean;
   /** Makes it durable behind all changes so far; then `settled`. */
   readonly store: (lineage: Lineage, settled: () => void) => void;
+  /** As soon as the disk can, for all changes so far: somebody waits for it. */
+  readonly hurry: () => void;
   readonly onStanding: (standing: Standing) => void;
   /** A state exchange may go on. */
   readonly planAgain: () => void;
@@ -93,6 +95,8 @@ export class EpochHost {
         const { lineage } = action;
         return this.#options.store(lineage, () => this.step({ kind: "stored", lineage }));
       }
+      case "hurry":
+        return this.#options.hurry();
       case "log":
         return this.#options.log(action);
     }

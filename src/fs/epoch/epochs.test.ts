@@ -17,6 +17,7 @@ class Node {
   readonly core: Epochs;
   readonly sent: OwnMessage[] = [];
   readonly stored: Lineage[] = [];
+  hurries = 0;
   readonly self = member(1);
 
   constructor(lineage: Lineage = unknownLineage(), version = 5) {
@@ -28,6 +29,7 @@ class Node {
     this.core.step(event, out);
     for (const action of out) {
       if (action.kind === "store") this.stored.push(action.lineage);
+      if (action.kind === "hurry") this.hurries += 1;
       if (action.kind !== "send") continue;
       const message = decodeOwn(action.message);
       if (!message.ok) throw new Error(message.reason);
@@ -141,6 +143,26 @@ test("positions: one message under way, the newest next, none while nobody waits
   // Who asks for it is heard by the others, not by itself.
   node.step({ kind: "asked", version: 9 });
   expect(node.sent.at(-1)).toEqual({ kind: "asked", exchange, number: 12, version: 9 });
+});
+
+test("the disk hurries for what others wait for, once, and never where not all can say what theirs have", () => {
+  const node = new Node();
+  node.exchange({ 1: none, 2: none, 3: none });
+  node.step({ kind: "synced", exchange, version: 5 });
+  node.step({ kind: "awaited", version: 6 });
+  node.step({ kind: "awaited", version: 6 });
+  expect(node.hurries).toBe(1);
+  // What it has already costs nothing.
+  node.step({ kind: "durable", version: 8 });
+  node.step({ kind: "awaited", version: 7 });
+  expect(node.hurries).toBe(1);
+  node.hear(2, { kind: "asked", exchange, number: 12, version: 9 });
+  expect(node.hurries).toBe(2);
+  const mixed = new Node();
+  mixed.exchange({ 1: none, 2: none }, [1, 2]);
+  mixed.step({ kind: "synced", exchange, version: 5 });
+  mixed.step({ kind: "awaited", version: 6 });
+  expect(mixed.hurries).toBe(0);
 });
 
 test("messages of another exchange, of strangers' numbers and no messages change nothing", () => {

@@ -185,8 +185,7 @@ export class Epochs {
         this.#component.beganAt = event.version;
         return;
       case "awaited":
-        this.#component.awaited = Math.max(this.#component.awaited, event.version);
-        return;
+        return this.#await(event.version, out);
       case "asked":
         this.#component.asked = Math.max(this.#component.asked, event.version);
         return;
@@ -250,10 +249,20 @@ export class Epochs {
         return;
       case "asked":
         if (isOwn) component.isAsking = false;
-        else component.awaited = Math.max(component.awaited, message.version);
+        else this.#await(message.version, out);
         return;
     }
     message satisfies never;
+  }
+
+  /** Others wait for this disk to have this version; where not all can say what theirs have, nobody does. */
+  #await(version: number, out: Out): void {
+    const component = this.#component;
+    if (version <= component.awaited) return;
+    component.awaited = version;
+    if (version > (this.#durableVersion ?? -1) && this.silent.length === 0) {
+      out.push({ kind: "hurry" });
+    }
   }
 
   /** Goes on with what it can. */

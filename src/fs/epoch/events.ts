@@ -34,6 +34,8 @@ export type EpochAction =
   | { readonly kind: "send"; readonly message: Uint8Array }
   /** To be made durable behind all changes of the tree so far; answered by `stored`. */
   | { readonly kind: "store"; readonly lineage: Lineage }
+  /** Somebody waits for this disk to have all changes so far. */
+  | { readonly kind: "hurry" }
   | LogAction;
 
 /** What may be answered. */

@@ -1,7 +1,7 @@
 // The metrics of a node (`/metrics`): quorum, votes, members, links, token, tree, journal, device, certificates, process. Pure. Labels are node names of
 // corosync.conf and numbers: bounded by what that may have.
 import type { TreeStatus } from "../../fs/tree/files.ts";
-import type { JournalCounts } from "../../fs/tree-store.ts";
+import type { JournalCounts } from "../../fs/disk/commit-queue.ts";
 import type { RingStateCounts } from "../../node/ring/events.ts";
 import type { NodeSettings } from "../../node/settings/settings.ts";
 import type { RingSnapshot } from "../../node/thread/bridge.ts";
