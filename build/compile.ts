@@ -82,7 +82,7 @@ function addonPlugin(addon: string): Bun.BunPlugin {
     setup(build) {
       // By a name of its own: a path would reach the source map, and so the bytes.
       build.onResolve({ filter: /^database-addon$/ }, () => ({ path: addon }));
-      build.onLoad({ filter: /node_modules[\\/]libsql[\\/]index\.js$/ }, ({ path }) => ({
+      build.onLoad({ filter: /node_modules[\\/]libsql[\\/]promise\.js$/ }, ({ path }) => ({
         contents: withAddon(readFileSync(path, "utf8")),
         loader: "js",
       }));
@@ -104,6 +104,8 @@ function pagePlugin(page: PageTexts): Bun.BunPlugin {
 }
 
 const loaderFunction = /function requireNative\(\) \{[\s\S]*?\n\}\n/;
+/** For bundlers that read what is never run; the file is not in the package. */
+const neverLoaded = 'require("./.targets");';
 const loaderImports = /^const \{[^}]*\} = require\("(?:@neon-rs\/load|detect-libc)"\);$/gm;
 
 function withAddon(text: string): string {
@@ -112,5 +114,6 @@ function withAddon(text: string): string {
   }
   return text
     .replaceAll(loaderImports, "")
+    .replace(neverLoaded, "")
     .replace(loaderFunction, 'function requireNative() { return require("database-addon"); }\n');
 }

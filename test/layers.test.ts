@@ -237,7 +237,7 @@ function crossings(source: Source): string[] {
 
 /** Rule 4: packages and the foreign function interface, each with the files that may have it. */
 const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] = [
-  { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/disk\/journal\.ts$/ },
+  { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/disk\/database\.ts$/ },
   {
     packages: /^bun:ffi$/,
     files: /^(?:libc|node\/compression\/library|shell\/access\/libcrypt)\.ts$/,
@@ -478,7 +478,7 @@ describe("this test sees", () => {
       foreignPackages(read("fs/tree/tree.ts", 'import { sql } from "drizzle-orm";')),
     ).toHaveLength(1);
     expect(
-      foreignPackages(read("fs/disk/journal.ts", 'import { sql } from "drizzle-orm/libsql";')),
+      foreignPackages(read("fs/disk/database.ts", 'import { sql } from "drizzle-orm/libsql";')),
     ).toEqual([]);
     expect(foreignPackages(read("node/a.ts", 'import { dlopen } from "bun:ffi";'))).toHaveLength(1);
     expect(foreignPackages(read("shell/a.ts", 'import left from "left-pad";'))).toHaveLength(1);

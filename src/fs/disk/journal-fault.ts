@@ -5,12 +5,13 @@
 export const replaceAdvice =
   "move it away together with its -wal, -shm and -journal, then restore a backup, or start without one so that the other nodes send their tree";
 
-/** SQLite's result code ("SQLITE_FULL", …) of anything thrown by the driver; ENOSPC of a copy; "" when there is none. */
+/** SQLite's result code ("SQLITE_FULL", …) of anything thrown by the driver; ENOSPC or EIO of a copy or a flush; "" when there is none. */
 export function sqliteCodeOf(error: unknown): string {
   let cause: unknown = error;
   for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth += 1) {
-    if ("code" in cause && typeof cause.code === "string" && cause.code.startsWith("SQLITE_")) {
-      return cause.code;
+    if ("code" in cause && typeof cause.code === "string") {
+      const code = /^(?:SQLITE_[A-Z]+|ENOSPC$|EIO$)/.exec(cause.code)?.[0];
+      if (code !== undefined) return code;
     }
     cause = "cause" in cause ? cause.cause : undefined;
   }
@@ -47,6 +48,7 @@ export function journalFault(path: string, error: unknown): string {
     case "SQLITE_LOCKED":
       return `${path} is locked by another program for more than 10 seconds: end that program (fuser ${path})`;
     case "SQLITE_IOERR":
+    case "EIO":
       return `the disk of ${path} reports an input/output error: check the disk, then restore the file from a backup or another node`;
     default:
       return `${path} cannot be used: ${innermostMessage(error)}`;

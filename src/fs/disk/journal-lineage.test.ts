@@ -1,7 +1,7 @@
 // What the tree in a database descends from: stored with the tree, unknown once anybody else has changed it, and no hindrance for pmxcfs.
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { success } from "../../result.ts";
@@ -82,6 +82,13 @@ test("a damaged one is unknown, and hinders nothing", async () => {
   expect(await reopened()).toEqual(unknownLineage(0, true));
 });
 
+test("a tree without its version record descends from nothing", async () => {
+  const journal = await open();
+  const stored = await journal.commit([{ stored: [], deleted: [], lineage }]);
+  expect(stored.ok ? "" : stored.reason).toMatch(/config\.db has no version record/);
+  await journal.close();
+});
+
 test("a database without one gets no table of ours before there is something to store in it", async () => {
   const journal = await open();
   expect(await journal.commit([{ stored: [root(5)], deleted: [] }])).toMatchObject({ ok: true });
@@ -90,4 +97,56 @@ test("a database without one gets no table of ours before there is something to 
   const tables = database.query("SELECT name FROM sqlite_master").all();
   expect(tables).toEqual([{ name: "tree" }]);
   database.close();
+});
+
+test("it costs no page of its own: each commit writes as much as without one", async () => {
+  const bytesOfCommits = async (journal: Journal): Promise<number> => {
+    const log = join(directory, "config.db-wal");
+    const before = statSync(log).size;
+    for (let version = 10; version < 60; version += 1) {
+      expect(await journal.commit([{ stored: [root(version)], deleted: [] }])).toMatchObject({
+        ok: true,
+      });
+    }
+    return statSync(log).size - before;
+  };
+  const journal = await open();
+  await journal.commit([{ stored: [root(5)], deleted: [] }]);
+  const without = await bytesOfCommits(journal);
+  expect(without).toBe(50 * (4096 + 24));
+  await journal.commit([{ stored: [], deleted: [], lineage }]);
+  expect(await bytesOfCommits(journal)).toBe(without);
+  await journal.close();
+  expect(await reopened()).toEqual(lineage);
+});
+
+test("pmxcfs reads what it would have written itself, and what it leaves of the record does not fit", async () => {
+  await fill();
+  // Its own words: `te->type = sqlite3_column_int64(stmt, 5) & 255`.
+  const database = new Database(join(directory, "config.db"), { readonly: true });
+  const row = database.query("SELECT parent, version, type & 255 type, name, data FROM tree").get();
+  expect(row).toEqual({ parent: 0, version: 6, type: 8, name: "__version__", data: null });
+  expect(database.query("SELECT type > 255 AND type < 1 << 53 big FROM tree").get()).toEqual({
+    big: 1,
+  });
+  database.close();
+  // Also where the rest of the record is as it was, or the type is.
+  for (const change of ["type = 8", "version = 7", "writer = 2", "mtime = 6"]) {
+    const kept = readFileSync(join(directory, "config.db"));
+    asPmxcfs(`UPDATE tree SET ${change} WHERE inode = 0`);
+    expect([change, await reopened()]).toEqual([change, unknownLineage(9, true)]);
+    writeFileSync(join(directory, "config.db"), kept);
+  }
+  expect(await reopened()).toEqual(lineage);
+});
+
+test("one that was kept beside the whole record, as before, holds until another program changes it", async () => {
+  const journal = await open();
+  const begun = { stored: [root(6)], deleted: [], lineage };
+  expect(await journal.commit([begun])).toMatchObject({ ok: true });
+  await journal.close();
+  asPmxcfs("UPDATE tree SET type = 8 WHERE inode = 0");
+  expect(await reopened()).toEqual(lineage);
+  asPmxcfs("UPDATE tree SET version = 7 WHERE inode = 0");
+  expect(await reopened()).toEqual(unknownLineage(9, true));
 });

@@ -9,6 +9,8 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -41,8 +43,15 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const openJournal = (at: string, durability: "full" | "normal" = "full") =>
-  Journal.open({ directory: at, durability, lockTries: 1 }, (rows) => decoded(rows));
+const openJournal = (
+  at: string,
+  durability: "full" | "normal" = "full",
+  flush?: (fd: number) => Promise<void>,
+) =>
+  Journal.open(
+    { directory: at, durability, lockTries: 1, ...(flush === undefined ? {} : { flush }) },
+    (rows) => decoded(rows),
+  );
 
 async function opened(at = directory): Promise<Journal> {
   const result = await openJournal(at);
@@ -136,19 +145,46 @@ describe("a new database", () => {
     expect(readdirSync(odd)).toContain("config.db");
   });
 
-  test("uses WAL, and FULL or NORMAL as the setting says", async () => {
-    for (const [durability, level] of [
+  test("uses WAL; its log is flushed for each commit, or not at all, as the setting says", async () => {
+    for (const [durability, flushes] of [
       ["full", 2],
-      ["normal", 1],
+      ["normal", 0],
     ] as const) {
       const at = join(directory, durability);
-      const result = await openJournal(at, durability);
+      const flushed: string[] = [];
+      const result = await openJournal(at, durability, async (fd) => {
+        flushed.push(readlinkSync(`/proc/self/fd/${fd}`));
+      });
       if (!result.ok) throw new Error(result.reason);
       const { journal } = result.value;
       open.push(journal);
       expect(readdirSync(at)).toContain("config.db-wal");
-      expect(await journal.settings()).toEqual({ journalMode: "wal", synchronous: level });
+      expect(await journal.settings()).toEqual({ journalMode: "wal", synchronous: 1 });
+      for (const version of [1, 2]) await journal.commit([change([root(version)])]);
+      await journal.commit([]);
+      const log = join(realpathSync(at), "config.db-wal");
+      expect(flushed).toEqual(Array.from({ length: flushes }, () => log));
     }
+  });
+
+  test("has committed when the flush is through, and not when it failed", async () => {
+    const flushed = Promise.withResolvers<void>();
+    let flush = () => flushed.promise;
+    const result = await openJournal(directory, "full", () => flush());
+    if (!result.ok) throw new Error(result.reason);
+    const { journal } = result.value;
+    open.push(journal);
+    let isThrough = false;
+    const first = journal.commit([change([root(1)])]).then(() => (isThrough = true));
+    // SQLite is done with it long before this.
+    while (rowsOf(journal).length === 0) await Bun.sleep(1);
+    expect(isThrough).toBe(false);
+    flushed.resolve();
+    await first;
+    const fault = Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
+    flush = () => Promise.reject(fault);
+    const second = await journal.commit([change([root(2)])]);
+    expect(second.ok ? "" : second.reason).toMatch(/reports an input\/output error: check the disk/);
   });
 });
 

@@ -3,61 +3,29 @@
 // One transaction a batch; a commit that has resolved is durable. It never removes or empties an existing file.
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { type Client, createClient } from "@libsql/client/sqlite3";
-import { inArray, sql } from "drizzle-orm";
-import type { BatchItem } from "drizzle-orm/batch";
-import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import { drizzle } from "drizzle-orm/libsql/sqlite3";
-import { blob, customType, integer, sqliteTable } from "drizzle-orm/sqlite-core";
-import { bytesOf } from "../../bytes.ts";
 import { type Result, success, failure } from "../../result.ts";
 import { flushDirectory } from "../../durable-file.ts";
 import { closeFd, errnoName, lockFile } from "../../libc.ts";
-import { Batch, type JournalChange } from "./batch.ts";
 import { decodeLineage, encodeLineage, type Lineage, unknownLineage } from "../epoch/lineage.ts";
-import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
-import { journalFault, sqliteCodeOf } from "./journal-fault.ts";
+import { Batch, type JournalChange } from "./batch.ts";
+import {
+  type DatabaseOptions,
+  plainRecordType,
+  type StoredLineage,
+  TreeDatabase,
+  type VersionRecord,
+} from "./database.ts";
+import { journalFault } from "./journal-fault.ts";
+import { fits, isTagged, taggedType } from "./lineage-tag.ts";
+import { sha256 } from "./load-tree.ts";
 import { readDatabase } from "./read-database.ts";
-import { createTable, type TreeRow, versionRecordName } from "./row.ts";
+import type { TreeRow } from "./row.ts";
 
 /** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
 const lockRetryMs = 1000;
 const lockTriesMax = 10;
-const busyTimeoutMs = 10_000;
-const closeTimeoutMs = 200;
-/** Rows a statement: SQLite takes 32,766 parameters, a row has 8. */
-const rowsPerStatement = 256;
 const directoryMode = 0o750;
 const fileMode = 0o600;
-
-/** Names are bytes; libsql aborts on text that is not UTF-8, so text columns cross as blobs in both directions. */
-const byteText = customType<{ data: string; driverData: Uint8Array }>({
-  dataType: () => "text",
-  toDriver: (name) => sql`CAST(${bytesOf(name)} AS TEXT)`,
-});
-
-const tree = sqliteTable("tree", {
-  inode: integer("inode").primaryKey().notNull(),
-  parent: integer("parent").notNull(),
-  version: integer("version").notNull(),
-  writer: integer("writer").notNull(),
-  mtime: integer("mtime").notNull(),
-  type: integer("type").notNull(),
-  name: byteText("name").notNull(),
-  data: blob("data", { mode: "buffer" }),
-});
-
-/** Ours beside pmxcfs's: what the tree descends from, and the version record that this was said of. pmxcfs does not look at it. */
-const lineageTable = sqliteTable("quorate_lineage", {
-  id: integer("id").primaryKey().notNull(),
-  form: blob("form", { mode: "buffer" }).notNull(),
-  version: integer("version").notNull(),
-  writer: integer("writer").notNull(),
-  mtime: integer("mtime").notNull(),
-});
-const createLineageTable = `CREATE TABLE IF NOT EXISTS quorate_lineage (id INTEGER PRIMARY KEY NOT NULL,
-  form BLOB NOT NULL, version INTEGER NOT NULL, writer INTEGER NOT NULL, mtime INTEGER NOT NULL)`;
 
 export interface JournalOptions {
   /** Directory of `config.db`; made when missing. */
@@ -66,6 +34,8 @@ export interface JournalOptions {
   readonly durability: "full" | "normal";
   /** Tries for the lock file, one a second; default 10. */
   readonly lockTries?: number;
+  /** As of the database; for tests. */
+  readonly flush?: DatabaseOptions["flush"];
 }
 
 export class Journal {
@@ -74,27 +44,30 @@ export class Journal {
   readonly created: boolean;
   /** What the tree in the database descends from, as far as that is known. */
   readonly lineage: Lineage;
-  readonly #client: Client;
-  readonly #database: LibSQLDatabase;
+  readonly #database: TreeDatabase;
   #lockFd: number | undefined;
-  /** The database has our own table. */
-  #hasLineage: boolean;
+  /** Of the lineage in the database; undefined: the database has no table of ours. */
+  #form: Uint8Array | undefined;
+  /** Row 0 as the database has it. */
+  #record: VersionRecord | undefined;
   #closed = false;
 
   private constructor(options: {
     readonly path: string;
     readonly created: boolean;
-    readonly client: Client;
+    readonly database: TreeDatabase;
     readonly lockFd: number;
     readonly lineage: Lineage | undefined;
+    readonly record: VersionRecord | undefined;
   }) {
+    const { lineage } = options;
     this.path = options.path;
     this.created = options.created;
-    this.lineage = options.lineage ?? unknownLineage();
-    this.#hasLineage = options.lineage !== undefined;
-    this.#client = options.client;
+    this.lineage = lineage ?? unknownLineage();
+    this.#form = lineage === undefined ? undefined : encodeLineage(lineage);
+    this.#record = options.record;
     this.#lockFd = options.lockFd;
-    this.#database = drizzle(options.client);
+    this.#database = options.database;
   }
 
   /**
@@ -109,62 +82,59 @@ export class Journal {
     const locked = await lockDirectory(options.directory, options.lockTries ?? lockTriesMax);
     if (!locked.ok) return locked;
     const lockFd = locked.value;
-    let client: Client | undefined;
+    let database: TreeDatabase | undefined;
     try {
-      const rows = readDatabase(path, undefined, options.durability === "full");
+      const isFlushed = options.durability === "full";
+      const rows = readDatabase(path, undefined, isFlushed);
       const loaded = rows.ok ? load(rows.value, path) : rows;
       if (!loaded.ok) {
         closeFd(lockFd);
         return loaded;
       }
       const created = prepareFile(path);
-      client = createClient({
-        url: pathToFileURL(path).href,
-        intMode: "number",
-        // One connection: its session settings (synchronous) must hold for every commit.
-        concurrency: 1,
-        timeout: busyTimeoutMs,
-      });
-      await client.execute("PRAGMA journal_mode=WAL");
-      await client.execute(
-        `PRAGMA synchronous=${options.durability === "full" ? "FULL" : "NORMAL"}`,
-      );
-      await client.execute(createTable);
-      const lineage = await readLineage(client);
-      const journal = new Journal({ path, created, client, lockFd, lineage });
+      const { flush } = options;
+      database = await TreeDatabase.open({ path, isFlushed, ...(flush && { flush }) });
+      const record = await database.record();
+      const lineage = lineageOf(await database.lineage(), record);
+      const journal = new Journal({ path, created, database, lockFd, lineage, record });
       return success({ journal, loaded: loaded.value });
     } catch (error) {
-      client?.close();
+      database?.drop();
       closeFd(lockFd);
       return failure(journalFault(path, error));
     }
   }
 
-  /** Stores the changes of a batch, in order, in one transaction; resolved means durable. */
+  /** Stores the changes of a batch, in order, in one transaction; resolved means durable. One at a time. */
   async commit(changes: readonly JournalChange[]): Promise<Result<undefined>> {
     const batch = new Batch();
     for (const change of changes) batch.add(change);
-    const coalesced = batch.change;
-    const statements = [...this.#statements(coalesced), ...this.#lineageStatements(coalesced)];
-    const [first, ...rest] = statements;
-    if (first === undefined) return success(undefined);
+    const { change } = batch;
+    const { stored, deleted, lineage, replaceAll } = change;
+    const isEmpty = stored.length + deleted.length === 0 && replaceAll !== true;
+    if (isEmpty && lineage === undefined) return success(undefined);
+    const form = lineage === undefined ? this.#form : encodeLineage(lineage);
+    const record = this.#recordBehind(change, form);
+    let tagged: StoredLineage | undefined;
+    if (lineage !== undefined && form !== undefined) {
+      if (record === undefined) {
+        return failure(`${this.path} has no version record, so nothing can descend from it`);
+      }
+      tagged = { form, record };
+    }
     try {
-      await this.#database.batch([first, ...rest]);
-      this.#hasLineage ||= coalesced.lineage !== undefined;
+      await this.#database.commit(change, record?.type ?? plainRecordType(false), tagged);
+      this.#form = form;
+      this.#record = record;
       return success(undefined);
     } catch (error) {
       return failure(journalFault(this.path, error));
     }
   }
 
-  /** The session settings in force: SQLite's journal mode, and 2 for FULL or 1 for NORMAL. */
-  async settings(): Promise<{ readonly journalMode: string; readonly synchronous: number }> {
-    const mode = await this.#client.execute("PRAGMA journal_mode");
-    const synchronous = await this.#client.execute("PRAGMA synchronous");
-    return {
-      journalMode: textValue(mode.rows[0]?.[0]),
-      synchronous: Number(synchronous.rows[0]?.[0]),
-    };
+  /** The session settings in force: SQLite's journal mode, and 1 for NORMAL. */
+  settings(): Promise<{ readonly journalMode: string; readonly synchronous: number }> {
+    return this.#database.settings();
   }
 
   /** Moves the log into the database, closes it (the -wal and -shm files go) and unlocks the directory. */
@@ -173,113 +143,47 @@ export class Journal {
     this.#closed = true;
     let result: Result<undefined> = success(undefined);
     try {
-      await this.#client.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-      // libsql closes its connection only when it is collected; leaving WAL mode takes the -wal and -shm files away now.
-      // Another program that reads the database keeps this from happening, which does no harm.
-      await this.#client.execute(`PRAGMA busy_timeout=${closeTimeoutMs}`);
-      await this.#client.execute("PRAGMA journal_mode=DELETE");
+      await this.#database.close();
     } catch (error) {
-      const code = sqliteCodeOf(error);
-      const readElsewhere = code === "SQLITE_BUSY" || code === "SQLITE_LOCKED";
-      if (!readElsewhere) result = failure(journalFault(this.path, error));
+      result = failure(journalFault(this.path, error));
     }
-    this.#client.close();
     if (this.#lockFd !== undefined) closeFd(this.#lockFd);
     this.#lockFd = undefined;
     return result;
   }
 
-  #statements(change: JournalChange): BatchItem<"sqlite">[] {
-    const statements: BatchItem<"sqlite">[] = [];
-    if (change.replaceAll === true) statements.push(this.#database.delete(tree));
-    for (const inodes of chunks(change.deleted, rowsPerStatement)) {
-      statements.push(this.#database.delete(tree).where(inArray(tree.inode, inodes)));
-    }
-    const stored = change.stored.map((entry) => rowOf(entry, change.fromSync === true));
-    for (const rows of chunks(stored, rowsPerStatement)) {
-      statements.push(
-        this.#database
-          .insert(tree)
-          .values(rows)
-          .onConflictDoUpdate({ target: tree.inode, set: takenOver }),
-      );
-    }
-    return statements;
-  }
-
-  /** In the same transaction as the tree: who else changes that leaves our table as it is, and then the two do not fit. */
-  #lineageStatements({ lineage, stored }: JournalChange): BatchItem<"sqlite">[] {
+  /** Row 0 behind this change, with the tag of the lineage that holds then. */
+  #recordBehind(
+    { stored, fromSync }: JournalChange,
+    form: Uint8Array | undefined,
+  ): VersionRecord | undefined {
     const root = stored.find(({ inode }) => inode === 0);
-    if (lineage === undefined) {
-      if (root === undefined || !this.#hasLineage) return [];
-      const { version, writer, mtime } = root;
-      return [this.#database.update(lineageTable).set({ version, writer, mtime })];
-    }
-    const form = Buffer.from(encodeLineage(lineage));
-    const ofRoot = (column: string) => sql.raw(`(SELECT ${column} FROM tree WHERE inode = 0)`);
-    return [
-      this.#database.run(sql.raw(createLineageTable)),
-      this.#database.run(
-        sql`INSERT OR REPLACE INTO quorate_lineage VALUES (0, ${form}, ${ofRoot("version")}, ${ofRoot("writer")}, ${ofRoot("mtime")})`,
-      ),
-    ];
+    const record =
+      root === undefined ? this.#record : { ...root, type: plainRecordType(fromSync === true) };
+    if (record === undefined) return undefined;
+    const { version, writer, mtime } = record;
+    const type = form === undefined ? record.type : taggedType(record, form, sha256);
+    return { version, writer, mtime, type };
   }
 }
 
 /** Undefined: the database has none. Unknown, but for the promise, where another program has changed the tree since. */
-async function readLineage(client: Client): Promise<Lineage | undefined> {
-  const tables = await client.execute(
-    "SELECT 1 FROM sqlite_master WHERE type='table' AND name='quorate_lineage'",
-  );
-  if (tables.rows.length === 0) return undefined;
-  const { rows } = await client.execute(
-    `SELECT form, (SELECT count(*) FROM tree WHERE tree.inode = 0 AND tree.version = own.version
-       AND tree.writer = own.writer AND tree.mtime = own.mtime) FROM quorate_lineage own WHERE id = 0`,
-  );
-  const [form, fits] = [rows[0]?.[0], rows[0]?.[1]];
-  const read = form instanceof ArrayBuffer ? decodeLineage(new Uint8Array(form)) : undefined;
-  if (read?.ok === true && fits === 1) return read.value;
-  // Before anything of ours makes the two fit again.
-  const lineage = unknownLineage(read?.ok === true ? read.value.promised : 0, true);
-  await client.execute({
-    sql: "UPDATE quorate_lineage SET form = ? WHERE id = 0",
-    args: [encodeLineage(lineage)],
-  });
-  return lineage;
+function lineageOf(
+  { hasTable, stored }: { readonly hasTable: boolean; readonly stored?: StoredLineage },
+  record: VersionRecord | undefined,
+): Lineage | undefined {
+  if (!hasTable) return undefined;
+  const read = stored === undefined ? undefined : decodeLineage(stored.form);
+  if (read?.ok !== true) return unknownLineage(0, true);
+  if (record !== undefined && stored !== undefined && isOurs(record, stored)) return read.value;
+  return unknownLineage(read.value.promised, true);
 }
 
-const takenOver = {
-  parent: sql`excluded.parent`,
-  version: sql`excluded.version`,
-  writer: sql`excluded.writer`,
-  mtime: sql`excluded.mtime`,
-  type: sql`excluded.type`,
-  name: sql`excluded.name`,
-  data: sql`excluded.data`,
-};
-
-type Row = typeof tree.$inferInsert;
-
-function rowOf(entry: TreeEntry, fromSync: boolean): Row {
-  const { inode, parent, version, writer, mtime, data } = entry;
-  const record = inode === 0;
-  return {
-    inode,
-    parent,
-    version,
-    writer,
-    mtime,
-    type: record ? (fromSync ? directoryType : fileType) : entry.type,
-    name: record ? versionRecordName : entry.name,
-    data:
-      data.length === 0 || entry.hollow === true
-        ? null
-        : Buffer.from(data.buffer, data.byteOffset, data.length),
-  };
-}
-
-function* chunks<T>(list: readonly T[], size: number): IterableIterator<T[]> {
-  for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
+/** The record has its tag, or it is the one that the lineage was stored with: so it was kept before there were tags. */
+function isOurs(record: VersionRecord, { form, record: then }: StoredLineage): boolean {
+  if (fits(record, form, sha256)) return true;
+  const isSame = (["version", "writer", "mtime"] as const).every((key) => record[key] === then[key]);
+  return isSame && !isTagged(record);
 }
 
 /** Makes the directory and takes its lock file; the descriptor is the lock. */
@@ -319,8 +223,4 @@ function prepareFile(path: string): boolean {
   }
   chmodSync(path, fileMode);
   return created;
-}
-
-function textValue(value: unknown): string {
-  return typeof value === "string" ? value : "no answer";
 }

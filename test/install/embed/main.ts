@@ -1,10 +1,11 @@
 // A program of the tests: opens a database through the embedded addon and asks a Worker, then says so in one line.
-import { createClient } from "@libsql/client";
+import Database from "libsql/promise";
 import { identity } from "../../../src/shell/version.ts";
 
-const client = createClient({ url: "file::memory:" });
-const { rows } = await client.execute("select 6 * 7 as answer");
-client.close();
+const database = new Database(":memory:", {});
+const statement = await database.prepare("select 6 * 7 as answer");
+const rows = await statement.all([]);
+database.close();
 
 const worker = new Worker(new URL("./thread.ts", import.meta.url).href);
 const reply = Promise.withResolvers<unknown>();
