@@ -114,7 +114,7 @@ export class TreeStore {
     this.#epochs = new EpochHost({
       groups,
       ...{ lineage: options.lineage, flushes: options.flushes, log: options.log },
-      version: options.tree.version,
+      ...{ version: options.tree.version, clock: options.clock },
       store: (lineage, settled) => this.#queue.add({ stored: [], deleted: [], lineage }, settled),
       hurry: () => this.#queue.hurry(),
       onStanding: (standing) => this.#acknowledgements.standing(standing),
@@ -399,7 +399,7 @@ export class TreeStore {
   #tellAwaited(isByKind: boolean, writer: number, promised: Promised): void {
     const { version } = this.tree;
     const isOwn = writer === this.#options.groups?.self.nodeid;
-    if (!isOwn && isByKind) this.#epochs?.step({ kind: "awaited", version });
+    if (!isOwn && isByKind) this.#epochs?.step({ kind: "awaited", version, writer });
     if (isOwn && !isByKind && promised === "durable")
       this.#epochs?.step({ kind: "asked", version });
   }

@@ -184,7 +184,9 @@ describe("a new database", () => {
     const fault = Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
     flush = () => Promise.reject(fault);
     const second = await journal.commit([change([root(2)])]);
-    expect(second.ok ? "" : second.reason).toMatch(/reports an input\/output error: check the disk/);
+    expect(second.ok ? "" : second.reason).toMatch(
+      /reports an input\/output error: check the disk/,
+    );
   });
 });
 

@@ -182,7 +182,9 @@ function lineageOf(
 /** The record has its tag, or it is the one that the lineage was stored with: so it was kept before there were tags. */
 function isOurs(record: VersionRecord, { form, record: then }: StoredLineage): boolean {
   if (fits(record, form, sha256)) return true;
-  const isSame = (["version", "writer", "mtime"] as const).every((key) => record[key] === then[key]);
+  const isSame = (["version", "writer", "mtime"] as const).every(
+    (key) => record[key] === then[key],
+  );
   return isSame && !isTagged(record);
 }
 

@@ -13,7 +13,11 @@ const plainTypes = 256;
 /** The record's type with its tag; `form`: of the lineage as it is stored. */
 export function taggedType(record: VersionRecord, form: Uint8Array, sha256: Sha256): number {
   const { version, writer, mtime, type } = record;
-  const head = new Writer(16).u64(version).u32(writer >>> 0).u32(mtime >>> 0).finish();
+  const head = new Writer(16)
+    .u64(version)
+    .u32(writer >>> 0)
+    .u32(mtime >>> 0)
+    .finish();
   const tag = sha256([form, head])
     .subarray(0, tagBytes)
     .reduce((sum, byte) => sum * 256 + byte, 0);

@@ -1,6 +1,6 @@
 // Runs the epochs of one node's tree: its group, its place in the journal's queue, and whoever waits for what may be answered. Spec:
 // design.md decision 3.
-import type { GroupEvent, GroupPort, LogAction } from "../../world.ts";
+import type { Clock, GroupEvent, GroupPort, LogAction } from "../../world.ts";
 import type { Rank } from "../replica/dcdb.ts";
 import type { TreeStatus } from "../tree/files.ts";
 import { Epochs } from "./epochs.ts";
@@ -10,12 +10,16 @@ import type { Lineages } from "./lost-changes.ts";
 import { ownGroup } from "./message.ts";
 import { OwnGroup } from "./own-group.ts";
 
+/** Disks that were chosen for a change have so long before the others hurry, too, milliseconds. */
+const chosenMs = 4;
+
 export interface EpochHostOptions {
   readonly groups: GroupPort;
   readonly lineage: Lineage;
   /** Of the tree as it was loaded. */
   readonly version: number;
   readonly flushes: boolean;
+  readonly clock: Clock;
   /** Makes it durable behind all changes so far; then `settled`. */
   readonly store: (lineage: Lineage, settled: () => void) => void;
   /** As soon as the disk can, for all changes so far: somebody waits for it. */
@@ -31,6 +35,7 @@ export class EpochHost {
   readonly #core: Epochs;
   readonly #group: OwnGroup;
   #isStopped = false;
+  #cancelWait: (() => void) | undefined;
 
   constructor(options: EpochHostOptions) {
     this.#options = options;
@@ -48,6 +53,7 @@ export class EpochHost {
 
   stop(): void {
     this.#isStopped = true;
+    this.#cancelWait?.();
     this.#group.leave();
   }
 
@@ -97,6 +103,10 @@ export class EpochHost {
       }
       case "hurry":
         return this.#options.hurry();
+      case "wait":
+        this.#cancelWait?.();
+        this.#cancelWait = this.#options.clock.after(chosenMs, () => this.step({ kind: "waited" }));
+        return;
       case "log":
         return this.#options.log(action);
     }

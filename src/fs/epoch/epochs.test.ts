@@ -1,6 +1,7 @@
 // The core that agrees on epochs, by hand: what it sends and stores, and when. The simulator runs it with everything around it.
 import { expect, test } from "bun:test";
 import type { GroupMember } from "../../world.ts";
+import { chosenDisks } from "./chosen.ts";
 import { Epochs } from "./epochs.ts";
 import type { EpochAction, EpochEvent } from "./events.ts";
 import { type Lineage, unknownLineage, withEpoch } from "./lineage.ts";
@@ -18,6 +19,7 @@ class Node {
   readonly sent: OwnMessage[] = [];
   readonly stored: Lineage[] = [];
   hurries = 0;
+  waits = 0;
   readonly self = member(1);
 
   constructor(lineage: Lineage = unknownLineage(), version = 5) {
@@ -30,6 +32,7 @@ class Node {
     for (const action of out) {
       if (action.kind === "store") this.stored.push(action.lineage);
       if (action.kind === "hurry") this.hurries += 1;
+      if (action.kind === "wait") this.waits += 1;
       if (action.kind !== "send") continue;
       const message = decodeOwn(action.message);
       if (!message.ok) throw new Error(message.reason);
@@ -131,10 +134,10 @@ test("positions: one message under way, the newest next, none while nobody waits
   node.hear(1, { kind: "durable", exchange, number: 12, version: 5 });
   node.step({ kind: "durable", version: 6 });
   expect(durable()).toEqual([5]);
-  node.step({ kind: "awaited", version: 6 });
+  node.step({ kind: "awaited", version: 6, writer: 2 });
   expect(durable()).toEqual([5, 6]);
   for (const version of [7, 8, 9]) {
-    node.step({ kind: "awaited", version });
+    node.step({ kind: "awaited", version, writer: 2 });
     node.step({ kind: "durable", version });
   }
   expect(durable()).toEqual([5, 6]);
@@ -145,24 +148,102 @@ test("positions: one message under way, the newest next, none while nobody waits
   expect(node.sent.at(-1)).toEqual({ kind: "asked", exchange, number: 12, version: 9 });
 });
 
-test("the disk hurries for what others wait for, once, and never where not all can say what theirs have", () => {
+/** Whose disk (of nodes 1 and 3) a change of node 2 hurries for. */
+const chosen = (version: number) =>
+  chosenDisks({ version, writer: 2, members: [1, 2, 3], view })[0]!;
+const [ours, theirs] = [1, 3].map((nodeid) =>
+  [...Array(99).keys()].filter((v) => v > 9 && chosen(v) === nodeid),
+);
+
+/** In an epoch that is agreed on. */
+function agreed(): Node {
   const node = new Node();
   node.exchange({ 1: none, 2: none, 3: none });
   node.step({ kind: "synced", exchange, version: 5 });
-  node.step({ kind: "awaited", version: 6 });
-  node.step({ kind: "awaited", version: 6 });
+  node.flushed();
+  for (const nodeid of [1, 2]) node.hear(nodeid, { kind: "promised", exchange, number: 12 });
+  node.flushed();
+  for (const nodeid of [1, 2, 3]) {
+    node.hear(nodeid, { kind: "durable", exchange, number: 12, version: 5 });
+  }
+  expect(node.core.standing()).toEqual({ isAgreed: true, majority: 5 });
+  return node;
+}
+
+test("a chosen disk hurries, once, and never for what it has or where not all can say what theirs have", () => {
+  const node = agreed();
+  const [first, second, third] = ours!;
+  node.step({ kind: "awaited", version: first!, writer: 2 });
+  node.step({ kind: "awaited", version: first!, writer: 2 });
+  expect([node.hurries, node.waits]).toEqual([1, 0]);
+  node.step({ kind: "durable", version: second! });
+  node.step({ kind: "awaited", version: second!, writer: 2 });
   expect(node.hurries).toBe(1);
-  // What it has already costs nothing.
-  node.step({ kind: "durable", version: 8 });
-  node.step({ kind: "awaited", version: 7 });
-  expect(node.hurries).toBe(1);
-  node.hear(2, { kind: "asked", exchange, number: 12, version: 9 });
+  node.hear(2, { kind: "asked", exchange, number: 12, version: third! });
   expect(node.hurries).toBe(2);
   const mixed = new Node();
   mixed.exchange({ 1: none, 2: none }, [1, 2]);
   mixed.step({ kind: "synced", exchange, version: 5 });
-  mixed.step({ kind: "awaited", version: 6 });
-  expect(mixed.hurries).toBe(0);
+  mixed.step({ kind: "awaited", version: first!, writer: 2 });
+  expect([mixed.hurries, mixed.waits]).toEqual([0, 0]);
+});
+
+test("a spare disk takes its time while the chosen one is quick, and says nothing that nobody waits for", () => {
+  const node = agreed();
+  const [first, second] = theirs!;
+  const sent = node.sent.length;
+  node.step({ kind: "awaited", version: first!, writer: 2 });
+  expect([node.hurries, node.waits]).toEqual([0, 1]);
+  node.hear(3, { kind: "durable", exchange, number: 12, version: first! });
+  node.step({ kind: "awaited", version: second!, writer: 2 });
+  // The later one has its own moment, once the first is over.
+  expect([node.hurries, node.waits]).toEqual([0, 1]);
+  node.step({ kind: "waited" });
+  expect([node.hurries, node.waits]).toEqual([0, 2]);
+  node.hear(3, { kind: "durable", exchange, number: 12, version: second! });
+  node.step({ kind: "durable", version: second! });
+  node.step({ kind: "waited" });
+  expect([node.hurries, node.waits, node.sent.length]).toEqual([0, 2, sent]);
+});
+
+test("where the chosen disk is late the spare ones hurry, and rely on nobody for a while", () => {
+  const node = agreed();
+  const [first, second, ...later] = theirs!;
+  node.step({ kind: "awaited", version: first!, writer: 2 });
+  node.step({ kind: "waited" });
+  expect([node.hurries, node.waits]).toEqual([1, 1]);
+  node.step({ kind: "durable", version: first! });
+  expect(node.sent.at(-1)).toEqual({ kind: "durable", exchange, number: 12, version: first! });
+  node.step({ kind: "awaited", version: second!, writer: 2 });
+  expect([node.hurries, node.waits]).toEqual([2, 1]);
+  // Of another writer, who knows it by now.
+  node.hear(3, { kind: "durable", exchange, number: 12, version: second! });
+  let version = later.at(-1)!;
+  for (let times = 0; times < 200; times += 1) {
+    version += 1;
+    node.step({ kind: "awaited", version, writer: 2 });
+  }
+  expect(node.hurries).toBeGreaterThan(100);
+  expect(node.waits).toBe(2);
+  // With a changed group all begin anew.
+  node.step({ kind: "treeConfigured", members: [1, 2, 3].map(member) });
+  const { hurries } = node;
+  node.step({ kind: "waited" });
+  expect(node.hurries).toBe(hurries);
+});
+
+test("two writers: a spare says what its disk has as long as one of them waits", () => {
+  const node = agreed();
+  const [first, second] = theirs!;
+  node.step({ kind: "awaited", version: first!, writer: 3 });
+  node.step({ kind: "awaited", version: second!, writer: 2 });
+  // Node 2 has its majority with node 3; node 3 itself needs one of the others.
+  node.hear(3, { kind: "durable", exchange, number: 12, version: second! });
+  const sent = node.sent.length;
+  node.step({ kind: "durable", version: first! });
+  expect(node.sent.slice(sent)).toEqual([
+    { kind: "durable", exchange, number: 12, version: first! },
+  ]);
 });
 
 test("messages of another exchange, of strangers' numbers and no messages change nothing", () => {

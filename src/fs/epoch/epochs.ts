@@ -19,6 +19,7 @@ import {
 } from "./lineage.ts";
 import type { Lineages } from "./lost-changes.ts";
 import { decodeOwn, encodeOwn, type OwnMessage } from "./message.ts";
+import { chosenDisks } from "./chosen.ts";
 import { votesNeeded, votesOf } from "./votes-needed.ts";
 
 type Out = EpochAction[];
@@ -34,6 +35,15 @@ interface Options {
   readonly flushes: boolean;
 }
 
+/** A change that waits for the disks of a majority, and the nodeid of whoever waits. */
+interface Awaited {
+  readonly version: number;
+  readonly writer: number;
+}
+
+/** Awaited changes for which every disk hurries after the chosen ones were late. */
+const impatientFor = 100;
+
 /** What the members of one configuration of the tree's group have agreed on so far. */
 class Component {
   readonly members: readonly GroupMember[];
@@ -48,8 +58,13 @@ class Component {
   isPromiseAsked = false;
   isPromiseSent = false;
   isMarkAsked = false;
-  /** Of the newest change that others wait for our disk to have, or that we wait for. */
-  awaited = 0;
+  /** By writer (nodeid): of its newest change that waits for the disks of a majority. */
+  readonly awaited = new Map<number, number>();
+  /** An awaited change that others' disks were chosen for. */
+  spare: Awaited | undefined;
+  /** Awaited changes until others' disks are relied on again. */
+  impatience = 0;
+  /** Of our own newest change that waits for the others' disks. */
   asked = 0;
   announced = -1;
   isAnnouncing = false;
@@ -185,7 +200,9 @@ export class Epochs {
         this.#component.beganAt = event.version;
         return;
       case "awaited":
-        return this.#await(event.version, out);
+        return this.#await(event, out);
+      case "waited":
+        return this.#waited(out);
       case "asked":
         this.#component.asked = Math.max(this.#component.asked, event.version);
         return;
@@ -249,20 +266,78 @@ export class Epochs {
         return;
       case "asked":
         if (isOwn) component.isAsking = false;
-        else this.#await(message.version, out);
+        else this.#await({ version: message.version, writer: event.nodeid }, out);
         return;
     }
     message satisfies never;
   }
 
-  /** Others wait for this disk to have this version; where not all can say what theirs have, nobody does. */
-  #await(version: number, out: Out): void {
+  /** A writer waits for a majority's disks: ours hurries if it is one of those; where not all can say what theirs have, nobody waits. */
+  #await(awaited: Awaited, out: Out): void {
     const component = this.#component;
-    if (version <= component.awaited) return;
-    component.awaited = version;
-    if (version > (this.#durableVersion ?? -1) && this.silent.length === 0) {
-      out.push({ kind: "hurry" });
+    const { version, writer } = awaited;
+    if (version <= (component.awaited.get(writer) ?? 0)) return;
+    component.awaited.set(writer, version);
+    const view = this.#view;
+    if (!this.#isMissing(version) || view === undefined || this.silent.length > 0) return;
+    if (component.impatience > 0) component.impatience -= 1;
+    else if (!chosenDisks({ ...awaited, members: this.#nodeids, view }).includes(this.#nodeid)) {
+      // A spare: it looks after the chosen in a moment.
+      if (component.spare === undefined) this.#spare(awaited, out);
+      return;
     }
+    out.push({ kind: "hurry" });
+  }
+
+  #spare(awaited: Awaited, out: Out): void {
+    this.#component.spare = awaited;
+    out.push({ kind: "wait" });
+  }
+
+  /** The chosen were late: for a while nobody relies on them. What was awaited later has a moment of its own. */
+  #waited(out: Out): void {
+    const component = this.#component;
+    const { spare } = component;
+    component.spare = undefined;
+    if (spare === undefined) return;
+    if (this.#isMissing(spare.version) && !this.#isServed(spare)) {
+      component.impatience = impatientFor;
+      out.push({ kind: "hurry" });
+      return;
+    }
+    const later = this.#unserved().find(({ version }) => this.#isMissing(version));
+    if (later !== undefined) this.#spare(later, out);
+  }
+
+  /** Not on this disk yet. */
+  #isMissing(version: number): boolean {
+    return version > (this.#durableVersion ?? -1);
+  }
+
+  /** Writers who still wait for others' disks, as far as is known here. */
+  #unserved(): Awaited[] {
+    return [...this.#component.awaited]
+      .map(([writer, version]) => ({ writer, version }))
+      .filter((awaited) => !this.#isServed(awaited));
+  }
+
+  /** The writer's own disk is its own affair; with what the others have said it has a majority. */
+  #isServed({ version, writer }: Awaited): boolean {
+    const view = this.#view;
+    if (view === undefined) return false;
+    const { members, durable } = this.#component;
+    const have = members.filter((member) => (durable.get(keyOf(member)) ?? -1) >= version);
+    const counted = [writer, ...have.map(({ nodeid }) => nodeid)];
+    return votesOf(view, counted) >= votesNeeded(view, this.#nodeids);
+  }
+
+  get #nodeid(): number {
+    return this.#options.self.nodeid;
+  }
+
+  /** Of the component, ascending. */
+  get #nodeids(): number[] {
+    return this.#component.members.map(({ nodeid }) => nodeid).toSorted((a, b) => a - b);
   }
 
   /** Goes on with what it can. */
@@ -348,8 +423,8 @@ export class Epochs {
     const { exchange } = component;
     const version = this.#durableVersion;
     if (exchange === undefined) return;
-    const isAwaited = component.announced < component.awaited || component.announced < 0;
-    if (!component.isAnnouncing && isAwaited && (version ?? -1) > component.announced) {
+    const isNews = !component.isAnnouncing && (version ?? -1) > component.announced;
+    if (isNews && (component.announced < 0 || this.#isAwaited(component.announced))) {
       component.isAnnouncing = true;
       component.announced = version ?? -1;
       this.#send({ kind: "durable", exchange, number, version: component.announced }, out);
@@ -358,6 +433,11 @@ export class Epochs {
     component.isAsking = true;
     component.askSent = component.asked;
     this.#send({ kind: "asked", exchange, number, version: component.asked }, out);
+  }
+
+  /** Somebody waits for more than this, and has not heard enough of the others. */
+  #isAwaited(announced: number): boolean {
+    return this.#unserved().some(({ version }) => version > announced);
   }
 
   /** `from`: version of our tree when the epoch began; without, it did not begin in this process. */

@@ -21,8 +21,10 @@ export type EpochEvent =
   | { readonly kind: "led"; readonly leader: GroupMember; readonly isEqual: boolean }
   /** Our tree is the leader's; `version`: before any change that waited. */
   | { readonly kind: "synced"; readonly exchange: Exchange; readonly version: number }
-  /** A change of another node, after which the tree has this version, and whose writer waits for our disk. */
-  | { readonly kind: "awaited"; readonly version: number }
+  /** A change of another node (nodeid), after which the tree has this version, and whose writer waits for the disks of a majority. */
+  | { readonly kind: "awaited"; readonly version: number; readonly writer: number }
+  /** What `wait` asked for has passed. */
+  | { readonly kind: "waited" }
   /** A caller here waits for the disks of the others, and what it changed does not show that. */
   | { readonly kind: "asked"; readonly version: number }
   /** This disk has the tree of this process up to here; undefined: not since the tree was replaced. */
@@ -36,6 +38,8 @@ export type EpochAction =
   | { readonly kind: "store"; readonly lineage: Lineage }
   /** Somebody waits for this disk to have all changes so far. */
   | { readonly kind: "hurry" }
+  /** Look again in a moment (`waited`), in place of a moment that was asked for before. */
+  | { readonly kind: "wait" }
   | LogAction;
 
 /** What may be answered. */
