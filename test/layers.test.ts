@@ -25,7 +25,7 @@ const hosts: readonly string[] = [
   "fs/{fs,tree-store,callers}.ts",
   "fs/tree/files.ts",
   "fs/replica/{group-host,status-host}.ts",
-  "fs/disk/{journal,read-database,commit-queue,conf-file,first-content,load-tree,lost-trees}.ts",
+  "fs/disk/{journal,database,read-database,commit-queue,conf-file,first-content,load-tree,lost-trees}.ts",
   // All of fs/fuse but its codec answers to promises of the tree.
   "fs/fuse/[!a]*.ts",
   "qnetd/server/{server,server-connection,server-log,tls}.ts",
@@ -237,7 +237,7 @@ function crossings(source: Source): string[] {
 
 /** Rule 4: packages and the foreign function interface, each with the files that may have it. */
 const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] = [
-  { packages: /^(?:@libsql\/|libsql$|drizzle-orm)/, files: /^fs\/disk\/database\.ts$/ },
+  { packages: /^(?:libsql|drizzle-orm)(?:\/|$)/, files: /^fs\/disk\/database\.ts$/ },
   {
     packages: /^bun:ffi$/,
     files: /^(?:libc|node\/compression\/library|shell\/access\/libcrypt)\.ts$/,

@@ -13,7 +13,7 @@ import { flushDirectory } from "../../durable-file.ts";
 import { directoryType, fileType, type TreeEntry } from "../tree/entry.ts";
 import type { JournalChange } from "./batch.ts";
 import { sqliteCodeOf } from "./journal-fault.ts";
-import { createTable, versionRecordName } from "./row.ts";
+import { createTable, type VersionRecord, versionRecordName } from "./row.ts";
 
 const busyTimeoutMs = 10_000;
 const closeTimeoutMs = 200;
@@ -105,14 +105,6 @@ interface Connection {
   readonly prepare: (text: string) => Promise<Statement>;
   readonly exec: (text: string) => Promise<void>;
   readonly close: () => void;
-}
-
-/** Row 0, of which the type has more than pmxcfs's byte (lineage-tag.ts). */
-export interface VersionRecord {
-  readonly version: number;
-  readonly writer: number;
-  readonly mtime: number;
-  readonly type: number;
 }
 
 /** `form`: as it is stored; `record`: row 0 with its tag, in the same transaction. */

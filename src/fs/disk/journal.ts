@@ -13,13 +13,12 @@ import {
   plainRecordType,
   type StoredLineage,
   TreeDatabase,
-  type VersionRecord,
 } from "./database.ts";
 import { journalFault } from "./journal-fault.ts";
 import { fits, isTagged, taggedType } from "./lineage-tag.ts";
 import { sha256 } from "./load-tree.ts";
 import { readDatabase } from "./read-database.ts";
-import type { TreeRow } from "./row.ts";
+import type { TreeRow, VersionRecord } from "./row.ts";
 
 /** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
 const lockRetryMs = 1000;

@@ -3,7 +3,7 @@
 // the lineage and of the rest of the record, in each of our commits. Whoever else writes the record leaves none, or one that does not fit. Pure.
 import type { Sha256 } from "../../world.ts";
 import { Writer } from "../../bytes.ts";
-import type { VersionRecord } from "./database.ts";
+import type { VersionRecord } from "./row.ts";
 
 /** 40 bits: the type stays below 2^53. */
 const tagBytes = 5;

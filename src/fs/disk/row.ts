@@ -26,6 +26,14 @@ export const createTable = `CREATE TABLE IF NOT EXISTS tree (${[
 /** Like an entry, but nothing is checked yet. */
 export type TreeRow = Omit<TreeEntry, "type"> & { readonly type: number };
 
+/** Row 0, of which the type has more than pmxcfs's byte (lineage-tag.ts). */
+export interface VersionRecord {
+  readonly version: number;
+  readonly writer: number;
+  readonly mtime: number;
+  readonly type: number;
+}
+
 /** Inodes and versions are followed up to here, stored or received: below 2^53 − 1 with room for all changes to come. */
 export const numberMax = Number.MAX_SAFE_INTEGER - 2 ** 32;
 
