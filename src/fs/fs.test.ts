@@ -1,7 +1,6 @@
 // The tree as a whole on real databases: local mode, a cluster of three over an in-memory group, quorum, disk errors,
 // corosync.conf, restart. The wire underneath is test/fs/member-bus.ts.
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { Database } from "bun:sqlite";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { bytesOf } from "../bytes.ts";
 import { systemClock } from "../deadlines.ts";
 import type { LogAction } from "../world.ts";
 import type { Outcome } from "./tree/files.ts";
+import { readDatabase } from "./disk/read-database.ts";
 import { ConfigurationTree } from "./fs.ts";
 import type { TreeOptionsOfNode } from "./tree-options.ts";
 import { plainQuorum } from "../../test/fs/plain-quorum.ts";
@@ -102,15 +102,10 @@ const textOf = (tree: ConfigurationTree, path: string) => {
   const read = tree.read(path);
   return read.ok ? Buffer.from(read.value).toString("latin1") : read.errno;
 };
+/** As pmxcfs reads them; none while the copy that is read is half of one commit. */
 const rowsOf = (directory: string) => {
-  const database = new Database(join(directory, "config.db"), { readonly: true });
-  const rows = database
-    .query(
-      "SELECT inode, parent, version, writer, mtime, type & 255 type, name FROM tree ORDER BY inode",
-    )
-    .all();
-  database.close();
-  return rows as { inode: number; version: number; writer: number; type: number; name: string }[];
+  const read = readDatabase(join(directory, "config.db"));
+  return read.ok ? read.value.map((row) => ({ ...row, type: row.type & 255 })) : [];
 };
 
 test("local mode: writes are stored with writer 0 and survive a restart", async () => {
