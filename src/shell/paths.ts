@@ -22,6 +22,8 @@ export interface NodePaths {
   readonly operationDir: string;
   /** What the charts show, from one run of the node to the next. */
   readonly history: string;
+  /** What was announced of alerts. */
+  readonly alerts: string;
   /** Where the logs of tasks lie. */
   readonly taskDir: string;
   /** The hashes of the passwords by which people log in. */
@@ -46,6 +48,7 @@ export function nodePaths(root: string): NodePaths {
     socket: `${base}/run/quorate.sock`,
     operationDir: `${base}/var/lib/quorate`,
     history: `${base}/var/lib/quorate/history.json`,
+    alerts: `${base}/var/lib/quorate/alerts.json`,
     taskDir: `${base}/var/log/pve/tasks`,
     shadow: `${base}/etc/shadow`,
     selfSigned: `${base}/var/lib/quorate/api/self-signed.pem`,

@@ -41,6 +41,7 @@ import {
   rename,
   rotateKey,
 } from "./verbs/change.ts";
+import { alert } from "./verbs/alert.ts";
 import { events, metrics, report } from "./verbs/monitor.ts";
 import { task } from "./verbs/task.ts";
 import { fsVerbs } from "./verbs-fs.ts";
@@ -229,6 +230,7 @@ export function commandTable(): CommandTable {
       expected,
       task,
       events,
+      alert,
       metrics,
       report,
       apiList,

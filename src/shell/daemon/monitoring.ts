@@ -10,6 +10,7 @@ import type { Metrics } from "../api/api2.ts";
 import type { Authenticate, Route } from "../api/route.ts";
 import type { NodeStatus } from "../api/status.ts";
 import { clusterLogEntries, clusterLogRoute } from "../api/v1/cluster-log.ts";
+import { alertRoutes } from "../api/v1/alerts.ts";
 import { eventRoutes } from "../api/v1/events.ts";
 import { historyRoutes } from "../api/v1/history.ts";
 import { type MetricsRouteSource, metricsPage, metricsRoutes } from "../api/v1/metrics.ts";
@@ -37,6 +38,8 @@ import { pathOfText } from "../api/path-text.ts";
 import { lastUpgradeEvent } from "../upgrade/last-event.ts";
 import { upgradePlaces } from "../upgrade/places.ts";
 import { versionLine } from "../version.ts";
+import type { Alerting } from "../alert/alerting.ts";
+import { openAlerting } from "./alert/alert-host.ts";
 import { treeConfProblem } from "./node/conf-checks.ts";
 import type { NodeParts } from "./node/parts.ts";
 
@@ -52,6 +55,7 @@ const logEntriesOfReport = 200;
 
 export class Monitoring {
   readonly monitor: Monitor;
+  readonly alerting: Alerting;
   readonly #parts: NodeParts;
   readonly #served: ServedFacts;
 
@@ -65,6 +69,10 @@ export class Monitoring {
       upgradeEvent: () => lastUpgradeEvent(upgradeLog),
       historyFile: options.paths.history,
       log: (level, text) => parts.log(level, text, "API"),
+    });
+    this.alerting = openAlerting({
+      ...{ parts, monitor: this.monitor },
+      certificates: () => [...certificateAges(tree, parts.directoryName)],
     });
   }
 
@@ -84,6 +92,12 @@ export class Monitoring {
       clusterLogRoute(() => tree.statusStore.store.logEntries()),
       ...eventRoutes({ monitor, files: tree, authenticate }),
       ...historyRoutes(monitor),
+      ...alertRoutes({
+        ...{ files: tree, wallMs: Date.now },
+        report: () => this.alerting.report(),
+        test: () => this.alerting.test(),
+        clusterLog: (user, message) => this.#parts.clusterLog({ user, message }),
+      }),
       ...metricsRoutes({ families: () => this.metrics() }),
       reportRoute((who) => this.report(who)),
     ];
@@ -134,6 +148,7 @@ export class Monitoring {
       certificates: certificateAges(tree, directoryName),
       door: this.#served.door(),
       streams: { open: streams.open, dropped: streams.counters.dropped },
+      alerts: this.alerting.counts,
       process: {
         uptimeS: Math.max(0, Math.floor(Date.now() / 1000) - startedAt),
         residentBytes: process.memoryUsage.rss(),
@@ -158,6 +173,7 @@ export class Monitoring {
       ["the last day, in points of 30 minutes", () => history.archives.day.read(all, 86_400, 48)],
       ["metrics", async () => expositionText(await this.metrics())],
       ["tasks", () => tasks.active()],
+      ["alerts", () => this.alerting.report()],
       ...(seesLog
         ? ([
             [

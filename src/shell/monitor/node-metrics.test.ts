@@ -48,6 +48,11 @@ async function source(): Promise<MetricsSource> {
       counters: { connections: 9, requests: 8, refused: 7, evicted: 6, timedOut: 5, limited: 4 },
     },
     streams: { open: 1, dropped: 2 },
+    alerts: {
+      open: ["node", "node", "link"],
+      isSending: true,
+      channels: [{ name: "webhook", sent: 3, failed: 1 }],
+    },
     process: { uptimeS: 60, residentBytes: 1000, cpuS: 1.5 },
   };
 }
@@ -70,6 +75,10 @@ test("every line is of the format, and says what was given", async () => {
   expect(value("quorate_journal_commit_seconds_total")).toBe(0.02);
   expect(value("quorate_certificate_days_left", { file: "nodes/pve1/pve-ssl.pem" })).toBe(700.12);
   expect(value("quorate_api_refusals_total", { limit: "evicted" })).toBe(6);
+  expect(value("quorate_alerts_open", { kind: "node" })).toBe(2);
+  expect(value("quorate_alerts_open", { kind: "quorum" })).toBe(0);
+  expect(value("quorate_alert_sender")).toBe(1);
+  expect(value("quorate_alert_failures_total", { channel: "webhook" })).toBe(1);
   expect(value("quorate_process_cpu_seconds_total")).toBe(1.5);
   expect(value("quorate_device_connected")).toBeUndefined();
 });

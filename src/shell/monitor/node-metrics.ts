@@ -1,5 +1,6 @@
 // The metrics of a node (`/metrics`): quorum, votes, members, links, token, tree, journal, device, certificates, process. Pure. Labels are node names of
 // corosync.conf and numbers: bounded by what that may have.
+import { alertKinds } from "../alert/condition.ts";
 import type { TreeStatus } from "../../fs/tree/files.ts";
 import type { JournalCounts } from "../../fs/disk/commit-queue.ts";
 import type { RingStateCounts } from "../../node/ring/events.ts";
@@ -41,6 +42,17 @@ export interface MetricsSource {
       }
     | undefined;
   readonly streams: { readonly open: number; readonly dropped: number };
+  readonly alerts: {
+    /** Kinds of the open ones. */
+    readonly open: readonly string[];
+    /** This node sends them. */
+    readonly isSending: boolean;
+    readonly channels: readonly {
+      readonly name: string;
+      readonly sent: number;
+      readonly failed: number;
+    }[];
+  };
   readonly process: {
     readonly uptimeS: number;
     readonly residentBytes: number;
@@ -61,8 +73,30 @@ export function nodeMetrics(source: MetricsSource): readonly MetricFamily[] {
     ...deviceFamilies(source),
     ...treeFamilies(source),
     ...apiFamilies(source),
+    ...alertFamilies(source),
     family("uptime_seconds", "gauge", "Time since the start.", one(source.process.uptimeS)),
     ...processFamilies(family, source.process),
+  ];
+}
+
+function alertFamilies({ alerts: { open, isSending, channels } }: MetricsSource): MetricFamily[] {
+  const messages = (of: "sent" | "failed"): Sample[] =>
+    channels.map((channel) => [{ channel: channel.name }, channel[of]]);
+  return [
+    family(
+      "alerts_open",
+      "gauge",
+      "Open alerts of this part of the cluster, as this node knows them.",
+      alertKinds.map((kind) => [{ kind }, open.filter((each) => each === kind).length]),
+    ),
+    family("alert_sender", "gauge", "1: this node sends the alerts.", one(bit(isSending))),
+    family("alert_messages_total", "counter", "Messages that were taken.", messages("sent")),
+    family(
+      "alert_failures_total",
+      "counter",
+      "Tries to send one that failed, and were made again.",
+      messages("failed"),
+    ),
   ];
 }
 

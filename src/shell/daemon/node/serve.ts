@@ -59,12 +59,14 @@ export async function serveApi(parts: NodeParts): Promise<Stop> {
   });
   network.open();
   monitoring.monitor.start();
+  void monitoring.alerting.start();
   const own = localApi(parts, status);
   const socket = listen(withNetworkApi(own, network.localApp()), paths.socket);
   return async () => {
     removal.stop();
     await untold();
     joining.stop();
+    monitoring.alerting.stop();
     await monitoring.monitor.stop();
     await socket.close();
     await network.close();

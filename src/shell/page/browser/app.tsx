@@ -12,6 +12,7 @@ import { useStore } from "./store.ts";
 import { verdictOf } from "./verdict.ts";
 import { title, words } from "./words.ts";
 import { TaskPanel } from "./task-panel.tsx";
+import { AlertsScreen } from "./screens/alerts.tsx";
 import { ConfigurationScreen } from "./screens/configuration.tsx";
 import { EmergencyScreen } from "./screens/emergency.tsx";
 import { FilesScreen } from "./screens/files.tsx";
@@ -29,6 +30,7 @@ const screens = {
   links: LinksScreen,
   joining: JoiningScreen,
   log: LogScreen,
+  alerts: AlertsScreen,
   configuration: ConfigurationScreen,
   files: FilesScreen,
   emergency: EmergencyScreen,
@@ -41,7 +43,7 @@ function screensOf({ quorum }: Overview): readonly Shown[] {
   if (quorum.mode === "standalone") return ["first"];
   const isTroubled = !quorum.quorate || quorum.override !== "";
   const all = [
-    ...(["overview", "nodes", "links", "joining", "log", "configuration", "files"] as const),
+    ...(["overview", "nodes", "links", "joining", "log", "alerts", "configuration", "files"] as const),
   ];
   return isTroubled ? [...all, "emergency"] : all;
 }

@@ -1,6 +1,7 @@
 // What the state of a cluster means for a person (pvecm.md §5.9 A, J): the sentence, the parts of the votes bar, and what is to be done, each with one
 // action. Pure.
 import type { Overview } from "../../answers/ring.ts";
+import type { AsRead } from "../../api/route.ts";
 import { nameInText, typedWord } from "./shown.ts";
 import { words } from "./words.ts";
 
@@ -13,7 +14,7 @@ export interface Verdict {
   readonly sentence: string;
 }
 
-export function verdictOf(overview: Pick<Overview, "quorum" | "nodes">): Verdict {
+export function verdictOf(overview: Pick<AsRead<Overview>, "quorum" | "nodes">): Verdict {
   const { mode, quorate, flags, totalVotes, quorum: needed, expectedVotes } = overview.quorum;
   if (mode === "standalone")
     return { mood: "calm", word: words.standalone, sentence: words.standaloneSentence };
@@ -31,7 +32,10 @@ export function verdictOf(overview: Pick<Overview, "quorum" | "nodes">): Verdict
 }
 
 /** How many more nodes may fail, whichever they are. */
-export function nodesThatMayFail({ quorum, nodes }: Pick<Overview, "quorum" | "nodes">): number {
+export function nodesThatMayFail({
+  quorum,
+  nodes,
+}: Pick<AsRead<Overview>, "quorum" | "nodes">): number {
   const { members, totalVotes, quorum: needed } = quorum;
   const votes = nodes
     .filter(({ nodeid, votes: each }) => members.includes(nodeid) && each > 0)
@@ -48,7 +52,7 @@ export function nodesThatMayFail({ quorum, nodes }: Pick<Overview, "quorum" | "n
   return count;
 }
 
-function votesInForce({ voters }: Overview["quorum"], nodeid: number): number | undefined {
+function votesInForce({ voters }: AsRead<Overview>["quorum"], nodeid: number): number | undefined {
   return voters.find((voter) => voter.nodeid === nodeid && voter.state === "member")?.votes;
 }
 
@@ -75,7 +79,7 @@ export function voteParts({ quorum, nodes, device }: Overview): readonly VotePar
 }
 
 export type Screen =
-  "overview" | "nodes" | "links" | "joining" | "log" | "configuration" | "files" | "emergency";
+  "overview" | "nodes" | "links" | "joining" | "log" | "alerts" | "configuration" | "files" | "emergency";
 
 /** What to do about a warning. */
 export type Action =
