@@ -93,7 +93,10 @@ export class AlertGroup {
     member.core = new AlertCore();
     member.told = new Map();
     const { disk } = member;
-    if (disk !== undefined) this.#step(nodeid, (now, out) => member.core.step({ kind: "remembered", ledger: disk }, now, out));
+    if (disk !== undefined)
+      this.#step(nodeid, (now, out) =>
+        member.core.step({ kind: "remembered", ledger: disk }, now, out),
+      );
     this.#exchange();
   }
 
@@ -132,17 +135,15 @@ export class AlertGroup {
   /** What is so in a part, and was told by nobody. */
   unknown(part: readonly number[]): readonly string[] {
     const last = this.lastTold();
-    const isQuorate = this.#isQuorate(part);
-    const ids = isQuorate
-      ? [
-          ...part.flatMap((nodeid) => [...this.#member(nodeid).seen]),
-          ...this.#nodeids.filter((nodeid) => !part.includes(nodeid)).map((nodeid) => `node/${nodeid}`),
-        ]
-      : ["quorum"];
-    return ids.filter((id) => {
-      const state = last.get(id);
-      return state !== "open" && state !== "still";
-    });
+    const isTold = (id: string): boolean => last.get(id) === "open" || last.get(id) === "still";
+    if (!this.#isQuorate(part)) {
+      return part.some((nodeid) => isTold(`quorum/${nodeid}`)) ? [] : ["quorum"];
+    }
+    const ids = [
+      ...part.flatMap((nodeid) => [...this.#member(nodeid).seen]),
+      ...this.#nodeids.filter((nodeid) => !part.includes(nodeid)).map((nodeid) => `node/${nodeid}`),
+    ];
+    return ids.filter((id) => !isTold(id));
   }
 
   /** Of each alert what was told last. */
@@ -187,7 +188,7 @@ export class AlertGroup {
     const members = this.#partOf(nodeid);
     const isQuorate = this.#isQuorate(members);
     const ids = [
-      ...(isQuorate ? [] : ["quorum"]),
+      ...(isQuorate ? [] : [`quorum/${nodeid}`]),
       ...this.#nodeids.filter((other) => !members.includes(other)).map((other) => `node/${other}`),
       ...seen,
     ];

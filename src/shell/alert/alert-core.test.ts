@@ -50,12 +50,18 @@ test("without quorum each part says one thing, and once it is over one member sa
   group.calls.length = 0;
   group.part([[1], [2], [3]]);
   group.run(60);
-  expect(texts(group.calls).toSorted()).toEqual(
-    ["1: quorum open", "2: quorum open", "3: quorum open"],
-  );
+  expect(texts(group.calls).toSorted()).toEqual([
+    "1: quorum/1 open",
+    "2: quorum/2 open",
+    "3: quorum/3 open",
+  ]);
   group.part([[1, 2, 3]]);
   group.run(60);
-  expect(texts(group.calls).slice(3)).toEqual(["1: quorum over"]);
+  expect(texts(group.calls).slice(3)).toEqual([
+    "1: quorum/1 over",
+    "1: quorum/2 over",
+    "1: quorum/3 over",
+  ]);
 });
 
 test("a first node of a cluster that starts says nothing for two minutes", () => {
@@ -63,7 +69,7 @@ test("a first node of a cluster that starts says nothing for two minutes", () =>
   group.run(110);
   expect(texts(group.calls)).toEqual([]);
   group.run(30);
-  expect(texts(group.calls)).toEqual(["1: quorum open"]);
+  expect(texts(group.calls)).toEqual(["1: quorum/1 open"]);
 });
 
 test("what only one node can see is neither over nor new while it is away", () => {
@@ -81,10 +87,7 @@ test("what only one node can see is neither over nor new while it is away", () =
   group.part([[1, 2, 3]]);
   group.unseen(3, "link/2-3/0");
   group.run(clearS + 20);
-  expect(texts(group.calls).slice(3).toSorted()).toEqual([
-    "1: link/2-3/0 over",
-    "1: node/3 over",
-  ]);
+  expect(texts(group.calls).slice(3).toSorted()).toEqual(["1: link/2-3/0 over", "1: node/3 over"]);
 });
 
 test("a channel that fails is tried later and later; what it could not tell comes once it works", () => {
@@ -129,12 +132,12 @@ test("in quiet times only what is urgent is sent, the rest when they end", () =>
   group.kill(2);
   group.kill(3);
   group.run(60);
-  expect(texts(group.calls)).toEqual(["1: quorum open"]);
+  expect(texts(group.calls)).toEqual(["1: quorum/1 open"]);
   group.start(2);
   group.start(3);
   group.part([[1, 2, 3]]);
   group.run(3600);
-  expect(texts(group.calls).slice(1)).toEqual(["1: quorum over", "1: link/1-2/0 open"]);
+  expect(texts(group.calls).slice(1)).toEqual(["1: quorum/1 over", "1: link/1-2/0 open"]);
 });
 
 test("what is muted is not sent; its end neither", () => {
@@ -229,7 +232,13 @@ test("a member that tells nothing, such as an original, is not waited for", () =
 
 const nodes = [1, 2, 3, 4, 5] as const;
 const operation = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("run" as const), seconds: fc.integer({ min: 1, max: 60 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("run" as const),
+      seconds: fc.integer({ min: 1, max: 60 }),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -238,12 +247,21 @@ const operation = fc.oneof(
       places: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 5, maxLength: 5 }),
     }),
   },
-  fc.record({ kind: fc.constantFrom("kill" as const, "start" as const), node: fc.constantFrom(...nodes) }),
-  fc.record({ kind: fc.constantFrom("seen" as const, "unseen" as const), node: fc.constantFrom(...nodes) }),
+  fc.record({
+    kind: fc.constantFrom("kill" as const, "start" as const),
+    node: fc.constantFrom(...nodes),
+  }),
+  fc.record({
+    kind: fc.constantFrom("seen" as const, "unseen" as const),
+    node: fc.constantFrom(...nodes),
+  }),
   fc.record({ kind: fc.constant("channel" as const), isWorking: fc.boolean() }),
 );
 
-function apply(group: AlertGroup, given: (typeof operation extends fc.Arbitrary<infer T> ? T : never)): void {
+function apply(
+  group: AlertGroup,
+  given: typeof operation extends fc.Arbitrary<infer T> ? T : never,
+): void {
   switch (given.kind) {
     case "run":
       for (let left = given.seconds; left > 0; left -= 1) {
@@ -253,7 +271,9 @@ function apply(group: AlertGroup, given: (typeof operation extends fc.Arbitrary<
       }
       return undefined;
     case "part":
-      return group.part([0, 1, 2].map((place) => nodes.filter((_, at) => given.places[at] === place)));
+      return group.part(
+        [0, 1, 2].map((place) => nodes.filter((_, at) => given.places[at] === place)),
+      );
     case "kill":
       return group.kill(given.node);
     case "start":
@@ -300,7 +320,10 @@ test("whatever members and quorum did: one sender a part, two never at once, and
 }, 120_000);
 
 test("in peace each change is told exactly once", () => {
-  const change = fc.record({ node: fc.constantFrom(...nodes), restS: fc.integer({ min: 100, max: 200 }) });
+  const change = fc.record({
+    node: fc.constantFrom(...nodes),
+    restS: fc.integer({ min: 100, max: 200 }),
+  });
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
       const group = new AlertGroup(nodes);
@@ -327,3 +350,24 @@ test("in peace each change is told exactly once", () => {
   );
 }, 120_000);
 
+test("the rest of the cluster loses quorum and joins one that had none: that is told too", () => {
+  const group = new AlertGroup([1, 2, 3, 4]);
+  group.run(15);
+  group.part([[1, 2, 3], [4]]);
+  group.run(60);
+  expect(texts(group.calls).toSorted()).toEqual(["1: node/4 open", "4: quorum/4 open"]);
+  group.kill(1);
+  group.kill(2);
+  group.part([[3, 4]]);
+  group.run(60);
+  expect(texts(group.calls).slice(2)).toEqual(["3: quorum/3 open"]);
+  group.start(1);
+  group.start(2);
+  group.part([[1, 2, 3, 4]]);
+  group.run(90);
+  expect(texts(group.calls).slice(3).toSorted()).toEqual([
+    "1: node/4 over",
+    "1: quorum/3 over",
+    "1: quorum/4 over",
+  ]);
+});

@@ -5,7 +5,7 @@
 // counts as told only when the channel has taken it, an open alert and one that is over wait in the ledger of every member until then, and whoever becomes
 // the sender sends what is left. Only more alerts than a ledger takes at once, the least grave, wait until there is room.
 import type { Core } from "../../world.ts";
-import { type ChannelName, channelNames, conditionIds, graveness, kindOf } from "./condition.ts";
+import { type ChannelName, channelNames, graveness, kindOf } from "./condition.ts";
 import {
   decodeLedger,
   encodeLedger,
@@ -98,11 +98,11 @@ export class AlertCore implements Core<AlertEvent, AlertAction> {
     this.#group.look(look, now);
     this.#hear(look);
     const others = this.#group.others(now);
-    const isOpenHere = (id: string): boolean => {
+    const openAt = (id: string): number | undefined => {
       const entry = this.#ledger.get(id);
-      return entry !== undefined && isOpen(entry);
+      return entry !== undefined && isOpen(entry) ? entry.at : undefined;
     };
-    this.#seen = seenBy(this.#withTimes(look), others, isOpenHere);
+    this.#seen = seenBy(this.#withTimes(look), others, openAt);
     const heard = new Set([look.self.nodeid, ...others.keys()]);
     const open = [...this.#ledger.values()].filter(isOpen).map(({ id }) => id);
     this.#spans.look(this.#seen, open, (id) => isUnjudged(id, look, heard), now);
@@ -267,7 +267,7 @@ export class AlertCore implements Core<AlertEvent, AlertAction> {
     return (
       [...this.#ledger.values()]
         .filter((entry) => entry.told[name] < entry.serial && !taken.has(keyOf(entry)))
-        .filter(({ id }) => look.isQuorate || id === conditionIds.quorum)
+        .filter(({ id }) => look.isQuorate || kindOf(id) === "quorum")
         // One that is not so at this moment is told when it is over, or so again.
         .filter(
           (entry) =>
@@ -343,13 +343,13 @@ export class AlertCore implements Core<AlertEvent, AlertAction> {
   }
 
   #delayOf(id: string, { rules }: Look, now: number): number {
-    if (id !== conditionIds.quorum) return rules.delayMs;
+    if (kindOf(id) !== "quorum") return rules.delayMs;
     const isFirst = !this.#wasQuorate && now - (this.#startedAt ?? now) < startMs;
     return isFirst ? Number.POSITIVE_INFINITY : rules.delayMs / 4;
   }
 
   #clearOf({ id, times }: Entry, { rules }: Look): number {
-    const clearMs = id === conditionIds.quorum ? rules.clearMs / 4 : rules.clearMs;
+    const clearMs = kindOf(id) === "quorum" ? rules.clearMs / 4 : rules.clearMs;
     return Math.min(Math.max(clearMs, clearMsMax), clearMs * 2 ** Math.min(times - 1, 20));
   }
 

@@ -34,7 +34,11 @@ export interface AlertPorts {
   readonly settings: () => AlertSettings;
   readonly told: (nodeid: number) => Told;
   readonly publish: (what: "sighting" | "ledger", value: Uint8Array) => void;
-  readonly send: (channel: ChannelName, message: Message, settings: AlertSettings) => Promise<Result<undefined>>;
+  readonly send: (
+    channel: ChannelName,
+    message: Message,
+    settings: AlertSettings,
+  ) => Promise<Result<undefined>>;
   readonly remembered: () => Promise<Uint8Array | undefined>;
   readonly store: (ledger: Ledger) => void;
   readonly log: (level: Level, text: string, isForAll: boolean) => void;
@@ -88,7 +92,8 @@ export class Alerting {
       this.#turns.add(this.#lookOf(facts));
     } catch (error) {
       // Once; the node ends by itself when its ring thread has.
-      if (!this.#isSilent && !this.#isStopped) log("warning", `alerts see nothing: ${reasonOf(error)}`, false);
+      if (!this.#isSilent && !this.#isStopped)
+        log("warning", `alerts see nothing: ${reasonOf(error)}`, false);
       this.#isSilent = true;
     }
   }
@@ -101,7 +106,15 @@ export class Alerting {
     const { rules, problems } = settings();
     this.#tellProblems(problems);
     const look: Look = {
-      ...{ kind: "look", wallMs: now, minute: minuteOfWeek(new Date(now)), self, nodes, isSynced, rules },
+      ...{
+        kind: "look",
+        wallMs: now,
+        minute: minuteOfWeek(new Date(now)),
+        self,
+        nodes,
+        isSynced,
+        rules,
+      },
       ...{ isQuorate: quorum.quorate, members: quorum.members },
       conditions: conditionsOf(whole),
       told: new Map(nodes.map(({ nodeid }) => [nodeid, told(nodeid)])),
@@ -119,7 +132,8 @@ export class Alerting {
     const text = problems.join("\n");
     if (text === this.#problems) return;
     this.#problems = text;
-    for (const problem of problems) this.#ports.log("warning", `settings of alerts: ${problem}`, false);
+    for (const problem of problems)
+      this.#ports.log("warning", `settings of alerts: ${problem}`, false);
   }
 
   #take(event: AlertEvent): void {
@@ -160,7 +174,8 @@ export class Alerting {
   /** A test message by every channel, and into the log. A failure says why it does not begin. */
   async test(): Promise<Result<AlertTestAnswer>> {
     const { send, settings, wallMs, log } = this.#ports;
-    if (this.#last === undefined) return failure("the node has just started: try again in a moment");
+    if (this.#last === undefined)
+      return failure("the node has just started: try again in a moment");
     if (this.#isTesting) return failure("a test is under way: wait for its end");
     this.#isTesting = true;
     try {
@@ -174,7 +189,11 @@ export class Alerting {
           return { channel, ok: sent.ok, text };
         }),
       );
-      const logged = { channel: "log" as const, ok: true, text: "a line in this node's log and in the cluster log" };
+      const logged = {
+        channel: "log" as const,
+        ok: true,
+        text: "a line in this node's log and in the cluster log",
+      };
       return success({ node: this.#last.situation.node, results: [...results, logged] });
     } finally {
       this.#isTesting = false;

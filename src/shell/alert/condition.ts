@@ -22,7 +22,8 @@ const fileCharactersMax = 48;
 
 /** Makers of names. Nodeids are from 1 to 2^32 - 1; `node` 0 is the cluster. */
 export const conditionIds = {
-  quorum: "quorum",
+  /** A part without quorum, by one of its nodes. */
+  quorum: (node: number) => `quorum/${node}`,
   arbiter: "arbiter",
   node: (node: number) => `node/${node}`,
   /** Both ends see it, and it is one. */
@@ -38,7 +39,7 @@ export const conditionIds = {
 } as const;
 
 const idPattern =
-  /^(?:quorum|arbiter|(?:node|tree|kept)\/(\d{1,10})|link\/(\d{1,10})-(\d{1,10})\/([0-7])|network\/([0-7])|certificate\/(\d{1,10})\/[\w.-]{1,48})$/;
+  /^(?:arbiter|(?:quorum|node|tree|kept)\/(\d{1,10})|link\/(\d{1,10})-(\d{1,10})\/([0-7])|network\/([0-7])|certificate\/(\d{1,10})\/[\w.-]{1,48})$/;
 
 export interface ConditionName {
   readonly kind: AlertKind;

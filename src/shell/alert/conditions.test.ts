@@ -1,10 +1,25 @@
 // What a node sees that ought not to be, and what is told of it.
 import { expect, test } from "bun:test";
-import { deviceFacts, linkFacts, overviewOf, strangersNames } from "../../../test/double/overviews.ts";
+import {
+  deviceFacts,
+  linkFacts,
+  overviewOf,
+  strangersNames,
+} from "../../../test/double/overviews.ts";
 import { nameOf } from "./condition.ts";
 import { conditionsOf, type Sight } from "./conditions.ts";
 import type { Item } from "./events.ts";
-import { decodeLedger, decodeSighting, encodeLedger, encodeSighting, type Entry, merged, newer, nextSerial, tellBytesMax } from "./ledger.ts";
+import {
+  decodeLedger,
+  decodeSighting,
+  encodeLedger,
+  encodeSighting,
+  type Entry,
+  merged,
+  newer,
+  nextSerial,
+  tellBytesMax,
+} from "./ledger.ts";
 import { mailOf } from "./mail.ts";
 import { meaningOf, messageOf, subjectOf, testMessage } from "./meaning.ts";
 import fc from "fast-check";
@@ -33,7 +48,11 @@ test("who is absent, and lost quorum with who is missing", () => {
 
 test("a link of a member that is down, with its time and reason; none of who is absent, none that is off", () => {
   const down = { connected: false, changes: [{ agoMs: 65_000, isUp: false, reason: "no answer" }] };
-  const links = [linkFacts(2, 1, down), linkFacts(3, 0, down), linkFacts(2, 0, { ...down, enabled: false })];
+  const links = [
+    linkFacts(2, 1, down),
+    linkFacts(3, 0, down),
+    linkFacts(2, 0, { ...down, enabled: false }),
+  ];
   expect(conditionsOf(sightOf([3], { links })).slice(1)).toEqual([
     {
       id: "link/1-2/1",
@@ -61,7 +80,9 @@ test("an arbiter that gives no vote", () => {
 
 test("a tree that differed, and one that is kept, for a week", () => {
   const verified = { at: wallMs / 1000 - 60, equal: false };
-  expect(conditionsOf(sightOf([], { verified }))).toMatchObject([{ id: "tree/1", since: wallMs - 60_000 }]);
+  expect(conditionsOf(sightOf([], { verified }))).toMatchObject([
+    { id: "tree/1", since: wallMs - 60_000 },
+  ]);
   expect(ids(sightOf([], { kept: ["20261129T120000Z-v17"] }))).toEqual(["kept/1"]);
   expect(ids(sightOf([], { kept: ["20261101T120000Z-v17"] }))).toEqual([]);
 });
@@ -73,8 +94,14 @@ test("certificates: one that renews itself later than one that does not", () => 
     { file: "nodes/pve1/pveproxy-ssl.pem", daysLeft: -1 },
   ];
   expect(conditionsOf(sightOf([], { certificates }))).toEqual([
-    { id: "certificate/0/pve-root-ca.pem", state: "The certificate pve-root-ca.pem expires within 30 days." },
-    { id: "certificate/1/pveproxy-ssl.pem", state: "The certificate nodes/pve1/pveproxy-ssl.pem has expired." },
+    {
+      id: "certificate/0/pve-root-ca.pem",
+      state: "The certificate pve-root-ca.pem expires within 30 days.",
+    },
+    {
+      id: "certificate/1/pveproxy-ssl.pem",
+      state: "The certificate nodes/pve1/pveproxy-ssl.pem has expired.",
+    },
   ]);
 });
 
@@ -90,8 +117,12 @@ const situation = {
 };
 
 test.each([
-  ...["quorum", "arbiter", "node/3", "link/1-2/0", "network/1", "tree/2", "kept/2"],
-  ...["certificate/1/pve-ssl.pem", "certificate/0/pve-root-ca.pem", "certificate/1/pveproxy-ssl.pem"],
+  ...["quorum/1", "arbiter", "node/3", "link/1-2/0", "network/1", "tree/2", "kept/2"],
+  ...[
+    "certificate/1/pve-ssl.pem",
+    "certificate/0/pve-root-ca.pem",
+    "certificate/1/pveproxy-ssl.pem",
+  ],
 ])("%s has an effect and a next step", (id) => {
   expect(nameOf(id)).toBeDefined();
   const { effect, nextStep } = meaningOf(id, situation);
@@ -100,7 +131,16 @@ test.each([
 });
 
 test("names of anywhere else are none", () => {
-  for (const id of ["", "node/", "node/x", "link/1/0", "link/1-2/8", "../x", "quorum/1", "x".repeat(200)]) {
+  for (const id of [
+    "",
+    "node/",
+    "node/x",
+    "link/1/0",
+    "link/1-2/8",
+    "../x",
+    "quorum",
+    "x".repeat(200),
+  ]) {
     expect(nameOf(id)).toBeUndefined();
   }
 });
@@ -111,14 +151,26 @@ const item: Item = {
 };
 
 test("a message says what, since when, the effect and the next step, and the whole in a line", () => {
-  const over = { ...item, id: "arbiter", serial: 8, state: "over" as const, until: wallMs + 60_000, what: "The arbiter was away." };
+  const over = {
+    ...item,
+    id: "arbiter",
+    serial: 8,
+    state: "over" as const,
+    until: wallMs + 60_000,
+    what: "The arbiter was away.",
+  };
   const message = messageOf([item, over], situation);
   expect(message).toMatchObject({
     ...{ source: "quorate", cluster: "prod", sentBy: "pve1", isTest: false },
     text: "prod: pve3 is not in the cluster, and does not answer. (and 1 more)",
     alerts: [
       { key: "node/3#7", kind: "node", state: "open", since: "2026-11-30T12:00:00Z", until: null },
-      { key: "arbiter#8", state: "over", until: "2026-11-30T12:01:00Z", what: "It is over: The arbiter was away." },
+      {
+        key: "arbiter#8",
+        state: "over",
+        until: "2026-11-30T12:01:00Z",
+        what: "It is over: The arbiter was away.",
+      },
     ],
   });
   expect(message.alerts[0]?.effect).toContain("No further node may fail.");
@@ -135,7 +187,9 @@ test.each(strangersNames)("nobody's name gets out of its header: %j", (name) => 
     const [head = "", ...body] = content.split("\r\n\r\n");
     // Each line is a header that we make, or goes on with one.
     for (const line of head.split("\r\n")) {
-      expect(line).toMatch(/^(?:(?:From|To|Subject|Date|Message-ID|Auto-Submitted|MIME-Version|Content-Type|Content-Transfer-Encoding): [\x20-\x7e]+|[ \t][\x21-\x7e][\x20-\x7e]*)$/);
+      expect(line).toMatch(
+        /^(?:(?:From|To|Subject|Date|Message-ID|Auto-Submitted|MIME-Version|Content-Type|Content-Transfer-Encoding): [\x20-\x7e]+|[ \t][\x21-\x7e][\x20-\x7e]*)$/,
+      );
       expect(line.length).toBeLessThan(200);
     }
     expect(body.length).toBeGreaterThan(0);
@@ -145,16 +199,22 @@ test.each(strangersNames)("nobody's name gets out of its header: %j", (name) => 
   expect(subjectOf(message)).not.toMatch(/[\r\n\0\u202e]/);
 });
 
-const entryArbitrary = fc.record({
-  id: fc.constantFrom("quorum", "node/1", "node/2", "link/1-2/0"),
-  serial: fc.integer({ min: 1, max: 6 }),
-  ...{ since: fc.constant(1), until: fc.constant(0), at: fc.integer({ min: 0, max: 3 }) },
-  state: fc.constantFrom("a", "b"),
-  times: fc.constant(1),
-  told: fc.record({ webhook: fc.integer({ min: 0, max: 6 }), mail: fc.integer({ min: 0, max: 6 }) }, { noNullPrototype: true }),
-  by: fc.constantFrom("", "pve1", "pve2"),
-  toldAt: fc.integer({ min: 0, max: 2 }),
-}, { noNullPrototype: true });
+const entryArbitrary = fc.record(
+  {
+    id: fc.constantFrom("quorum/1", "node/1", "node/2", "link/1-2/0"),
+    serial: fc.integer({ min: 1, max: 6 }),
+    ...{ since: fc.constant(1), until: fc.constant(0), at: fc.integer({ min: 0, max: 3 }) },
+    state: fc.constantFrom("a", "b"),
+    times: fc.constant(1),
+    told: fc.record(
+      { webhook: fc.integer({ min: 0, max: 6 }), mail: fc.integer({ min: 0, max: 6 }) },
+      { noNullPrototype: true },
+    ),
+    by: fc.constantFrom("", "pve1", "pve2"),
+    toldAt: fc.integer({ min: 0, max: 2 }),
+  },
+  { noNullPrototype: true },
+);
 const byId = (entries: readonly Entry[]) => new Map(entries.map((entry) => [entry.id, entry]));
 
 test("property: members that hear the same in whatever order know the same", () => {
@@ -185,7 +245,11 @@ test("property: what a member tells is read back, in its bounds; anything else i
   const state = fc.string({ unit: "binary", maxLength: 400 });
   fc.assert(
     fc.property(fc.array(state, { maxLength: 80 }), (states) => {
-      const seen = states.map((text, at) => ({ id: `node/${at + 1}`, since: at, state: text.slice(0, 240) }));
+      const seen = states.map((text, at) => ({
+        id: `node/${at + 1}`,
+        since: at,
+        state: text.slice(0, 240),
+      }));
       const bytes = encodeSighting({ v: 1, beat: 3, ready: true, seen, sending: [] });
       expect(bytes.length).toBeLessThanOrEqual(tellBytesMax);
       const read = decodeSighting(bytes);

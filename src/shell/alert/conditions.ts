@@ -29,7 +29,9 @@ export interface Sight extends Pick<
 export function conditionsOf(sight: Sight): readonly Condition[] {
   const isMember = sight.quorum.mode === "cluster";
   const all = [
-    ...(isMember ? [...quorumOf(sight), ...nodesOf(sight), ...linksOf(sight), ...arbiterOf(sight)] : []),
+    ...(isMember
+      ? [...quorumOf(sight), ...nodesOf(sight), ...linksOf(sight), ...arbiterOf(sight)]
+      : []),
     ...treeOf(sight),
     ...certificatesOf(sight),
   ];
@@ -53,7 +55,7 @@ function quorumOf(sight: Sight): readonly Condition[] {
   const here = nodes.filter(({ isMember }) => isMember).map(({ nodeid }) => nameOf(sight, nodeid));
   const missing = away.length === 0 ? "" : ` Missing: ${listed(away)}.`;
   const state = `${listed(here)}: ${verdictOf(sight).sentence}${missing}`;
-  return [{ id: conditionIds.quorum, state }];
+  return [{ id: conditionIds.quorum(sight.nodeid), state }];
 }
 
 function nodesOf(sight: Sight): readonly Condition[] {
@@ -78,7 +80,10 @@ function linksOf(sight: Sight): readonly Condition[] {
     const [last] = changes;
     const reason = last === undefined || last.isUp ? "it was never up" : last.reason;
     const state = `Link ${link.link} between ${nameOf(sight, self)} and ${nameOf(sight, nodeid)} at ${remoteAddress} is down: ${reason}.`;
-    const since = last === undefined || last.isUp ? {} : { since: Math.round((wallMs - last.agoMs) / 1000) * 1000 };
+    const since =
+      last === undefined || last.isUp
+        ? {}
+        : { since: Math.round((wallMs - last.agoMs) / 1000) * 1000 };
     return [{ id: conditionIds.link(self, nodeid, link.link), state, ...since }];
   });
 }

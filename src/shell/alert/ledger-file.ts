@@ -11,9 +11,14 @@ const fileBytesMax = 4 * tellBytesMax;
 const schema = v.object({ cluster: v.string(), ledger: v.string() });
 
 /** Bytes for the core; undefined: nothing is remembered of this cluster. A failure says why what is there cannot be used. Never rejects. */
-export async function readLedger(path: string, cluster: string): Promise<Result<Uint8Array | undefined>> {
+export async function readLedger(
+  path: string,
+  cluster: string,
+): Promise<Result<Uint8Array | undefined>> {
   const unusable = (reason: string) =>
-    failure(`what was announced of alerts (${path}) cannot be used, and open ones may be announced again: ${reason}`);
+    failure(
+      `what was announced of alerts (${path}) cannot be used, and open ones may be announced again: ${reason}`,
+    );
   try {
     const facts = await stat(path).catch(() => undefined);
     if (facts === undefined) return success(undefined);
@@ -34,7 +39,10 @@ export async function writeLedger(path: string, cluster: string, ledger: Ledger)
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o750 });
     await rm(draft, { force: true });
-    await writeFile(draft, `${JSON.stringify({ cluster, ledger: text })}\n`, { mode: 0o640, flag: "wx" });
+    await writeFile(draft, `${JSON.stringify({ cluster, ledger: text })}\n`, {
+      mode: 0o640,
+      flag: "wx",
+    });
     await rename(draft, path);
     return "";
   } catch (error) {

@@ -23,10 +23,14 @@ export function mailOf(
   const host = hostname.replace(/[^A-Za-z0-9.-]/g, "") || "localhost";
   const from = settings.from === "" ? `root@${host}` : settings.from;
   const text = mailText(message);
-  const isPlain = /^[\n\x20-\x7e]*$/.test(text) && text.split("\n").every((line) => line.length < 900);
+  const isPlain =
+    /^[\n\x20-\x7e]*$/.test(text) && text.split("\n").every((line) => line.length < 900);
   const headers = [
     `From: quorate <${from}>`,
-    ...settings.to.map((address, index) => `${index === 0 ? "To: " : "\t"}${address}${index === settings.to.length - 1 ? "" : ","}`),
+    ...settings.to.map(
+      (address, index) =>
+        `${index === 0 ? "To: " : "\t"}${address}${index === settings.to.length - 1 ? "" : ","}`,
+    ),
     `Subject: ${encodedHeader(subjectOf(message))}`,
     `Date: ${new Date(at).toUTCString().replace("GMT", "+0000")}`,
     `Message-ID: <${id.replace(/[^\w-]/g, "")}@${host}>`,

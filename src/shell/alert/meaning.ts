@@ -33,8 +33,10 @@ export function meaningOf(id: string, situation: Situation): Meaning {
     case undefined:
     case "quorum":
       return {
-        effect: "/etc/pve is read-only there: guests go on, but none can be started, moved or changed; with high availability the nodes may reset themselves.",
-        nextStep: "Start the missing nodes or mend their network. `quorate status` on a node, or the screen Emergency of its page, shows what is possible, in the order of safety.",
+        effect:
+          "/etc/pve is read-only there: guests go on, but none can be started, moved or changed; with high availability the nodes may reset themselves.",
+        nextStep:
+          "Start the missing nodes or mend their network. `quorate status` on a node, or the screen Emergency of its page, shows what is possible, in the order of safety.",
       };
     case "node":
       return {
@@ -49,7 +51,8 @@ export function meaningOf(id: string, situation: Situation): Meaning {
     case "arbiter":
       return {
         effect: `Without its vote fewer nodes may fail. ${verdict}`,
-        nextStep: "Look at the machine of the vote server and the way to it (TCP 5403): `quorate qdevice status` on a node, `quorate qnetd status` there.",
+        nextStep:
+          "Look at the machine of the vote server and the way to it (TCP 5403): `quorate qdevice status` on a node, `quorate qnetd status` there.",
       };
     case "tree":
       return id.startsWith("kept/")
@@ -58,7 +61,8 @@ export function meaningOf(id: string, situation: Situation): Meaning {
             nextStep: `On ${first}: \`quorate fs lost list\`, then \`quorate fs lost diff NAME\`, and \`restore\` what is wanted. The alert ends a week after that, or when the file is removed from /var/lib/pve-cluster/lost.`,
           }
         : {
-            effect: "It is the cluster's again; until then programs on that node may have read something else.",
+            effect:
+              "It is the cluster's again; until then programs on that node may have read something else.",
             nextStep: `Look at the log of ${first} and of the node with the lowest id around that time, and at their disks and memory. The alert ends with the next comparison, within the hour.`,
           };
     case "certificate":
@@ -128,9 +132,16 @@ function isoText(ms: number): string {
 export function messageOf(items: readonly Item[], situation: Situation): Message {
   const alerts = items.map((item): ToldAlert => {
     const isOver = item.state === "over";
-    const meaning = isOver ? { effect: situation.verdict, nextStep: "" } : meaningOf(item.id, situation);
+    const meaning = isOver
+      ? { effect: situation.verdict, nextStep: "" }
+      : meaningOf(item.id, situation);
     return {
-      ...{ key: `${item.id}#${item.serial}`, id: item.id, kind: kindOf(item.id), state: item.state },
+      ...{
+        key: `${item.id}#${item.serial}`,
+        id: item.id,
+        kind: kindOf(item.id),
+        state: item.state,
+      },
       since: isoText(item.since),
       until: isOver ? isoText(item.until) : null,
       what: isOver ? overText(item, situation) : `${item.what}${often(item.times)}`,
@@ -167,7 +178,9 @@ const subjectCharactersMax = 120;
 export function subjectOf({ text, alerts, isTest }: Message): string {
   const word = isTest ? "test" : alerts.every(({ state }) => state === "over") ? "over" : "alert";
   const subject = `[quorate ${word}] ${cut(text)}`;
-  return subject.length > subjectCharactersMax ? `${subject.slice(0, subjectCharactersMax - 1)}…` : subject;
+  return subject.length > subjectCharactersMax
+    ? `${subject.slice(0, subjectCharactersMax - 1)}…`
+    : subject;
 }
 
 const words = { open: "NEW", still: "STILL SO", over: "OVER" } as const;

@@ -67,9 +67,9 @@ export async function sendBySendmail(
 }
 
 /** Read to its end, so that its writer goes on. */
-async function wordsOf(
-  reader: { read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }> },
-): Promise<string> {
+async function wordsOf(reader: {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+}): Promise<string> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   for (;;) {

@@ -57,11 +57,26 @@ test("both files together", () => {
 });
 
 test.each([
-  ["alert-delay: soon", 'quorate.cfg, line 1: alert-delay: it is a number of seconds from 1 to 3600'],
-  ["alert-mail-to: a@example.org\nalert-mail-to: b@example.org", "quorate.cfg, line 2: alert-mail-to stands there twice; the first counts"],
-  ["alert-colour: red", "quorate.cfg, line 1: there is no setting alert-colour here; `quorate alert settings` shows all"],
-  ["alert-webhook: https://x.example.org/", "quorate.cfg, line 1: there is no setting alert-webhook here; `quorate alert settings` shows all"],
-  ["alert-mail-from: a@example.org", "quorate.cfg: no mail is sent, for alert-mail-to names nobody"],
+  [
+    "alert-delay: soon",
+    "quorate.cfg, line 1: alert-delay: it is a number of seconds from 1 to 3600",
+  ],
+  [
+    "alert-mail-to: a@example.org\nalert-mail-to: b@example.org",
+    "quorate.cfg, line 2: alert-mail-to stands there twice; the first counts",
+  ],
+  [
+    "alert-colour: red",
+    "quorate.cfg, line 1: there is no setting alert-colour here; `quorate alert settings` shows all",
+  ],
+  [
+    "alert-webhook: https://x.example.org/",
+    "quorate.cfg, line 1: there is no setting alert-webhook here; `quorate alert settings` shows all",
+  ],
+  [
+    "alert-mail-from: a@example.org",
+    "quorate.cfg: no mail is sent, for alert-mail-to names nobody",
+  ],
 ])("what is wrong is named with its line, and the rest holds: %j", (text, problem) => {
   expect(readAlertSettings(text, "").problems).toEqual([problem]);
 });
@@ -108,17 +123,25 @@ test("property: any text is read without harm, and a change leaves all other lin
     fc.constantFrom("metrics-from: 10.0.0.1", "alert-delay: 7", "alert-delay: x", "alert-mute: a"),
   );
   fc.assert(
-    fc.property(fc.array(line, { maxLength: 12 }), fc.constantFrom(...settingNames), (lines, name) => {
-      const text = lines.map((each) => `${each}\n`).join("");
-      expect(readAlertSettings(text, text).rules.delayMs).toBeGreaterThanOrEqual(1000);
-      const value = { delay: "9", webhook: "https://example.org/" }[name as string] ?? "22";
-      const after = withSetting(text, name, [value]);
-      expect(valuesIn(after, name)).toEqual([value]);
-      const others = (of: string) =>
-        of.split("\n").filter((each) => valuesIn(each, name).length === 0 && !each.includes(placeOf(name).key));
-      expect(others(after)).toEqual(others(text));
-      expect(valuesIn(withSetting(after, name, []), name)).toEqual([]);
-    }),
+    fc.property(
+      fc.array(line, { maxLength: 12 }),
+      fc.constantFrom(...settingNames),
+      (lines, name) => {
+        const text = lines.map((each) => `${each}\n`).join("");
+        expect(readAlertSettings(text, text).rules.delayMs).toBeGreaterThanOrEqual(1000);
+        const value = { delay: "9", webhook: "https://example.org/" }[name as string] ?? "22";
+        const after = withSetting(text, name, [value]);
+        expect(valuesIn(after, name)).toEqual([value]);
+        const others = (of: string) =>
+          of
+            .split("\n")
+            .filter(
+              (each) => valuesIn(each, name).length === 0 && !each.includes(placeOf(name).key),
+            );
+        expect(others(after)).toEqual(others(text));
+        expect(valuesIn(withSetting(after, name, []), name)).toEqual([]);
+      },
+    ),
   );
 });
 
@@ -129,7 +152,9 @@ test("mutes: one more, one no more, those that are over go", () => {
   const more = withMute([old, other], { what: "node/3", seconds: 3600, wallMs });
   expect(more).toEqual({ ok: true, value: [other, "node/3 until 2030-01-01T01:00:00Z"] });
   expect(withMute([other], { what: "link", seconds: 0, wallMs })).toEqual({ ok: true, value: [] });
-  const many = Array.from({ length: 32 }, (_, at) => muteValue({ what: `node/${at + 1}`, until: wallMs + 1000 }));
+  const many = Array.from({ length: 32 }, (_, index) =>
+    muteValue({ what: `node/${index + 1}`, until: wallMs + 1000 }),
+  );
   expect(withMute(many, { what: "link", seconds: 60, wallMs }).ok).toBe(false);
 });
 

@@ -1,6 +1,6 @@
 // What a part of the cluster sees: the conditions of all its members as one list, how long each has held or been gone, and which alerts nobody here can
 // judge now. Pure.
-import { conditionIds, nameOf } from "./condition.ts";
+import { conditionIds, kindOf, nameOf } from "./condition.ts";
 import type { Look } from "./events.ts";
 import type { Sighting } from "./ledger.ts";
 
@@ -13,30 +13,60 @@ export interface Seen {
   readonly state: string;
 }
 
-/** `others`: of the members that are heard. `isOpen`: of alerts. */
+/** When an alert changed last, Unix milliseconds; undefined: it is not open. */
+export type OpenAt = (id: string) => number | undefined;
+
+/** `others`: of the members that are heard. */
 export function seenBy(
-  { isQuorate, conditions, wallMs }: Look,
+  look: Look,
   others: ReadonlyMap<number, Sighting>,
-  isOpen: (id: string) => boolean,
+  openAt: OpenAt,
 ): ReadonlyMap<string, Seen> {
+  const { isQuorate, conditions, wallMs } = look;
   const all = new Map<string, Seen>();
   const add = (seen: Seen): void => {
     const known = all.get(seen.id);
     if (known === undefined || seen.since < known.since) all.set(seen.id, seen);
   };
   for (const { id, state, since = wallMs } of conditions) add({ id, state, since });
-  // Who is a member, and whether there is quorum, each knows by itself.
+  // Who is a member each knows by itself.
   for (const { seen } of others.values()) {
-    for (const each of seen) if (!isOfPart(each.id)) add(each);
+    for (const each of seen) if (kindOf(each.id) !== "node") add(each);
   }
+  const isOfQuorum = (id: string): boolean => kindOf(id) === "quorum";
   // Without quorum a part says one thing: the other side may see all the rest better, and says it.
-  if (!isQuorate) return new Map([...all].filter(([id]) => id === conditionIds.quorum));
-  return withNetworks(all, isOpen);
+  if (!isQuorate)
+    return lostQuorum(
+      [...all.values()].filter(({ id }) => isOfQuorum(id)),
+      look,
+      openAt,
+    );
+  const rest = new Map([...all].filter(([id]) => !isOfQuorum(id)));
+  return withNetworks(rest, (id) => openAt(id) !== undefined);
 }
 
-function isOfPart(id: string): boolean {
-  const kind = nameOf(id)?.kind;
-  return kind === "quorum" || kind === "node";
+/**
+ * One alert for the part, by its lowest node. A node that was in a part with quorum when that was told, and has lost it since, is another loss: all that were left may
+ * be with one that had none before.
+ */
+function lostQuorum(
+  lacking: readonly Seen[],
+  { members, conditions }: Look,
+  openAt: OpenAt,
+): ReadonlyMap<string, Seen> {
+  const state = conditions.find(({ id }) => kindOf(id) === "quorum")?.state ?? "";
+  const known = members.flatMap((nodeid) => {
+    const id = conditionIds.quorum(nodeid);
+    const at = openAt(id);
+    return at === undefined ? [] : [{ id, since: at, state }];
+  });
+  const toldAt = Math.max(Number.NEGATIVE_INFINITY, ...known.map(({ since }) => since));
+  const untold = members
+    .toSorted((a, b) => a - b)
+    .map((nodeid) => lacking.find(({ id }) => id === conditionIds.quorum(nodeid)))
+    .find((each) => each !== undefined && each.since > toldAt && openAt(each.id) === undefined);
+  const added = untold === undefined ? [] : [{ ...untold, state }];
+  return new Map([...known, ...added].map((seen) => [seen.id, seen]));
 }
 
 /** A network that fails is one alert and not one for each pair of nodes. Links that are told of already stay what they are. */
@@ -63,11 +93,11 @@ function withNetworks(
  * nodeids, ours among them.
  */
 export function isUnjudged(id: string, look: Look, heard: ReadonlySet<number>): boolean {
-  if (id === conditionIds.quorum) return false;
-  if (!look.isQuorate) return true;
   const { kind, nodes = [] } = nameOf(id) ?? {};
   const isListed = (nodeid: number) => look.nodes.some((node) => node.nodeid === nodeid);
   const there = nodes.filter(isListed);
+  if (kind === "quorum") return there.some((nodeid) => !look.members.includes(nodeid));
+  if (!look.isQuorate) return true;
   switch (kind) {
     case "link":
       if (there.length < nodes.length) return false;

@@ -57,7 +57,7 @@ function faultText(error: unknown): string {
 }
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\./.test(host);
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 class Session {
@@ -67,7 +67,9 @@ class Session {
   #isTls = false;
   #buffer = "";
   #lines: string[] = [];
-  #waiting: { readonly resolve: (reply: Reply) => void; readonly reject: (error: unknown) => void } | undefined;
+  #waiting:
+    | { readonly resolve: (reply: Reply) => void; readonly reject: (error: unknown) => void }
+    | undefined;
   /** While it is being opened. */
   #onFault: (error: unknown) => void = () => undefined;
   /** Of a connection that has failed while nobody waited. */
@@ -144,7 +146,11 @@ class Session {
     plain.removeAllListeners("data");
     plain.removeAllListeners("close");
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    const secured = connectTls({ socket: plain, host: this.#options.server.host, ...this.#trust() });
+    const secured = connectTls({
+      socket: plain,
+      host: this.#options.server.host,
+      ...this.#trust(),
+    });
     this.#use(secured);
     secured.once("secureConnect", () => resolve(undefined));
     this.#onFault = reject;

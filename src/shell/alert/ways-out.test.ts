@@ -32,7 +32,7 @@ function certificateFor(names: readonly string[], until = Date.now() + dayMs): s
 }
 const good = certificateFor(["127.0.0.1"]);
 const elsewhere = certificateFor(["192.0.2.1"]);
-const privateKey = key.export({ format: "pem", type: "pkcs8" }).toString();
+const privateKey = key.export({ format: "pem", type: "pkcs8" });
 
 function listen(server: Server): Promise<number> {
   const sockets = new Set<Socket>();
@@ -78,7 +78,16 @@ async function webServer(
   return { requests, port: await listen(server) };
 }
 
-const reply = (text: string) => (socket: Socket) => void socket.end(text);
+const reply =
+  (text: string) =>
+  (socket: Socket): void => {
+    socket.end(text);
+  };
+const saying =
+  (text: string) =>
+  (socket: Socket): void => {
+    socket.write(text);
+  };
 const ok = reply("HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n");
 const message = { source: "quorate", text: "a line" };
 const post = (url: string, more: { waitMs?: number; authorities?: string } = {}) =>
@@ -103,9 +112,13 @@ test("a webhook gets one POST of JSON with the headers that are set", async () =
 test("a redirect is not followed", async () => {
   const target = await webServer(ok);
   const { port } = await webServer(
-    reply(`HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:${target.port}/\r\ncontent-length: 0\r\n\r\n`),
+    reply(
+      `HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:${target.port}/\r\ncontent-length: 0\r\n\r\n`,
+    ),
   );
-  expect(reasonOf(await post(`http://127.0.0.1:${port}/`))).toContain("sends elsewhere (HTTP status 307)");
+  expect(reasonOf(await post(`http://127.0.0.1:${port}/`))).toContain(
+    "sends elsewhere (HTTP status 307)",
+  );
   expect(target.requests).toEqual([]);
 });
 
@@ -133,16 +146,23 @@ test("an answer without an end is not read to its end", async () => {
 
 test.each([
   ["silence", () => undefined],
-  ["a head that does not end", (socket: Socket) => void socket.write("HTTP/1.1 200 OK\r\nx-")],
-  ["half an answer", (socket: Socket) => void socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab")],
+  ["a head that does not end", saying("HTTP/1.1 200 OK\r\nx-")],
+  ["half an answer", saying("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab")],
 ] as const)("%s has a time limit", async (_, answer) => {
   const { port } = await webServer(answer);
-  expect(reasonOf(await post(`http://127.0.0.1:${port}/`, { waitMs: 300 }))).toContain("has not answered within 0.3 s");
+  expect(reasonOf(await post(`http://127.0.0.1:${port}/`, { waitMs: 300 }))).toContain(
+    "has not answered within 0.3 s",
+  );
 });
 
 test.each([
   ["no HTTP", reply("SSH-2.0-OpenSSH\r\n")],
-  ["nothing at all", (socket: Socket) => void socket.destroy()],
+  [
+    "nothing at all",
+    (socket: Socket): void => {
+      socket.destroy();
+    },
+  ],
 ] as const)("%s is a failure", async (_, answer) => {
   const { port } = await webServer(answer);
   expect((await post(`http://127.0.0.1:${port}/`)).ok).toBe(false);
@@ -152,7 +172,9 @@ test("nobody listens", async () => {
   const server = createServer();
   const port = await listen(server);
   await new Promise((resolve) => server.close(resolve));
-  expect(reasonOf(await post(`http://127.0.0.1:${port}/`))).toContain("nothing listens at that address and port");
+  expect(reasonOf(await post(`http://127.0.0.1:${port}/`))).toContain(
+    "nothing listens at that address and port",
+  );
 });
 
 test("TLS: an authority that is given, and nobody else's certificate, name or time", async () => {
@@ -161,9 +183,9 @@ test("TLS: an authority that is given, and nobody else's certificate, name or ti
   expect(await post(url, { authorities: good })).toEqual({ ok: true, value: undefined });
   expect(reasonOf(await post(url))).toContain("shows a certificate that is not trusted here");
   const other = await webServer(ok, { cert: elsewhere, key: privateKey });
-  expect(reasonOf(await post(`https://127.0.0.1:${other.port}/`, { authorities: elsewhere }))).toContain(
-    "shows a certificate that is not trusted here",
-  );
+  expect(
+    reasonOf(await post(`https://127.0.0.1:${other.port}/`, { authorities: elsewhere })),
+  ).toContain("shows a certificate that is not trusted here");
   const past = certificateFor(["127.0.0.1"], Date.now() - dayMs);
   const late = await webServer(ok, { cert: past, key: privateKey });
   expect(reasonOf(await post(`https://127.0.0.1:${late.port}/`, { authorities: past }))).toContain(
@@ -175,7 +197,16 @@ test("TLS: an authority that is given, and nobody else's certificate, name or ti
 const mail: Mail = {
   from: "root@pve1",
   to: ["a@example.org", "b@example.org"],
-  content: ["From: quorate <root@pve1>", "To: a@example.org", "Subject: s", "", "first", ".", "..last", ""].join("\r\n"),
+  content: [
+    "From: quorate <root@pve1>",
+    "To: a@example.org",
+    "Subject: s",
+    "",
+    "first",
+    ".",
+    "..last",
+    "",
+  ].join("\r\n"),
 };
 
 /** As sendmail, postfix, exim and msmtp take a mail; exits are those of sysexits.h. */
@@ -206,7 +237,10 @@ const withTools = (path: string) => `${path}:/usr/bin:/bin`;
 
 test("sendmail gets the text and each recipient", async () => {
   const path = standIn("good");
-  expect(await sendBySendmail(mail, { waitMs: 20_000, path: withTools(path) })).toEqual({ ok: true, value: undefined });
+  expect(await sendBySendmail(mail, { waitMs: 20_000, path: withTools(path) })).toEqual({
+    ok: true,
+    value: undefined,
+  });
   expect(readFileSync(join(path, "mail"), "utf8")).toContain("\n\nfirst\n.\n..last\n");
   expect(readFileSync(join(path, "to"), "utf8")).toBe("a@example.org\nb@example.org\n");
 });
@@ -216,11 +250,16 @@ test.each([
   ["echo 'queue full' >&2; exit 75", "(queue full)"],
   ["exit 69", "its service does not run"],
   ["exit 3", "it ended with 3"],
-  ["yes complaint | head -c 300000 >&2; exit 78", "its configuration is wrong (complaint complaint"],
+  [
+    "yes complaint | head -c 300000 >&2; exit 78",
+    "its configuration is wrong (complaint complaint",
+  ],
   ["kill -9 $$", "sendmail refused the mail"],
 ])("sendmail that ends by %j", async (extra, words) => {
   const path = standIn("bad", extra);
-  expect(reasonOf(await sendBySendmail(mail, { waitMs: 20_000, path: withTools(path) }))).toContain(words);
+  expect(reasonOf(await sendBySendmail(mail, { waitMs: 20_000, path: withTools(path) }))).toContain(
+    words,
+  );
 });
 
 test("sendmail that does not read, or does not end, is killed; one that is not there is said", async () => {
@@ -228,8 +267,12 @@ test("sendmail that does not read, or does not end, is killed; one that is not t
   writeFileSync(join(path, "sendmail"), "#!/bin/sh\nexec sleep 1000\n");
   chmodSync(join(path, "sendmail"), 0o755);
   const long = { ...mail, content: `${mail.content}${"x".repeat(500)}\r\n`.repeat(1000) };
-  expect(reasonOf(await sendBySendmail(long, { waitMs: 500, path: withTools(path) }))).toContain("has not ended within 0.5 s");
-  expect(reasonOf(await sendBySendmail(mail, { waitMs: 500, path: directory }))).toContain("there is no sendmail on this machine");
+  expect(reasonOf(await sendBySendmail(long, { waitMs: 500, path: withTools(path) }))).toContain(
+    "has not ended within 0.5 s",
+  );
+  expect(reasonOf(await sendBySendmail(mail, { waitMs: 500, path: directory }))).toContain(
+    "there is no sendmail on this machine",
+  );
 });
 
 interface SmtpServer extends Heard {
@@ -275,8 +318,15 @@ async function smtpServer(
 }
 
 const normal = (line: string): string =>
-  line.startsWith("EHLO") ? "250-mail\r\n250 8BITMIME\r\n" : line === "DATA" ? "354 go on\r\n" : "250 ok\r\n";
-const smtp = (port: number, more: { user?: string; waitMs?: number; authorities?: string; isTls?: boolean } = {}) => {
+  line.startsWith("EHLO")
+    ? "250-mail\r\n250 8BITMIME\r\n"
+    : line === "DATA"
+      ? "354 go on\r\n"
+      : "250 ok\r\n";
+const smtp = (
+  port: number,
+  more: { user?: string; waitMs?: number; authorities?: string; isTls?: boolean } = {},
+) => {
   const { isTls = false, ...rest } = more;
   return sendBySmtp(mail, {
     server: { host: "127.0.0.1", port, isTls },
@@ -289,7 +339,13 @@ test("SMTP: envelope, recipients, text with its dots", async () => {
   const { requests, port } = await smtpServer(normal);
   expect(await smtp(port)).toEqual({ ok: true, value: undefined });
   expect(requests.slice(0, 5)).toEqual([
-    ...["EHLO pve1", "MAIL FROM:<root@pve1>", "RCPT TO:<a@example.org>", "RCPT TO:<b@example.org>", "DATA"],
+    ...[
+      "EHLO pve1",
+      "MAIL FROM:<root@pve1>",
+      "RCPT TO:<a@example.org>",
+      "RCPT TO:<b@example.org>",
+      "DATA",
+    ],
   ]);
   expect(requests.slice(9, 13)).toEqual(["first", "..", "...last", "."]);
 });
@@ -305,39 +361,59 @@ test.each([
 });
 
 test("SMTP: a recipient that is refused, silence, an end in the middle", async () => {
-  const refuses = await smtpServer((line) => (line.includes("b@") ? "550 no \u001b[31mb\r\n" : normal(line)));
-  expect(reasonOf(await smtp(refuses.port))).toContain("refused RCPT TO:<b@example.org> (550): no  [31mb");
+  const refuses = await smtpServer((line) =>
+    line.includes("b@") ? "550 no \u001b[31mb\r\n" : normal(line),
+  );
+  expect(reasonOf(await smtp(refuses.port))).toContain(
+    "refused RCPT TO:<b@example.org> (550): no  [31mb",
+  );
   expect(refuses.requests).not.toContain("DATA");
   const silent = await smtpServer((line) => (line === "DATA" ? undefined : normal(line)));
-  expect(reasonOf(await smtp(silent.port, { waitMs: 500 }))).toContain("has not taken the mail within 0.5 s");
+  expect(reasonOf(await smtp(silent.port, { waitMs: 500 }))).toContain(
+    "has not taken the mail within 0.5 s",
+  );
   const full = await smtpServer((line) => (line === "END" ? "452 full\r\n" : normal(line)));
   expect(reasonOf(await smtp(full.port))).toContain("refused the message (452): full");
 });
 
 const withTls = (line: string, isTls: boolean): string => {
   if (line === "STARTTLS") return "TLS";
-  if (line.startsWith("EHLO")) return isTls ? "250-mail\r\n250 AUTH PLAIN LOGIN\r\n" : "250-mail\r\n250 STARTTLS\r\n";
+  if (line.startsWith("EHLO"))
+    return isTls ? "250-mail\r\n250 AUTH PLAIN LOGIN\r\n" : "250-mail\r\n250 STARTTLS\r\n";
   if (line.startsWith("AUTH")) return "235 in\r\n";
   return normal(line);
 };
 
 test("SMTP: a login only over TLS that is trusted", async () => {
-  const clear = await smtpServer((line) => (line.startsWith("EHLO") ? "250-mail\r\n250 AUTH PLAIN\r\n" : normal(line)));
-  expect(reasonOf(await smtp(clear.port, { user: "u" }))).toContain("offers no TLS, and a password is never sent without");
+  const clear = await smtpServer((line) =>
+    line.startsWith("EHLO") ? "250-mail\r\n250 AUTH PLAIN\r\n" : normal(line),
+  );
+  expect(reasonOf(await smtp(clear.port, { user: "u" }))).toContain(
+    "offers no TLS, and a password is never sent without",
+  );
   const server = await smtpServer(withTls);
-  expect(reasonOf(await smtp(server.port, { user: "u" }))).toContain("shows a certificate that is not trusted here");
+  expect(reasonOf(await smtp(server.port, { user: "u" }))).toContain(
+    "shows a certificate that is not trusted here",
+  );
   expect(server.requests.join(" ")).not.toContain("AUTH");
-  expect(await smtp(server.port, { user: "u", authorities: good })).toEqual({ ok: true, value: undefined });
+  expect(await smtp(server.port, { user: "u", authorities: good })).toEqual({
+    ok: true,
+    value: undefined,
+  });
   expect(server.requests).toContain(`AUTH PLAIN ${Buffer.from("\0u\0geheim").toString("base64")}`);
   // A refused login says nothing of the password.
-  const refuses = await smtpServer((line, isTls) => (line.startsWith("AUTH") ? "535 no\r\n" : withTls(line, isTls)));
+  const refuses = await smtpServer((line, isTls) =>
+    line.startsWith("AUTH") ? "535 no\r\n" : withTls(line, isTls),
+  );
   const reason = reasonOf(await smtp(refuses.port, { user: "u", authorities: good }));
   expect(reason).toContain("refused the login (535): no");
   expect(reason).not.toContain(Buffer.from("\0u\0geheim").toString("base64"));
 });
 
 test("SMTP: what is said in the clear behind STARTTLS is not taken for the server's", async () => {
-  const server = await smtpServer((line, isTls) => (line === "STARTTLS" ? "220 go\r\n250 injected\r\n" : withTls(line, isTls)));
+  const server = await smtpServer((line, isTls) =>
+    line === "STARTTLS" ? "220 go\r\n250 injected\r\n" : withTls(line, isTls),
+  );
   expect(reasonOf(await smtp(server.port, { user: "u", authorities: good }))).toContain(
     "sends more than its answer before TLS begins",
   );
@@ -359,7 +435,12 @@ test("SMTP with TLS from the first byte", async () => {
     });
   });
   const port = await listen(server);
-  expect(await smtp(port, { isTls: true, authorities: good })).toEqual({ ok: true, value: undefined });
-  expect(reasonOf(await smtp(port, { isTls: true }))).toContain("shows a certificate that is not trusted here");
+  expect(await smtp(port, { isTls: true, authorities: good })).toEqual({
+    ok: true,
+    value: undefined,
+  });
+  expect(reasonOf(await smtp(port, { isTls: true }))).toContain(
+    "shows a certificate that is not trusted here",
+  );
   expect(requests.filter((line) => line === "DATA")).toHaveLength(1);
 });

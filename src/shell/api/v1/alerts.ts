@@ -62,7 +62,8 @@ function testRoute({ test }: AlertsSource): Route {
     method: "POST",
     path: "/alerts/test",
     isOurs: true,
-    description: "This node sends a test message by every channel that is set up, and says what came of it.",
+    description:
+      "This node sends a test message by every channel that is set up, and says what came of it.",
     permission: mayModify,
     returns: alertTestAnswer,
     parameters: {},
@@ -115,7 +116,8 @@ function settingRoutes(source: AlertsSource): readonly Route[] {
       method: "GET",
       path: "/alerts/settings",
       isOurs: true,
-      description: "The settings of alerts, as they stand in the files of the tree; of secrets only that they are there.",
+      description:
+        "The settings of alerts, as they stand in the files of the tree; of secrets only that they are there.",
       permission: mayAudit,
       returns: alertSettingsAnswer,
       parameters: {},
@@ -162,7 +164,8 @@ function checkedValues(name: SettingName, value: string): readonly string[] {
     .filter((line) => line !== "");
   const wrong = (reason: string) =>
     new ApiError(400, "Parameter verification failed.", { errors: { value: reason } });
-  if (values.length > 1 && settingOf(name).isRepeated !== true) throw wrong(`${name} has one value`);
+  if (values.length > 1 && settingOf(name).isRepeated !== true)
+    throw wrong(`${name} has one value`);
   for (const each of values) {
     const fault = faultOf(name, each);
     if (fault !== "") throw wrong(`${name}: ${fault}`);

@@ -85,7 +85,10 @@ export const alert = commandOfVerbs("alert", {
   ],
   files: [
     [`${nodePaths("/").mount}/quorate.cfg`, "settings, in lines of alert-NAME: VALUE"],
-    [`${nodePaths("/").mount}/priv/quorate/alert.cfg`, "those that are secret: webhook, headers, login"],
+    [
+      `${nodePaths("/").mount}/priv/quorate/alert.cfg`,
+      "those that are secret: webhook, headers, login",
+    ],
     [`${nodePaths("/").mount}/quorate-alert-ca.pem`, "authorities beside the system's"],
     [nodePaths("/").alerts, "what was announced"],
     socketFile,

@@ -1,6 +1,11 @@
 // `quorate alert`: the alerts of the cluster as this node knows them; a test; muting; settings.
 import type * as v from "valibot";
-import { alertSettingsAnswer, type alertAnswer, alertsAnswer, alertTestAnswer } from "../../answers/alerts.ts";
+import {
+  alertSettingsAnswer,
+  type alertAnswer,
+  alertsAnswer,
+  alertTestAnswer,
+} from "../../answers/alerts.ts";
 import { effectAnswer } from "../../answers/change.ts";
 import { readSecret } from "../../cli/secret.ts";
 import { printable } from "../../cli/text-table.ts";
@@ -27,7 +32,9 @@ export async function alertList({ root, json, write }: AlertOptions): Promise<nu
     write(`${JSON.stringify(answer, undefined, 2)}\n`);
     return code;
   }
-  const to = channels.map(({ name, target, fault }) => `${name} to ${target}${fault === "" ? "" : ` (${fault})`}`);
+  const to = channels.map(
+    ({ name, target, fault }) => `${name} to ${target}${fault === "" ? "" : ` (${fault})`}`,
+  );
   const lines = [
     ...(alerts.some(({ isOpen }) => isOpen) ? [] : ["No alert is open."]),
     ...alerts.flatMap(alertLines),
@@ -47,7 +54,8 @@ function timeText(at: number): string {
 }
 
 function alertLines(alert: Alert): readonly string[] {
-  const { id, isOpen, since, until, what, effect, nextStep, mutedUntil, sentBy, sentAt, waitsFor } = alert;
+  const { id, isOpen, since, until, what, effect, nextStep, mutedUntil, sentBy, sentAt, waitsFor } =
+    alert;
   const span = until === null ? timeText(since) : `${timeText(since)} to ${timeText(until)}`;
   const told =
     mutedUntil !== null
@@ -74,7 +82,8 @@ export async function alertTest({ root, json, write }: AlertOptions): Promise<nu
     for (const { channel, ok, text } of results) {
       write(`${channel.padEnd(8)} ${ok ? "ok" : "FAILED"}: ${printable(text)}\n`);
     }
-    if (results.length === 1) write(`Nobody but the log of ${node} is told: set webhook or mail-to.\n`);
+    if (results.length === 1)
+      write(`Nobody but the log of ${node} is told: set webhook or mail-to.\n`);
   }
   return results.every(({ ok }) => ok) && results.length > 1 ? exitOk : exitFailed;
 }
@@ -103,7 +112,7 @@ export async function alertSet(
   options: AlertOptions & { readonly name: string; readonly values: readonly string[] },
 ): Promise<number> {
   const { root, name, values } = options;
-  const read = values.map((value) => (value === "-" ? readSecret("-", name) : value));
+  const read = values.map(async (value) => (value === "-" ? readSecret("-", name) : value));
   const value = (await Promise.all(read)).join("\n");
   const path = `/alerts/settings/${encodeURIComponent(name)}`;
   const answer = await apiOf(root).call(effectAnswer, "PUT", path, { value });

@@ -11,7 +11,12 @@ import { readLedger, writeLedger } from "../../alert/ledger-file.ts";
 import { mailOf } from "../../alert/mail.ts";
 import type { Message } from "../../alert/meaning.ts";
 import { sendBySendmail } from "../../alert/sendmail.ts";
-import { type AlertSettings, authoritiesPath, readAlertSettings, secretsPath } from "../../alert/settings.ts";
+import {
+  type AlertSettings,
+  authoritiesPath,
+  readAlertSettings,
+  secretsPath,
+} from "../../alert/settings.ts";
 import { sendBySmtp } from "../../alert/smtp.ts";
 import { postWebhook } from "../../alert/webhook.ts";
 import type { Overview } from "../../answers/ring.ts";
@@ -54,7 +59,8 @@ export function openAlerting({ parts, monitor, certificates }: AlertHostOptions)
     }),
     publish: (what, value) => {
       const told = statusStore.set(keys[what], value);
-      if (!told.ok) log("warning", `the other nodes cannot be told of alerts: ${told.reason}`, "ALERT");
+      if (!told.ok)
+        log("warning", `the other nodes cannot be told of alerts: ${told.reason}`, "ALERT");
     },
     send: (channel, message, by) => send(parts, channel, message, by),
     remembered: async () => {
@@ -66,7 +72,8 @@ export function openAlerting({ parts, monitor, certificates }: AlertHostOptions)
     store: (ledger) => files.write(ledger),
     log: (level, text, isForAll) => {
       log(level, text, "ALERT");
-      if (isForAll) clusterLog({ user: "root@pam", message: `alert: ${text}`, isFailure: level !== "notice" });
+      if (isForAll)
+        clusterLog({ user: "root@pam", message: `alert: ${text}`, isFailure: level !== "notice" });
     },
   });
 }
@@ -74,13 +81,19 @@ export function openAlerting({ parts, monitor, certificates }: AlertHostOptions)
 function factsOf(
   { mode, cluster, tree }: NodeParts,
   snapshot: Awaited<ReturnType<Monitor["look"]>>,
-  { certificates, kept }: { readonly certificates: Overview["certificates"]; readonly kept: readonly string[] },
+  {
+    certificates,
+    kept,
+  }: { readonly certificates: Overview["certificates"]; readonly kept: readonly string[] },
 ): AlertNodeFacts {
   const { nodeid, name, clusterName, nodes } = cluster.settings;
   return {
     self: { nodeid, name },
     cluster: clusterName,
-    nodes: nodes.map((node) => ({ nodeid: node.nodeid, name: node.name || (node.addresses[0] ?? "") })),
+    nodes: nodes.map((node) => ({
+      nodeid: node.nodeid,
+      name: node.name || (node.addresses[0] ?? ""),
+    })),
     isSynced: mode === "standalone" || tree.synced.includes(nodeid),
     sight: {
       quorum: quorumFacts({ mode, cluster }, snapshot),
@@ -133,13 +146,26 @@ async function send(
   const gone = { ok: false, reason: `${channel} is not set up any more` } as const;
   switch (channel) {
     case "webhook":
-      return webhook === undefined ? gone : postWebhook(webhook, message, { waitMs: sendMs, authorities });
+      return webhook === undefined
+        ? gone
+        : postWebhook(webhook, message, { waitMs: sendMs, authorities });
     case "mail": {
       if (mail === undefined) return gone;
       const { server, user, password } = mail;
-      const made = mailOf(mail, message, { hostname: hostname(), id: randomUUID(), at: Date.now() });
+      const made = mailOf(mail, message, {
+        hostname: hostname(),
+        id: randomUUID(),
+        at: Date.now(),
+      });
       if (server === undefined) return sendBySendmail(made, { waitMs: sendMs });
-      return sendBySmtp(made, { server, user, password, authorities, hostname: hostname(), waitMs: sendMs });
+      return sendBySmtp(made, {
+        server,
+        user,
+        password,
+        authorities,
+        hostname: hostname(),
+        waitMs: sendMs,
+      });
     }
   }
   return channel satisfies never;

@@ -311,7 +311,8 @@ export const words = {
   alertQuietNow: "It is a quiet time: only what is urgent is sent.",
   alertTest: "Send a test",
   alertSettings: "Settings",
-  alertSettingsText: "They hold for the whole cluster. Secrets are kept where only root reads them, and are not shown again.",
+  alertSettingsText:
+    "They hold for the whole cluster. Secrets are kept where only root reads them, and are not shown again.",
   alertSettingsRoot: "Settings are for root@pam alone.",
   alertSecretSet: (what: string) => `set: ${what}`,
   save: "Save",

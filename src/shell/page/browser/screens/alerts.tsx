@@ -123,10 +123,15 @@ export function AlertList(props: {
 function toldText({ mutedUntil, waitsFor, sentBy, sentAt }: Alert, now: number): string {
   if (mutedUntil !== null) return words.alertMuted(timeText(mutedUntil, now, true));
   if (waitsFor.length > 0) return words.alertWaits(waitsFor.join(", "));
-  return sentAt === null ? words.alertToldNobody : words.alertSent(sentBy, timeText(sentAt, now, true));
+  return sentAt === null
+    ? words.alertToldNobody
+    : words.alertSent(sentBy, timeText(sentAt, now, true));
 }
 
-function Mute({ alert, mute }: { readonly alert: Alert } & Pick<Parameters<typeof AlertList>[0], "mute">) {
+function Mute({
+  alert,
+  mute,
+}: { readonly alert: Alert } & Pick<Parameters<typeof AlertList>[0], "mute">) {
   const { id, mutedUntil } = alert;
   if (mutedUntil !== null) {
     return (
@@ -160,7 +165,9 @@ export function Told({ answer, api }: { readonly answer: AlertsAnswer; readonly 
   return (
     <Card title={words.alertChannels} isWide>
       <p>
-        {sender === null ? words.alertNoSender : (
+        {sender === null ? (
+          words.alertNoSender
+        ) : (
           <>
             {words.alertSender} <Name of={sender.name} />
             {sender.isHere && ` (${words.here})`}
@@ -258,15 +265,20 @@ export function SettingField(props: {
       }}
     >
       <Field label={name} hint={what} fault={refusal === undefined ? "" : failureText(refusal)}>
-        {({ id, describedBy }) => (
-          <input
-            {...{ id, "aria-describedby": describedBy, value, maxLength: 2048 }}
-            type={isSecret && name !== "webhook" ? "password" : "text"}
-            autoComplete="off"
-            placeholder={isSecret && values.length > 0 ? words.alertSecretSet(values.join(", ")) : ""}
-            onInput={({ currentTarget }) => setValue(currentTarget.value)}
-          />
-        )}
+        {({ id, describedBy }) => {
+          const shared = {
+            ...{ id, "aria-describedby": describedBy, value, maxLength: 2048, autoComplete: "off" },
+            placeholder:
+              isSecret && values.length > 0 ? words.alertSecretSet(values.join(", ")) : "",
+            onInput: ({ currentTarget }: { readonly currentTarget: HTMLInputElement }) =>
+              setValue(currentTarget.value),
+          };
+          return isSecret && name !== "webhook" ? (
+            <input {...shared} type="password" />
+          ) : (
+            <input {...shared} type="text" />
+          );
+        }}
       </Field>
       <div class="buttons">
         <button type="submit" disabled={value === before}>
