@@ -207,7 +207,14 @@ const absent: Given = {
     roleid: "absent",
     realm: "absent",
   },
-  ...{ id: "absent", iface: "absent0", service: "absent", link: "7", nodeid: "99" },
+  ...{
+    id: "absent",
+    iface: "absent0",
+    service: "absent",
+    link: "7",
+    nodeid: "99",
+    setting: "absent",
+  },
   upid: "UPID:n1:0000ABCD:00000001:67E0A1B2:absent::root@pam:",
 };
 /** They name what is to be made. */
@@ -291,6 +298,7 @@ const withoutQuorum: ReadonlyMap<string, string> = new Map([
   ["PUT /api/v1/expected", "it is for when there is none"],
   ["PUT /api/v1/votes/{nodeid}", "it is for when there is none"],
   ["POST /api/v1/quorum/cancel-wait-for-all", "it is for when there is none"],
+  ["POST /api/v1/alerts/test", "it is for when there is none, too"],
   ["POST /api/v1/device/stop", "of this machine"],
   ["POST /api/v1/reload", "each node reads its own file"],
   ["PUT /api2/json/nodes/{node}/dns", "of this machine"],
@@ -331,6 +339,7 @@ const thereBefore = {
 /** What a route needs to have something to do. */
 const toDo: Readonly<Record<string, Given>> = {
   "POST /access/users": { userid: "another@pve" },
+  "/alerts/mute": { what: "link", seconds: "60" },
   "/access/acl": { path: "/", roles: "PVEAuditor", users: "somebody@pve" },
   "/access/domains/{realm}": { realm: "pve", comment: "another" },
   "/access/password": { userid: "somebody@pve", password: "correct horse" },

@@ -131,7 +131,7 @@ function settingRoutes(source: AlertsSource): readonly Route[] {
     }),
     route({
       method: "PUT",
-      path: "/alerts/settings/{name}",
+      path: "/alerts/settings/{setting}",
       isOurs: true,
       description:
         "Sets a setting of alerts for the whole cluster; an empty value takes it away, several are lines.",
@@ -140,12 +140,12 @@ function settingRoutes(source: AlertsSource): readonly Route[] {
       needsQuorum: true,
       returns: effectAnswer,
       parameters: {
-        name: parameter.oneOf(settingNames),
+        setting: parameter.oneOf(settingNames),
         value: parameter.text({ max: valueCharactersMax }),
         ...dryRunParameter,
       },
       handle: ({ parameters, caller }) => {
-        const { name, value } = parameters;
+        const { setting: name, value } = parameters;
         const values = checkedValues(name, value);
         const note = values.length === 0 ? `${name} is not set` : `${name} is set`;
         return changed(source, {
