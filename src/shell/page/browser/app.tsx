@@ -43,7 +43,16 @@ function screensOf({ quorum }: Overview): readonly Shown[] {
   if (quorum.mode === "standalone") return ["first"];
   const isTroubled = !quorum.quorate || quorum.override !== "";
   const all = [
-    ...(["overview", "nodes", "links", "joining", "log", "alerts", "configuration", "files"] as const),
+    ...([
+      "overview",
+      "nodes",
+      "links",
+      "joining",
+      "log",
+      "alerts",
+      "configuration",
+      "files",
+    ] as const),
   ];
   return isTroubled ? [...all, "emergency"] : all;
 }

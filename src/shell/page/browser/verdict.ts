@@ -79,7 +79,15 @@ export function voteParts({ quorum, nodes, device }: Overview): readonly VotePar
 }
 
 export type Screen =
-  "overview" | "nodes" | "links" | "joining" | "log" | "alerts" | "configuration" | "files" | "emergency";
+  | "overview"
+  | "nodes"
+  | "links"
+  | "joining"
+  | "log"
+  | "alerts"
+  | "configuration"
+  | "files"
+  | "emergency";
 
 /** What to do about a warning. */
 export type Action =
