@@ -125,9 +125,7 @@ test("an alert is muted by whoever may change the cluster, and sent again", asyn
   expect((await call("POST", "/mute", { words: { what: "../x", seconds: "60" } })).status).toBe(
     400,
   );
-  const lines = [...node.parts.tree.statusStore.store.logEntries()].map(({ message }) =>
-    String(message),
-  );
+  const lines = [...node.parts.tree.statusStore.store.logEntries()].map(({ message }) => message);
   expect(lines.join("\n")).toContain("alerts: node/3 is sent again");
 });
 
