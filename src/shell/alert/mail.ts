@@ -20,7 +20,7 @@ export function mailOf(
   message: Message,
   { hostname, id, at }: { readonly hostname: string; readonly id: string; readonly at: number },
 ): Mail {
-  const host = hostname.replace(/[^A-Za-z0-9.-]/g, "") || "localhost";
+  const host = hostname.replace(/[^A-Za-z0-9.-]/g, "").slice(0, 64) || "localhost";
   const from = settings.from === "" ? `root@${host}` : settings.from;
   const text = mailText(message);
   const isPlain =
@@ -33,7 +33,7 @@ export function mailOf(
     ),
     `Subject: ${encodedHeader(subjectOf(message))}`,
     `Date: ${new Date(at).toUTCString().replace("GMT", "+0000")}`,
-    `Message-ID: <${id.replace(/[^\w-]/g, "")}@${host}>`,
+    `Message-ID: <${id.replace(/[^\w-]/g, "").slice(0, 64)}@${host}>`,
     "Auto-Submitted: auto-generated",
     "MIME-Version: 1.0",
     "Content-Type: text/plain; charset=utf-8",
