@@ -14,6 +14,7 @@ import { DeviceFiles } from "../device-files.ts";
 import { Leaving } from "../leave/leaving.ts";
 import { ownDirectory } from "../own-directory.ts";
 import { ServiceManager } from "../service-notify.ts";
+import { releaseStartupMemory } from "../startup-memory.ts";
 import { clusterLogger } from "./cluster-log.ts";
 import { NodeMount } from "./mount.ts";
 import { NodeOperations } from "./node-operations.ts";
@@ -24,6 +25,9 @@ import { serveApi, serveDeviceTool } from "./serve.ts";
 import { StandaloneCluster, standaloneNodeid } from "./standalone.ts";
 import type { StartMode } from "./start-mode.ts";
 import { ensureNodeDirectories, openTree } from "./tree.ts";
+
+/** A node's ring has formed by then, unless others are away. */
+const settledMs = 3000;
 
 export class RunningNode {
   readonly #options: NodeOptions;
@@ -138,6 +142,7 @@ export class RunningNode {
     manager.ready(`ring started${ring.absentText()}`);
     const { version } = options;
     log("notice", `node ${settings.name} (${nodeid}) is running, version ${version}`);
+    this.#releaseSoon();
   }
 
   async #startAlone(mode: StartMode & { readonly kind: "standalone" }): Promise<void> {
@@ -172,6 +177,16 @@ export class RunningNode {
       "notice",
       `node ${name} is running standalone (no corosync.conf), version ${options.version}`,
     );
+    this.#releaseSoon();
+  }
+
+  /** Once the ring has formed and the tree is synchronised, as far as that needs no other node. */
+  #releaseSoon(): void {
+    const timer = setTimeout(() => {
+      const kept = releaseStartupMemory();
+      if (kept !== undefined) this.#log("debug", `memory of the start is kept: ${kept}`);
+    }, settledMs);
+    this.#undo.push(async () => clearTimeout(timer));
   }
 
   /** What runs beside the tree, in this order. `own`: of this kind of node alone. */
