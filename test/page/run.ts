@@ -220,6 +220,49 @@ async function changeVotes(watched: Watched, node: LoneNode): Promise<void> {
   check("votes are changed, and changed back", true);
 }
 
+/** A second link at the page, then another address on it, which the first carries the ring meanwhile for. */
+async function changeLinks(
+  watched: Watched,
+  nodes: readonly [LoneNode, LoneNode, LoneNode],
+): Promise<void> {
+  const { page } = watched;
+  const [first, , third] = nodes;
+  const other = ({ address }: LoneNode, last: number) => address.replace(/\d+$/, String(last));
+  await go(page, "Links");
+  await page.getByRole("button", { name: "Add a link" }).click();
+  for (const node of nodes) {
+    await page.getByLabel(`Address of ${node.name}`).fill(other(node, 2));
+  }
+  await page.getByRole("button", { name: "Check" }).click();
+  await shows(page, /^add link 1 to all nodes/);
+  await inspect(watched, "link-add");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await shows(page, /^✓\s*done$/);
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.locator(".matrix .link").nth(11).waitFor();
+  await page.locator("figure.chart .legend").nth(1).waitFor();
+  check("the second link is in the matrix, and a line of each chart", true);
+  await page.getByRole("button", { name: "Hour" }).click();
+  await page.locator("figure.chart").nth(1).waitFor();
+  await inspect(watched, "links-two");
+  await go(page, "Nodes");
+  await page.getByRole("button", { name: "Change addresses of pve3" }).click();
+  await page.getByLabel("Address on link 1").fill(other(third, 3));
+  await page.getByRole("button", { name: "Check" }).click();
+  await shows(page, /^Quorum stays: pve3 stays in the ring all the time/);
+  await inspect(watched, "addresses");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await shows(page, /^✓\s*done$/);
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.getByText(other(third, 3)).first().waitFor();
+  check(
+    "the new address is in corosync.conf",
+    new TextDecoder()
+      .decode(await first.client.read("corosync.conf"))
+      .includes(`ring1_addr: ${other(third, 3)}`),
+  );
+}
+
 async function changeConfiguration(watched: Watched, node: LoneNode): Promise<void> {
   const { page } = watched;
   await go(page, "Configuration");
@@ -340,6 +383,7 @@ async function main(): Promise<void> {
     await joinBy(browser, third, { pasted: await informationOf(watched), isToken: false });
     await lookAround(watched);
     await changeVotes(watched, first);
+    await changeLinks(watched, nodes);
     await changeConfiguration(watched, first);
     await browseFiles(watched, first);
     await meetStrangers(browser, first);

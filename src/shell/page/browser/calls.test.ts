@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import * as v from "valibot";
 import { overviewOf } from "../../../../test/double/overviews.ts";
 import { Api } from "./api.ts";
+import { askEach } from "./ask-each.ts";
 import { Follow } from "./follow.ts";
 import { Live, type LiveOptions } from "./live.ts";
 import { Sessions } from "./session.ts";
@@ -107,6 +108,28 @@ test("texts of other machines steer nothing, but for what is edited and sent bac
   expect(await node.api.get(v.string(), "/a")).toMatchObject({ data: "a\u{fffd}b\u{fffd}c\nd" });
   const raw = await node.api.call("GET", { schema: v.string(), path: "/a", isRaw: true });
   expect(raw).toMatchObject({ data: "a\u202eb\u0000c\nd" });
+});
+
+test("of many nodes four are asked at a time, and each once", async () => {
+  const nodes = Array.from({ length: 11 }, (_, at) => ({ nodeid: at + 1, name: `pve${at + 1}` }));
+  const waiting: { readonly name: string; readonly answer: () => void }[] = [];
+  const asked: string[] = [];
+  const all = askEach(nodes, (name) => {
+    asked.push(name);
+    return new Promise<string>((resolve) =>
+      waiting.push({ name, answer: () => resolve(`${name}!`) }),
+    );
+  });
+  expect(waiting.length).toBe(4);
+  while (waiting.length > 0) {
+    waiting.pop()?.answer();
+    await settled();
+    expect(waiting.length).toBeLessThanOrEqual(4);
+  }
+  expect([...(await all)].toSorted(([a], [z]) => a - z)).toEqual(
+    nodes.map(({ nodeid, name }) => [nodeid, `${name}!`]),
+  );
+  expect(asked).toEqual(nodes.map(({ name }) => name));
 });
 
 function liveOf(node: PaperNode) {

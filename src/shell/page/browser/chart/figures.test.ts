@@ -45,6 +45,8 @@ test("one slow ping of a day does not press the line flat; a mean is always insi
   const max = mean.map((value, at) => (at === 50 ? 900 : value * 2));
   expect(highestShown([lineOf(mean, mean, max)])).toBe(2);
   expect(highestShown([lineOf([...mean, 30])])).toBe(30);
+  // Nor where there are few points yet.
+  expect(highestShown([lineOf([1, 2], [1, 1], [3, 632])])).toBe(20);
   expect(highestShown([lineOf([null, null])])).toBe(0);
   expect(highestShown([])).toBe(0);
 });

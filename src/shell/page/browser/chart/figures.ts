@@ -35,13 +35,17 @@ export function scaleOf(highest: number, least: number, isWhole: boolean): Scale
   return { max: ticks.at(-1) ?? step, ticks };
 }
 
+/** The scale does not go further above the highest mean than so many times: then the line is a line still. */
+const aboveMeansMax = 10;
+
 /**
  * What has to be inside the scale: all means, and all but the rarest highest values, so that one slow ping of a day does not press the line of all others flat.
  */
 export function highestShown(lines: readonly Line[]): number {
   const highs = known(lines.flatMap(({ max }) => max)).toSorted((a, b) => a - b);
   const most = highs[Math.floor(highs.length * 0.95)] ?? highs.at(-1) ?? 0;
-  return Math.max(0, most, ...known(lines.flatMap(({ mean }) => mean)));
+  const mean = Math.max(0, ...known(lines.flatMap(({ mean: means }) => means)));
+  return Math.max(mean, Math.min(most, mean * aboveMeansMax));
 }
 
 const minuteMs = 60_000;

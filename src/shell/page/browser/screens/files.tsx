@@ -98,7 +98,7 @@ export function Folder(props: {
   if (entries.length === 0) return <p class="soft">{words.emptyFolder}</p>;
   return (
     <TableFrame label={words.screens.files}>
-      <table>
+      <table class="listing">
         <thead>
           <tr>
             <th scope="col">{words.name}</th>
