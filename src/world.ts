@@ -106,11 +106,22 @@ export interface StableEvent {
 
 export type PortEvent = GroupEvent | StableEvent;
 
-/** What a group member may ask. One membership per group and process. */
+/** When the sender of a message has its answer: as it is delivered here, as it is stable, or when the disks of others have it too. */
+export type Answered = "delivered" | "stable" | "stored";
+
+/**
+ * What a group member may ask. One membership per group and process. `answered`: whoever waits for this message has its answer then, and
+ * probably sends the next at once; absent: nobody waits, or for more than that.
+ */
 export type GroupRequest =
   | { readonly kind: "join"; readonly group: string }
   | { readonly kind: "leave"; readonly group: string }
-  | { readonly kind: "send"; readonly group: string; readonly message: Uint8Array };
+  | {
+      readonly kind: "send";
+      readonly group: string;
+      readonly message: Uint8Array;
+      readonly answered?: Answered | undefined;
+    };
 
 /** Closed process groups as their users (the tree) know them: ordered messages and membership, nothing of the ring. */
 export interface GroupPort {

@@ -206,7 +206,8 @@ export class TreeStore {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
     const { token, outcome } = this.#callers.add(this.#options.isStrict ? "durable" : promised);
-    this.#send(encodeOperation(operation), token);
+    const answered = promised === "held" ? "stable" : "stored";
+    this.#send({ ...encodeOperation(operation), answered }, token);
     return outcome;
   }
 
@@ -271,9 +272,9 @@ export class TreeStore {
     return stored;
   }
 
-  #send({ subtype, body }: Body, token: number | undefined): void {
+  #send({ subtype, body, answered }: Body, token: number | undefined): void {
     if (this.#host !== undefined) {
-      return this.#host.step({ kind: "sendRequested", token, subtype, body });
+      return this.#host.step({ kind: "sendRequested", token, subtype, body, answered });
     }
     const out: DcdbAction[] = [];
     const executed = this.#dcdb.deliver(

@@ -2,10 +2,11 @@
 // synchronise (every member sends a barrier). Same seed, same run. It must never be imported by anything but tests.
 import { assert, present } from "../../src/assert.ts";
 import { Writer } from "../../src/bytes.ts";
-import { sameRing, type Random, type RingId } from "../../src/world.ts";
+import { type Answered, sameRing, type Random, type RingId } from "../../src/world.ts";
 import type { TotemTuning } from "../../src/node/settings/settings.ts";
 import type { RingAction, RingEvent, RingTimer } from "../../src/node/ring/events.ts";
 import { Ring } from "../../src/node/ring/ring.ts";
+import type { KeepLimits } from "../../src/node/ring/state.ts";
 
 /** corosync's defaults for three nodes, knet. */
 export const defaultTuning: TotemTuning = {
@@ -127,10 +128,15 @@ export class TestNode {
     );
   }
 
-  send(name: string, size: number): void {
+  /** `answered`: when its sender has his answer and may go on. */
+  send(name: string, size: number, answered?: Answered): void {
     this.sent.push(name);
-    this.step({ kind: "submitted", queue: "application", message: testMessage(name, size) });
+    const message = testMessage(name, size);
+    this.step({ kind: "submitted", queue: "application", message, answered });
   }
+
+  /** Is called with the name of each message of its own that was delivered here, after that step. */
+  goesOn: (name: string) => void = () => {};
 
   /** Lets a slow service go on. */
   sync(): void {
@@ -158,6 +164,7 @@ export class TestNode {
         return this.#network.send({ from: this.nodeid, to: action.nodeid, bytes: action.bytes });
       case "multicast":
         for (const to of this.#network.nodeids) {
+          if (to === this.nodeid && action.isStored === true) continue;
           this.#network.send({ from: this.nodeid, to, bytes: action.bytes });
         }
         return;
@@ -221,6 +228,7 @@ export class TestNode {
       const read = readTestMessage(message);
       this.#unstable.push(read.name);
       this.seen.push({ kind: "message", from, ...read });
+      if (from === this.nodeid) this.goesOn(read.name);
       return;
     }
     this.#unstable.push(undefined);
@@ -246,6 +254,7 @@ export class TestNetwork {
   readonly nodes = new Map<number, TestNode>();
   readonly #configured: readonly number[];
   readonly #tuning: TotemTuning;
+  readonly #keep: KeepLimits | undefined;
   /** Frames for which this says true are lost. */
   isLost: (frame: Frame) => boolean = () => false;
   /** Somebody forges tokens, and what those say of other nodes is believed: without crypto nothing protects from that. */
@@ -262,10 +271,12 @@ export class TestNetwork {
     readonly seed: number;
     readonly nodeids: readonly number[];
     readonly tuning?: TotemTuning;
+    readonly keep?: KeepLimits;
   }) {
     this.random = new SeededRandom(options.seed);
     this.#configured = options.nodeids;
     this.#tuning = options.tuning ?? defaultTuning;
+    this.#keep = options.keep;
   }
 
   get nodeids(): readonly number[] {
@@ -290,6 +301,7 @@ export class TestNetwork {
       storedRingSeq,
       tuning: this.#tuning,
       random: this.random,
+      keep: this.#keep,
     });
     const node = new TestNode(this, nodeid, ring);
     this.nodes.set(nodeid, node);

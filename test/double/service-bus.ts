@@ -253,9 +253,9 @@ export class OrderedBus {
     node.services.advance(this.now, out);
     for (const action of out) this.#carryOut(node, action);
     for (;;) {
-      const message = node.services.outbox.next();
-      if (message === undefined) return;
-      node.application.push(message);
+      const next = node.services.outbox.next();
+      if (next === undefined) return;
+      node.application.push(next.message);
     }
   }
 

@@ -1,7 +1,8 @@
-// The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V6, V8).
+// The invariants of the ring, checked on what each incarnation of each node saw (engineering §9: V1-V6, V8; T1).
 // An incarnation is one life of a process; a crash ends it.
 import { sameRing, type RingId } from "../../src/world.ts";
 import type { MemberSnapshot, QuorumView } from "../../src/node/member/events.ts";
+import type { RingAction } from "../../src/node/ring/events.ts";
 import { reasonOf } from "../../src/result.ts";
 
 export class InvariantBroken extends Error {
@@ -43,6 +44,9 @@ export async function findingOf(run: () => Promise<void>): Promise<{
   }
   return { ok: true, failure: "", invariant: "" };
 }
+
+/** Four times a fifth of a millisecond, by clocks that run faster or slower by a hundredth. */
+const keptMsMax = 0.82;
 
 type Seen =
   | { readonly kind: "message"; readonly id: string }
@@ -87,6 +91,8 @@ export class RingChecker {
   readonly #ringSeq = new Map<number, number>();
   /** The aru of a node on a ring that it has left, by `placeOf`. */
   readonly #heldAtEnd = new Map<string, number>();
+  /** Since when a node keeps the token. */
+  readonly #keptSince = new Map<number, number>();
   #broken: InvariantBroken | undefined;
   deliveries = 0;
 
@@ -102,6 +108,7 @@ export class RingChecker {
       ended: false,
     };
     this.#lives.push(life);
+    this.#keptSince.delete(nodeid);
     this.#current.set(nodeid, life);
   }
 
@@ -138,6 +145,18 @@ export class RingChecker {
     const holding = life?.ended === false ? life.holding() : undefined;
     if (holding !== undefined && sameRing(holding.ring, ring)) return holding.aru;
     return this.#heldAtEnd.get(placeOf(nodeid, ring));
+  }
+
+  /** T1: a token that is kept goes on before anybody could miss it, and long before. */
+  kept(nodeid: number, action: RingAction, now: number): void {
+    const isArm = action.kind === "arm" || action.kind === "disarm";
+    if (isArm && action.timer !== "keep") return;
+    const since = this.#keptSince.get(nodeid);
+    if (action.kind === "arm") this.#keptSince.set(nodeid, since ?? now);
+    // Only tokens are sent to one node on a ring that works.
+    if (action.kind === "disarm" || action.kind === "unicast") this.#keptSince.delete(nodeid);
+    if (since === undefined || now - since <= keptMsMax) return;
+    throw new InvariantBroken("T1", `node ${nodeid} has kept the token for ${now - since} ms`);
   }
 
   sent(nodeid: number, id: string): void {

@@ -196,6 +196,7 @@ export class SimProcess {
       },
       schedule: () => undefined,
       soon: (act) => this.#later(0, act),
+      awaitPost: (waitMs, act) => void clock.after(waitMs, act),
     };
   }
 

@@ -2,11 +2,14 @@
 // simulator checks stands here at least once: a checker that sees nothing is no checker.
 import type { VoteAlgorithm } from "./vote-cluster.ts";
 
-/** What the simulator checks (engineering.md §9), and K1: whatever key a node has just taken, it opens what the others send. */
+/**
+ * What the simulator checks (engineering.md §9), and K1: whatever key a node has just taken, it opens what the others send; T1: nobody keeps the
+ * token for longer than he may.
+ */
 export const invariants = [
   ...["V1", "V2", "V3", "V4", "V5", "V6", "V8"],
   ...["Q1", "Q2", "Q3", "Q4"],
-  ...["F1", "F2", "F3", "F4", "K1", "L1", "L3"],
+  ...["F1", "F2", "F3", "F4", "K1", "T1", "L1", "L3"],
 ] as const;
 
 export interface Mutant {
@@ -88,6 +91,34 @@ const ringMutants: readonly Mutant[] = [
     file: "src/node/ring/operational.ts",
     find: "const isOurs = token.aruNode === state.nodeid || token.aruNode === 0;",
     replace: "const isOurs = state.nodeid > 0;",
+  },
+  {
+    rule: "a token is kept for a caller so often in one visit at most",
+    breaks: "T1",
+    file: "src/node/ring/keep.ts",
+    find: "visit.keeps >= keep.keepsMax || ",
+    replace: "",
+  },
+  {
+    rule: "a token that is kept goes on when its time is over",
+    breaks: "T1",
+    file: "src/node/ring/operational.ts",
+    find: "if (fresh > 0 && mayKeep(state, visit, now))",
+    replace: "if (visit.keeps < 100)",
+  },
+  {
+    rule: "what is sent while the token is kept has numbers behind those before",
+    breaks: "V2",
+    file: "src/node/ring/operational.ts",
+    find: "const fresh = originate(state, visit.queue, visit.seq, visit.allowed, out);",
+    replace: "const fresh = originate(state, visit.queue, visit.token.seq, visit.allowed, out);",
+  },
+  {
+    rule: "a token that is kept is forgotten when its ring breaks",
+    breaks: "V2",
+    file: "src/node/ring/transitions.ts",
+    find: "  state.kept = undefined;\n  state.followed = undefined;\n",
+    replace: "",
   },
   {
     rule: "a restarted node never uses a ring sequence again",

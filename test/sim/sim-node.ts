@@ -203,6 +203,10 @@ export class SimNode {
   }
 }
 
+/** Whoever has sent a message sends another when it is delivered, so likely and so soon on average. */
+const goesOnChance = 0.7;
+const thinkingMs = 0.02;
+
 interface LifeOptions {
   readonly random: SeededRandom;
   readonly disk: Disk;
@@ -311,11 +315,13 @@ class Life {
 
   send(size: number): boolean {
     const { checker, nodeid } = this.#node;
-    if (this.process.thread.host === undefined) return false;
+    if (this.#isOver || this.process.thread.host === undefined) return false;
     this.#messages += 1;
     const id = `${nodeid}.${this.#options.incarnation}.${this.#messages}`;
     const message = payload(id, size);
-    if (!this.client.groups.request({ kind: "send", group: simGroup, message })) return false;
+    const answered = this.#options.random.chance(0.8) ? "delivered" : "stable";
+    const request = { kind: "send", group: simGroup, message, answered } as const;
+    if (!this.client.groups.request(request)) return false;
     checker.sent(nodeid, id);
     return true;
   }
@@ -338,8 +344,16 @@ class Life {
       else {
         this.store.groupEvent(event);
         this.#status.groupEvent(event);
+        if (event.kind === "delivered" && event.group === simGroup) this.#goOn(event.nodeid);
       }
     }
+  }
+
+  /** As a caller who has its answer: mostly at once, for a while. */
+  #goOn(nodeid: number): void {
+    const { random } = this.#options;
+    if (nodeid !== this.#node.nodeid || !random.chance(goesOnChance)) return;
+    this.#node.agenda.after(random.exponential(thinkingMs), () => this.send(random.below(300)));
   }
 
   #changed(paths: readonly string[] | undefined): void {
@@ -359,7 +373,8 @@ class Life {
 
   /** What the ring delivers, before the services: the checkers' view. */
   #observe(action: RingAction): void {
-    const { checker, nodeid } = this.#node;
+    const { checker, nodeid, agenda } = this.#node;
+    checker.kept(nodeid, action, agenda.now);
     if (action.kind === "configured") {
       checker.configured(nodeid, action.type, action.ring, action.members);
     } else if (action.kind === "delivered") {

@@ -1,5 +1,5 @@
 // What goes into and comes out of the state machine of one replicated store (dfsm.ts). Spec: pmxcfs.md §4.4–4.12.
-import type { GroupEvent, GroupRequest, LogAction, TimerAction } from "../../world.ts";
+import type { Answered, GroupEvent, GroupRequest, LogAction, TimerAction } from "../../world.ts";
 
 export const rejoinMsMin = 6000;
 export const verifyIntervalMs = 3_600_000;
@@ -40,6 +40,7 @@ export type DfsmEvent = { readonly timeS: number } & (
       readonly token: number | undefined;
       readonly subtype: number;
       readonly body: Uint8Array;
+      readonly answered?: Answered | undefined;
     }
   /** The host retried a `request` as long as it may (100 × 0.1 s) and dropped it. `token` is that request's. */
   | { readonly kind: "sendGivenUp"; readonly token: number | undefined }

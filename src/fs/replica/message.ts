@@ -10,6 +10,7 @@ import {
   Reader,
   Writer,
 } from "../../bytes.ts";
+import type { Answered } from "../../world.ts";
 import { directoryType, fileType, type TreeEntry, type TreeOperation } from "../tree/entry.ts";
 
 /** Group names as CPG sees them: the NUL counts. */
@@ -190,6 +191,8 @@ const truncateFlag = 1;
 export interface Body {
   readonly subtype: number;
   readonly body: Uint8Array;
+  /** As in GroupRequest. */
+  readonly answered?: Answered | undefined;
 }
 
 /** An operation as subtype and body of a NORMAL message. */

@@ -38,7 +38,8 @@ export class Outbox {
     if (token !== undefined) this.#waiting.set(this.#count, token);
     const head = { kind: "normal", protocol: this.#protocol, timeS, count: this.#count } as const;
     const message = encodeMessage({ ...head, subtype: body.subtype, body: body.body });
-    this.#request({ kind: "send", group: this.#group, message }, token, "operation", out);
+    const request = { kind: "send", group: this.#group, message, answered: body.answered } as const;
+    this.#request(request, token, "operation", out);
   }
 
   sendState(part: StatePart, epoch: Epoch, timeS: number, out: Sink<DfsmAction>): void {

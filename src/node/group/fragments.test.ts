@@ -46,9 +46,9 @@ test("the outbox sends a fragment only after the one before came back, and resta
   outbox.queuePayload("g", 9, new Uint8Array(2 * fragmentBytesMax + 1));
   outbox.queuePayload("g", 9, bytes(1));
   const next = (): string => {
-    const message = outbox.next();
-    if (message === undefined) return "nothing";
-    const decoded = decodeGroupMessage(message.subarray(5));
+    const outgoing = outbox.next();
+    if (outgoing === undefined) return "nothing";
+    const decoded = decodeGroupMessage(outgoing.message.subarray(5));
     if (!decoded.ok) return decoded.reason;
     return decoded.value.kind === "partial" ? decoded.value.type : decoded.value.kind;
   };

@@ -1,7 +1,6 @@
 // Closed process groups (services.md §3): who is in which group, delivered to local processes at the same place in the one order of
 // messages on every node. It must never act on a request before the ring has delivered it back, nor report a change of the
 // ring that does not change a group.
-import { ownBytes } from "../../bytes.ts";
 import type { GroupChange, GroupReason, GroupRequest } from "../../world.ts";
 import {
   log,
@@ -85,7 +84,7 @@ export class Groups implements SyncService {
         return this.#queue({ kind: "leave", group, pid, reason: 2 });
       case "send":
         if (!isWanted) return refuse(out, request, "the process is not in the group");
-        return this.#outbox.queuePayload(group, pid, request.message);
+        return this.#outbox.queuePayload(group, pid, request.message, request.answered);
     }
     request satisfies never;
   }
@@ -120,8 +119,7 @@ export class Groups implements SyncService {
         return log(out, "CPG", "debug", `got joinlist message from node ${nodeid}`);
       case "mcast":
         if (!this.#mayDeliver(nodeid, message.group, out)) return;
-        // A copy of a small one: it is a view of a whole packet, leaves this thread, and is kept there.
-        return this.#deliver(nodeid, message.pid, message.group, ownBytes(message.payload), out);
+        return this.#deliver(nodeid, message.pid, message.group, message.payload, out);
       case "partial":
         return this.#heardPartial(nodeid, message, out);
       case "downlist":

@@ -178,13 +178,24 @@ export function decodeGroupMessage(bytes: Uint8Array): Decoded<GroupMessage> {
   }
 }
 
+/** The name that was read last, and its bytes: one group sends nearly everything. */
+let lastName = { bytes: new Uint8Array(0), text: "" };
+
+function nameOf(bytes: Uint8Array): string {
+  const { length } = bytes;
+  let isSame = length === lastName.bytes.length;
+  for (let at = 0; isSame && at < length; at += 1) isSame = bytes[at] === lastName.bytes[at];
+  if (!isSame) lastName = { bytes: new Uint8Array(bytes), text: byteString(bytes) };
+  return lastName.text;
+}
+
 /** `mar_cpg_name_t`; undefined when it is not one. */
 function readName(reader: Reader): string | undefined {
   const size = reader.u32();
   reader.skip(4);
   const field = reader.take(groupNameBytesMax);
   if (reader.failed || size > groupNameBytesMax) return undefined;
-  return byteString(field.subarray(0, size));
+  return nameOf(field.subarray(0, size));
 }
 
 function readPadded(reader: Reader): number {

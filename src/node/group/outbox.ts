@@ -2,12 +2,14 @@
 // out fragment by fragment, each after the one before came back, and starts again when its group changes meanwhile: so a
 // process that joined in between receives all of it (libcpg lets the sender fail instead, services.md §3.6). Without a limit of its
 // own: the member takes a request only while nothing waits here.
+import type { Answered } from "../../world.ts";
 import { fragmentAt } from "./fragments.ts";
 import { encodeGroupMessage, fragmentBytesMax } from "./message.ts";
 
 interface Whole {
   readonly kind: "whole";
   readonly message: Uint8Array;
+  readonly answered?: Answered | undefined;
 }
 
 interface Large {
@@ -19,6 +21,9 @@ interface Large {
   isInFlight: boolean;
   mustRestart: boolean;
 }
+
+/** One totempg message; `answered`: as in GroupRequest. */
+export type Outgoing = Pick<Whole, "message" | "answered">;
 
 export class Outbox {
   readonly #nodeid: number;
@@ -37,15 +42,16 @@ export class Outbox {
   }
 
   /** A whole totempg message, prefix included. */
-  queue(message: Uint8Array): void {
-    this.#waiting.push({ kind: "whole", message });
+  queue(message: Uint8Array, answered?: Answered): void {
+    this.#waiting.push({ kind: "whole", message, answered });
   }
 
-  /** A message of a process to its group. */
-  queuePayload(group: string, pid: number, payload: Uint8Array): void {
+  /** A message of a process to its group; `answered`: as in GroupRequest. */
+  queuePayload(group: string, pid: number, payload: Uint8Array, answered?: Answered): void {
     if (payload.length <= fragmentBytesMax) {
       const nodeid = this.#nodeid;
-      return this.queue(encodeGroupMessage({ kind: "mcast", group, pid, nodeid, payload }, "a"));
+      const message = { kind: "mcast", group, pid, nodeid, payload } as const;
+      return this.queue(encodeGroupMessage(message, "a"), answered);
     }
     this.#waiting.push({
       kind: "large",
@@ -59,12 +65,12 @@ export class Outbox {
   }
 
   /** The next message for the ring; undefined when there is none now. */
-  next(): Uint8Array | undefined {
+  next(): Outgoing | undefined {
     const head = this.#waiting[0];
     if (head === undefined) return undefined;
     if (head.kind === "whole") {
       this.#waiting.shift();
-      return head.message;
+      return head;
     }
     if (head.isInFlight) return undefined;
     head.isInFlight = true;
@@ -72,7 +78,8 @@ export class Outbox {
     const { type, payload } = fragmentAt(head.payload, head.offset);
     const total = head.payload.length;
     const nodeid = this.#nodeid;
-    return encodeGroupMessage({ kind: "partial", group, pid, nodeid, total, type, payload }, "a");
+    const fragment = { kind: "partial", group, pid, nodeid, total, type, payload } as const;
+    return { message: encodeGroupMessage(fragment, "a") };
   }
 
   /** A fragment of ours was delivered. */

@@ -17,8 +17,13 @@ export type LinksEvent =
       readonly address: string;
       readonly packet: Uint8Array;
     }
-  /** A totem message to send: `nodeid` 0 is a multicast (to every reachable peer, and looped back to ourselves). */
-  | { readonly kind: "sent"; readonly nodeid: number; readonly message: Uint8Array }
+  /** A totem message to send: `nodeid` 0 is a multicast, to every reachable peer, and back to ourselves unless `isStored`. */
+  | {
+      readonly kind: "sent";
+      readonly nodeid: number;
+      readonly message: Uint8Array;
+      readonly isStored?: boolean;
+    }
   | { readonly kind: "timedOut"; readonly timer: LinksTimer }
   /** New nodes, addresses, timers or modes. Links whose two addresses and port stay the same keep their state. */
   | { readonly kind: "reconfigured"; readonly configuration: LinksConfiguration }

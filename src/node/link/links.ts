@@ -72,7 +72,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       case "received":
         return this.#receive(event, now, out);
       case "sent":
-        return this.#send(event.nodeid, event.message, now, out);
+        return this.#send(event, now, out);
       case "refused":
         return this.#refused(event, now, out);
       case "reconfigured":
@@ -446,12 +446,13 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   // Sending -------------------------------------------------------------------------------------------------------
 
-  #send(nodeid: number, message: Uint8Array, now: number, out: LinksAction[]): void {
+  #send(event: LinksEvent & { kind: "sent" }, now: number, out: LinksAction[]): void {
+    const { nodeid, message } = event;
     if (message.length === 0 || message.length > MESSAGE_BYTES_MAX) return this.#drop("unsendable");
     if (nodeid === 0 || nodeid === this.#nodeid) {
       this.#loopback.packets += 1;
       this.#loopback.bytes += message.length;
-      out.push({ kind: "received", message });
+      if (event.isStored !== true) out.push({ kind: "received", message });
     }
     const targets = nodeid === 0 ? [...this.#peers.values()] : [this.#peers.get(nodeid)];
     const routes: Route[] = [];

@@ -49,7 +49,8 @@ export type MemberEvent =
 
 export type MemberAction =
   | { readonly kind: "unicast"; readonly nodeid: number; readonly bytes: Uint8Array }
-  | { readonly kind: "multicast"; readonly bytes: Uint8Array }
+  /** As the ring's. */
+  | { readonly kind: "multicast"; readonly bytes: Uint8Array; readonly isStored?: true }
   | TimerAction<MemberTimer>
   | { readonly kind: "persistRing"; readonly ringSeq: number }
   /** With expected_votes_tracking: the floor of expected votes (file ev_tracking: u32, services.md §4.10). */

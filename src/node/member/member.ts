@@ -12,6 +12,7 @@ import type {
 } from "./events.ts";
 import type { RingAction, RingEvent } from "../ring/events.ts";
 import { Ring } from "../ring/ring.ts";
+import type { KeepLimits } from "../ring/state.ts";
 import type { ServiceAction } from "./service.ts";
 import { Services, type Question } from "./services.ts";
 import type { NodeSettings } from "../settings/settings.ts";
@@ -25,6 +26,8 @@ export interface MemberOptions {
   /** As read from the ring id file; 0 when there is none. */
   readonly storedRingSeq: number;
   readonly random: Random;
+  /** As in RingOptions. */
+  readonly keep?: KeepLimits;
   /** As last given by `persistTracking` (file ev_tracking); 0 or absent: none. */
   readonly evTrackingBarrier?: number;
   /** Sees what the ring asks for, in order, before it is carried out: for the checkers of the simulator. */
@@ -64,6 +67,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
       storedRingSeq,
       tuning: settings.tuning,
       random,
+      keep: options.keep,
     });
     this.#services = new Services({ settings, trackingBarrier: evTrackingBarrier ?? 0 });
     this.#observe = options.observe;
@@ -205,10 +209,11 @@ export class Member implements Core<MemberEvent, MemberAction> {
 
   #sendWaiting(now: number): void {
     while (this.#ring.hasRoom()) {
-      const message = this.#services.outbox.next();
-      if (message === undefined) return;
+      const next = this.#services.outbox.next();
+      if (next === undefined) return;
+      const { message, answered } = next;
       this.#services.sent(message);
-      this.#toRing({ kind: "submitted", queue: "application", message }, now);
+      this.#toRing({ kind: "submitted", queue: "application", message, answered }, now);
     }
   }
 

@@ -52,6 +52,10 @@ export interface Prefixed {
 
 /** Takes the group prefix off a totempg message; any one name that is ours suffices (services.md §1.1). */
 export function decodePrefix(bytes: Uint8Array): Decoded<Prefixed> {
+  // As nearly all begin.
+  if (prefixes.a.every((byte, at) => bytes[at] === byte)) {
+    return decoded({ group: "a", message: bytes.subarray(prefixes.a.length) });
+  }
   const reader = new Reader(bytes);
   const count = reader.u16();
   if (reader.failed || count > groupsMax) return malformed("group prefix: count");

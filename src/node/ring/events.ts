@@ -1,9 +1,17 @@
 // Events and actions of the ring core (Totem single ring with totempg packing): everything that can happen to it and everything it
 // can ask for. Spec: totem.md. The ring knows nothing of links, crypto or services.
-import type { LogAction, RingId, TimerAction } from "../../world.ts";
+import type { Answered, LogAction, RingId, TimerAction } from "../../world.ts";
 
 export type RingTimer =
-  "token" | "tokenWarning" | "tokenRetransmit" | "hold" | "join" | "consensus" | "merge" | "pause";
+  | "token"
+  | "tokenWarning"
+  | "tokenRetransmit"
+  | "hold"
+  | "keep"
+  | "join"
+  | "consensus"
+  | "merge"
+  | "pause";
 
 /** Which of the two send queues: `sync` messages go out between a regular configuration and `synchronised`. */
 export type SendQueue = "application" | "sync";
@@ -14,8 +22,16 @@ export type RingEvent =
   /** One whole totem message, our own multicasts included (every transport loops them back). */
   | { readonly kind: "received"; readonly bytes: Uint8Array }
   | { readonly kind: "timedOut"; readonly timer: RingTimer }
-  /** A logical message: totempg group header and payload (totem.md §2.2). Kept until sent, also across rings. */
-  | { readonly kind: "submitted"; readonly queue: SendQueue; readonly message: Uint8Array }
+  /**
+   * A logical message: totempg group header and payload (totem.md §2.2). Kept until sent, also across rings. `answered`: as in GroupRequest,
+   * for which the token may be kept a moment (keep.ts).
+   */
+  | {
+      readonly kind: "submitted";
+      readonly queue: SendQueue;
+      readonly message: Uint8Array;
+      readonly answered?: Answered | undefined;
+    }
   /**
    * All services are synchronised: the application queue is sent again, the sync buffers are dropped. `ring` is the ring they
    * agree on; the event is ignored when a newer regular configuration was installed meanwhile.
@@ -31,8 +47,8 @@ export type RingEvent =
 export type RingAction =
   /** `nodeid` may be our own (one-node ring). target_nodeid is already written. */
   | { readonly kind: "unicast"; readonly nodeid: number; readonly bytes: Uint8Array }
-  /** To every configured node and back to ourselves. */
-  | { readonly kind: "multicast"; readonly bytes: Uint8Array }
+  /** To every configured node, and back to ourselves unless `isStored`: that the ring has already. */
+  | { readonly kind: "multicast"; readonly bytes: Uint8Array; readonly isStored?: true }
   | TimerAction<RingTimer>
   /** Must be on disk before any later action. */
   | { readonly kind: "persistRing"; readonly ringSeq: number }

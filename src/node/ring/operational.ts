@@ -6,6 +6,7 @@ import { serialAtMost, serialBefore, serialDistance, serialMin, serialPlus } fro
 import { deliverAgreed } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
 import { enterGather } from "./gather.ts";
+import { mayKeep, noteFollowed } from "./keep.ts";
 import {
   encapsulations,
   encodeMessage,
@@ -32,6 +33,7 @@ import {
   refuse,
   retransmitToken,
   type RingState,
+  type Visit,
 } from "./state.ts";
 
 /** The queue whose numbers the present token counts. */
@@ -134,12 +136,64 @@ function visit(
     state.isTokenHeld = false;
   }
   if (!hasWindow(state, queue, token.seq, allowed)) allowed = 0;
-  const fresh = originate(state, queue, token.seq, allowed, out);
-  const seq = serialPlus(token.seq, fresh);
-  // A representative that has just sent something must not sit on the token that announces it.
-  if (fresh > 0) state.isTokenHeld = false;
+  state.lastTokenSeq = token.tokenSeq;
+  const visit: Visit = {
+    ...{ queue, token, retransmits, aruBefore, resent, allowed, backlog },
+    ...{ seq: token.seq, sent: resent, keeps: 0 },
+  };
+  sendWaiting(state, visit, out);
+  if (mayKeep(state, visit, now)) keepToken(state, visit, now, out);
+  else endVisit(state, visit, now, out);
+}
 
-  const sent = resent + fresh;
+/** Multicasts what waits, as far as this visit may; returns how many. */
+function sendWaiting(state: RingState, visit: Visit, out: RingAction[]): number {
+  const fresh = originate(state, visit.queue, visit.seq, visit.allowed, out);
+  if (fresh === 0) return 0;
+  visit.seq = serialPlus(visit.seq, fresh);
+  visit.allowed -= fresh;
+  visit.sent += fresh;
+  // A representative that has just sent something must not sit on the token that announces it.
+  state.isTokenHeld = false;
+  noteFollowed(state, visit);
+  return fresh;
+}
+
+/** What was sent goes up at once, as it may: it is in order. */
+function keepToken(state: RingState, visit: Visit, now: number, out: RingAction[]): void {
+  visit.keeps += 1;
+  state.kept = visit;
+  arm(out, "keep", now + (state.keep?.keepMs ?? 0));
+  deliverAgreed(state, now, out);
+}
+
+/** The time is over for which the token was kept, or what it was kept for has come. */
+export function keepTimedOut(state: RingState, now: number, out: RingAction[]): void {
+  const visit = state.kept;
+  if (visit === undefined) return;
+  state.kept = undefined;
+  visit.backlog += backlogOf(state);
+  const fresh = sendWaiting(state, visit, out);
+  if (fresh > 0 && mayKeep(state, visit, now)) keepToken(state, visit, now, out);
+  else endVisit(state, visit, now, out);
+}
+
+/** Our caller has gone on: as soon as nothing else comes with it, all of it is sent. */
+export function keptTokenIsWanted(state: RingState, now: number, out: RingAction[]): void {
+  if (state.kept !== undefined) arm(out, "keep", now);
+}
+
+/** Something else wants the token. */
+function releaseToken(state: RingState, now: number, out: RingAction[]): void {
+  const visit = state.kept;
+  if (visit === undefined) return;
+  state.kept = undefined;
+  disarm(out, "keep");
+  endVisit(state, visit, now, out);
+}
+
+function endVisit(state: RingState, visit: Visit, now: number, out: RingAction[]): void {
+  const { queue, token, seq, sent, backlog, aruBefore } = visit;
   const fcc = (token.fcc + sent - state.sentLastVisit) >>> 0;
   const backlogSum = (token.backlog + backlog - state.backlogLastVisit) >>> 0;
   state.sentLastVisit = sent;
@@ -152,7 +206,6 @@ function visit(
     enterGather(state, 6, now, out);
     return;
   }
-  state.lastTokenSeq = token.tokenSeq;
   let retransFlag = token.retransFlag;
   if (state.phase === "recovery") {
     retransFlag = countRotation(state, { seq, aru, retransFlag }, now, out);
@@ -169,7 +222,7 @@ function visit(
     backlog: backlogSum,
     fcc,
     retransFlag,
-    retransmits,
+    retransmits: visit.retransmits,
   };
   passOn(state, next, now, out);
   deliverAgreed(state, now, out);
@@ -229,7 +282,7 @@ function retransmit(
       i += 1;
       continue;
     }
-    out.push({ kind: "multicast", bytes: stored.bytes });
+    multicastStored(state, stored.bytes, out);
     items.splice(i, 1);
     resent += 1;
   }
@@ -292,9 +345,15 @@ function originate(
     queue.put(seq, { bytes, from: state.nodeid, source: state.nodeid });
     state.counters.messagesSent += 1;
     state.counters.sent.mcast += 1;
-    out.push({ kind: "multicast", bytes });
+    multicastStored(state, bytes, out);
   }
   return allowed;
+}
+
+/** Counted as received: the original's comes back to it. */
+function multicastStored(state: RingState, bytes: Uint8Array, out: RingAction[]): void {
+  state.counters.received.mcast += 1;
+  out.push({ kind: "multicast", bytes, isStored: true });
 }
 
 /** The next old message with room for a new header in front. */
@@ -352,6 +411,7 @@ export function tokenRetransmitTimedOut(state: RingState, now: number, out: Ring
     case "operational":
     case "recovery":
     case "commit":
+      if (state.kept !== undefined) return releaseToken(state, now, out);
       retransmitToken(state, out);
       armTokenRetransmit(state, now, out);
       return;
@@ -369,8 +429,9 @@ export function holdTimedOut(state: RingState, out: RingAction[]): void {
 }
 
 /** A HOLD CANCEL: somebody has a message to send. */
-export function holdCancelArrived(state: RingState, out: RingAction[]): void {
+export function holdCancelArrived(state: RingState, now: number, out: RingAction[]): void {
   state.seqUnchanged = 0;
+  if (state.kept !== undefined) return releaseToken(state, now, out);
   if (state.phase === "gather" || !isRepresentative(state)) return;
   disarm(out, "hold");
   retransmitToken(state, out);

@@ -89,6 +89,9 @@ export function packetBytesMax(netMtu: number): number {
   return Math.min(Math.max(netMtu, netMtuMin), netMtuMax) - wrapBytes;
 }
 
+/** In the place of what was sent, which must not be kept. */
+const nothing = new Uint8Array(0);
+
 /** 1 … 255 and again 1: 0 means "whole". */
 function nextFragment(fragment: number): number {
   return (fragment % fragmentMax) + 1;
@@ -177,7 +180,7 @@ export class Packer {
       if (message === undefined) break;
       const from = this.#sent;
       const size = Math.min(message.length - from, room - lengthBytes);
-      blocks.push(message.subarray(from, from + size));
+      blocks.push(size === message.length ? message : message.subarray(from, from + size));
       room -= lengthBytes + size;
       this.#bytes -= size;
       isCut = from + size < message.length;
@@ -196,7 +199,7 @@ export class Packer {
 
   #shift(): void {
     this.#sent = 0;
-    this.#messages[this.#head] = new Uint8Array(0);
+    this.#messages[this.#head] = nothing;
     this.#head += 1;
     // Compacting at half keeps the cost of each message constant.
     if (this.#head * 2 >= this.#messages.length) {

@@ -20,7 +20,6 @@ import type {
   RingCounters,
   RingEvent,
   RingTimer,
-  SendQueue,
 } from "./events.ts";
 import {
   commitTokenMissed,
@@ -37,6 +36,8 @@ import { mcastArrived, mergeDetectArrived } from "./multicast.ts";
 import {
   holdCancelArrived,
   holdTimedOut,
+  keepTimedOut,
+  keptTokenIsWanted,
   mergeTimedOut,
   tokenArrived,
   tokenRetransmitTimedOut,
@@ -73,6 +74,8 @@ export interface RingSnapshot {
   readonly highSeqReceived: number;
   /** True while the ring is idle and its representative paces the token. */
   readonly isTokenHeld: boolean;
+  /** The token is here, and stays a moment for a caller who goes on. */
+  readonly isTokenKept: boolean;
   readonly sentToken: SentToken | undefined;
   /** Logical messages of both queues that are not sent completely. */
   readonly queuedMessages: number;
@@ -96,11 +99,14 @@ function copyOf(counters: RingCounters): RingCounters {
   };
 }
 
+type Submitted = Extract<RingEvent, { readonly kind: "submitted" }>;
+
 const timers: readonly RingTimer[] = [
   "token",
   "tokenWarning",
   "tokenRetransmit",
   "hold",
+  "keep",
   "join",
   "consensus",
   "merge",
@@ -127,7 +133,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       case "timedOut":
         return this.#timedOut(event.timer, now, out);
       case "submitted":
-        return this.#submitted(event.queue, event.message, out);
+        return this.#submitted(event, now, out);
       case "synchronised":
         return this.#synchronised(event.ring, now, out);
       case "resumed":
@@ -166,7 +172,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       case "commit":
         return commitTokenArrived(state, message, now, out);
       case "holdCancel":
-        if (sameRing(message.ring, state.ring)) holdCancelArrived(state, out);
+        if (sameRing(message.ring, state.ring)) holdCancelArrived(state, now, out);
         return;
     }
     message satisfies never;
@@ -183,6 +189,8 @@ export class Ring implements Core<RingEvent, RingAction> {
         return tokenRetransmitTimedOut(state, now, out);
       case "hold":
         return holdTimedOut(state, out);
+      case "keep":
+        return keepTimedOut(state, now, out);
       case "join":
         return joinTimedOut(state, now, out);
       case "consensus":
@@ -227,7 +235,8 @@ export class Ring implements Core<RingEvent, RingAction> {
     state.phase satisfies never;
   }
 
-  #submitted(queue: SendQueue, message: Uint8Array, out: RingAction[]): void {
+  #submitted(event: Submitted, now: number, out: RingAction[]): void {
+    const { queue, message } = event;
     const state = this.#state;
     const packer = queue === "sync" ? state.sync : state.application;
     if (!packer.push(message)) {
@@ -238,7 +247,9 @@ export class Ring implements Core<RingEvent, RingAction> {
       );
       return;
     }
+    if (queue === "application") state.lastAnswered = event.answered;
     if (queue === "sync" || !isSynchronising(state)) cancelHold(state, out);
+    keptTokenIsWanted(state, now, out);
   }
 
   #synchronised(ring: RingId, now: number, out: RingAction[]): void {
@@ -285,6 +296,7 @@ export class Ring implements Core<RingEvent, RingAction> {
       highDelivered: state.highDelivered,
       highSeqReceived: state.regular.highest,
       isTokenHeld: state.isTokenHeld,
+      isTokenKept: state.kept !== undefined,
       sentToken: state.sentToken,
       queuedMessages: state.application.messages + state.sync.messages,
       counters: copyOf(state.counters),

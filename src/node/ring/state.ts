@@ -1,7 +1,7 @@
 // What the four states of the ring share (totem.md §3.1), and the few things all of them do: log, arm, send. The regular queue
 // belongs to `installed`, the last ring that became OPERATIONAL; it keeps its aru through COMMIT and RECOVERY, so an attempt
 // that fails needs nothing restored. Nothing here may depend on a handler.
-import type { Level, Random, RingId } from "../../world.ts";
+import type { Answered, Level, Random, RingId } from "../../world.ts";
 import type { TotemTuning } from "../settings/settings.ts";
 import { Assembly } from "./assembly.ts";
 import type {
@@ -12,7 +12,7 @@ import type {
   RingStateCounts,
   RingTimer,
 } from "./events.ts";
-import { encodeMessage } from "./message.ts";
+import { encodeMessage, type RetransmitItem, type Token } from "./message.ts";
 import { Packer } from "./packing.ts";
 import { SortQueue, type StoredMcast } from "./queue.ts";
 
@@ -33,6 +33,7 @@ export type Upward =
 export interface RingState {
   readonly nodeid: number;
   tuning: TotemTuning;
+  readonly keep: KeepLimits | undefined;
   readonly random: Random;
   phase: RingPhase;
 
@@ -70,6 +71,8 @@ export interface RingState {
   unstable: { readonly seq: number; readonly deliveries: number }[];
   thisSeqno: number;
   readonly application: Packer;
+  /** Of the last message of that queue. */
+  lastAnswered: Answered | undefined;
   readonly sync: Packer;
   readonly applicationAssembly: Assembly;
   readonly syncAssembly: Assembly;
@@ -91,6 +94,10 @@ export interface RingState {
   aruCount: number;
   seqUnchanged: number;
   isTokenHeld: boolean;
+  /** The visit of a token that is kept here for a moment; undefined: it has gone on, or is not here. */
+  kept: Visit | undefined;
+  /** The last of our messages, when somebody here goes on after it (keep.ts). */
+  followed: Followed | undefined;
   isMergeArmed: boolean;
   mergeDetectAt: number;
   tokenReceivedAt: number;
@@ -120,6 +127,47 @@ export interface RingState {
   readonly counters: RingCounters;
 }
 
+/** One visit of the token on a ring that works. */
+export interface Visit {
+  readonly queue: SortQueue;
+  /** As it came. */
+  readonly token: Token;
+  /** What the token asks for when it goes on. */
+  readonly retransmits: RetransmitItem[];
+  /** The token's aru at the visit before. */
+  readonly aruBefore: number;
+  /** The highest number given out, with ours. */
+  seq: number;
+  /** How many more may be multicast. */
+  allowed: number;
+  /** Multicast in this visit, of these again. */
+  sent: number;
+  readonly resent: number;
+  /** Packets that waited in this visit (cbl). */
+  backlog: number;
+  /** How often the token was kept. */
+  keeps: number;
+}
+
+export interface Followed {
+  readonly seq: number;
+  readonly answered: Answered;
+  /** When that was so first, or for "stored" when it was stable; undefined: not yet. */
+  answeredAt: number | undefined;
+}
+
+/** How long a token may be kept for a caller who goes on (keep.ts); milliseconds. */
+export interface KeepLimits {
+  /** At a time. */
+  readonly keepMs: number;
+  /** In one visit. */
+  readonly keepsMax: number;
+  /** Since the caller was answered. */
+  readonly afterAnswerMs: number;
+  /** Since his message is stable, when he waits for the disks of others. */
+  readonly whileStoredMs: number;
+}
+
 export interface RingOptions {
   readonly nodeid: number;
   /** Every node of the node list, ourselves included. Totem itself does not check: any node whose messages are authentic may join. */
@@ -128,6 +176,8 @@ export interface RingOptions {
   readonly storedRingSeq: number;
   readonly tuning: TotemTuning;
   readonly random: Random;
+  /** Absent: no token is kept. */
+  readonly keep?: KeepLimits | undefined;
 }
 
 export function createState(options: RingOptions): RingState {
@@ -136,6 +186,7 @@ export function createState(options: RingOptions): RingState {
   return {
     nodeid: options.nodeid,
     tuning: options.tuning,
+    keep: options.keep,
     random: options.random,
     phase: "starting",
     ring,
@@ -157,6 +208,7 @@ export function createState(options: RingOptions): RingState {
     unstable: [],
     thisSeqno: 0,
     application: new Packer(options.tuning.netMtu),
+    lastAnswered: undefined,
     sync: new Packer(options.tuning.netMtu),
     applicationAssembly: new Assembly(),
     syncAssembly: new Assembly(),
@@ -171,6 +223,8 @@ export function createState(options: RingOptions): RingState {
     aruCount: 0,
     seqUnchanged: 0,
     isTokenHeld: false,
+    kept: undefined,
+    followed: undefined,
     isMergeArmed: false,
     mergeDetectAt: Number.NEGATIVE_INFINITY,
     tokenReceivedAt: 0,

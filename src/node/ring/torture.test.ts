@@ -99,6 +99,7 @@ function torture(seed: number): void {
   const network = new TestNetwork({
     seed,
     nodeids,
+    ...(seed % 3 === 0 ? {} : { keep: { keepMs: 0.2, keepsMax: 4, afterAnswerMs: 2, whileStoredMs: 10 } }),
     tuning: {
       ...defaultTuning,
       tokenMs: 1000,
@@ -111,13 +112,26 @@ function torture(seed: number): void {
   const { random } = network;
   const retired: TestNode[] = [];
   let count = 0;
+  let isPeace = false;
   for (const nodeid of nodeids) network.start(nodeid);
   for (let round = 0; round < 40; round += 1) {
     network.run(random.below(random.below(4) === 0 ? 4000 : 200));
     for (const node of network.alive) {
       for (let i = random.below(6); i > 0; i -= 1) {
         count += 1;
-        node.send(`${node.nodeid}/${count}`, random.below(random.below(5) === 0 ? 60_000 : 2000));
+        const size = random.below(random.below(5) === 0 ? 60_000 : 2000);
+        const answered = ([undefined, "delivered", "stable", "stored"] as const)[random.below(4)];
+        node.send(`${node.nodeid}/${count}`, size, answered);
+        // Its sender goes on for a while, each time once he is answered.
+        node.goesOn = () => {
+          if (!random.below(4)) return;
+          const life = network.node(node.nodeid);
+          network.at(network.now + random.next() / 2, () => {
+            count += 1;
+            if (life === node && node.isAlive && !isPeace)
+              node.send(`${node.nodeid}/${count}`, random.below(500), "delivered");
+          });
+        };
       }
     }
     const victim = nodeids[random.below(size)] ?? 1;
@@ -162,6 +176,7 @@ function torture(seed: number): void {
         break;
     }
   }
+  isPeace = true;
   network.heal();
   network.isLost = () => false;
   for (const nodeid of nodeids) {

@@ -10,6 +10,8 @@ export function becomeGather(state: RingState): void {
   state.proc.add(state.nodeid);
   state.consensus = new Set([state.nodeid]);
   state.isTokenHeld = false;
+  state.kept = undefined;
+  state.followed = undefined;
   state.isMergeArmed = false;
 }
 
@@ -82,4 +84,5 @@ export function becomeOperational(state: RingState): void {
 /** Silent for ever. */
 export function becomeStopped(state: RingState): void {
   state.phase = "stopped";
+  state.kept = undefined;
 }

@@ -1,9 +1,9 @@
-// Typed messages between the main thread and the ring thread (a Worker). Batched: a turn of the main thread posts its requests
-// together, a turn of the ring thread its log lines, its events and its credit, in that order; only what must keep its place among
-// the events (quorum, reload) or answers a question is a post of its own. Bytes are copied by structured clone, nothing is
-// transferred or shared; a clone copies whole buffers, so what crosses fills its buffer (`ownBytes`). If either side dies the
-// process ends.
+// Typed messages between the main thread and the ring thread (a Worker). One post a turn: the main thread's requests, the ring thread's
+// log lines, events and credit; only what must keep its place among the events (quorum, reload) or answers a question is a post of
+// its own. Messages of groups cross in one buffer that is handed over (batch.ts), everything else by structured clone; shared is only the
+// count of what the main thread has posted (post-count.ts). If either side dies the process ends.
 import type { GroupRequest, LogAction, PortEvent } from "../../world.ts";
+import type { Batch } from "./batch.ts";
 import type { DeviceSnapshot } from "../device/events.ts";
 import type { MemberEnd, MemberSnapshot, QuorumView } from "../member/events.ts";
 import type { PeerFault } from "./key-watch.ts";
@@ -30,7 +30,7 @@ export type ToRing =
       readonly configPaths?: { readonly conf: string; readonly authkey: string };
       readonly pid: number;
     }
-  | { readonly kind: "requests"; readonly requests: readonly GroupRequest[] }
+  | { readonly kind: "requests"; readonly requests: Batch<GroupRequest> }
   | { readonly kind: "ask"; readonly id: number; readonly question: RingQuestion }
   | { readonly kind: "stop" };
 
@@ -57,9 +57,14 @@ export type FromRing =
   | { readonly kind: "loaded" }
   /** Sockets are bound, the ring is starting. */
   | { readonly kind: "started" }
-  | { readonly kind: "events"; readonly events: readonly PortEvent[] }
+  /** Of one turn. `taken`: bytes of earlier `requests` that the member has taken over, credit for new ones. */
+  | {
+      readonly kind: "turn";
+      readonly lines: readonly LogAction[];
+      readonly events: Batch<PortEvent> | undefined;
+      readonly taken: number;
+    }
   | { readonly kind: "quorum"; readonly quorum: QuorumView }
-  | { readonly kind: "log"; readonly lines: readonly LogAction[] }
   /**
    * A reload was delivered, in its order among the events. `id`: of our own question, to be answered when it is done. `key`: as on
    * disk at that moment; undefined when it could not be used.
@@ -71,8 +76,6 @@ export type FromRing =
       readonly key: KeyOnDisk | undefined;
     }
   | { readonly kind: "answer"; readonly id: number; readonly answer: RingAnswer }
-  /** Bytes of earlier `requests` that the member has taken over: credit for new ones. */
-  | { readonly kind: "taken"; readonly bytes: number }
   | ({ readonly kind: "finished" } & MemberEnd);
 
 export type RingAnswer =
@@ -104,6 +107,12 @@ export interface RingSnapshot {
   readonly packetsDropped: Readonly<Record<string, number>>;
   /** Undefined: no quorum device of model net is in use here. */
   readonly device: DeviceSnapshot | undefined;
+}
+
+/** The buffers of a message that are handed over with it. */
+export function handedOver(message: ToRing | FromRing): ArrayBuffer[] {
+  if (message.kind === "requests") return [message.requests.bytes];
+  return message.kind === "turn" && message.events !== undefined ? [message.events.bytes] : [];
 }
 
 /** What a request costs in the credit between the two threads. */

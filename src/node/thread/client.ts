@@ -9,8 +9,10 @@ import type {
   LogAction,
   PortEvent,
 } from "../../world.ts";
+import { packRequests, unpackEvents } from "./batch.ts";
 import {
   type FromRing,
+  handedOver,
   requestBytes,
   type RingAnswer,
   type RingQuestion,
@@ -21,6 +23,7 @@ import type { RingCluster } from "./cluster.ts";
 import type { MemberEnd, QuorumView } from "../member/events.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
 import type { ConfigurationKey } from "../settings/configuration-keys.ts";
+import { PostCount } from "./post-count.ts";
 import { Reloader, type ReloadOutcome } from "./reloader.ts";
 import type { NodeSettings } from "../settings/settings.ts";
 
@@ -93,11 +96,18 @@ const realMachine: ClientMachine = {
   soon: queueMicrotask,
   open: ({ received, failed }) => {
     const worker = newRingThread();
-    worker.addEventListener("message", (event: MessageEvent<FromRing>) => received(event.data));
+    const posts = new PostCount();
+    worker.addEventListener("message", (event: MessageEvent<FromRing>) => {
+      if (event.data.kind === "loaded") worker.postMessage(posts.shared);
+      received(event.data);
+    });
     worker.addEventListener("error", (event) => failed(`the ring thread failed: ${event.message}`));
     worker.addEventListener("close", () => failed("the ring thread ended"));
     return {
-      post: (message) => worker.postMessage(message),
+      post: (message) => {
+        worker.postMessage(message, handedOver(message));
+        posts.posted();
+      },
       close: () => worker.terminate(),
     };
   },
@@ -320,7 +330,7 @@ export class RingThreadClient implements RingCluster {
     if (!this.#isStarted || this.#ended || this.#pending.length === 0) return;
     const requests = this.#pending;
     this.#pending = [];
-    this.#post({ kind: "requests", requests });
+    this.#post({ kind: "requests", requests: packRequests(requests) });
   }
 
   /** Not before half of the credit is back: a caller for every message would be a turn for every message. */
@@ -351,16 +361,11 @@ export class RingThreadClient implements RingCluster {
         this.#flush();
         this.#started.resolve("");
         return;
-      case "events":
-        if (this.#groupListener === undefined) this.#early.push(...message.events);
-        else this.#groupListener(message.events);
-        return;
+      case "turn":
+        return this.#turn(message);
       case "quorum":
         this.#quorum = message.quorum;
         for (const listener of this.#quorumListeners) listener(message.quorum);
-        return;
-      case "log":
-        for (const line of message.lines) this.#options.log(line);
         return;
       case "answer":
         this.#answered(message.id, message.answer);
@@ -368,16 +373,24 @@ export class RingThreadClient implements RingCluster {
       case "reloadRequested":
         void this.#reloadRequested(message);
         return;
-      case "taken":
-        this.#waitingBytes -= message.bytes;
-        this.#tellRoom();
-        return;
       case "finished":
         this.#end(message);
         return;
       default:
         message satisfies never;
     }
+  }
+
+  #turn({ lines, events: batch, taken }: Extract<FromRing, { kind: "turn" }>): void {
+    for (const line of lines) this.#options.log(line);
+    if (batch !== undefined) {
+      const events = unpackEvents(batch);
+      if (this.#groupListener === undefined) this.#early.push(...events);
+      else this.#groupListener(events);
+    }
+    if (taken === 0) return;
+    this.#waitingBytes -= taken;
+    this.#tellRoom();
   }
 
   #end(end: MemberEnd): void {

@@ -55,19 +55,18 @@ export class PacketOpener {
 
   /** Hostile bytes from anywhere; never throws. */
   open(source: string, datagram: Uint8Array, now: number): Opened {
-    const address = canonicalAddress(source) ?? source;
     const { seal } = this.keyChange;
     let packet = seal.open(datagram);
-    if (packet === undefined && this.#hasMissedKey(address, now))
+    if (packet === undefined && this.#hasMissedKey(source, now))
       packet = this.#openFromDisk(datagram);
     if (packet === undefined) {
-      this.#notOpened(address, datagram, now);
+      this.#notOpened(source, datagram, now);
       return { packet, isKeySwitched: false };
     }
     this.#openedAt = now;
     // What is no packet is dropped and counted by the links; here it is logged whose.
-    if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(address, datagram, now);
-    const isKeySwitched = this.#showsNewKey(address, packet) && this.keyChange.followPeer();
+    if (!isOpened(packet, this.#settings.crypto)) this.#notOpened(source, datagram, now);
+    const isKeySwitched = this.#showsNewKey(source, packet) && this.keyChange.followPeer();
     return { packet, isKeySwitched };
   }
 
@@ -85,9 +84,9 @@ export class PacketOpener {
    * Over a token's time a peer with our key would have been heard. So while some still use it, nothing is taken from disk: a key that
    * only a few nodes have must not part this node from the rest. Junk costs one look at the disk in that time.
    */
-  #hasMissedKey(address: string, now: number): boolean {
+  #hasMissedKey(source: string, now: number): boolean {
     const { tokenMs } = this.#settings.tuning;
-    if (!this.#peers.has(address)) return false;
+    if (!this.#peers.has(spelled(source))) return false;
     if (now - Math.max(this.#openedAt, this.#lookedAt) < tokenMs) return false;
     this.#lookedAt = now;
     return true;
@@ -105,11 +104,11 @@ export class PacketOpener {
   }
 
   /** Without crypto anything can be opened, so it must at least look like a peer's. */
-  #showsNewKey(address: string, packet: Uint8Array): boolean {
+  #showsNewKey(source: string, packet: Uint8Array): boolean {
     const { seal } = this.keyChange;
     if (!seal.openedByNewer) return false;
     if (!seal.isOpenerClear) return true;
-    return this.#peers.has(address) && decodePacket(packet).ok;
+    return this.#peers.has(spelled(source)) && decodePacket(packet).ok;
   }
 
   /** One that was restarted in the middle of a change of key is ahead of those who still use the old one among themselves. */
@@ -122,11 +121,16 @@ export class PacketOpener {
   }
 
   /** Junk with a peer's address must not harm: it is reported, in the log and in the status. */
-  #notOpened(address: string, datagram: Uint8Array, now: number): void {
-    const line = this.#watch.failed(address, now, {
+  #notOpened(source: string, datagram: Uint8Array, now: number): void {
+    const line = this.#watch.failed(spelled(source), now, {
       why: () => this.#whyNot(datagram),
       isReachable: (nodeid) => this.#port.reachable().includes(nodeid),
     });
     if (line !== undefined) this.#port.warn(line);
   }
+}
+
+/** As the peers' addresses are spelled; not asked for what opens, which is nearly all. */
+function spelled(source: string): string {
+  return canonicalAddress(source) ?? source;
 }

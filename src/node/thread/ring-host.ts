@@ -26,7 +26,7 @@ import { Member } from "../member/member.ts";
 import type { RingStorage } from "./ring-file.ts";
 import type { RingAction } from "../ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
-import { freshReason } from "../ring/state.ts";
+import { freshReason, type KeepLimits } from "../ring/state.ts";
 import { Rotation } from "./rotation.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
@@ -46,6 +46,8 @@ export interface RingHostPort {
   readonly machine: DeviceMachine;
   /** Sees what the ring asks for, in order, before it is carried out. */
   readonly observe?: (action: RingAction) => void;
+  /** As RingMachine.awaitPost. */
+  readonly awaitPost: (waitMs: number, act: () => void) => void;
   /** All datagrams of one turn, in order. */
   readonly transmit: (batch: readonly Outgoing[]) => void;
   readonly events: (event: PortEvent) => void;
@@ -61,6 +63,15 @@ export interface RingHostPort {
   readonly taken: (request: GroupRequest) => void;
   readonly finished: (end: MemberEnd) => void;
 }
+
+/**
+ * Create, write, close and rename of one caller are three messages with two pauses; the fourth hold is for what is between. All together below a
+ * thousandth of the shortest time after which anybody misses a token.
+ */
+const keepLimits: KeepLimits = { keepMs: 0.2, keepsMax: 4, afterAnswerMs: 2, whileStoredMs: 10 };
+
+/** What is nearer than this is now: nobody can wait for so little. */
+const clockMs = 0.001;
 
 type Turn =
   | { readonly to: "member"; readonly event: MemberEvent }
@@ -88,11 +99,16 @@ export class RingHost {
   #sealedPacket: Uint8Array | undefined;
   #sealed: Uint8Array | undefined;
   /** Requests that the member has no room for yet, oldest first; bounded by the main thread's credit. */
-  readonly #requests: GroupRequest[] = [];
+  #requests: GroupRequest[] = [];
+  /** The first of them that was not taken: shifting a long array costs its length. */
+  #nextRequest = 0;
   /** Set by the member's last action; what it asked to send before still goes out. */
   #end: MemberEnd | undefined;
   #ended = false;
   #tokens = 0;
+  /** Until when the member keeps its token; undefined: it keeps none. */
+  #keptUntil: number | undefined;
+  #isAwaitingPost = false;
 
   constructor(order: StartOrder, port: RingHostPort) {
     this.#order = order;
@@ -107,6 +123,7 @@ export class RingHost {
       settings,
       storedRingSeq: stored.value,
       random: port.random,
+      keep: keepLimits,
       evTrackingBarrier: port.storage.tracking(),
       ...(port.observe === undefined ? {} : { observe: port.observe }),
     });
@@ -187,7 +204,7 @@ export class RingHost {
   }
 
   request(requests: readonly GroupRequest[]): void {
-    this.#requests.push(...requests);
+    for (const request of requests) this.#requests.push(request);
     this.#submitWaiting();
   }
 
@@ -317,7 +334,22 @@ export class RingHost {
       this.#port.transmit(batch);
     }
     if (this.#end !== undefined) this.#finish(this.#end);
-    else this.#submitWaiting();
+    else if (!this.#submitWaiting()) this.#awaitCaller();
+  }
+
+  /** While the member keeps its token: the next request, or the end of the time. */
+  #awaitCaller(): void {
+    if (this.#keptUntil === undefined || this.#ended || this.#isAwaitingPost) return;
+    const waitMs = this.#keptUntil - this.#port.clock.now();
+    if (waitMs < clockMs) {
+      this.#keptUntil = undefined;
+      return this.run({ to: "member", event: { kind: "timedOut", timer: "keep" } });
+    }
+    this.#isAwaitingPost = true;
+    this.#port.awaitPost(waitMs, () => {
+      this.#isAwaitingPost = false;
+      this.#awaitCaller();
+    });
   }
 
   #take(turn: Turn): void {
@@ -358,12 +390,20 @@ export class RingHost {
       case "multicast":
         return this.run({
           to: "links",
-          event: { kind: "sent", nodeid: 0, message: action.bytes },
+          event: {
+            ...{ kind: "sent", nodeid: 0, message: action.bytes },
+            isStored: action.isStored === true,
+          },
         });
       case "arm":
-        return this.#memberTimers.arm(action.timer, action.at);
+        // The runtime's timers are too coarse for it.
+        if (action.timer === "keep") this.#keptUntil = action.at;
+        else this.#memberTimers.arm(action.timer, action.at);
+        return;
       case "disarm":
-        return this.#memberTimers.disarm(action.timer);
+        if (action.timer === "keep") this.#keptUntil = undefined;
+        else this.#memberTimers.disarm(action.timer);
+        return;
       case "persistRing":
         return this.#store(() => this.#port.storage.storeRingSeq(action.ringSeq));
       case "persistTracking":
@@ -442,13 +482,18 @@ export class RingHost {
     }
   }
 
-  /** One after the other: whether there is room for the next is known when the one before was taken. */
-  #submitWaiting(): void {
-    if (this.#ended || this.#requests.length === 0 || !this.#member.hasRoom()) return;
-    const request = this.#requests.shift();
-    if (request === undefined) return;
+  /** One after the other: whether there is room for the next is known when the one before was taken. False: none. */
+  #submitWaiting(): boolean {
+    const request = this.#requests[this.#nextRequest];
+    if (this.#ended || request === undefined || !this.#member.hasRoom()) return false;
+    this.#nextRequest += 1;
+    if (this.#nextRequest * 2 >= this.#requests.length) {
+      this.#requests = this.#requests.slice(this.#nextRequest);
+      this.#nextRequest = 0;
+    }
     this.run({ to: "member", event: { kind: "requested", pid: this.#order.pid, request } });
     this.#port.taken(request);
+    return true;
   }
 
   #log(level: LogAction["level"], text: string): void {

@@ -2,6 +2,7 @@
 // collected over one turn of the event loop; packets are never kept waiting for them. thread.ts gives it the real machine, the simulator
 // its own.
 import type { Clock, Level, LogAction, PortEvent, Random } from "../../world.ts";
+import { packEvents, unpackRequests } from "./batch.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
 import type { DeviceMachine } from "../device/device-host.ts";
 import type { MemberEnd } from "../member/events.ts";
@@ -34,6 +35,11 @@ export interface RingMachine {
   ) => { readonly level: Level; readonly text: string } | undefined;
   /** Runs `act` at the end of this turn of the event loop. */
   readonly soon: (act: () => void) => void;
+  /**
+   * Runs `act` once, after `waitMs` (a fraction of a millisecond) or sooner when the main thread has posted something, which then comes
+   * before or behind it. The thread may do nothing else meanwhile.
+   */
+  readonly awaitPost: (waitMs: number, act: () => void) => void;
   /** Sees what the ring asks for, in order, before it is carried out. */
   readonly observe?: (action: RingAction) => void;
 }
@@ -64,7 +70,7 @@ export class RingThread {
         void this.#start(message);
         return;
       case "requests":
-        this.#host?.request(message.requests);
+        this.#host?.request(unpackRequests(message.requests));
         return;
       case "ask":
         this.#ask(message.id, message.question);
@@ -116,6 +122,11 @@ export class RingThread {
       machine: device,
       ...(observe === undefined ? {} : { observe }),
       transmit: (batch) => this.#sockets?.sendMany(batch),
+      awaitPost: (waitMs, act) => {
+        // What it waits for is an answer to this.
+        this.#flush();
+        this.#machine.awaitPost(waitMs, act);
+      },
       events: (event) => {
         this.#events.push(event);
         this.#schedule();
@@ -178,12 +189,13 @@ export class RingThread {
 
   #flush(): void {
     this.#scheduled = false;
-    if (this.#lines.length > 0) this.#post({ kind: "log", lines: this.#lines });
-    if (this.#events.length > 0) this.#post({ kind: "events", events: this.#events });
-    if (this.#takenBytes > 0) this.#post({ kind: "taken", bytes: this.#takenBytes });
+    const [lines, events, taken] = [this.#lines, this.#events, this.#takenBytes];
+    if (lines.length === 0 && events.length === 0 && taken === 0) return;
     this.#lines = [];
     this.#events = [];
     this.#takenBytes = 0;
+    const batch = events.length === 0 ? undefined : packEvents(events);
+    this.#post({ kind: "turn", lines, events: batch, taken });
   }
 
   /** The LEAVE must really be out before the sockets close (close sends what waits): a lost one costs token + consensus. */

@@ -2,9 +2,10 @@
 import { getRandomValues } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../deadlines.ts";
-import type { FromRing, ToRing } from "./bridge.ts";
+import { type FromRing, handedOver, type ToRing } from "./bridge.ts";
 import { realMachine } from "../device/device-host.ts";
 import { keyOnDisk } from "../settings/key-file.ts";
+import { PostCount } from "./post-count.ts";
 import { openLinkSockets } from "./socket.ts";
 import { ringFiles } from "./ring-file.ts";
 import { RingThread } from "./ring-thread.ts";
@@ -22,6 +23,8 @@ function bootClock(): () => number {
   return () => offsetMs + performance.now();
 }
 
+let posts: PostCount | undefined;
+
 const thread = new RingThread(
   {
     clock: { ...systemClock, now: bootClock() },
@@ -33,8 +36,19 @@ const thread = new RingThread(
     openSockets: openLinkSockets,
     schedule: scheduleThisThread,
     soon: setImmediate,
+    awaitPost: (waitMs, act) => {
+      posts?.wait(waitMs);
+      setImmediate(act);
+    },
   },
-  (message) => self.postMessage(message),
+  (message) => self.postMessage(message, handedOver(message)),
 );
-self.onmessage = (event: MessageEvent<ToRing>): void => thread.received(event.data);
+self.onmessage = ({ data }: MessageEvent<ToRing | SharedArrayBuffer>): void => {
+  if (data instanceof SharedArrayBuffer) {
+    posts = new PostCount(data);
+    return;
+  }
+  posts?.taken();
+  thread.received(data);
+};
 self.postMessage({ kind: "loaded" } satisfies FromRing);
