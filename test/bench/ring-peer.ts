@@ -56,6 +56,10 @@ class Sending {
     this.#together = together;
   }
 
+  get isOneByOne(): boolean {
+    return this.#together === 1;
+  }
+
   get done(): Promise<Omit<Sent, "tokens">> {
     return this.#done.promise;
   }
@@ -126,7 +130,12 @@ async function quoratePeer(root: string, name: string): Promise<Peer> {
   const [members, delivered] = [new Awaited(), new Awaited()];
   let sending: Sending | undefined;
   let isRefused = false;
-  const send = (message: Uint8Array): boolean => groups.request({ kind: "send", group, message });
+  // One at a time is what a caller of the tree does: the next follows the answer.
+  const send = (message: Uint8Array): boolean => {
+    const waits = sending?.untilStable === true ? "stable" : "delivered";
+    const answered = sending?.isOneByOne === true ? waits : undefined;
+    return groups.request({ kind: "send", group, message, answered });
+  };
   const pump = (): void => {
     if (isRefused || sending?.pump(send) !== false) return;
     isRefused = true;
