@@ -56,6 +56,7 @@ interface CallerAnswer {
   readonly outcome: Outcome<number>;
 }
 
+const answeredWhen = { held: "stable", durable: "stored" } as const;
 /** Sender of operations in local mode: no node wrote them. */
 const nobody: GroupMember = { nodeid: 0, pid: 0 };
 
@@ -206,8 +207,7 @@ export class TreeStore {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
     const { token, outcome } = this.#callers.add(this.#options.isStrict ? "durable" : promised);
-    const answered = promised === "held" ? "stable" : "stored";
-    this.#send({ ...encodeOperation(operation), answered }, token);
+    this.#send({ ...encodeOperation(operation), answered: answeredWhen[promised] }, token);
     return outcome;
   }
 
@@ -272,16 +272,13 @@ export class TreeStore {
     return stored;
   }
 
-  #send({ subtype, body, answered }: Body, token: number | undefined): void {
-    if (this.#host !== undefined) {
-      return this.#host.step({ kind: "sendRequested", token, subtype, body, answered });
-    }
+  #send(body: Body, token: number | undefined): void {
+    if (this.#host !== undefined) return this.#host.step({ kind: "sendRequested", token, ...body });
     const out: DcdbAction[] = [];
     const executed = this.#dcdb.deliver(
       {
         sender: nobody,
-        subtype,
-        body,
+        ...body,
         timeS: this.#options.wallS(),
         isOwn: true,
         isLowest: true,

@@ -108,17 +108,18 @@ const ringMutants: readonly Mutant[] = [
   },
   {
     rule: "what is sent while the token is kept has numbers behind those before",
-    breaks: "V2",
+    breaks: "V3",
     file: "src/node/ring/operational.ts",
     find: "const fresh = originate(state, visit.queue, visit.seq, visit.allowed, out);",
     replace: "const fresh = originate(state, visit.queue, visit.token.seq, visit.allowed, out);",
   },
   {
     rule: "a token that is kept is forgotten when its ring breaks",
-    breaks: "V2",
+    breaks: "L1",
     file: "src/node/ring/transitions.ts",
     find: "  state.kept = undefined;\n  state.followed = undefined;\n",
     replace: "",
+    from: 60,
   },
   {
     rule: "a restarted node never uses a ring sequence again",

@@ -71,20 +71,6 @@ describe("closed process groups", () => {
     expect(told(bus, 2)).toEqual([]);
   });
 
-  test("a small message does not keep its packet alive, nor take it along to another thread", () => {
-    const bus = joined(1);
-    const payload = bytes("small");
-    const sent = { kind: "mcast", group, pid: 100, nodeid: 1, payload } as const;
-    const raw = encodeGroupMessage(sent, "a");
-    const packet = Buffer.alloc(65_536);
-    packet.set(raw, 1000);
-    bus.device(1, (node, out) => {
-      node.services.delivered(1, packet.subarray(1000, 1000 + raw.length), bus.now, out);
-    });
-    const [event] = bus.node(1).events;
-    expect(event?.kind === "delivered" && event.message.buffer.byteLength).toBe(payload.length);
-  });
-
   test("messages reach members only, the sender included, in one order", () => {
     const bus = joined(3);
     bus.request(2, 200, { kind: "leave", group });

@@ -27,6 +27,22 @@ function kinds(bed: Testbed, nodeid: number): string[] {
   });
 }
 
+describe("our own multicasts", () => {
+  test("come back to us unless the ring has stored them, and are counted either way", () => {
+    const bed = pair();
+    const node = bed.node(1);
+    const before = node.messages.length;
+    const message = totemMessage(100, 0, 1);
+    node.queue({ kind: "sent", nodeid: 0, message });
+    expect(sizes(node.messages.slice(before))).toEqual([message.length]);
+    node.queue({ kind: "sent", nodeid: 0, message, isStored: true });
+    bed.run(10);
+    expect(node.messages.length).toBe(before + 1);
+    expect(node.links.traffic().loopback.packets).toBe(2);
+    expect(sizes(bed.node(2).messages)).toEqual([message.length, message.length]);
+  });
+});
+
 describe("heartbeats", () => {
   test("the third pong brings the link up, 1.6 s after the first ping", () => {
     const bed = new Testbed();

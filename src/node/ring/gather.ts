@@ -44,7 +44,14 @@ export function enterGather(
   if (reason === 3) countContinuous(state, now, out);
   if (state.ring.seq > ringSeqFollowedMax) countFromZero(state, out);
   becomeGather(state);
-  for (const timer of ["token", "tokenWarning", "tokenRetransmit", "merge", "hold", "keep"] as const) {
+  for (const timer of [
+    "token",
+    "tokenWarning",
+    "tokenRetransmit",
+    "merge",
+    "hold",
+    "keep",
+  ] as const) {
     disarm(out, timer);
   }
   arm(out, "consensus", now + state.tuning.consensusMs);

@@ -14,13 +14,7 @@ import { type Core, sameRing, type RingId } from "../../world.ts";
 import type { TotemTuning } from "../settings/settings.ts";
 import { commitTokenArrived } from "./commit.ts";
 import { deliverAgreed } from "./deliver.ts";
-import type {
-  Refusal,
-  RingAction,
-  RingCounters,
-  RingEvent,
-  RingTimer,
-} from "./events.ts";
+import type { Refusal, RingAction, RingCounters, RingEvent, RingTimer } from "./events.ts";
 import {
   commitTokenMissed,
   consensusTimedOut,

@@ -99,7 +99,9 @@ function torture(seed: number): void {
   const network = new TestNetwork({
     seed,
     nodeids,
-    ...(seed % 3 === 0 ? {} : { keep: { keepMs: 0.2, keepsMax: 4, afterAnswerMs: 2, whileStoredMs: 10 } }),
+    ...(seed % 3 === 0
+      ? {}
+      : { keep: { keepMs: 0.2, keepsMax: 4, afterAnswerMs: 2, whileStoredMs: 10 } }),
     tuning: {
       ...defaultTuning,
       tokenMs: 1000,

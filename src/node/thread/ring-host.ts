@@ -18,6 +18,7 @@ import { DeviceHost, type DeviceMachine } from "../device/device-host.ts";
 import type { LinksAction, LinksEvent, LinksTimer } from "../link/events.ts";
 import { inflate } from "../compression/inflate.ts";
 import { Links } from "../link/links.ts";
+import { keepLimits, KeptToken } from "./kept-token.ts";
 import type { KeyChange } from "./key-change.ts";
 import { PacketOpener } from "./opener.ts";
 import { overheadOf } from "./seal.ts";
@@ -26,7 +27,7 @@ import { Member } from "../member/member.ts";
 import type { RingStorage } from "./ring-file.ts";
 import type { RingAction } from "../ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
-import { freshReason, type KeepLimits } from "../ring/state.ts";
+import { freshReason } from "../ring/state.ts";
 import { Rotation } from "./rotation.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
@@ -64,15 +65,6 @@ export interface RingHostPort {
   readonly finished: (end: MemberEnd) => void;
 }
 
-/**
- * Create, write, close and rename of one caller are three messages with two pauses; the fourth hold is for what is between. All together below a
- * thousandth of the shortest time after which anybody misses a token.
- */
-const keepLimits: KeepLimits = { keepMs: 0.2, keepsMax: 4, afterAnswerMs: 2, whileStoredMs: 10 };
-
-/** What is nearer than this is now: nobody can wait for so little. */
-const clockMs = 0.001;
-
 type Turn =
   | { readonly to: "member"; readonly event: MemberEvent }
   | { readonly to: "links"; readonly event: LinksEvent };
@@ -106,9 +98,7 @@ export class RingHost {
   #end: MemberEnd | undefined;
   #ended = false;
   #tokens = 0;
-  /** Until when the member keeps its token; undefined: it keeps none. */
-  #keptUntil: number | undefined;
-  #isAwaitingPost = false;
+  readonly #keptToken: KeptToken;
 
   constructor(order: StartOrder, port: RingHostPort) {
     this.#order = order;
@@ -147,6 +137,11 @@ export class RingHost {
     this.#linkTimers = new Deadlines({
       clock,
       fire: (timer) => this.run({ to: "links", event: { kind: "timedOut", timer } }),
+    });
+    this.#keptToken = new KeptToken({
+      clock,
+      awaitPost: port.awaitPost,
+      over: () => this.run({ to: "member", event: { kind: "timedOut", timer: "keep" } }),
     });
     this.#schedulingWatch = new SchedulingWatch(settings.tuning.tokenMs, clock.now());
     this.#schedulingTimer = new Deadlines({ clock, fire: () => this.#lookAtScheduling() });
@@ -334,22 +329,7 @@ export class RingHost {
       this.#port.transmit(batch);
     }
     if (this.#end !== undefined) this.#finish(this.#end);
-    else if (!this.#submitWaiting()) this.#awaitCaller();
-  }
-
-  /** While the member keeps its token: the next request, or the end of the time. */
-  #awaitCaller(): void {
-    if (this.#keptUntil === undefined || this.#ended || this.#isAwaitingPost) return;
-    const waitMs = this.#keptUntil - this.#port.clock.now();
-    if (waitMs < clockMs) {
-      this.#keptUntil = undefined;
-      return this.run({ to: "member", event: { kind: "timedOut", timer: "keep" } });
-    }
-    this.#isAwaitingPost = true;
-    this.#port.awaitPost(waitMs, () => {
-      this.#isAwaitingPost = false;
-      this.#awaitCaller();
-    });
+    else if (!this.#submitWaiting()) this.#keptToken.wait();
   }
 
   #take(turn: Turn): void {
@@ -397,11 +377,11 @@ export class RingHost {
         });
       case "arm":
         // The runtime's timers are too coarse for it.
-        if (action.timer === "keep") this.#keptUntil = action.at;
+        if (action.timer === "keep") this.#keptToken.arm(action.at);
         else this.#memberTimers.arm(action.timer, action.at);
         return;
       case "disarm":
-        if (action.timer === "keep") this.#keptUntil = undefined;
+        if (action.timer === "keep") this.#keptToken.disarm();
         else this.#memberTimers.disarm(action.timer);
         return;
       case "persistRing":
@@ -510,6 +490,7 @@ export class RingHost {
     this.#memberTimers.stop();
     this.#linkTimers.stop();
     this.#schedulingTimer.stop();
+    this.#keptToken.disarm();
     this.#device?.stop();
     this.#port.finished(end);
   }
