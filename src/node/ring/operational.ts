@@ -70,7 +70,7 @@ export function tokenArrived(state: RingState, token: Token, now: number, out: R
     release(state, token);
     reportStable(state, token, out);
   }
-  visit(state, queue, token, now, out);
+  beginVisit(state, queue, token, now, out);
 }
 
 /** Counts rotations without news, for token hold and merge detection; done for discarded tokens too. */
@@ -110,7 +110,7 @@ function reportStable(state: RingState, token: Token, out: RingAction[]): void {
   if (last !== undefined) out.push({ kind: "stable", ...last });
 }
 
-function visit(
+function beginVisit(
   state: RingState,
   queue: SortQueue,
   token: Token,

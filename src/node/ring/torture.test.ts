@@ -121,9 +121,9 @@ function torture(seed: number): void {
     for (const node of network.alive) {
       for (let i = random.below(6); i > 0; i -= 1) {
         count += 1;
-        const size = random.below(random.below(5) === 0 ? 60_000 : 2000);
+        const bytes = random.below(random.below(5) === 0 ? 60_000 : 2000);
         const answered = ([undefined, "delivered", "stable", "stored"] as const)[random.below(4)];
-        node.send(`${node.nodeid}/${count}`, size, answered);
+        node.send(`${node.nodeid}/${count}`, bytes, answered);
         // Its sender goes on for a while, each time once he is answered.
         node.goesOn = () => {
           if (!random.below(4)) return;
