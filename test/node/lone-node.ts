@@ -49,7 +49,7 @@ export class LoneNode {
         stdout: log,
         stderr: log,
         env: { ...process.env, ...environment },
-        timeout: 5 * 60_000,
+        timeout: 15 * 60_000,
         killSignal: "SIGKILL",
       },
     );

@@ -73,8 +73,40 @@ export const joinReport = v.object({
   before: v.optional(v.string()),
   after: v.optional(v.string()),
 });
-/** Of a join that was begun. */
-export const joinTask = v.object({ upid: v.string() });
+/** In this order; of a kind there may be several. */
+export const joinCheckNames = [
+  "reach",
+  "identity",
+  "entry",
+  "versions",
+  "clock",
+  "leftovers",
+  "guests",
+  "others",
+  "addresses",
+  "place",
+  "link",
+  "quorum",
+] as const;
+const joinCheck = v.object({
+  name: v.picklist(joinCheckNames),
+  /** skipped: another one has to be good before. */
+  state: v.picklist(["good", "note", "bad", "skipped"]),
+  /** What was found. */
+  text: v.string(),
+  /** What to do; "": the text says it, or there is nothing. */
+  remedy: v.string(),
+});
+export type JoinCheck = v.InferOutput<typeof joinCheck>;
+
+/** `report`: absent where anything is bad. */
+export const joinChecks = v.object({
+  checks: v.array(joinCheck),
+  report: v.optional(joinReport),
+});
+
+/** Of a join that was begun; `steps` as its log names them. */
+export const joinTask = v.object({ upid: v.string(), steps: v.optional(v.array(v.string())) });
 
 /** A one-time token; `text` is what the joining machine is given, and stored nowhere. Times in Unix seconds. */
 export const madeJoinToken = v.object({ text: v.string(), id: v.string(), expiresAt: v.number() });

@@ -2,11 +2,13 @@
 // starts a task and answers its UPID. Proxmox's own DELETE /cluster/config/nodes/{node} answers when all is done (pvecm.md §4.2).
 import { type ChangeAnswer, changeAnswer } from "../answers/change.ts";
 import { isGoodEnd } from "../answers/task-end.ts";
+import { removalReport } from "../answers/removal.ts";
 import type { Staged } from "./conf-stage.ts";
 import { linkPlan, planLink, type LinkRequest, type Planned } from "./links.ts";
 import type { ChangePorts } from "./ports.ts";
 import { planReaddress, readdressByWayPlan, readdressPlan } from "./readdress.ts";
 import { planRemove, removedAlready, removePlan, type RemoveRequest } from "./remove.ts";
+import { reportRemoval } from "./removal-report.ts";
 import { planRename, renamePlan } from "./rename.ts";
 import { planVotes, votesPlan } from "./votes.ts";
 import * as v from "valibot";
@@ -90,6 +92,18 @@ function removalRoutes(source: ChangeRoutesSource): readonly Route[] {
         const change = await removal(source, request, caller);
         return answer(source, change, parameters["dry-run"] === true, caller);
       },
+    }),
+    route({
+      method: "GET",
+      path: "/cluster/nodes/{node}/removal",
+      isOurs: true,
+      description:
+        "What the removal of a node would mean: votes before and after, what of it is in the tree, why it cannot be now.",
+      permission: onlyRoot,
+      returns: removalReport,
+      parameters: node,
+      handle: async ({ parameters, caller }) =>
+        refusing(reportRemoval(source.ports(caller.user), parameters.node)),
     }),
   ];
 }

@@ -311,9 +311,7 @@ async function leftoversOf(
   withGuests: boolean,
 ): Promise<string[]> {
   const files = await filesBelow(ports, `nodes/${name}`);
-  const guests = files.filter((path) =>
-    guestDirectories.some((directory) => path.startsWith(`nodes/${name}/${directory}/`)),
-  );
+  const guests = files.filter((path) => isGuestFile(name, path));
   if (guests.length > 0 && !withGuests) {
     throw new CommandFailure(
       `${name} has guests, whose configuration would be lost: ${guests.map((path) => path.split("/").at(-1)).join(", ")}. Move them to another node first (mv /etc/pve/nodes/${name}/qemu-server/ID.conf /etc/pve/nodes/OTHER/qemu-server/), or give --with-guests`,
@@ -322,7 +320,13 @@ async function leftoversOf(
   return files;
 }
 
-async function filesBelow({ tree }: ChangePorts, path: string): Promise<string[]> {
+/** The configuration of a guest of this node. */
+export function isGuestFile(name: string, path: string): boolean {
+  return guestDirectories.some((directory) => path.startsWith(`nodes/${name}/${directory}/`));
+}
+
+/** Sorted. */
+export async function filesBelow({ tree }: ChangePorts, path: string): Promise<string[]> {
   const files: string[] = [];
   const folders = [path];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
@@ -334,7 +338,10 @@ async function filesBelow({ tree }: ChangePorts, path: string): Promise<string[]
   return files.toSorted();
 }
 
-async function linesOf(ports: ChangePorts, node: ClusterNode): Promise<RemoveFacts["lines"]> {
+export async function linesOf(
+  ports: ChangePorts,
+  node: ClusterNode,
+): Promise<RemoveFacts["lines"]> {
   const found: RemoveFacts["lines"] = [];
   for (const path of sharedFiles) {
     const before = await ports.tree.read(path);
@@ -346,7 +353,7 @@ async function linesOf(ports: ChangePorts, node: ClusterNode): Promise<RemoveFac
   return found;
 }
 
-async function namingOf({ tree }: ChangePorts, name: string): Promise<string[]> {
+export async function namingOf({ tree }: ChangePorts, name: string): Promise<string[]> {
   const found: string[] = [];
   for (const path of namingFiles) {
     const text = await tree.read(path);

@@ -22,13 +22,12 @@ import {
   untilGone,
   votesMsMax,
 } from "../qdevice/device-setup.ts";
+import { handText, obstacleText, serverHint } from "../qdevice/device-text.ts";
 import {
   checkedIdentity,
   type ClusterIdentity,
   type IdentityFiles,
   identityOfFiles,
-  treeAuthority,
-  treeIdentity,
 } from "../qdevice/device-identity.ts";
 import { enrol } from "../qdevice/enrol.ts";
 import { CommandFailure, exitFailed, exitOk, exitUsage } from "../exit.ts";
@@ -44,7 +43,6 @@ import { removalPreview, setupPreview } from "../qdevice/device-preview.ts";
 import { type DryRun, dryRunText } from "../operation/dry-run.ts";
 import { readSecret } from "../cli/secret.ts";
 import type { NodeStatus } from "../api/status.ts";
-import { certificateDirectory } from "../cli/shared.ts";
 import { table } from "../cli/text-table.ts";
 import { deviceTlsText } from "./status.ts";
 
@@ -286,13 +284,6 @@ function removedAlready({ json, write, dryRun }: QdeviceOptions, state: ClusterS
   return exitOk;
 }
 
-/** What is left to do on the vote server, which knows the cluster by its certificate. */
-function serverHint({ device, cluster }: NodeStatus): string {
-  if (device === undefined || device.tls.mode === "off") return "";
-  const path = `${certificateDirectory}/cluster-${cluster.name}.crt`;
-  return `Note: on the vote server ${device.host} the cluster's certificate is left. If the cluster shall not come back to it, remove ${path} there, or \`quorate qnetd status\` goes on asking for the cluster.\n`;
-}
-
 /** Exit code 0: the device votes on every node. */
 export async function qdeviceStatus(options: QdeviceOptions): Promise<number> {
   const status = await clientOf(options).status();
@@ -357,48 +348,6 @@ function voteWord({ isMember, hasDevice, hasVote }: NodeVote): string {
 function warningsOf({ device, nodes }: NodeStatus): string[] {
   const warning = device === undefined ? undefined : deviceWarning(nodes.length, device.votes);
   return warning === undefined ? [] : [warning];
-}
-
-/** What the nodes need that did not start a device by themselves: as a rule those that run the original. */
-export function handText(nodes: readonly NodeVote[], hasCertificates: boolean): string {
-  const tree = "/etc/pve";
-  const lines = [
-    ...(hasCertificates
-      ? [
-          `corosync-qdevice-net-certutil -i -c ${tree}/${treeAuthority}`,
-          `corosync-qdevice-net-certutil -m -c ${tree}/${treeIdentity}`,
-        ]
-      : []),
-    "systemctl enable --now corosync-qdevice",
-  ].map((command) => `    ${command}\n`);
-  return (
-    `Warning: no vote yet on ${nodes.map(({ name }) => name).join(", ")}. Where corosync runs instead of quorate, install corosync-qdevice and run:\n` +
-    lines.join("") +
-    "Where quorate runs, see `quorate status` there.\n"
-  );
-}
-
-/** One sentence for all that stands in the way. */
-export function obstacleText(obstacle: Obstacle, verb: "setup" | "remove"): string {
-  switch (obstacle.kind) {
-    case "offline":
-      return verb === "setup"
-        ? `node ${obstacle.node} is offline: all nodes must be online to take the device`
-        : `node ${obstacle.node} is offline: all nodes must be online to give the device up. Start it; if it is dead for good, ` +
-            "take it out of the nodelist and the section device out of quorum in one change of corosync.conf, with config_version one higher (`quorate fs put corosync.conf FILE`)";
-    case "configured":
-      return `a quorum device is configured already (${obstacle.host}): remove it first with \`quorate qdevice remove\``;
-    case "notConfigured":
-      return "no quorum device is configured";
-    case "odd":
-      return (
-        `this cluster has ${obstacle.nodes} nodes: an odd number needs no quorum device, and one makes the vote server a single point of failure. ` +
-        `With --force it gets ${obstacle.nodes - 1} votes (lms): then the last node with the server carries on, and without the server no node may be lost`
-      );
-    case "other":
-      return obstacle.reason;
-  }
-  return obstacle satisfies never;
 }
 
 function failOn(obstacles: readonly Obstacle[], verb: "setup" | "remove"): void {

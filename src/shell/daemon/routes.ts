@@ -20,6 +20,7 @@ import { certificatePorts, clusterAddress } from "./certificates.ts";
 import { nodeSource } from "./machine.ts";
 import { keyRoutes } from "./key/key-host.ts";
 import { leaveRoutes } from "./leave/leave-host.ts";
+import { quorumDeviceRoutes } from "./qdevice/device-host.ts";
 import { operationRoutes } from "./node/changes.ts";
 import { creationRoutes } from "./node/creation.ts";
 import type { Joining } from "./node/joining.ts";
@@ -78,6 +79,7 @@ export function nodeRoutes(
     ...creationRoutes(parts),
     ...leaveRoutes(parts),
     ...keyRoutes(parts),
+    ...quorumDeviceRoutes(parts),
     ...certificateRoutes((how) =>
       ensureCertificates(certificatePorts({ files: tree, nodeName, paths }), how),
     ),

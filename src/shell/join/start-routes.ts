@@ -2,6 +2,8 @@
 // has, and one-time tokens.
 import * as v from "valibot";
 import {
+  type JoinCheck,
+  joinChecks,
   joinReport,
   joinTask,
   joinTokens,
@@ -40,11 +42,24 @@ export interface JoinReportText {
   readonly after: string | undefined;
 }
 
+/** A task, and its steps as its log names them. */
+export interface BegunJoin {
+  readonly upid: string;
+  readonly steps: readonly string[];
+}
+
+export interface JoinChecksText {
+  readonly checks: readonly JoinCheck[];
+  /** Absent where anything is bad. */
+  readonly report?: JoinReportText;
+}
+
 export interface StartSource {
   readonly files: Files;
-  /** The UPID, or why nothing was begun. */
-  readonly start: (input: JoinInput) => Result<string>;
+  /** What was begun, or why nothing was. */
+  readonly start: (input: JoinInput) => Result<BegunJoin>;
   readonly report: (input: JoinInput) => Promise<Result<JoinReportText>>;
+  readonly checks: (input: JoinInput) => Promise<Result<JoinChecksText>>;
   readonly makeToken: (lifetimeS: number, by: string) => Promise<Result<MadeToken>>;
   /** Why this node has no tokens; "": it is a member of a cluster. */
   readonly noCluster: () => string;
@@ -92,13 +107,71 @@ export function startRoutes(source: StartSource): readonly Route[] {
         const { hostname, fingerprint: shown, password } = parameters;
         const trust = { kind: "certificate", fingerprint: shown } as const;
         const introduction = { hosts: [hostname], trust };
-        return begun(source, { ...wishOf(parameters, caller.user), introduction, password });
+        const wish = wishOf(parameters, caller.user);
+        return begun(source, { ...wish, introduction, password }).upid;
       },
     }),
     ownRoute(source),
+    checksRoute(source),
     readRoute(),
     ...tokenRoutes(source),
   ];
+}
+
+/** Whom to ask, and what lets this node in there. */
+const whom = {
+  hosts,
+  port: parameter.optional(parameter.integer({ min: 1, max: 65_535 })),
+  trust: parameter.oneOf(["certificate", "authority"]),
+  fingerprint,
+  ticket: parameter.optional(parameter.text({ max: 8192 })),
+  csrf: parameter.optional(parameter.text({ max: 8192 })),
+  token: parameter.optional(parameter.formatted(32, /^[0-9a-f]{32}$/, "invalid format - not hex")),
+  password: parameter.optional(parameter.text({ min: 1, max: 128 })),
+};
+
+function inputOf(
+  parameters: parameter.ParametersOf<typeof shared & typeof whom>,
+  user: string,
+): JoinInput {
+  const { hosts: list, port, trust: kind, fingerprint: shown, ticket, csrf } = parameters;
+  const { token, password } = parameters;
+  const hasTicket = ticket !== undefined && csrf !== undefined;
+  if (!hasTicket && token === undefined && password === undefined) {
+    throw new ApiError(
+      400,
+      "a join needs a join token, a ticket with its CSRF token, or the password of root@pam there",
+    );
+  }
+  if (password !== undefined && (hasTicket || token !== undefined || kind !== "certificate")) {
+    throw new ApiError(400, "a password goes with the fingerprint of a certificate, and alone");
+  }
+  const introduction: Introduction = {
+    hosts: list.split(",").filter((each) => each !== ""),
+    port,
+    trust: { kind, fingerprint: shown },
+    ...(ticket === undefined || csrf === undefined ? {} : { session: { ticket, csrf } }),
+    token,
+  };
+  return { ...wishOf(parameters, user), introduction, password };
+}
+
+function checksRoute(source: StartSource): Route {
+  return route({
+    method: "POST",
+    path: "/join/checks",
+    isOurs: true,
+    description:
+      "Looks at this machine, the cluster and the links between them, as a join does first: each check with what was found and what to do. Nothing is changed.",
+    permission: onlyRoot,
+    returns: joinChecks,
+    parameters: { ...shared, ...whom },
+    handle: async ({ parameters, caller }) => {
+      const found = await source.checks(inputOf(parameters, caller.user));
+      if (!found.ok) throw new ApiError(400, found.reason, { code: "check" });
+      return found.value;
+    },
+  });
 }
 
 function ownRoute(source: StartSource): Route {
@@ -110,41 +183,10 @@ function ownRoute(source: StartSource): Route {
       "Joins this node into an existing cluster, by a login, a ticket or a one-time token.",
     permission: onlyRoot,
     returns: v.union([joinTask, joinReport]),
-    parameters: {
-      ...shared,
-      hosts,
-      port: parameter.optional(parameter.integer({ min: 1, max: 65_535 })),
-      trust: parameter.oneOf(["certificate", "authority"]),
-      fingerprint,
-      ticket: parameter.optional(parameter.text({ max: 8192 })),
-      csrf: parameter.optional(parameter.text({ max: 8192 })),
-      token: parameter.optional(
-        parameter.formatted(32, /^[0-9a-f]{32}$/, "invalid format - not hex"),
-      ),
-      "dry-run": parameter.optional(parameter.boolean()),
-    },
+    parameters: { ...shared, ...whom, "dry-run": parameter.optional(parameter.boolean()) },
     handle: async ({ parameters, caller }) => {
-      const {
-        hosts: list,
-        port,
-        trust: kind,
-        fingerprint: shown,
-        ticket,
-        csrf,
-        token,
-      } = parameters;
-      if ((ticket === undefined || csrf === undefined) && token === undefined) {
-        throw new ApiError(400, "a join needs a ticket with its CSRF token, or a join token");
-      }
-      const introduction: Introduction = {
-        hosts: list.split(",").filter((each) => each !== ""),
-        port,
-        trust: { kind, fingerprint: shown },
-        ...(ticket === undefined || csrf === undefined ? {} : { session: { ticket, csrf } }),
-        token,
-      };
-      const input = { ...wishOf(parameters, caller.user), introduction, password: undefined };
-      if (parameters["dry-run"] !== true) return { upid: begun(source, input) };
+      const input = inputOf(parameters, caller.user);
+      if (parameters["dry-run"] !== true) return begun(source, input);
       const report = await source.report(input);
       if (!report.ok) throw new ApiError(400, report.reason, { code: "check" });
       return report.value;
@@ -272,7 +314,7 @@ function wishOf(
   return { nodeid, votes, links: new Map(links), isForced: force, user };
 }
 
-function begun(source: StartSource, input: JoinInput): string {
+function begun(source: StartSource, input: JoinInput): BegunJoin {
   const started = source.start(input);
   if (!started.ok) throw new ApiError(500, started.reason);
   return started.value;

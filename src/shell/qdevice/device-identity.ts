@@ -81,7 +81,7 @@ export async function identityOfFiles(files: IdentityFiles): Promise<Result<Clus
 }
 
 /** `authority` replaces what the file holds or lacks. */
-async function identityOfPkcs12(
+export async function identityOfPkcs12(
   bytes: Uint8Array,
   options: {
     readonly name: string;

@@ -23,6 +23,8 @@ import {
   deviceSetupFacts,
   deviceSetupPlan,
 } from "./device-plan.ts";
+import { deviceInvitedPlan, type InvitedPorts } from "./invited-plan.ts";
+import { encodeToken } from "../../qnetd/enrol/enrolment-token.ts";
 
 const conf = `totem {
   version: 2
@@ -199,6 +201,11 @@ function litter(cluster: PaperCluster): string {
   return cluster.files.has("corosync.conf.new") ? "the draft is left" : "";
 }
 
+const withoutIdentity = { cluster: "paper", device, waitMs: 10_000 };
+const invitationText = encodeToken({
+  ...{ cluster: "paper", addresses: ["10.0.0.8", "10.0.0.9"], port: 5403, expiresAt: 1 },
+  ...{ fingerprint: new Uint8Array(32), secret: new Uint8Array(16) },
+});
 const wanted = await deviceSetupFacts({ cluster: "paper", device, waitMs: 10_000 }, identity);
 
 function withEarlier(cluster: PaperCluster): void {
@@ -225,6 +232,44 @@ describe("killed at each step, and resumed", () => {
     });
     expect(tally.completed).toBe(0);
     expect(tally.undone).toBeGreaterThan(100);
+  });
+
+  test("set-up by an invitation: one request alone is ever sent, and all is as before when it is refused", async () => {
+    const world = (isRefused: boolean) => () => {
+      const made = paper(wanted);
+      const { setup, token } = { setup: withoutIdentity, token: invitationText };
+      // As the server: whoever has asked with one request gets the same answer to it, and to no other.
+      let used: string | undefined;
+      let requests = 0;
+      const enrol: InvitedPorts["enrol"] = {
+        request: async () => {
+          requests += 1;
+          return { key: own.key, request: bytes(`request ${requests}`) };
+        },
+        ask: async ({ cluster }, request) => {
+          used ??= request.toBase64();
+          if (isRefused || used !== request.toBase64()) return failure(`${cluster}: it is used up`);
+          const { certificate, authority: its } = identity;
+          return success({ certificate, authority: its, address: device.host });
+        },
+      };
+      return {
+        ...made,
+        facts: { token, setup },
+        ports: { ...made.ports, enrol },
+        perProcess: (doomed: <T>(port: T, name: string) => T): InvitedPorts => ({
+          ...(made.perProcess?.(doomed) ?? made.ports),
+          enrol: doomed(enrol, "enrol"),
+        }),
+      };
+    };
+    const tally = await killEverywhere({ plan: deviceInvitedPlan, world: world(false) });
+    expect(tally.completed).toBeGreaterThan(50);
+    expect(tally.undone).toBeGreaterThan(30);
+    const refused = await killEverywhere({
+      ...{ plan: deviceInvitedPlan, world: world(true), isUndone: true },
+    });
+    expect(refused.completed).toBe(0);
   });
 
   test("removal: the device is gone with certificate and lock, or all is as before", async () => {

@@ -11,6 +11,7 @@ import { treeConfPath } from "../change/conf-stage.ts";
 import { type FileChange, NotRepeatable, type Plan } from "../operation/plan.ts";
 import { type ClusterIdentity, packed, treeAuthority } from "./device-identity.ts";
 import { orFail, untilVotes } from "./device-setup.ts";
+import { handText } from "./device-text.ts";
 import {
   dropDraft,
   readConf,
@@ -41,7 +42,7 @@ export interface DevicePorts {
 }
 
 const base64 = v.pipe(v.string(), v.base64());
-const setupFacts = v.object({
+export const setupFacts = v.object({
   cluster: v.string(),
   device: v.object({
     host: v.string(),
@@ -174,12 +175,15 @@ export const deviceSetupPlan: Plan<DeviceSetupFacts, DevicePorts> = {
     {
       name: "votes",
       text: () => "wait until the device votes on every node",
-      run: async (facts, { client, clock, report }) => {
+      run: async (facts, { client, clock, report }, { tell }) => {
         const { version, notes } = known(facts).after;
         report.configured(version, notes);
+        for (const note of notes) tell(note);
         const outcome = await untilVotes(client, version, { waitMs: facts.waitMs, clock });
         const own = outcome.nodes.find(({ nodeid }) => nodeid === outcome.status.node.nodeid);
         if (own?.hasVote !== true) throw new DeviceFailure("votes", outcome.problem);
+        const others = outcome.nodes.filter(({ hasVote }) => !hasVote);
+        if (others.length > 0) tell(handText(others, facts.identity !== undefined).trimEnd());
       },
     },
   ],

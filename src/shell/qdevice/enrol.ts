@@ -33,28 +33,52 @@ export async function enrol(token: InviteToken, request: Uint8Array): Promise<Re
     if (outcome.kind === "enrolled") return success(outcome.value);
     // A server that knows us has spoken: others would only say the same.
     if (outcome.kind === "refused") return failure(outcome.reason);
-    failures.push(`${address}: ${outcome.reason}`);
+    if (outcome.kind === "failed") failures.push(`${address}: ${outcome.reason}`);
   }
-  return failure(
-    `no vote server could be reached at port ${token.port} (${failures.join("; ")}): is it running, and is that TCP port open on the way?`,
+  return failure(unreachedText(token, failures));
+}
+
+/**
+ * Is the server of the invitation there? The address that has proved it first; nothing secret is sent, and the invitation stays good. To the server it is
+ * an attempt that failed, of which it takes some each minute.
+ */
+export async function knock(token: InviteToken): Promise<Result<string>> {
+  const failures: string[] = [];
+  const found = Promise.withResolvers<Result<string>>();
+  const asked = token.addresses.map(async (address) => {
+    const outcome = await new Attempt(token, address, undefined).run();
+    if (outcome.kind === "met") found.resolve(success(address));
+    else if (outcome.kind !== "enrolled") failures.push(`${address}: ${outcome.reason}`);
+  });
+  void Promise.all(asked).then(
+    () => found.resolve(failure(unreachedText(token, failures))),
+    found.reject,
   );
+  return found.promise;
+}
+
+function unreachedText({ port }: InviteToken, failures: readonly string[]): string {
+  return `no vote server could be reached at port ${port} (${failures.join("; ")}): is it running, and is that TCP port open on the way?`;
 }
 
 type Outcome =
   | { readonly kind: "enrolled"; readonly value: Enrolled }
+  /** It is the server of the invitation; nothing was asked of it. */
+  | { readonly kind: "met" }
   | { readonly kind: "refused"; readonly reason: string }
   | { readonly kind: "failed"; readonly reason: string };
 
 class Attempt {
   readonly #token: InviteToken;
   readonly #address: string;
-  readonly #request: Uint8Array;
+  readonly #request: Uint8Array | undefined;
   readonly #end = Promise.withResolvers<Outcome>();
   #frame = new EnrolmentFrame(answerBytesMax);
   /** Once it is checked. */
   #authority: Uint8Array | undefined;
 
-  constructor(token: InviteToken, address: string, request: Uint8Array) {
+  /** `request`: undefined to see who is there, and ask nothing. */
+  constructor(token: InviteToken, address: string, request: Uint8Array | undefined) {
     this.#token = token;
     this.#address = address;
     this.#request = request;
@@ -94,10 +118,12 @@ class Attempt {
     if (this.#authority === undefined) {
       const checked = this.#checkServer(stream, text.value);
       if (!checked.ok) return this.#end.resolve({ kind: "refused", reason: checked.reason });
+      const request = this.#request;
+      if (request === undefined) return this.#end.resolve({ kind: "met" });
       this.#authority = checked.value;
       this.#frame = new EnrolmentFrame(answerBytesMax);
       const { secret, cluster } = this.#token;
-      stream.write(encodeRequest({ secret, cluster, request: this.#request }));
+      stream.write(encodeRequest({ secret, cluster, request }));
       return;
     }
     const authority = this.#authority;

@@ -24,8 +24,26 @@ export interface Probe {
   readonly identity: ClusterIdentity | undefined;
 }
 
-/** The reason is a sentence that names the server and what to do. */
-export async function probeVoteServer(probe: Probe): Promise<Result<{ readonly tls: boolean }>> {
+/** What is seen on the way, in this order. */
+export type ProbeSight =
+  | { readonly kind: "connected"; readonly address: string }
+  /** It is a vote server. */
+  | { readonly kind: "answered"; readonly tls: "unsupported" | "supported" | "required" }
+  /** Its certificate is of our authority. */
+  | {
+      readonly kind: "secured";
+      /** "TLSv1.3" */
+      readonly protocol: string;
+      /** Unix milliseconds. */
+      readonly goodUntil: number;
+      readonly fingerprint: string;
+    };
+
+/** The reason is a sentence that names the server and what to do. `see` is told of what worked. */
+export async function probeVoteServer(
+  probe: Probe,
+  see: (sight: ProbeSight) => void = () => undefined,
+): Promise<Result<{ readonly tls: boolean }>> {
   const where = `${probe.host} port ${probe.port}`;
   const { promise, resolve } = Promise.withResolvers<Result<{ readonly tls: boolean }>>();
   const fail = (reason: string): void => resolve(failure(reason));
@@ -34,11 +52,11 @@ export async function probeVoteServer(probe: Probe): Promise<Result<{ readonly t
     () => fail(`the vote server at ${where} gave no answer in ${probeMsMax / 1000} s`),
     probeMsMax,
   );
-  socket.once("connect", () =>
-    socket.write(
-      encodeMessage({ kind: "preinit", seq: 1, clusterName: byteStringOfText(probe.cluster) }),
-    ),
-  );
+  socket.once("connect", () => {
+    see({ kind: "connected", address: socket.remoteAddress ?? probe.host });
+    const clusterName = byteStringOfText(probe.cluster);
+    socket.write(encodeMessage({ kind: "preinit", seq: 1, clusterName }));
+  });
   const onLost = (error?: NodeJS.ErrnoException): void =>
     fail(
       `no vote server answers at ${where}${error?.code === undefined ? "" : ` (${error.code})`}: start it, and open this TCP port between it and every node`,
@@ -54,9 +72,10 @@ export async function probeVoteServer(probe: Probe): Promise<Result<{ readonly t
     if (answer?.ok !== true || answer.value.kind !== "preinitReply") {
       return fail(`what answers at ${where} is no vote server (corosync-qnetd)`);
     }
+    see({ kind: "answered", tls: answer.value.tlsSupport ?? "supported" });
     const result = plainResult(probe, answer.value, where);
     if (result !== undefined) return resolve(result);
-    secure(probe, socket, where, resolve);
+    secure(probe, socket, where, { see, resolve });
   });
   const outcome = await promise;
   clearTimeout(deadline);
@@ -93,7 +112,13 @@ function secure(
   { identity }: Probe,
   socket: Socket,
   where: string,
-  resolve: (outcome: Result<{ readonly tls: boolean }>) => void,
+  {
+    see,
+    resolve,
+  }: {
+    readonly see: (sight: ProbeSight) => void;
+    readonly resolve: (outcome: Result<{ readonly tls: boolean }>) => void;
+  },
 ): void {
   if (identity === undefined) return;
   socket.removeAllListeners("data");
@@ -120,6 +145,14 @@ function secure(
         server !== undefined &&
         isVoteServer(server, serverName) &&
         server.verify(authority.publicKey);
+      if (isRight) {
+        see({
+          kind: "secured",
+          protocol: stream.getProtocol() ?? "TLS",
+          goodUntil: Date.parse(server.validTo),
+          fingerprint: server.fingerprint256,
+        });
+      }
       resolve(
         isRight
           ? success({ tls: true })

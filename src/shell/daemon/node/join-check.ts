@@ -2,7 +2,18 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
+import type { JoinCheck } from "../../answers/join.ts";
 import { type CheckAnswer, ClusterSide, type Wish } from "../../join/cluster-side.ts";
+import {
+  addressChecks,
+  answeredChecks,
+  faultChecks,
+  machineChecks,
+  placeCheck,
+  probeChecks,
+  quorumCheck,
+  skipped,
+} from "../../join/join-checks.ts";
 import { clusterFault, introductionOf, type JoinFacts, wishOf } from "../../join/join-plan.ts";
 import {
   chooseLinks,
@@ -12,6 +23,7 @@ import {
   machineProblems,
   mtuNote,
   type OwnAddress,
+  type ProbeOutcome,
   type Problem,
   probeProblem,
 } from "../../join/preflight.ts";
@@ -31,42 +43,71 @@ export interface JoinReport {
 
 /** Throws an Error with all that is in the way, each with its remedy. */
 export async function checkJoin(
-  parts: Pick<NodeParts, "tree" | "options" | "cluster">,
+  parts: Parts,
   known: JoinFacts,
   tell: (text: string) => void,
 ): Promise<JoinReport> {
+  const { fault, problems, hasAddresses, report } = await lookAtJoin(parts, known, tell);
+  if (fault !== "") throw new Error(fault);
+  // Without addresses there is nothing to force.
+  refuse(problems, hasAddresses && known.isForced, tell);
+  if (report === undefined) throw new Error("invariant broken: who is refused nothing can join");
+  return report;
+}
+
+/** All that was looked at, good or bad. */
+export interface Looked {
+  readonly checks: readonly JoinCheck[];
+  /** Why nothing more could be looked at, sentences; "": all was. */
+  readonly fault: string;
+  readonly problems: readonly Problem[];
+  readonly hasAddresses: boolean;
+  /** Undefined where there is a fault. */
+  readonly report: JoinReport | undefined;
+}
+
+type Parts = Pick<NodeParts, "tree" | "options" | "cluster">;
+
+export async function lookAtJoin(
+  parts: Parts,
+  known: JoinFacts,
+  tell: (text: string) => void,
+): Promise<Looked> {
   const cluster = new ClusterSide(introductionOf(known));
   const given = wishOf(known);
+  const machine = machineFacts(parts);
   tell("check cluster join API version");
   const first = await cluster.check({ ...given, links: new Map() });
-  if (!first.ok) throw new Error(clusterFault(first));
-  const machine = machineFacts(parts);
+  if (!first.ok) {
+    const words = clusterFault(first);
+    return faulty(words, [...faultChecks(first, words), ...machineChecks(machine)]);
+  }
+  const { cluster: name, node: member, version, offsetMs } = first.value;
   const choice = chooseLinks(first.value, given.links, machine.addresses);
   for (const note of choice.notes) tell(note);
   const wish: Wish = { ...given, links: choice.links };
   const problems: Problem[] = [...machineProblems(machine), ...choice.problems];
-  const clock = clockProblem(first.value.offsetMs, first.value.node);
+  const clock = clockProblem(offsetMs, member);
   if (clock !== undefined) problems.push(clock);
-  const notes = [clockNote(first.value.offsetMs, first.value.node)];
+  const notes = [clockNote(offsetMs, member)];
+  const ownVersion = parts.options.version;
+  const checks = [
+    ...answeredChecks({ cluster: name, member, version, ownVersion, offsetMs }),
+    ...machineChecks(machine),
+    ...addressChecks(choice),
+  ];
+  const hasAddresses = choice.problems.length === 0;
   let answer: CheckAnswer = first.value;
-  if (choice.problems.length === 0 && !cluster.isOriginal) {
-    const second = await cluster.check(wish);
-    if (!second.ok) throw new Error(clusterFault(second));
-    answer = second.value;
-    if (answer.fault !== undefined) {
-      const { fault: message, errors = {} } = answer;
-      throw new Error(
-        clusterFault({ ok: false, kind: "refused", reason: message, message, errors }),
-      );
-    }
-    const probed = await probe(cluster, wish, answer);
-    problems.push(...probed.problems);
-    notes.push(...probed.notes);
-  }
-  // Without addresses there is nothing to force.
-  refuse(problems, choice.problems.length === 0 && known.isForced, tell);
+  if (hasAddresses && !cluster.isOriginal) {
+    const there = await placeAndLinks(cluster, wish, checks);
+    if (!there.ok) return faulty(there.fault, checks);
+    ({ answer } = there);
+    problems.push(...there.outcomes.map(probeProblem).filter((problem) => problem !== undefined));
+    notes.push(...there.outcomes.map(mtuNote));
+  } else if (!hasAddresses) checks.push(skipped("place"), skipped("link"));
+  checks.push(quorumCheck(answer.effect));
   const found = [...notes, ...(answer.notes ?? [])].filter((note) => note !== undefined);
-  return {
+  const report = {
     facts: {
       ...known,
       cluster: answer.cluster,
@@ -78,22 +119,50 @@ export async function checkJoin(
     before: answer.before,
     after: answer.after,
   };
+  return { checks, fault: "", problems, hasAddresses, report };
 }
 
-async function probe(
+function faulty(fault: string, checks: readonly JoinCheck[]): Looked {
+  return { checks, fault, problems: [], hasAddresses: false, report: undefined };
+}
+
+type There =
+  | {
+      readonly ok: true;
+      readonly answer: CheckAnswer;
+      readonly outcomes: readonly ProbeOutcome[];
+    }
+  | { readonly ok: false; readonly fault: string };
+
+/** Whether the cluster has a place for this node at these addresses, and packets pass. Adds to `checks`. */
+async function placeAndLinks(
   cluster: ClusterSide,
   wish: Wish,
-  answer: CheckAnswer,
-): Promise<{ readonly problems: readonly Problem[]; readonly notes: readonly string[] }> {
+  checks: JoinCheck[],
+): Promise<There> {
+  const answer = await cluster.check(wish);
+  const fault = answer.ok ? placeFault(answer.value) : clusterFault(answer);
+  checks.push(placeCheck(wish.node, fault));
+  if (!answer.ok || fault !== "") {
+    checks.push(skipped("link"));
+    return { ok: false, fault };
+  }
   const offer = await cluster.probe(wish);
-  if (!offer.ok) throw new Error(clusterFault(offer));
+  if (!offer.ok) {
+    const words = clusterFault(offer);
+    checks.push(placeCheck(wish.node, words));
+    return { ok: false, fault: words };
+  }
   const port = (link: number) =>
-    answer.links.find(({ number }) => number === link)?.port ?? 5405 + link;
+    answer.value.links.find(({ number }) => number === link)?.port ?? 5405 + link;
   const outcomes = await probeLinks(offer.value, wish.links, port);
-  return {
-    problems: outcomes.map(probeProblem).filter((problem) => problem !== undefined),
-    notes: outcomes.map(mtuNote).filter((note) => note !== undefined),
-  };
+  checks.push(...probeChecks(outcomes));
+  return { ok: true, answer: answer.value, outcomes };
+}
+
+function placeFault({ fault: message, errors = {} }: CheckAnswer): string {
+  if (message === undefined) return "";
+  return clusterFault({ ok: false, kind: "refused", reason: message, message, errors });
 }
 
 /** As the original's tool words it (pvecm.md §1.2), with what to do. A task's end is one line, so each problem is a sentence. */
@@ -109,11 +178,7 @@ function refuse(
   tell(`${text}\nWARNING : detected error but forced to continue!`);
 }
 
-function machineFacts({
-  tree,
-  options,
-  cluster,
-}: Pick<NodeParts, "tree" | "options" | "cluster">): MachineFacts {
+function machineFacts({ tree, options, cluster }: Parts): MachineFacts {
   const { paths } = options;
   const stored = tree.stat(corosyncConfPath);
   return {

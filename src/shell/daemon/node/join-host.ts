@@ -12,24 +12,61 @@ import {
   type JoinProgress,
   wishOf,
 } from "../../join/join-plan.ts";
-import type { JoinInput, JoinReportText } from "../../join/start-routes.ts";
+import { faultChecks } from "../../join/join-checks.ts";
+import type {
+  BegunJoin,
+  JoinChecksText,
+  JoinInput,
+  JoinReportText,
+} from "../../join/start-routes.ts";
 import { entryOf } from "../../join/place-edits.ts";
 import { reservationPath, decodeReservation } from "../../join/reservation.ts";
+import type { Remote } from "../../remote/remote-answer.ts";
 import { RemoteNode, type Session } from "../../remote/remote-node.ts";
 import { trustFingerprint } from "../../remote/trust.ts";
 import { Changeover } from "../changeover.ts";
-import { checkJoin, type JoinReport } from "./join-check.ts";
+import { checkJoin, type JoinReport, lookAtJoin } from "./join-check.ts";
 import type { NodeParts } from "./parts.ts";
 import { ensureNodeDirectories } from "./tree.ts";
 
-/** The task's UPID, or why nothing was begun. */
-export function startJoin(parts: NodeParts, input: JoinInput): Result<string> {
+/** The task's UPID and its steps, or why nothing was begun. */
+export function startJoin(parts: NodeParts, input: JoinInput): Result<BegunJoin> {
   const possible = mayJoin(parts);
   if (!possible.ok) return possible;
   const known = factsOf(parts, input);
   const ports = joinPorts(parts, (begun, tell) => prepared(parts, input, begun, tell));
   const spec = { type: "clusterjoin", id: "", user: input.user };
-  return parts.operations.start(spec, joinPlan, ports, known);
+  const started = parts.operations.start(spec, joinPlan, ports, known);
+  if (!started.ok) return started;
+  return success({ upid: started.value, steps: joinPlan.steps.map(({ text }) => text(known)) });
+}
+
+/** All that would be looked at, each with what was found; nothing is changed. */
+export async function joinChecksOf(
+  parts: NodeParts,
+  input: JoinInput,
+): Promise<Result<JoinChecksText>> {
+  const possible = mayJoin(parts);
+  if (!possible.ok) return possible;
+  const known = factsOf(parts, input);
+  const nobody = (): void => undefined;
+  const { introduction, password } = input;
+  let session: Session | undefined;
+  if (password !== undefined) {
+    const login = await logIn(introduction, password);
+    if (!login.ok) return success({ checks: [...faultChecks(login, login.reason)] });
+    session = login.value;
+  }
+  const asked = session === undefined ? known : { ...known, session: { ...session } };
+  const { checks, report } = await lookAtJoin(parts, asked, nobody);
+  const isBad = checks.some(({ state }) => state === "bad");
+  if (report === undefined || isBad) return success({ checks });
+  return success({ checks, report: textOf(report) });
+}
+
+function textOf({ facts, effect, notes, before, after }: JoinReport): JoinReportText {
+  const { cluster, links } = facts;
+  return { cluster, links, effect, notes, before, after };
 }
 
 /** What would be done; nothing is changed. */
@@ -41,9 +78,7 @@ export async function reportJoin(
   if (!possible.ok) return possible;
   try {
     const report = await prepared(parts, input, factsOf(parts, input), () => undefined);
-    const { cluster, links } = report.facts;
-    const { effect, notes, before, after } = report;
-    return success({ cluster, links, effect, notes, before, after });
+    return success(textOf(report));
   } catch (error) {
     return failure(reasonOf(error));
   }
@@ -91,7 +126,16 @@ async function prepared(
   return checkJoin(parts, { ...known, session: { ...session } }, tell);
 }
 
-async function loggedIn({ hosts, port, trust }: Introduction, password: string): Promise<Session> {
+async function loggedIn(introduction: Introduction, password: string): Promise<Session> {
+  const login = await logIn(introduction, password);
+  if (!login.ok) throw new Error(login.reason);
+  return login.value;
+}
+
+async function logIn(
+  { hosts, port, trust }: Introduction,
+  password: string,
+): Promise<Remote<Session>> {
   const [host = ""] = hosts;
   const fingerprint = new Uint8Array(Buffer.from(trust.fingerprint.replaceAll(":", ""), "hex"));
   const node = new RemoteNode({
@@ -100,10 +144,10 @@ async function loggedIn({ hosts, port, trust }: Introduction, password: string):
     ...(port === undefined ? {} : { port }),
   });
   const login = await node.login({ user: "root@pam", password });
-  if (!login.ok) throw new Error(login.reason);
+  if (!login.ok) return login;
   const { session } = node;
   if (session === undefined) throw new Error("invariant broken: a login gives a session");
-  return session;
+  return { ok: true, value: session };
 }
 
 /** For a plan that an earlier daemon left. */

@@ -17,7 +17,7 @@ import { situation } from "../../change/situation.ts";
 import { clusterAddress } from "../certificates.ts";
 import { changePorts } from "./change-ports.ts";
 import { superuser } from "./changes.ts";
-import { reportJoin, startJoin } from "./join-host.ts";
+import { joinChecksOf, reportJoin, startJoin } from "./join-host.ts";
 import type { NodeParts } from "./parts.ts";
 
 const basePort = 5405;
@@ -104,6 +104,7 @@ export class Joining {
       files: tree,
       start: (input) => startJoin(this.#parts, input),
       report: (input) => reportJoin(this.#parts, input),
+      checks: (input) => joinChecksOf(this.#parts, input),
       makeToken: async (lifetimeS, by) => {
         const made = await makeToken(this.#tokenSource(), lifetimeS, by);
         this.#sweep();

@@ -22,7 +22,8 @@ import { notClusteredText } from "../../change/ports.ts";
 import { deviceSetupFacts } from "../../qdevice/device-plan.ts";
 import { removeDevice, resumeDevice, setUpDevice } from "../../qdevice/device-operation.ts";
 import { storedFiles } from "../../qdevice/device-tree.ts";
-import { handText, targetOfToken, type Target, targetWord } from "../../command/qdevice.ts";
+import { targetOfToken, type Target, targetWord } from "../../command/qdevice.ts";
+import { handText } from "../../qdevice/device-text.ts";
 
 const portDefault = 5403;
 
