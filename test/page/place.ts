@@ -1,6 +1,9 @@
 // Three standalone nodes on the loopback, each with its page and a root whose password is known; nothing of them is left.
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Subprocess } from "bun";
+import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { LoneNode } from "../node/lone-node.ts";
 
@@ -12,6 +15,11 @@ const hash =
 const port = 8006;
 export const patientMs = 240_000;
 
+/** Of the command line that starts a node here. */
+export function nodeWords(node: LoneNode): readonly string[] {
+  return ["--no-mount", "--api", `${node.address}:${port}`];
+}
+
 export function addressOf(node: LoneNode): string {
   return `https://${node.address}:${port}`;
 }
@@ -21,7 +29,7 @@ export async function threeNodes(): Promise<readonly [LoneNode, LoneNode, LoneNo
   for (const node of nodes) {
     mkdirSync(dirname(node.paths.shadow), { recursive: true });
     writeFileSync(node.paths.shadow, `root:${hash}:19000:0:99999:7:::\n`);
-    node.start(["--no-mount", "--api", `${node.address}:${port}`]);
+    node.start(nodeWords(node));
   }
   for (const node of nodes) await served(node);
   return nodes;
@@ -38,4 +46,80 @@ async function served(node: LoneNode): Promise<void> {
     patientMs,
     `${node.name}'s certificate`,
   );
+}
+
+/** Nothing outlives a story that hangs. */
+const livesMsMax = 15 * 60_000;
+const program = join(import.meta.dir, "../../src/main.ts");
+
+/** A vote server beside the nodes, at an address of its own; it may go and come back. */
+export class LabVoteServer {
+  readonly address: string;
+  readonly #root = mkdtempSync(join(tmpdir(), "quorate-arbiter-"));
+  #port = 0;
+  #child: Subprocess | undefined;
+
+  /** `beside`: an address of the same network. */
+  constructor(beside: string) {
+    this.address = beside.replace(/\d+$/, "200");
+    mkdirSync(join(this.#root, "etc/corosync/qnetd"), { recursive: true });
+  }
+
+  /** Resolves once it listens; at the port of before. */
+  async start(): Promise<void> {
+    const listening = Bun.listen({
+      ...{ hostname: this.address, port: this.#port },
+      socket: { data: () => undefined },
+    });
+    this.#port = listening.port;
+    listening.stop(true);
+    const where = ["--listen", this.address, "--port", String(this.#port), "--tls", "on"];
+    this.#child = Bun.spawn([process.execPath, program, "qnetd", "--root", this.#root, ...where], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+      timeout: livesMsMax,
+    });
+    await until(
+      async () => {
+        try {
+          const there = { hostname: this.address, port: this.#port };
+          const socket = await Bun.connect({ ...there, socket: { data: () => undefined } });
+          socket.end();
+          return ready(true);
+        } catch (error) {
+          return pending(String(error));
+        }
+      },
+      patientMs,
+      "the vote server listens",
+    );
+  }
+
+  /** As by a power cut. */
+  async stop(): Promise<void> {
+    this.#child?.kill("SIGKILL");
+    await this.#child?.exited;
+  }
+
+  /** The token of an invitation for a cluster of this name. */
+  async invite(cluster: string): Promise<string> {
+    let text = "";
+    await inviteCommand({
+      directory: join(this.#root, "etc/corosync/qnetd/nssdb"),
+      server: { address: this.address, port: this.#port, tls: "on", uid: undefined },
+      verb: { kind: "invite", cluster },
+      ...{ addresses: [], port: undefined, lifetimeMs: undefined, json: true },
+      letServerSign: false,
+      write: (piece) => void (text += piece),
+      note: () => undefined,
+      now: () => Date.now(),
+    });
+    return (JSON.parse(text) as { token: string }).token;
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    rmSync(this.#root, { recursive: true });
+  }
 }

@@ -1,15 +1,13 @@
-// A person at the page, played in a real browser at three real nodes: from empty machines to a cluster, a node that is lost, a change of the configuration,
-// and the way out without quorum. Ends with "N passed, N failed". `--screens DIR` keeps a picture of each screen.
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import type { Browser, Page } from "playwright-core";
+// A person at the page, played in a real browser at three real nodes: from empty machines to a cluster, a change of the configuration, a node that is lost
+// and removed, an arbiter that comes, helps and goes, and the way out without quorum. Ends with "N passed, N failed". `--screens DIR` keeps a picture of each screen.
+import type { Browser } from "playwright-core";
 import { reasonOf } from "../../src/result.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import type { LoneNode } from "../node/lone-node.ts";
-import { accessibilityFaults, fits, openBrowser, openPage, type Watched } from "./browser.ts";
 import { strangersNames } from "../double/overviews.ts";
-import { addressOf, password, patientMs, threeNodes } from "./place.ts";
+import { fits, openBrowser, openPage, type Watched } from "./browser.ts";
+import { addressOf, LabVoteServer, nodeWords, password, patientMs, threeNodes } from "./place.ts";
+import { check, done, go, inspect, logIn, phone, shows, tally, wide } from "./play.ts";
 import {
   harm,
   makeStrangersUser,
@@ -18,72 +16,7 @@ import {
   strangersPassword,
   strangersUser,
 } from "./strangers.ts";
-
-const { values } = parseArgs({ options: { screens: { type: "string" } } });
-const wide = { width: 1280, height: 900 };
-const phone = { width: 360, height: 740 };
-
-let passed = 0;
-let failed = 0;
-
-function check(name: string, isSo: boolean, why = ""): void {
-  if (isSo) passed += 1;
-  else failed += 1;
-  process.stdout.write(
-    `${isSo ? "ok   " : "FAIL "} ${name}${isSo || why === "" ? "" : `: ${why}`}\n`,
-  );
-}
-
-/** The page shows this text, within the time that a busy machine takes. */
-async function shows(page: Page, text: string | RegExp): Promise<void> {
-  const found = page.getByText(text).first();
-  await found.waitFor({ timeout: patientMs });
-  check(`it says ${String(text)}`, true);
-}
-
-/** Every screen is held against the same: nothing serious, nothing that sticks out, at both sizes. */
-async function inspect(watched: Watched, name: string): Promise<void> {
-  const { page, faults } = watched;
-  for (const size of [wide, phone]) {
-    await page.setViewportSize(size);
-    const found = await accessibilityFaults(page);
-    check(
-      `${name} at ${size.width}: nothing serious for axe-core`,
-      found.length === 0,
-      found.join("\n"),
-    );
-    check(`${name} at ${size.width}: it fits`, await fits(page));
-    if (values.screens !== undefined) await picture(page, `${name}-${size.width}`);
-  }
-  await page.setViewportSize(wide);
-  check(`${name}: no error, no request to elsewhere`, faults.length === 0, faults.join("\n"));
-  faults.length = 0;
-}
-
-async function picture(page: Page, name: string): Promise<void> {
-  const directory = values.screens ?? "";
-  mkdirSync(directory, { recursive: true });
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: join(directory, `${name}-${colorScheme}.png`), fullPage: true });
-  }
-  await page.emulateMedia({ colorScheme: null });
-}
-
-async function logIn(watched: Watched): Promise<void> {
-  const { page } = watched;
-  await page.getByLabel("Password").fill(password);
-  await page.keyboard.press("Enter");
-  await page.getByRole("button", { name: "Log out" }).waitFor();
-}
-
-async function go(page: Page, screen: string): Promise<void> {
-  await page
-    .getByRole("navigation", { name: "Screens" })
-    .getByRole("link", { name: screen })
-    .click();
-  await page.getByRole("heading", { level: 1, name: screen }).waitFor();
-}
+import { removeArbiter, removeNode, setUpArbiter } from "./wizards.ts";
 
 async function beginCluster(browser: Browser, node: LoneNode): Promise<Watched> {
   const watched = await openPage(browser, addressOf(node), wide);
@@ -106,8 +39,7 @@ async function beginCluster(browser: Browser, node: LoneNode): Promise<Watched> 
   await inspect(watched, "create");
   await page.getByRole("button", { name: "Create prod" }).click();
   await shows(page, "Quorate: 1 of 1 vote, 1 needed. No further node may fail.");
-  await shows(page, /^✓\s*done$/);
-  await page.getByRole("button", { name: "Close" }).click();
+  await done(page);
   return watched;
 }
 
@@ -140,11 +72,19 @@ async function joinBy(
   await shows(page, "Members to ask");
   await page.getByText("Addresses of this node").click();
   await page.getByLabel("Address of this node, link 0").fill(node.address);
-  if (how.isToken) {
+  if (how.isToken) await page.getByRole("button", { name: "Check again" }).click();
+  else {
+    const field = page.getByLabel("Password of root@pam on that member");
+    await field.fill("wrong");
+    await page.getByRole("button", { name: "Check", exact: true }).click();
+    await shows(page, "One thing stands against it");
+    await inspect(watched, "join-refused");
+    await field.fill(password);
     await page.getByRole("button", { name: "Check again" }).click();
-    await shows(page, "Nothing stands against it");
-    await inspect(watched, "join");
-  } else await page.getByLabel("Password of root@pam on that member").fill(password);
+  }
+  await shows(page, "Nothing stands against it");
+  await shows(page, "Packets of full size pass");
+  if (how.isToken) await inspect(watched, "join");
   await page.getByRole("button", { name: "Join prod" }).click();
   await node.statusWhen(
     ({ mode, quorum, cluster }) => mode === "cluster" && cluster.name === "prod" && quorum.quorate,
@@ -275,7 +215,7 @@ async function changeConfiguration(watched: Watched, node: LoneNode): Promise<vo
   await page.locator("form .fault").waitFor();
   const write = page.getByRole("button", { name: "Write it" });
   check("an error cannot be written", (await write.getAttribute("aria-disabled")) === "true");
-  await field.fill(before.replace(/^totem \{\n/m, "totem {\n  token: 12000\n"));
+  await field.fill(before.replace(/^totem \{\n/m, "totem {\n  token: 5000\n"));
   await shows(page, "All nodes could use it");
   await inspect(watched, "configuration-edit");
   const { cluster } = await node.client.status();
@@ -338,18 +278,42 @@ async function meetStrangers(browser: Browser, node: LoneNode): Promise<void> {
   await watched.close();
 }
 
-async function loseNodes(
-  watched: Watched,
-  [, second, third]: readonly [LoneNode, LoneNode, LoneNode],
-): Promise<void> {
+async function loseNode(watched: Watched, third: LoneNode): Promise<void> {
   const { page } = watched;
   await go(page, "Overview");
   third.signal("SIGKILL");
   await shows(page, "Quorate: 2 of 3 votes, 2 needed. No further node may fail.");
   await shows(page, /^pve3 is not in the cluster/);
   await inspect(watched, "node-lost");
+}
+
+/** With the arbiter one half goes on; without it and the other node nobody does, until it comes back. */
+async function leanOnArbiter(
+  watched: Watched,
+  second: LoneNode,
+  server: LabVoteServer,
+): Promise<void> {
+  const { page } = watched;
+  await go(page, "Overview");
   second.signal("SIGKILL");
+  await shows(page, "Quorate: 2 of 3 votes, 2 needed. No further node may fail.");
+  await server.stop();
   await shows(page, /^Not quorate: 1 of 3 votes, 2 needed\./);
+  await page.getByRole("link", { name: "Go to Emergency" }).click();
+  await shows(page, /its vote would be enough/);
+  await server.start();
+  await shows(page, /^Quorate: 2 of 3 votes, 2 needed\./);
+  await second.ended();
+  second.start(nodeWords(second));
+  await go(page, "Overview");
+  await shows(page, "Quorate: 3 of 3 votes, 2 needed. One more node may fail.");
+}
+
+async function workEmergency(watched: Watched, second: LoneNode): Promise<void> {
+  const { page } = watched;
+  await go(page, "Overview");
+  second.signal("SIGKILL");
+  await shows(page, /^Not quorate: 1 of 2 votes, 2 needed\./);
   await page.getByRole("link", { name: "Go to Emergency" }).click();
   await shows(page, "4. Override the votes");
   await page.getByRole("button", { name: "Show what it would do" }).click();
@@ -361,6 +325,7 @@ async function loseNodes(
   await override.click();
   await shows(page, /^Quorate: 1 of 1 vote, 1 needed\./);
   await shows(page, /^the expected votes are overridden/);
+  await shows(page, "How it ends");
 }
 
 async function leave(watched: Watched): Promise<void> {
@@ -374,6 +339,7 @@ async function leave(watched: Watched): Promise<void> {
 
 async function main(): Promise<void> {
   const nodes = await threeNodes();
+  const server = new LabVoteServer(nodes[0].address);
   const browser = await openBrowser();
   const [first, second, third] = nodes;
   try {
@@ -387,7 +353,12 @@ async function main(): Promise<void> {
     await changeConfiguration(watched, first);
     await browseFiles(watched, first);
     await meetStrangers(browser, first);
-    await loseNodes(watched, nodes);
+    await loseNode(watched, third);
+    await removeNode(watched, first, third);
+    await setUpArbiter(watched, server, second);
+    await leanOnArbiter(watched, second, server);
+    await removeArbiter(watched, first);
+    await workEmergency(watched, second);
     await leave(watched);
     await watched.close();
   } catch (error) {
@@ -396,6 +367,7 @@ async function main(): Promise<void> {
       process.stdout.write(`--- ${node.name}\n${node.log().split("\n").slice(-15).join("\n")}\n`);
   } finally {
     await browser.close();
+    await server.close();
     for (const node of nodes) await node.close();
   }
 }
@@ -413,5 +385,5 @@ async function untilAuthority(node: LoneNode): Promise<void> {
 }
 
 await main();
-process.stdout.write(`${passed} passed, ${failed} failed\n`);
-process.exitCode = failed === 0 ? 0 : 1;
+process.stdout.write(`${tally.passed} passed, ${tally.failed} failed\n`);
+process.exitCode = tally.failed === 0 ? 0 : 1;

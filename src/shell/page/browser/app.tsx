@@ -19,6 +19,8 @@ import { FilesScreen } from "./screens/files.tsx";
 import { LogScreen } from "./screens/log.tsx";
 import { FirstScreen } from "./screens/first.tsx";
 import { JoiningScreen } from "./screens/joining.tsx";
+import { ArbiterScreen } from "./screens/arbiter/arbiter.tsx";
+import { RemoveScreen } from "./screens/remove/remove.tsx";
 import { OverviewScreen } from "./screens/overview.tsx";
 import { LinksScreen } from "./screens/links.tsx";
 import { NodesScreen } from "./screens/node-details.tsx";
@@ -29,6 +31,8 @@ const screens = {
   nodes: NodesScreen,
   links: LinksScreen,
   joining: JoiningScreen,
+  remove: RemoveScreen,
+  arbiter: ArbiterScreen,
   log: LogScreen,
   alerts: AlertsScreen,
   configuration: ConfigurationScreen,
@@ -42,17 +46,10 @@ type Shown = keyof typeof screens;
 function screensOf({ quorum }: Overview): readonly Shown[] {
   if (quorum.mode === "standalone") return ["first"];
   const isTroubled = !quorum.quorate || quorum.override !== "";
+  const changes = ["joining", "remove", "arbiter"] as const;
   const all = [
-    ...([
-      "overview",
-      "nodes",
-      "links",
-      "joining",
-      "log",
-      "alerts",
-      "configuration",
-      "files",
-    ] as const),
+    ...(["overview", "nodes", "links", ...changes] as const),
+    ...(["log", "alerts", "configuration", "files"] as const),
   ];
   return isTroubled ? [...all, "emergency"] : all;
 }
@@ -77,7 +74,8 @@ function Frame({ parts, session }: { readonly parts: Parts; readonly session: Se
   }, [parts.live, parts.follow]);
   const { overview } = view;
   const offered = overview === undefined ? [] : screensOf(overview);
-  const wanted = hash.replace(/^#\//, "");
+  // What stands behind the screen's name is the screen's.
+  const [wanted] = hash.replace(/^#\//, "").split("/");
   const screen = offered.find((each) => each === wanted) ?? offered[0] ?? "overview";
   useEffect(() => {
     const name = overview?.cluster.name || session.node;

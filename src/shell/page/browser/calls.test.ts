@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { overviewOf } from "../../../../test/double/overviews.ts";
 import { Api } from "./api.ts";
 import { askEach } from "./ask-each.ts";
-import { Follow } from "./follow.ts";
+import { Follow, stepsOf } from "./follow.ts";
 import { Live, type LiveOptions } from "./live.ts";
 import { Sessions } from "./session.ts";
 import { informationText } from "./screens/joining.tsx";
@@ -266,8 +266,10 @@ test("a task is followed over a restart of its node, to its last line", async ()
   const node = new PaperNode();
   const timers = new PaperTimers();
   let ended = 0;
+  let now = 0;
   const follow = new Follow({
     api: node.api,
+    now: () => now,
     after: timers.after,
     onEnd: () => (ended += 1),
   });
@@ -280,15 +282,19 @@ test("a task is followed over a restart of its node, to its last line", async ()
     url.endsWith("/status")
       ? json({ ...task, status: state.status, ...(exit === undefined ? {} : { exitstatus: exit }) })
       : json(state.lines);
-  follow.begin("Join", "pve1", "UPID:pve1:x@y:");
+  follow.begin("Join", "pve1", "UPID:pve1:x@y:", ["one", "not said", "two", "three"]);
   await settled();
   expect(node.sent[0]?.url).toBe("/api2/json/nodes/pve1/tasks/UPID%3Apve1%3Ax%40y%3A/status");
   state.lines = [
     { n: 1, t: "one" },
     { n: 2, t: "two" },
   ];
+  now = 4000;
   await timers.next();
   expect(follow.task.value).toMatchObject({ lines: ["one", "two"], end: "", silence: "" });
+  expect(stepsOf(follow.task.value!).map(({ state }) => state)).toEqual([
+    ...(["done", "done", "runs", "waits"] as const),
+  ]);
   const answering = node.answer;
   node.answer = () => undefined;
   await timers.next();
@@ -319,4 +325,23 @@ test("join information is what every page reads", () => {
       totem,
     },
   });
+});
+
+test("steps: how far, how long, and where it failed; names that are known later do not hide one", () => {
+  const steps = ["check", "become a member of ''", "wait"];
+  const seen = (lines: readonly string[], end: string) =>
+    stepsOf({ steps, lines, end, seenAt: lines.map((_, at) => at * 1000) }).map(
+      ({ state, ms }) => `${state} ${ms ?? "-"}`,
+    );
+  expect(seen([], "")).toEqual(["waits -", "waits -", "waits -"]);
+  expect(seen(["check", "a note", "become a member of 'prod'"], "")).toEqual([
+    ...["done 2000", "runs -", "waits -"],
+  ]);
+  const whole = ["check", "become a member of 'prod'", "wait", "TASK OK"];
+  expect(seen(whole, "OK")).toEqual(["done 1000", "done 1000", "done 1000"]);
+  expect(seen(["check", "TASK ERROR: no"], "no")).toEqual(["failed 1000", "waits -", "waits -"]);
+  // What an undo says is no step that begins.
+  expect(seen(["check", "become a member of 'x'", "undo: check", "TASK ERROR: no"], "no")[0]).toBe(
+    "done 1000",
+  );
 });

@@ -8,7 +8,11 @@ export interface FollowedTask {
   readonly title: string;
   readonly node: string;
   readonly upid: string;
+  /** What it will do, as its log names it; empty: nobody has said. */
+  readonly steps: readonly string[];
   readonly lines: readonly string[];
+  /** When each line was seen first, milliseconds of `now`. */
+  readonly seenAt: readonly number[];
   /** "": it runs; "OK", or why not. */
   readonly end: string;
   /** Why nothing comes, a sentence; "": it comes. */
@@ -17,6 +21,8 @@ export interface FollowedTask {
 
 export interface FollowOptions {
   readonly api: Api;
+  /** Milliseconds. */
+  readonly now: () => number;
   /** Returns how to cancel it. */
   readonly after: (ms: number, run: () => void) => () => void;
   /** It has ended, well or not. */
@@ -36,9 +42,9 @@ export class Follow {
     this.#options = options;
   }
 
-  begin(title: string, node: string, upid: string): void {
+  begin(title: string, node: string, upid: string, steps: readonly string[] = []): void {
     this.#cancel();
-    this.task.set({ title, node, upid, lines: [], end: "", silence: "" });
+    this.task.set({ title, node, upid, steps, lines: [], seenAt: [], end: "", silence: "" });
     void this.#look(upid);
   }
 
@@ -51,7 +57,7 @@ export class Follow {
   async #look(upid: string): Promise<void> {
     const task = this.task.value;
     if (task === undefined || task.upid !== upid || task.end !== "") return;
-    const { api, after, onEnd } = this.#options;
+    const { api, now: clock, after, onEnd } = this.#options;
     const path = `/api2/json/nodes/${encodeURIComponent(task.node)}/tasks/${encodeURIComponent(upid)}`;
     // First whether it has ended: no line comes after that.
     const status = await api.get(taskStatus, `${path}/status`);
@@ -66,15 +72,62 @@ export class Follow {
       this.task.set({ ...now, silence: silenceOf(status.ok ? log : status) });
     else {
       const lines = [...now.lines];
-      for (const { n, t } of log.data) if (n >= 1 && n <= linesMax) lines[n - 1] = t;
+      const seenAt = [...now.seenAt];
+      for (const { n, t } of log.data) {
+        if (n < 1 || n > linesMax) continue;
+        lines[n - 1] = t;
+        seenAt[n - 1] ??= clock();
+      }
       const isMore = log.data.length === linesAtOnce;
       const isOver = status.data.status === "stopped" && !isMore;
       const end = isOver ? (status.data.exitstatus ?? "OK") : "";
-      this.task.set({ ...now, lines, end, silence: "" });
+      this.task.set({ ...now, lines, seenAt, end, silence: "" });
       if (isOver) return onEnd();
     }
     this.#cancel = after(everyMs, () => void this.#look(upid));
   }
+}
+
+export interface TaskStep {
+  readonly text: string;
+  readonly state: "done" | "runs" | "waits" | "failed";
+  /** Until the next one began; undefined: it did not begin, or it runs. */
+  readonly ms: number | undefined;
+}
+
+/**
+ * How far a task is: the log has a line for each step as it begins. Names in quotes may be known only then. A step whose line is not found was passed when
+ * a later one is.
+ */
+export function stepsOf({
+  steps,
+  lines,
+  seenAt,
+  end,
+}: Pick<FollowedTask, "steps" | "lines" | "seenAt" | "end">): readonly TaskStep[] {
+  const begun: number[] = [];
+  let from = 0;
+  let last = -1;
+  for (const [at, text] of steps.entries()) {
+    const found = lines.findIndex((line, index) => index >= from && bare(line) === bare(text));
+    begun.push(found);
+    if (found < 0) continue;
+    from = found + 1;
+    last = at;
+  }
+  return steps.map((text, at) => {
+    const isPast = at < last || end === "OK";
+    const state = isPast ? "done" : at > last ? "waits" : end === "" ? "runs" : "failed";
+    const start = seenAt[begun[at] ?? -1];
+    const next = begun.slice(at + 1).find((each) => each >= 0);
+    const until = next === undefined ? (end === "" ? undefined : seenAt.at(-1)) : seenAt[next];
+    const ms = start === undefined || until === undefined ? undefined : until - start;
+    return { text, state, ms };
+  });
+}
+
+function bare(text: string): string {
+  return text.replace(/'[^']*'/g, "''");
 }
 
 function silenceOf(answer: { readonly ok: true } | Failure): string {

@@ -25,7 +25,7 @@ const after = (ms: number, run: () => void): (() => void) => {
   return () => clearTimeout(timer);
 };
 const live = new Live({ api, now: () => Date.now(), after, openEvents });
-const follow = new Follow({ api, after, onEnd: () => live.refresh() });
+const follow = new Follow({ api, now: () => Date.now(), after, onEnd: () => live.refresh() });
 
 /** Changes of the tree are many, and no screen needs each of them. */
 const kinds = eventKinds.filter((kind) => kind !== "tree");

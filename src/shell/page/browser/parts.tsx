@@ -134,6 +134,29 @@ export function Field(props: {
   );
 }
 
+/** A choice that is on or off. */
+export function Check(props: {
+  readonly isOn: boolean;
+  readonly label: string;
+  readonly hint: string;
+  readonly onChange: (isOn: boolean) => void;
+}) {
+  const { isOn, label, hint, onChange } = props;
+  return (
+    <p>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={isOn}
+          onChange={({ currentTarget }) => onChange(currentTarget.checked)}
+        />{" "}
+        {label}
+      </label>
+      {hint !== "" && <span class="soft"> {hint}</span>}
+    </p>
+  );
+}
+
 /** The screen's heading; it has the focus when the screen was chosen, so that keyboards and readers begin there. */
 export function Heading({ text }: { readonly text: string }) {
   const heading = useRef<HTMLHeadingElement>(null);

@@ -1,9 +1,11 @@
 // The task that this page has begun, above every screen until it is closed.
 import { useEffect, useRef } from "preact/hooks";
-import type { FollowedTask } from "./follow.ts";
+import { type FollowedTask, stepsOf, type TaskStep } from "./follow.ts";
 import { Card, Notice, State } from "./parts.tsx";
 import type { Parts } from "./props.ts";
+import { duration } from "./shown.ts";
 import { useStore } from "./store.ts";
+import type { Mood } from "./verdict.ts";
 import { words } from "./words.ts";
 
 export function TaskPanel({ parts }: { readonly parts: Parts }) {
@@ -38,7 +40,8 @@ function Task({ task, onClose }: { readonly task: FollowedTask; readonly onClose
           </button>
         </Notice>
       )}
-      <details open={end !== "OK"}>
+      <Steps steps={stepsOf(task)} />
+      <details open={end !== "OK" && (task.steps.length === 0 || end !== "")}>
         <summary>{words.taskLog}</summary>
         <pre class="log" ref={log} tabIndex={0} aria-label={words.taskLog}>
           {lines.join("\n")}
@@ -50,5 +53,25 @@ function Task({ task, onClose }: { readonly task: FollowedTask; readonly onClose
         </button>
       </div>
     </Card>
+  );
+}
+
+const moods: Readonly<Record<TaskStep["state"], Mood>> = {
+  ...{ done: "good", runs: "warn", waits: "calm", failed: "bad" },
+};
+
+export function Steps({ steps }: { readonly steps: readonly TaskStep[] }) {
+  if (steps.length === 0) return null;
+  return (
+    <ol class="steps" aria-label={words.checking.steps}>
+      {steps.map(({ text, state, ms }, at) => (
+        <li key={at}>
+          <State mood={moods[state]}>{words.checking.stepStates[state]}</State>
+          <p>
+            {text} {ms !== undefined && <span class="soft">{duration(ms)}</span>}
+          </p>
+        </li>
+      ))}
+    </ol>
   );
 }

@@ -83,6 +83,8 @@ export type Screen =
   | "nodes"
   | "links"
   | "joining"
+  | "remove"
+  | "arbiter"
   | "log"
   | "alerts"
   | "configuration"
@@ -181,24 +183,25 @@ function linkWarnings({ links, nodes, quorum }: Overview): Warning[] {
   return found;
 }
 
-function deviceWarnings({ device, fault, nodes, quorum, cluster }: Overview): Warning[] {
+function deviceWarnings(overview: Overview): Warning[] {
+  const { device, fault, quorum } = overview;
   if (quorum.mode === "standalone") return [];
-  const look: Action = { kind: "type", command: "quorate qdevice status" };
+  const look: Action = { kind: "go", screen: "arbiter" };
   if (fault !== "") return [warning(words.warnDevice(fault), look)];
-  // A node that is joining has its vote before corosync.conf says so.
-  const voting = nodes.filter(
-    ({ nodeid, votes }) => (votesInForce(quorum, nodeid) ?? votes) > 0,
-  ).length;
+  const voting = votingNodes(overview);
   if (device === null) {
-    if (voting % 2 !== 0) return [];
-    const command = `quorate qnetd invite ${typedWord(cluster.name)}`;
-    return [warning(words.warnEven(voting), { kind: "type", command })];
+    return voting % 2 === 0 ? [warning(words.warnEven(voting), look)] : [];
   }
   const problem = device.problem || device.warning;
   if (problem !== "") return [warning(words.warnDevice(problem), look)];
   if (device.state !== "Connected") return [warning(words.warnDevice(device.state), look)];
   if (voting % 2 === 0) return [];
-  return [warning(words.warnOdd(voting), { kind: "type", command: "quorate qdevice remove" })];
+  return [warning(words.warnOdd(voting), look)];
+}
+
+/** A node that is joining has its vote before corosync.conf says so. */
+export function votingNodes({ nodes, quorum }: Pick<Overview, "nodes" | "quorum">): number {
+  return nodes.filter(({ nodeid, votes }) => (votesInForce(quorum, nodeid) ?? votes) > 0).length;
 }
 
 function certificateWarnings({ certificates }: Overview): Warning[] {

@@ -1,4 +1,9 @@
-// All English of the page, so that another language is another file of this form. Sentences with numbers are functions: languages differ in them.
+// All English of the page, so that another language is another file of this form; what one screen alone says is beside it in words/. Sentences with numbers
+// are functions: languages differ in them.
+import { arbiterWords } from "./words/arbiter.ts";
+import { effects } from "./words/emergency.ts";
+import { joinCheckWords } from "./words/joining.ts";
+import { removal } from "./words/removal.ts";
 
 export const title = "quorate";
 
@@ -9,6 +14,8 @@ function many(count: number, one: string, more = `${one}s`): string {
 }
 
 export const words = {
+  ...{ removal, arbiterScreen: arbiterWords, checking: joinCheckWords, effects },
+
   // Everywhere.
   noName: "(no name)",
   unknown: "unknown",
@@ -45,6 +52,8 @@ export const words = {
     nodes: "Nodes",
     links: "Links",
     joining: "Join information",
+    remove: "Remove a node",
+    arbiter: "Arbiter",
     log: "Log and tasks",
     alerts: "Alerts",
     configuration: "Configuration",

@@ -42,7 +42,8 @@ export function Create({ parts, session, onBack }: ScreenProps & { readonly onBa
     if (!answer.ok) return setRefusal(answer);
     if (isDry) return setPlan(answer.data);
     const { upid } = answer.data;
-    if (upid !== undefined) parts.follow.begin(words.createTitle, session.node, upid);
+    const { steps } = answer.data;
+    if (upid !== undefined) parts.follow.begin(words.createTitle, session.node, upid, steps);
     parts.live.refresh();
   };
   return (

@@ -4,11 +4,13 @@ import type { ComponentChildren } from "preact";
 import { type ChangeAnswer, effectAnswer } from "../../../answers/change.ts";
 import type { Overview } from "../../../answers/ring.ts";
 import { type Answer, failureText } from "../api.ts";
-import { Card, CopyText, Field, Heading, Name, Notice } from "../parts.tsx";
+import { Card, CopyText, Do, Field, Heading, Name, Notice } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { duration } from "../shown.ts";
 import { verdictOf } from "../verdict.ts";
 import { words } from "../words.ts";
+
+const said = words.effects;
 
 type Effect = Pick<ChangeAnswer, "notes"> & { readonly isChanged: boolean };
 
@@ -23,29 +25,36 @@ export function EmergencyScreen(props: ScreenProps) {
       <Notice mood={mood}>
         <p class="verdict">{sentence}</p>
       </Notice>
-      {quorum.override !== "" && <Notice mood="warn">{quorum.override}</Notice>}
+      {quorum.override !== "" && (
+        <>
+          <Notice mood="warn">{quorum.override}</Notice>
+          <Card title={said.overrideEnds} isWide>
+            <p>{said.overrideEndsText}</p>
+          </Card>
+        </>
+      )}
       {!quorum.quorate && (
         <ol class="options">
-          <Option title={words.optionWait}>
+          <Option title={words.optionWait} effect={said.wait}>
             <p>{words.optionWaitText}</p>
           </Option>
-          <Option title={words.optionStart}>
+          <Option title={words.optionStart} effect={startEffect(overview)}>
             <Missing overview={overview} />
           </Option>
-          <Option title={words.optionArbiter}>
+          <Option title={words.optionArbiter} effect={arbiterEffect(overview)}>
             <ArbiterText overview={overview} />
           </Option>
           {isWaiting && (
-            <Option title={words.optionWaitForAll}>
+            <Option title={words.optionWaitForAll} effect={said.waitForAll}>
               <WaitForAll {...props} />
             </Option>
           )}
           {!isWaiting && (
-            <Option title={words.optionOverride}>
+            <Option title={words.optionOverride} effect={said.override}>
               <Override {...props} />
             </Option>
           )}
-          <Option title={words.optionSeparate}>
+          <Option title={words.optionSeparate} effect={said.separate}>
             <p>{words.optionSeparateText}</p>
             <CopyText text="quorate leave --local" label={words.optionSeparate} />
           </Option>
@@ -55,14 +64,44 @@ export function EmergencyScreen(props: ScreenProps) {
   );
 }
 
-function Option(props: { readonly title: string; readonly children: ComponentChildren }) {
+function Option(props: {
+  readonly title: string;
+  /** What it brings and costs; "": nothing is to be said. */
+  readonly effect: string;
+  readonly children: ComponentChildren;
+}) {
   return (
     <li>
       <Card title={props.title} isWide>
+        {props.effect !== "" && (
+          <p>
+            <strong>{said.title}</strong> {props.effect}
+          </p>
+        )}
         {props.children}
       </Card>
     </li>
   );
+}
+
+/** How many of the missing nodes are enough, the weakest first, so that it holds for any of them. */
+export function startEffect({ nodes, quorum }: Pick<Overview, "nodes" | "quorum">): string {
+  const missing = Math.max(1, quorum.quorum - quorum.totalVotes);
+  if (quorum.totalVotes >= quorum.quorum) return "";
+  const away = nodes.filter(({ isMember, votes }) => !isMember && votes > 0);
+  const votes = away.map((node) => node.votes).toSorted((a, b) => a - b);
+  if (votes.length === 0) return said.start(missing, 0);
+  let sum = 0;
+  const enough = votes.findIndex((each) => (sum += each) >= missing) + 1;
+  return enough === 0 ? said.startNever : said.start(missing, enough);
+}
+
+/** Whether the votes that the arbiter does not give here would be enough. */
+export function arbiterEffect({ device, quorum }: Pick<Overview, "device" | "quorum">): string {
+  if (device === null || quorum.deviceVotes > 0) return "";
+  return quorum.totalVotes + device.votes >= quorum.quorum
+    ? said.arbiterHelps(device.votes)
+    : said.arbiterShort;
 }
 
 function Missing({ overview: { nodes, links } }: { readonly overview: Overview }) {
@@ -96,9 +135,12 @@ function ArbiterText({ overview: { device, fault } }: { readonly overview: Overv
   if (device === null) return <p>{fault === "" ? words.optionArbiterNone : fault}</p>;
   const { host, state, problem } = device;
   return (
-    <p>
-      <Name of={host} />: {state}. {problem}
-    </p>
+    <>
+      <p>
+        <Name of={host} />: {state}. {problem}
+      </p>
+      <Do action={{ kind: "go", screen: "arbiter" }} />
+    </>
   );
 }
 

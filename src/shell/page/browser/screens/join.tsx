@@ -1,24 +1,34 @@
 // Joining a cluster: what was pasted, what it says, whether it can be done, and the doing (pvecm.md §5.5, §5.9 D).
 import { useEffect, useState } from "preact/hooks";
-import * as v from "valibot";
-import { joinReport, joinTask, readIntroduction } from "../../../answers/join.ts";
+import type * as v from "valibot";
+import {
+  type JoinCheck,
+  joinChecks,
+  type joinReport,
+  joinTask,
+  readIntroduction,
+} from "../../../answers/join.ts";
 import { unifiedDifference } from "../../../conf/difference.ts";
 import { type Api, type Answer, type Failure, failureText } from "../api.ts";
 import { Busy, Card, Field, Name, Notice, State } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { timeText } from "../shown.ts";
+import type { Mood } from "../verdict.ts";
 import { words } from "../words.ts";
+
+const said = words.checking;
 
 type Introduction = v.InferOutput<typeof readIntroduction>;
 type Report = v.InferOutput<typeof joinReport>;
+type Checks = v.InferOutput<typeof joinChecks>;
 
 const typedMs = 400;
 
 export function Join({ parts, session, onBack }: ScreenProps & { readonly onBack: () => void }) {
   const [text, setText] = useState("");
   const introduction = useIntroduction(parts.api, text);
-  const begun = (upid: string): void => {
-    parts.follow.begin(words.joinTitle, session.node, upid);
+  const begun = ({ upid, steps }: v.InferOutput<typeof joinTask>): void => {
+    parts.follow.begin(words.joinTitle, session.node, upid, steps);
     parts.live.refresh();
   };
   const isWrong = introduction !== undefined && !introduction.ok;
@@ -39,11 +49,7 @@ export function Join({ parts, session, onBack }: ScreenProps & { readonly onBack
       {introduction?.ok === true && (
         <>
           <Says of={introduction.data} />
-          {introduction.data.kind === "token" ? (
-            <ByToken key={text} {...{ api: parts.api, token: introduction.data, begun }} />
-          ) : (
-            <ByPassword key={text} {...{ api: parts.api, information: introduction.data, begun }} />
-          )}
+          <Try key={text} {...{ api: parts.api, introduction: introduction.data, begun }} />
         </>
       )}
       <div class="buttons">
@@ -132,84 +138,155 @@ function useLinks() {
   return { given, fields };
 }
 
-interface ByTokenProps {
+interface TryProps {
   readonly api: Api;
-  readonly token: Extract<Introduction, { readonly kind: "token" }>;
-  readonly begun: (upid: string) => void;
+  readonly introduction: Introduction;
+  readonly begun: (answer: v.InferOutput<typeof joinTask>) => void;
 }
 
-/** The checks of the node itself come first; nothing is changed by them, and the token stays good. */
-function ByToken({ api, token, begun }: ByTokenProps) {
-  const [report, setReport] = useState<Answer<Report>>();
+/**
+ * The checks of the node itself come first; nothing is changed by them, and a token stays good. With a password the member is asked by this node too: a
+ * browser could not see its certificate.
+ */
+function Try({ api, introduction, begun }: TryProps) {
+  const [password, setPassword] = useState("");
+  const [found, setFound] = useState<Answer<Checks>>();
   const [refusal, setRefusal] = useState<Failure>();
   const [isBusy, setBusy] = useState(false);
   const { given, fields } = useLinks();
-  const call = {
-    ...{ hosts: token.hosts.join(","), port: token.port, trust: "authority" },
-    ...{ fingerprint: token.fingerprint, token: token.token, ...given },
-  };
+  const isByToken = introduction.kind === "token";
+  const call = { ...whom(introduction), ...(isByToken ? {} : { password }), ...given };
+  const mayAsk = isByToken || password !== "";
   const check = async (): Promise<void> => {
-    setReport(undefined);
+    if (!mayAsk) return;
+    setFound(undefined);
+    setRefusal(undefined);
     setBusy(true);
-    setReport(await api.post(joinReport, "/api/v1/join", { ...call, "dry-run": true }));
+    setFound(await api.post(joinChecks, "/api/v1/join/checks", call));
     setBusy(false);
   };
   const join = async (): Promise<void> => {
+    if (isBusy) return;
     setBusy(true);
     const answer = await api.post(joinTask, "/api/v1/join", call);
     setBusy(false);
-    if (answer.ok) begun(answer.data.upid);
+    if (answer.ok) begun(answer.data);
     else setRefusal(answer);
   };
-  useEffect(() => void check(), []);
+  // A token is tried at once: nothing more is to be typed.
+  useEffect(() => void (isByToken && check()), []);
+  const mayJoin = found?.ok === true && found.data.report !== undefined;
   return (
-    <>
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void (mayJoin ? join() : check());
+      }}
+    >
+      {!isByToken && <Password {...{ password, onChange: setPassword }} />}
       {fields}
       <h3>{words.checks}</h3>
-      {report === undefined && <Busy />}
-      {report?.ok === false && (
-        <Notice mood="bad" isAlert>
-          {failureText(report)}
-        </Notice>
+      {isBusy && found === undefined && <Busy />}
+      {[found, refusal].map(
+        (each, at) =>
+          each?.ok === false && (
+            <Notice key={at} mood="bad" isAlert>
+              {failureText(each)}
+            </Notice>
+          ),
       )}
-      {report?.ok === true && <Checked report={report.data} />}
-      {refusal !== undefined && (
-        <Notice mood="bad" isAlert>
-          {failureText(refusal)}
-        </Notice>
-      )}
+      {found?.ok === true && <ChecksMade found={found.data} />}
       <div class="buttons">
-        {report?.ok === true && (
-          <button class="main" type="button" aria-disabled={isBusy} onClick={() => void join()}>
-            {isBusy ? words.busy : words.joinNow(token.cluster)}
+        {mayJoin && (
+          <button class="main" type="submit" aria-disabled={isBusy}>
+            {isBusy ? words.busy : words.joinNow(introduction.cluster)}
           </button>
         )}
-        <button type="button" aria-disabled={isBusy} onClick={() => void check()}>
-          {words.checkAgain}
+        <button type="button" aria-disabled={isBusy || !mayAsk} onClick={() => void check()}>
+          {found === undefined ? words.check : words.checkAgain}
         </button>
       </div>
+    </form>
+  );
+}
+
+function Password(props: {
+  readonly password: string;
+  readonly onChange: (password: string) => void;
+}) {
+  return (
+    <Field label={words.peerPassword} hint={words.peerPasswordHint}>
+      {({ id, describedBy }) => (
+        <input
+          {...{ id, "aria-describedby": describedBy, value: props.password }}
+          type="password"
+          autocomplete="off"
+          maxLength={128}
+          required
+          onInput={({ currentTarget }) => props.onChange(currentTarget.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
+/** What was pasted, for the calls that check and join. */
+function whom(introduction: Introduction) {
+  const { hosts, fingerprint } = introduction;
+  const shared = { hosts: hosts.join(","), fingerprint };
+  if (introduction.kind === "information") return { ...shared, trust: "certificate" };
+  const { port, token } = introduction;
+  return { ...shared, trust: "authority", port, token };
+}
+
+const checkMoods: Readonly<Record<JoinCheck["state"], Mood>> = {
+  ...{ good: "good", note: "warn", bad: "bad", skipped: "calm" },
+};
+
+/** Each check with what was found, and what to do where it is bad. */
+export function ChecksMade({ found: { checks, report } }: { readonly found: Checks }) {
+  const bad = checks.filter(({ state }) => state === "bad").length;
+  return (
+    <>
+      <p role="status">
+        {bad === 0 && report !== undefined ? (
+          <State mood="good">{words.checksGood}</State>
+        ) : (
+          <State mood="bad">{said.summaryBad(bad)}</State>
+        )}
+      </p>
+      <ul class="checks">
+        {checks.map(({ name, state, text, remedy }, at) => (
+          <li key={at}>
+            <State mood={checkMoods[state]}>{said[state]}</State>
+            <div>
+              <h4>{said.names[name]}</h4>
+              {text !== "" && <p>{text}</p>}
+              {remedy !== "" && (
+                <p>
+                  <strong>{said.remedy}</strong> {remedy}
+                </p>
+              )}
+            </div>
+          </li>
+        ))}
+      </ul>
+      {report !== undefined && <Checked report={report} />}
     </>
   );
 }
 
-export function Checked({ report }: { readonly report: Report }) {
-  const { links, effect, notes, before, after } = report;
+/** What is beside the checks: notes of the cluster, and the file that would change. */
+export function Checked({ report: { notes, before, after } }: { readonly report: Report }) {
   return (
     <>
-      <p>
-        <State mood="good">{words.checksGood}</State>
-      </p>
-      <ul>
-        {Object.entries(links).map(([link, address]) => (
-          <li key={link}>
-            {words.link(Number(link))}: <Name of={address} />
-          </li>
-        ))}
-        {notes.map((note) => (
-          <li key={note}>{note}</li>
-        ))}
-        <li>{effect}</li>
-      </ul>
+      {notes.length > 0 && (
+        <ul>
+          {notes.map((note) => (
+            <li key={note}>{note}</li>
+          ))}
+        </ul>
+      )}
       {after !== undefined && (
         <details>
           <summary>{words.planFiles}</summary>
@@ -219,62 +296,5 @@ export function Checked({ report }: { readonly report: Report }) {
         </details>
       )}
     </>
-  );
-}
-
-interface ByPasswordProps {
-  readonly api: Api;
-  readonly information: Extract<Introduction, { readonly kind: "information" }>;
-  readonly begun: (upid: string) => void;
-}
-
-/** The member is asked by this node, with that password: a browser could not see its certificate. */
-function ByPassword({ api, information, begun }: ByPasswordProps) {
-  const [password, setPassword] = useState("");
-  const [refusal, setRefusal] = useState<Failure>();
-  const [isBusy, setBusy] = useState(false);
-  const { given, fields } = useLinks();
-  const join = async (): Promise<void> => {
-    setBusy(true);
-    setRefusal(undefined);
-    const answer = await api.post(v.string(), "/api2/json/cluster/config/join", {
-      ...{ hostname: information.hosts[0] ?? "", fingerprint: information.fingerprint },
-      ...{ password, ...given },
-    });
-    setBusy(false);
-    if (answer.ok) begun(answer.data);
-    else setRefusal(answer);
-  };
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!isBusy && password !== "") void join();
-      }}
-    >
-      {fields}
-      <Field label={words.peerPassword} hint={words.peerPasswordHint}>
-        {({ id, describedBy }) => (
-          <input
-            {...{ id, "aria-describedby": describedBy, value: password }}
-            type="password"
-            autocomplete="off"
-            maxLength={128}
-            required
-            onInput={({ currentTarget }) => setPassword(currentTarget.value)}
-          />
-        )}
-      </Field>
-      {refusal !== undefined && (
-        <Notice mood="bad" isAlert>
-          {failureText(refusal)}
-        </Notice>
-      )}
-      <div class="buttons">
-        <button class="main" type="submit" aria-disabled={isBusy}>
-          {isBusy ? words.busy : words.joinNow(information.cluster)}
-        </button>
-      </div>
-    </form>
   );
 }
