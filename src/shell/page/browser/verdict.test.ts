@@ -124,12 +124,10 @@ test("each trouble has one warning, with an action", () => {
 
 test("a command that names strangers is one command, whatever their names", () => {
   const nodes = [nodeFacts(1), nodeFacts(2, { name: "$(reboot); 'x'" })];
-  const commands = warningsOf(
-    overviewOf([1, 2], [], { nodes }),
-  ).flatMap(({ action }) => (action.kind === "type" ? [action.command] : []));
-  expect(commands).toEqual([
-    `quorate link add 1 pve1=ADDRESS '$(reboot); '\\''x'\\''=ADDRESS'`,
-  ]);
+  const commands = warningsOf(overviewOf([1, 2], [], { nodes })).flatMap(({ action }) =>
+    action.kind === "type" ? [action.command] : [],
+  );
+  expect(commands).toEqual([`quorate link add 1 pve1=ADDRESS '$(reboot); '\\''x'\\''=ADDRESS'`]);
 });
 
 test("a name that is written from right to left takes nothing of its sentence with it", () => {
