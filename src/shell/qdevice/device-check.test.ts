@@ -23,7 +23,7 @@ async function seen(
     device: { ...deviceFacts, ...more },
     identity: success(undefined),
     wallMs: () => nowMs,
-    probe: async (asked, see = () => undefined) => {
+    probe: async (asked, see) => {
       expect(asked).toMatchObject({ host: "10.0.0.9", port: 5403, cluster: "prod" });
       for (const sight of sights) see(sight);
       return outcome;
@@ -83,7 +83,7 @@ test("certificates that cannot be read are named, once the server is reached", a
     const { checks } = await checkDevice({
       ...{ cluster: "prod", device: deviceFacts, wallMs: () => nowMs },
       identity: failure("the file is damaged"),
-      probe: async (_, see = () => undefined) => {
+      probe: async (_, see) => {
         for (const sight of sights) see(sight);
         return failure("no answer");
       },

@@ -14,7 +14,11 @@ export interface DeviceCheckSource {
   readonly device: Device;
   /** Of the tree; undefined: there is none. A failure says why it cannot be read. */
   readonly identity: Result<ClusterIdentity | undefined>;
-  readonly probe?: typeof probeVoteServer;
+  /** Undefined: a real one. */
+  readonly probe?: (
+    probe: Probe,
+    see: (sight: ProbeSight) => void,
+  ) => Promise<Result<{ readonly tls: boolean }>>;
   /** Unix milliseconds. */
   readonly wallMs: () => number;
 }

@@ -292,7 +292,7 @@ test("a task is followed over a restart of its node, to its last line", async ()
   now = 4000;
   await timers.next();
   expect(follow.task.value).toMatchObject({ lines: ["one", "two"], end: "", silence: "" });
-  expect(stepsOf(follow.task.value!).map(({ state }) => state)).toEqual([
+  expect(stepsOf(follow.task.value!).map((step) => step.state)).toEqual([
     ...(["done", "done", "runs", "waits"] as const),
   ]);
   const answering = node.answer;

@@ -10,7 +10,8 @@ import {
 } from "../../../answers/join.ts";
 import { unifiedDifference } from "../../../conf/difference.ts";
 import { type Api, type Answer, type Failure, failureText } from "../api.ts";
-import { Busy, Card, Field, Name, Notice, State } from "../parts.tsx";
+import { Refusals } from "./refusals.tsx";
+import { Busy, Card, Field, Name, State } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { timeText } from "../shown.ts";
 import type { Mood } from "../verdict.ts";
@@ -187,14 +188,7 @@ function Try({ api, introduction, begun }: TryProps) {
       {fields}
       <h3>{words.checks}</h3>
       {isBusy && found === undefined && <Busy />}
-      {[found, refusal].map(
-        (each, at) =>
-          each?.ok === false && (
-            <Notice key={at} mood="bad" isAlert>
-              {failureText(each)}
-            </Notice>
-          ),
-      )}
+      <Refusals of={[found, refusal]} />
       {found?.ok === true && <ChecksMade found={found.data} />}
       <div class="buttons">
         {mayJoin && (

@@ -23,7 +23,7 @@ export const removal = {
   // 2: what it means.
   means: "What it means",
   now: "Now",
-  then: "Then",
+  afterwards: "Then",
   votes: (present: number, all: number, needed: number) =>
     `${present} of ${all} votes, ${needed} needed.`,
   mayFail: (votes: number) =>

@@ -1,9 +1,9 @@
 // The arbiter's end: what it would do is shown first, and what is left on its machine.
-import { failureText } from "../../api.ts";
 import { Card, Notice } from "../../parts.tsx";
 import type { ScreenProps } from "../../props.ts";
 import { words } from "../../words.ts";
 import { useChanging, useTaskEnd } from "../asking.ts";
+import { Refusals } from "../refusals.tsx";
 import { Plan } from "../../change-form.tsx";
 
 const said = words.arbiterScreen;
@@ -16,14 +16,7 @@ export function Removal(props: ScreenProps) {
     <Card title={said.remove} isWide>
       <p>{said.removeText}</p>
       {planned?.ok === true && <Plan plan={planned.data} />}
-      {[planned, refused].map(
-        (each, at) =>
-          each?.ok === false && (
-            <Notice key={at} mood="bad" isAlert>
-              {failureText(each)}
-            </Notice>
-          ),
-      )}
+      <Refusals of={[planned, refused]} />
       {isUnderway ? (
         <Notice mood="calm">{said.goes}</Notice>
       ) : (

@@ -1,12 +1,12 @@
 // How a cluster gets its arbiter: one command on that machine, whose token is pasted here; what would be done is shown before (qnetd.md §4).
 import { useState } from "preact/hooks";
-import { failureText } from "../../api.ts";
 import { Card, Check, CopyText, Field, Notice } from "../../parts.tsx";
 import type { ScreenProps } from "../../props.ts";
 import { typedWord } from "../../shown.ts";
 import { votingNodes } from "../../verdict.ts";
 import { words } from "../../words.ts";
 import { useChanging, useTaskEnd } from "../asking.ts";
+import { Refusals } from "../refusals.tsx";
 import { Plan } from "../../change-form.tsx";
 
 const said = words.arbiterScreen;
@@ -86,17 +86,8 @@ function Form(props: ScreenProps) {
           hint={said.odd(voting)}
         />
       )}
-      {planned?.ok === false && wrong === "" && (
-        <Notice mood="bad" isAlert>
-          {failureText(planned)}
-        </Notice>
-      )}
+      <Refusals of={wrong === "" ? [planned, refused] : [refused]} />
       {planned?.ok === true && <Plan plan={planned.data} />}
-      {refused?.ok === false && (
-        <Notice mood="bad" isAlert>
-          {failureText(refused)}
-        </Notice>
-      )}
       <div class="buttons">
         <button class="main" type="submit" aria-disabled={!isGiven || isBusy}>
           {isBusy ? words.busy : isPlanned ? said.setUpNow : said.check}

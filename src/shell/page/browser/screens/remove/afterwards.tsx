@@ -1,10 +1,10 @@
 // While a node is being removed, and afterwards: what to do at that machine, and another key for the cluster (pvecm.md §3.6).
 import { Card, CopyText, Notice } from "../../parts.tsx";
-import { failureText } from "../../api.ts";
 import type { ScreenProps } from "../../props.ts";
 import { nameInText } from "../../shown.ts";
 import { words } from "../../words.ts";
 import { useChanging, useTaskEnd } from "../asking.ts";
+import { Refusals } from "../refusals.tsx";
 import { Plan } from "../../change-form.tsx";
 
 const said = words.removal;
@@ -65,14 +65,7 @@ export function AnotherKey(props: ScreenProps) {
     <Card title={said.key} isWide>
       <p>{said.keyText}</p>
       {planned?.ok === true && <Plan plan={planned.data} />}
-      {[planned, refused].map(
-        (each, at) =>
-          each?.ok === false && (
-            <Notice key={at} mood="bad" isAlert>
-              {failureText(each)}
-            </Notice>
-          ),
-      )}
+      <Refusals of={[planned, refused]} />
       {end === "runs" && <Notice mood="calm">{said.keyGoes}</Notice>}
       {end === "good" && <Notice mood="good">{said.keyDone}</Notice>}
       {(end === "" || end === "bad") && (

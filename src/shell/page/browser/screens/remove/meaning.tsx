@@ -43,7 +43,7 @@ export function Meaning({ report }: { readonly report: RemovalReport }) {
       <dl class="facts">
         <dt>{said.now}</dt>
         <dd>{votesText(before)}</dd>
-        <dt>{said.then}</dt>
+        <dt>{said.afterwards}</dt>
         <dd>{votesText(after)}</dd>
       </dl>
       {!isEnough && <Notice mood="warn">{said.losesQuorum}</Notice>}

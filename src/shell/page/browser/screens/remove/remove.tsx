@@ -1,7 +1,7 @@
 // A node out of the cluster, step by step: which, whether it runs, what that means, what it leaves, and what comes afterwards (pvecm.md §3.6, §5.9 E).
 import { useEffect, useState } from "preact/hooks";
 import { removalReport, type RemovalReport } from "../../../../answers/removal.ts";
-import { type Answer, failureText } from "../../api.ts";
+import type { Answer } from "../../api.ts";
 import { Busy, Card, Check, Field, Heading, Notice } from "../../parts.tsx";
 import type { ScreenProps } from "../../props.ts";
 import { nameInText } from "../../shown.ts";
@@ -9,6 +9,7 @@ import { useStore } from "../../store.ts";
 import { words } from "../../words.ts";
 import { type Changing, useChanging } from "../asking.ts";
 import { Plan } from "../../change-form.tsx";
+import { Refusals } from "../refusals.tsx";
 import { Afterwards } from "./afterwards.tsx";
 import { LeftBehind, Meaning, Runs } from "./meaning.tsx";
 
@@ -94,11 +95,7 @@ function Wizard(props: WizardProps) {
         )}
       </Card>
       {node !== "" && report === undefined && <Busy />}
-      {report?.ok === false && (
-        <Notice mood="bad" isAlert>
-          {failureText(report)}
-        </Notice>
-      )}
+      <Refusals of={[report]} />
       {report?.ok === true && <Decide key={node} {...{ report: report.data, change }} />}
     </>
   );
@@ -154,13 +151,8 @@ function Decide(props: { readonly report: RemovalReport; readonly change: Changi
         )}
       </LeftBehind>
       {refusal !== "" && <Notice mood="bad">{refusal}</Notice>}
-      {planned?.ok === false && <Notice mood="bad">{failureText(planned)}</Notice>}
+      <Refusals of={[planned, refused]} />
       {planned?.ok === true && <Plan plan={{ ...planned.data, notes: [] }} />}
-      {refused?.ok === false && (
-        <Notice mood="bad" isAlert>
-          {failureText(refused)}
-        </Notice>
-      )}
       {refused?.ok === true && <Notice mood="calm">{refused.data.notes.join(" ")}</Notice>}
       <Field label={said.typeName} hint={said.typeHint(nameInText(name))}>
         {({ id, describedBy }) => (
