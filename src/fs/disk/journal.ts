@@ -23,6 +23,8 @@ import type { TreeRow, VersionRecord } from "./row.ts";
 /** Pause between two tries for the lock file, and how many tries there are (pmxcfs.md §1.1). */
 const lockRetryMs = 1000;
 const lockTriesMax = 10;
+/** So much content is stored between two collections of garbage: about 10 ms each, and what was replaced is not kept twice over. */
+const collectBytes = 16 * 1024 * 1024;
 const directoryMode = 0o750;
 const fileMode = 0o600;
 
@@ -49,6 +51,8 @@ export class Journal {
   #form: Uint8Array | undefined;
   /** Row 0 as the database has it. */
   #record: VersionRecord | undefined;
+  /** Content stored since garbage was collected. */
+  #storedBytes = 0;
   #closed = false;
 
   private constructor(options: {
@@ -125,6 +129,7 @@ export class Journal {
       await this.#database.commit(change, record?.type ?? plainRecordType(false), tagged);
       this.#form = form;
       this.#record = record;
+      this.#collect(batch.bytes);
       return success(undefined);
     } catch (error) {
       return failure(journalFault(this.path, error));
@@ -149,6 +154,14 @@ export class Journal {
     if (this.#lockFd !== undefined) closeFd(this.#lockFd);
     this.#lockFd = undefined;
     return result;
+  }
+
+  /** The runtime counts contents of files too late: it lets garbage grow to the size of the tree. */
+  #collect(bytes: number): void {
+    this.#storedBytes += bytes;
+    if (this.#storedBytes < collectBytes) return;
+    this.#storedBytes = 0;
+    Bun.gc(true);
   }
 
   /** Row 0 behind this change, with the tag of the lineage that holds then. */
