@@ -183,17 +183,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/epochs.ts",
     find: "const version = this.#durableVersion;",
     replace: "const version = Math.max(...component.awaited.values(), this.#durableVersion ?? 0);",
-    from: 7,
-    seconds: 120,
-  },
-  {
-    rule: "what was committed counts as durable once it is flushed, not when that begins",
-    breaks: "F2",
-    file: "src/fs/tree-store.ts",
-    find: "    const stored = await this.#options.commit(changes);\n",
-    replace:
-      '    this.#epochs?.step({ kind: "durable", version });\n    const stored = await this.#options.commit(changes);\n',
-    from: 7,
+    from: 24,
     seconds: 120,
   },
   {

@@ -146,6 +146,19 @@ test.each(cases)(
   testMsMax,
 );
 
+test.each([1, 2, 3])(
+  "a flush that has begun is none: nothing is answered before it is through (seed %d)",
+  async (seed) => {
+    const cluster = new Cluster(seed);
+    await cluster.start(1, 2, 3);
+    expect((await cluster.write(1, 2, "durable")).length).toBe(2);
+    for (const nodeid of [2, 3]) cluster.node(nodeid).stallDisk(stallMs);
+    // The first that their disks are asked for: it does not wait behind another.
+    expect(await cluster.write(1, 1, "durable")).toEqual([]);
+  },
+  testMsMax,
+);
+
 test.each([
   { first: [2, 3], seed: 1 },
   { first: [1, 3], seed: 2 },
