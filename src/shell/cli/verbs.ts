@@ -40,6 +40,7 @@ import {
   remove,
   rename,
   rotateKey,
+  votes,
 } from "./verbs/change.ts";
 import { alert } from "./verbs/alert.ts";
 import { events, metrics, report } from "./verbs/monitor.ts";
@@ -227,6 +228,7 @@ export function commandTable(): CommandTable {
       rotateKey,
       readdress,
       rename,
+      votes,
       expected,
       task,
       events,

@@ -215,6 +215,35 @@ export const readdress = command("readdress", {
   },
 });
 
+export const votes = command("votes", {
+  description: "Give a node another number of votes",
+  takes: {
+    node: required(anyWord("node")),
+    votes: required(number("votes", 0, 255, "number of votes")),
+    ...common,
+  },
+  examples: ["quorate votes pve3 2"],
+  manual: [
+    "For good, in corosync.conf of all nodes, while they run; all nodes must be in the ring. It says how many votes there are then, how many are needed, and whether one node decides alone. A quorum device's votes are fitted to it. With 0 a node counts for nothing.",
+    logged,
+  ],
+  files,
+  exits,
+  run: async ({ node, votes: wanted, ...given }) => {
+    const { changeCommand } = await import("../../command/cluster/change.ts");
+    return changeCommand(
+      { ...given, write, note },
+      {
+        method: "PUT",
+        path: `/cluster/nodes/${encodeURIComponent(node)}/votes`,
+        words: { votes: wanted },
+        question: "",
+        done: `Node ${node} has ${wanted} ${wanted === 1 ? "vote" : "votes"}.`,
+      },
+    );
+  },
+});
+
 export const expected = command("expected", {
   description: "Override how many votes are expected",
   takes: {
