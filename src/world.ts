@@ -123,6 +123,28 @@ export type GroupRequest =
       readonly answered?: Answered | undefined;
     };
 
+/**
+ * What this member has received of one group, and of its quorum, known at any moment and ahead of the listener. Whatever any member calls stable is counted
+ * here by then: who answers from what the listener has made, and waits until it has passed the mark of now, never answers with less than
+ * what was stable when it was asked.
+ */
+export interface Receipts {
+  /** What has been received so far. */
+  mark(): number;
+  /** Whether the listener has had everything up to a mark. */
+  hasPassed(mark: number): boolean;
+  /**
+   * Something was given out that holds only until the next event of the group: `message` (40 bytes) is written to the device with
+   * that event, before any other member can know that it came. Undefined: no room, so nothing may be given out. Ask for `mark` again
+   * afterwards: what has come meanwhile withdraws nothing any more.
+   */
+  withdraw(message: Uint8Array): number | undefined;
+  /** Whether that is still to be written. */
+  isWaiting(withdrawal: number): boolean;
+  /** Where to write; undefined: nowhere, and the descriptor may be closed when this returns. */
+  device(fd: number | undefined): void;
+}
+
 /** Closed process groups as their users (the tree) know them: ordered messages and membership, nothing of the ring. */
 export interface GroupPort {
   /** Our own identity in every group. */
@@ -136,6 +158,8 @@ export interface GroupPort {
   whenRoom(act: () => void): void;
   /** Resolves once the listener has all that this member had received when it was asked; at once when the ring has ended. */
   caughtUp(): Promise<void>;
+  /** Of one group, chosen where the port is made; undefined where nothing keeps what it read (tests, tools). */
+  readonly receipts?: Receipts;
   /** Sets the one listener. It is called with all events of one turn of the ring together, in order. */
   listen(listener: (events: readonly PortEvent[]) => void): void;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { byteStringOfText } from "../bytes.ts";
 import { type Result, success } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
-import type { Clock, LogAction, PortEvent } from "../world.ts";
+import type { Clock, LogAction, PortEvent, Receipts } from "../world.ts";
 import { readConf, replaceConf } from "./disk/conf-file.ts";
 import { firstContent } from "./disk/first-content.ts";
 import type { JournalCounts } from "./disk/commit-queue.ts";
@@ -170,6 +170,11 @@ export class ConfigurationTree implements Files {
   setQuorum(view: QuorumOfRing, reason: string): void {
     this.#store.setQuorum(view, reason);
     this.statusStore.setQuorate(view.quorate);
+  }
+
+  /** Of the tree's group; undefined where nobody else changes the tree. */
+  get receipts(): Receipts | undefined {
+    return this.#options.groups?.receipts;
   }
 
   /** The node list or the configuration version was read again. */

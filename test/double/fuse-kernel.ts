@@ -61,7 +61,8 @@ export const bodies = {
     name(name(new Writer().u64(targetParent), from), to).finish(),
   rename2: (targetParent: number, flags: number, from: string, to: string) =>
     name(name(new Writer().u64(targetParent).u32(flags).u32(0), from), to).finish(),
-  open: () => new Writer().zeros(8).finish(),
+  /** `flags`: of open(2). */
+  open: (flags = 0) => new Writer().u32(flags).u32(0).finish(),
   read: (fh: number, offset: number, size: number) =>
     new Writer().u64(fh).u64(offset).u32(size).zeros(20).finish(),
   /** `flags`: of open(2); `writeFlags`: 1 for pages of a mapping. */

@@ -1,5 +1,8 @@
 // A totally ordered process group of ports in one process, for tests of hosts: like GroupBus, but it speaks `GroupPort`
 // and delivers in turns of the real event loop, all events of a turn together, as the ring thread does.
+import { dcdbGroup } from "../../src/fs/replica/message.ts";
+import { writeFd } from "../../src/libc.ts";
+import { SharedReceipts } from "../../src/node/thread/receipts.ts";
 import type {
   GroupChange,
   GroupEvent,
@@ -14,7 +17,8 @@ export class MemberPort implements GroupPort {
   readonly self: GroupMember;
   readonly #bus: MemberBus;
   listener: (events: readonly PortEvent[]) => void = () => {};
-  inbox: GroupEvent[] = [];
+  readonly inbox: GroupEvent[] = [];
+  readonly receipts = new SharedReceipts(dcdbGroup);
   #isFull = false;
   #wantRoom: (() => void)[] = [];
   /** True: nothing is delivered, as if the process hung. */
@@ -39,6 +43,12 @@ export class MemberPort implements GroupPort {
     this.#isFull = isFull;
     if (isFull) return;
     for (const act of this.#wantRoom.splice(0)) act();
+  }
+
+  /** As the ring thread does: whatever comes is counted at once, and shown to the listener later. */
+  received(event: GroupEvent): void {
+    this.receipts.heard(event, writeFd);
+    this.inbox.push(event);
   }
 
   /** What is in the inbox is given to the listener within a turn. */
@@ -87,7 +97,7 @@ export class MemberBus {
       case "send":
         for (const member of members) {
           const { message } = request;
-          member.inbox.push({ kind: "delivered", group: request.group, ...port.self, message });
+          member.received({ kind: "delivered", group: request.group, ...port.self, message });
         }
         break;
       default:
@@ -115,6 +125,7 @@ export class MemberBus {
         port.deliveries += events.filter(({ kind }) => kind === "delivered").length;
         if (!port.isUnconfirmed) events.push({ kind: "stable", deliveries: port.deliveries });
         port.listener(events);
+        port.receipts.passed(events);
       }
     });
   }
@@ -137,7 +148,7 @@ export class MemberBus {
     );
     members.sort((a, b) => a.nodeid - b.nodeid || a.pid - b.pid);
     for (const port of seenBy)
-      port.inbox.push({ kind: "configured", group, members, left, joined });
+      port.received({ kind: "configured", group, members, left, joined });
   }
 }
 

@@ -46,7 +46,8 @@ beforeAll(async () => {
   for (const [i, target] of targets.entries()) {
     mkdirSync(target);
     const files = trees[i]!;
-    const mounted = await FuseMount.mount({ target, files, gid: 33, log: () => undefined });
+    const { receipts } = files;
+    const mounted = await FuseMount.mount({ target, files, receipts, gid: 33, log: () => undefined });
     if (!mounted.ok) throw new Error(mounted.reason);
     files.onChanged((paths, isOwn) => mounted.value.changed(paths, isOwn));
     mounts.push(mounted.value);

@@ -10,9 +10,12 @@ export const protocolMinorMin = 20;
 export const writeBytesMax = 131_072;
 export const rootNodeid = 1;
 const inHeaderBytes = 40;
+/** FUSE_GETATTR_FH in getattr_flags. */
+const GETATTR_FH = 1;
 /** FUSE_WRITE_CACHE in write_flags. */
 const WRITE_CACHE = 1;
 /** Flags of open(2), the same on x64 and arm64. */
+const O_ACCMODE = 0o3;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
@@ -59,6 +62,8 @@ export const initFlags = {
   autoInvalData: 1 << 12,
   doReaddirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
+  /** OPEN may be answered ENOSYS, and is not asked again: files are opened and closed without us. */
+  noOpenSupport: 1 << 17,
   parallelDirops: 1 << 18,
   /** The second word of flags counts. */
   initExt: 1 << 30,
@@ -107,7 +112,11 @@ export interface AttributeChange {
 export type RequestBody =
   | { readonly kind: "lookup"; readonly name: string }
   | { readonly kind: "forget"; readonly nodes: readonly { nodeid: number; count: number }[] }
-  | { readonly kind: "getattr" }
+  | {
+      readonly kind: "getattr";
+      /** Of an open file: for read(2) and fstat(2), not by a name. */
+      readonly byHandle: boolean;
+    }
   | { readonly kind: "setattr"; readonly change: AttributeChange }
   | { readonly kind: "readlink" }
   | { readonly kind: "mknod"; readonly name: string; readonly mode: number }
@@ -121,7 +130,7 @@ export type RequestBody =
       readonly flags: number;
     }
   | { readonly kind: "link" }
-  | { readonly kind: "open" }
+  | { readonly kind: "open"; readonly isReadOnly: boolean }
   | {
       readonly kind: "create";
       readonly name: string;
@@ -219,7 +228,9 @@ function readBody(opcode: number, reader: Reader): RequestBody | undefined {
     case opcodes.rename2:
       return readRename2(reader);
     case opcodes.getattr:
-      return { kind: "getattr" }; // fuse_getattr_in names a handle: node and handle show the same here.
+      return { kind: "getattr", byHandle: (reader.u32() & GETATTR_FH) !== 0 };
+    case opcodes.open:
+      return { kind: "open", isReadOnly: (reader.u32() & O_ACCMODE) === 0 };
     case opcodes.setattr:
       return { kind: "setattr", change: readSetattr(reader) };
     case opcodes.read:
@@ -251,8 +262,6 @@ function plain(opcode: number): RequestBody {
       return { kind: "readlink" };
     case opcodes.link:
       return { kind: "link" };
-    case opcodes.open:
-      return { kind: "open" };
     case opcodes.fsync:
       return { kind: "fsync" }; // Whatever its handle: what was written here before is one history.
     case opcodes.opendir:

@@ -4,7 +4,7 @@ import { errnos } from "../../libc.ts";
 import type { Outcome, Promised } from "../tree/files.ts";
 import type { AttributeChange, RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
-import { keepContent, resizeKept, writeKept } from "./handles.ts";
+import { keepContent, keepLeft, resizeKept, writeKept } from "./handles.ts";
 import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, type Objects } from "./objects.ts";
 import { getattr, keptAttributes, lookup } from "./reads.ts";
@@ -39,7 +39,7 @@ export async function setattr(
     const outcome = await whileChanging(node, () => files.setMtime(path, mtime, "held"));
     if (!outcome.ok) return objects.refused(outcome);
   }
-  return getattr(objects, node);
+  return getattr(objects, node, false);
 }
 
 /**
@@ -133,11 +133,12 @@ export async function create(
   if (stat.value.type !== "file") return failure(errnos.EEXIST);
   const entry = objects.entry(parent, name, stat.value);
   const fh = objects.handles.open(entry.node, stat.value.generated);
+  if (!stat.value.generated) keepLeft(files, entry.node, path);
   const undelivered = () => {
     objects.handles.close(fh);
     objects.nodes.forget(entry.nodeid, 1);
   };
-  const body = encodeCreate(entry, fh, made.ok ? openCached : openDirectIo);
+  const body = encodeCreate(entry, fh, stat.value.generated ? openDirectIo : openCached);
   return { errno: 0, body, undelivered };
 }
 

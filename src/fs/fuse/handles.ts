@@ -14,7 +14,7 @@ export interface FileHandle {
   readonly kind: "file";
   readonly node: Node;
   readonly isGenerated: boolean;
-  /** What was read last: the copy of a generated file, and what is left when a peer removes the file. */
+  /** What was read last: the copy of a generated file. */
   content: Uint8Array | undefined;
 }
 
@@ -89,9 +89,16 @@ export function contentFor(options: {
     if (outcome.ok) handle.content = outcome.value;
     if (outcome.ok || outcome.errno !== "ENOENT") return outcome;
   }
-  const left = handle.node.kept ?? handle.content;
+  const left = handle.node.kept ?? handle.node.left ?? handle.content;
   if (left !== undefined) return { ok: true, value: left };
   return { ok: false, errno: "ENOENT", reason: "the file was removed while it was open" };
+}
+
+/** An open file as it is now, for its handles when a peer removes it. The bytes are the tree's own. */
+export function keepLeft(files: Files, node: Node, path: string): void {
+  if (node.opens === 0 || node.type !== "file") return;
+  const outcome = files.read(path);
+  if (outcome.ok) node.left = outcome.value;
 }
 
 /** Before an open file loses its name here: its handles go on with this copy. */

@@ -12,7 +12,7 @@ import {
   writeFd,
   writev,
 } from "../../libc.ts";
-import type { Level } from "../../world.ts";
+import type { Level, Receipts } from "../../world.ts";
 import { writeBytesMax, type Unique } from "./abi.ts";
 import { encodeReplyHeader, outHeaderBytes } from "./reply.ts";
 import { Session } from "./session.ts";
@@ -33,6 +33,14 @@ export interface LoopOptions {
   readonly files: Files;
   readonly gid: number;
   readonly log: (level: Level, text: string) => void;
+  /** Of the ring thread, where the tree is replicated: it withdraws attributes through the same descriptor. */
+  readonly receipts: Receipts | undefined;
+}
+
+/** A request that came while the tree was behind what this member had received. */
+interface Early {
+  readonly request: Uint8Array;
+  readonly mark: number;
 }
 
 export class DeviceLoop {
@@ -42,6 +50,7 @@ export class DeviceLoop {
   readonly initialised: Promise<string>;
   readonly #fd: number;
   readonly #log: (level: Level, text: string) => void;
+  readonly #receipts: Receipts | undefined;
   readonly #session: Session;
   readonly #buffer = new Uint8Array(REQUEST_BYTES_MAX);
   readonly #header = new Uint8Array(outHeaderBytes);
@@ -49,6 +58,7 @@ export class DeviceLoop {
   readonly #end = Promise.withResolvers<string>();
   readonly #onSignal = () => this.#wake();
   readonly #check: ReturnType<typeof setInterval>;
+  #early: Early | undefined;
   #isDraining = false;
   #isEnded = false;
   #activeAt = 0;
@@ -56,6 +66,8 @@ export class DeviceLoop {
   constructor(options: LoopOptions) {
     this.#fd = options.fd;
     this.#log = options.log;
+    this.#receipts = options.receipts;
+    this.#receipts?.device(this.#fd);
     this.ended = this.#end.promise;
     const initialised = Promise.withResolvers<string>();
     this.initialised = initialised.promise;
@@ -63,6 +75,7 @@ export class DeviceLoop {
       files: options.files,
       gid: options.gid,
       log: options.log,
+      ...(options.receipts && { receipts: options.receipts }),
       send: (unique, errno, body) => this.#send(unique, errno, body),
       onInit: initialised.resolve,
     });
@@ -73,9 +86,9 @@ export class DeviceLoop {
     this.#wake();
   }
 
-  /** Nodes, handles and waiting requests. */
-  snapshot(): ReturnType<Session["snapshot"]> {
-    return this.#session.snapshot();
+  /** Nodes, handles and waiting requests; whether one waits for what was received to be in the tree. */
+  snapshot(): ReturnType<Session["snapshot"]> & { readonly isBehind: boolean } {
+    return { ...this.#session.snapshot(), isBehind: this.#early !== undefined };
   }
 
   /** Resolves when no request waits for the cluster, or after `timeoutMs`. */
@@ -88,11 +101,6 @@ export class DeviceLoop {
       await room.promise;
       clearTimeout(timer);
     }
-  }
-
-  /** Makes the kernel ask anew for the attributes of a path that it knows. */
-  invalidate(path: string): void {
-    this.#notify(this.#session.attributesInvalid(path));
   }
 
   /**
@@ -131,6 +139,7 @@ export class DeviceLoop {
     signalOnInput(this.#fd, false);
     process.off("SIGIO", this.#onSignal);
     this.#session.changes.abandon();
+    this.#receipts?.device(undefined);
     closeFd(this.#fd);
     this.#end.resolve(why);
   }
@@ -147,6 +156,7 @@ export class DeviceLoop {
     const until = performance.now() + DRAIN_MS;
     while (!this.#isEnded) {
       const { changes } = this.#session;
+      if (!this.#isCaughtUp()) return this.#later();
       if (changes.isFull) return changes.onRoom(() => this.#later());
       const isTaken = this.#take();
       if (isTaken === undefined) return;
@@ -178,10 +188,7 @@ export class DeviceLoop {
   /** True: one request was handled; false: there is none; undefined: the loop has ended. */
   #take(): boolean | undefined {
     const count = readFd(this.#fd, this.#buffer);
-    if (count > 0) {
-      this.#session.handle(this.#buffer.subarray(0, count));
-      return this.#isEnded ? undefined : true;
-    }
+    if (count > 0) return this.#handle(this.#buffer.subarray(0, count));
     switch (-count) {
       case errnos.EAGAIN:
         return false;
@@ -196,6 +203,30 @@ export class DeviceLoop {
         this.stop(`/dev/fuse cannot be read any more: ${errnoName(-count)}`);
         return undefined;
     }
+  }
+
+  /**
+   * Who has an answer elsewhere may look here next: what was stable then has been received here, and must be in the tree first. The request
+   * waits in the buffer, and those behind it in the kernel.
+   */
+  #handle(request: Uint8Array): boolean | undefined {
+    const mark = this.#receipts?.mark();
+    if (mark !== undefined && this.#receipts?.hasPassed(mark) === false) {
+      this.#early = { request, mark };
+      return true;
+    }
+    this.#session.handle(request);
+    return this.#isEnded ? undefined : true;
+  }
+
+  /** Whether nothing waits for the tree any more. */
+  #isCaughtUp(): boolean {
+    const early = this.#early;
+    if (early === undefined) return true;
+    if (this.#receipts?.hasPassed(early.mark) === false) return false;
+    this.#early = undefined;
+    this.#session.handle(early.request);
+    return true;
   }
 
   #send(unique: Unique, errno: number, body: Uint8Array | undefined): boolean {

@@ -13,7 +13,7 @@ import {
   umount2,
   unmountFlags,
 } from "../../libc.ts";
-import type { Level } from "../../world.ts";
+import type { Level, Receipts } from "../../world.ts";
 import type { Errno, Files, Outcome } from "../tree/files.ts";
 import { DeviceLoop } from "./loop.ts";
 import { mountedOn } from "./mountinfo.ts";
@@ -32,6 +32,8 @@ export interface MountOptions {
   /** gid of www-data (`groupId` of libc.ts). */
   readonly gid: number;
   readonly log: (level: Level, text: string) => void;
+  /** Of the ring thread, where others change the tree too: without it the kernel may show a change of theirs a second late. */
+  readonly receipts?: Receipts | undefined;
   /** For tests: another device file. */
   readonly device?: string;
 }
@@ -65,8 +67,9 @@ export class FuseMount {
       closeFd(opened.fd);
       return refuse(...mountProblem(target, errno));
     }
-    const { files, gid, log } = options;
-    const mounted = new FuseMount(target, new DeviceLoop({ fd: opened.fd, files, gid, log }), log);
+    const { files, gid, log, receipts } = options;
+    const loop = new DeviceLoop({ fd: opened.fd, files, gid, log, receipts });
+    const mounted = new FuseMount(target, loop, log);
     const refusal = await mounted.#initialised();
     if (refusal === "") return { ok: true, value: mounted };
     await mounted.unmount();
@@ -96,11 +99,6 @@ export class FuseMount {
   /** Tells the kernel that objects changed, of `paths` or (undefined) all. `isOwn`: by this node, perhaps through this mount. */
   changed(paths: readonly string[] | undefined, isOwn: boolean): void {
     this.#loop.changed(paths, isOwn);
-  }
-
-  /** Tells the kernel that what it knows about a path (mode, size, time) is out of date; else it may believe it for 1 s. */
-  invalidate(path: string): void {
-    this.#loop.invalidate(path);
   }
 
   /**

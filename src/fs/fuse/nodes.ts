@@ -4,6 +4,7 @@
 import { assert } from "../../assert.ts";
 import type { FileStat } from "../tree/files.ts";
 import { rootNodeid } from "./abi.ts";
+import type { Attributes } from "./reply.ts";
 
 /** Nodes the kernel has forgotten are kept this long in number, so that st_ino stays the same when a name comes back. */
 const IDLE_NODES_MAX = 16_384;
@@ -19,12 +20,16 @@ export interface Node {
   opens: number;
   /** Content of a file that was removed (or replaced) here while open; its handles read and write this. */
   kept: Uint8Array | undefined;
+  /** Content of an open file when it was last there: what its handles read once a peer has removed it. */
+  left: Uint8Array | undefined;
+  /** The attributes that the kernel was told last when it asked for them, and since when those. */
+  told: { readonly attributes: Attributes; readonly at: number } | undefined;
   /** Set while a rename or removal waits for the cluster: the name may already be gone from the tree. */
   moving: Promise<void> | undefined;
   /** Writes and other changes through this mount that wait for the cluster. */
   changing: number;
   /**
-   * Changes by others while it is open, shown as nanoseconds of its time: the kernel drops its pages of a file only when size
+   * Changes by others while the kernel knows it, shown as nanoseconds of its time: the kernel drops its pages of a file only when size
    * or time differ, and the tree counts in seconds.
    */
   changedElsewhere: number;
@@ -35,7 +40,7 @@ const NANOSECONDS = 1_000_000_000;
 
 /** Others than this mount changed the object; counts while pages of it may be held. */
 export function changedElsewhere(node: Node): void {
-  if (node.opens > 0) node.changedElsewhere = (node.changedElsewhere + 1) % NANOSECONDS;
+  if (node.lookups > 0) node.changedElsewhere = (node.changedElsewhere + 1) % NANOSECONDS;
 }
 
 export class NodeTable {
@@ -107,6 +112,11 @@ export class NodeTable {
     const node = this.#nodes.get(id);
     if (node === undefined || node === this.root) return;
     node.lookups = Math.max(0, node.lookups - count);
+    // Its inode is gone, and the pages with it.
+    if (node.lookups === 0) {
+      node.changedElsewhere = 0;
+      node.told = undefined;
+    }
     this.#restOrDrop(node);
   }
 
@@ -120,7 +130,7 @@ export class NodeTable {
     node.opens -= 1;
     if (node.opens === 0) {
       node.kept = undefined;
-      node.changedElsewhere = 0;
+      node.left = undefined;
     }
     this.#restOrDrop(node);
   }
@@ -188,6 +198,8 @@ function newNode(id: number, type: FileStat["type"], parent: Node | undefined, n
     lookups: 0,
     opens: 0,
     kept: undefined,
+    left: undefined,
+    told: undefined,
     moving: undefined,
     changing: 0,
     changedElsewhere: 0,

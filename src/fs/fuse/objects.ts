@@ -3,10 +3,12 @@
 import { errnos } from "../../libc.ts";
 import type { Level } from "../../world.ts";
 import type { Files, FileStat, Outcome } from "../tree/files.ts";
+import type { Receipts } from "../../world.ts";
+import { CachedAttributes } from "./cached.ts";
 import type { Reply } from "./changes.ts";
 import { Handles } from "./handles.ts";
 import { NodeTable, type Node } from "./nodes.ts";
-import { encodeEntry, typeBits, type Attributes, type Entry } from "./reply.ts";
+import { encodeAttributes, encodeEntry, typeBits, type Attributes, type Entry } from "./reply.ts";
 
 const BLOCK_BYTES = 4096;
 const REFUSAL_LOG_MS = 10_000;
@@ -16,6 +18,10 @@ export interface ObjectsOptions {
   /** Group of everything (the owner is root): www-data. */
   readonly gid: number;
   readonly log: (level: Level, text: string) => void;
+  /** Of the ring thread, where the tree is replicated. */
+  readonly receipts?: Receipts;
+  /** For tests: milliseconds. */
+  readonly now?: () => number;
 }
 
 export const done: Reply = { errno: 0 };
@@ -28,11 +34,14 @@ export class Objects {
   readonly files: Files;
   readonly nodes = new NodeTable();
   readonly handles = new Handles(this.nodes);
+  readonly cached: CachedAttributes;
   readonly #options: ObjectsOptions;
   #refusalLoggedAt = -REFUSAL_LOG_MS;
 
   constructor(options: ObjectsOptions) {
     this.files = options.files;
+    const { receipts, now = () => performance.now() } = options;
+    this.cached = new CachedAttributes({ receipts, now });
     this.#options = options;
   }
 
@@ -62,6 +71,14 @@ export class Objects {
     const node = this.nodes.found(parent, name, stat.type);
     this.nodes.remember(node);
     return { node, nodeid: node.id, attributes: this.attributes(node, stat) };
+  }
+
+  attributesReply(node: Node, stat: FileStat): Reply {
+    const attributes = this.attributes(node, stat);
+    // A generated file changes without any change of the tree.
+    const isOwnTime = stat.type === "file" && stat.generated;
+    const validS = isOwnTime ? 0 : this.cached.validS(node, attributes);
+    return { errno: 0, body: encodeAttributes(attributes, validS) };
   }
 
   entryReply(parent: Node, name: string, stat: FileStat): Reply {

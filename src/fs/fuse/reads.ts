@@ -4,10 +4,17 @@ import { errnos } from "../../libc.ts";
 import type { Errno } from "../tree/files.ts";
 import type { RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
-import { contentFor } from "./handles.ts";
+import { contentFor, keepLeft } from "./handles.ts";
 import type { Node } from "./nodes.ts";
 import { failure, type Objects } from "./objects.ts";
-import { DirectoryReply, encodeAttributes, encodeOpen, openDirectIo } from "./reply.ts";
+import {
+  DirectoryReply,
+  encodeAttributes,
+  encodeOpen,
+  openCached,
+  openDirectIo,
+  openNoFlush,
+} from "./reply.ts";
 
 export function lookup(objects: Objects, parent: Node, name: string): Reply {
   const path = objects.childPath(parent, name);
@@ -22,19 +29,23 @@ export function lookup(objects: Objects, parent: Node, name: string): Reply {
   return failure(errnos[stat.errno]);
 }
 
-export function getattr(objects: Objects, node: Node): Reply | Promise<Reply> {
+export function getattr(
+  objects: Objects,
+  node: Node,
+  byHandle: boolean,
+): Reply | Promise<Reply> {
   const path = objects.nodes.path(node);
   if (path === undefined) return keptAttributes(objects, node);
   const stat = objects.files.stat(path);
-  if (stat.ok) {
-    // Another object of this name came from a peer: ESTALE makes the kernel look the name up again.
-    if (stat.value.type !== node.type) return failure(errnos.ESTALE);
-    return { errno: 0, body: encodeAttributes(objects.attributes(node, stat.value)) };
+  // Another object of this name came from a peer: ESTALE makes the kernel look the name up again.
+  const isOther = stat.ok && stat.value.type !== node.type;
+  if (stat.ok && !isOther) return objects.attributesReply(node, stat.value);
+  if (!stat.ok && stat.errno === "ENOENT" && node.moving !== undefined) {
+    return node.moving.then(() => getattr(objects, node, byHandle));
   }
-  if (stat.errno === "ENOENT" && node.moving !== undefined) {
-    return node.moving.then(() => getattr(objects, node));
-  }
-  return failure(goneOr(stat.errno));
+  // read(2) asks too before it uses its pages: what a peer has removed stays readable where it is open.
+  if (byHandle && node.left !== undefined) return keptAttributes(objects, node);
+  return failure(stat.ok ? errnos.ESTALE : goneOr(stat.errno));
 }
 
 /**
@@ -47,17 +58,18 @@ function goneOr(errno: Errno): number {
 
 /** A removed file that is still open, shown as Unix shows one: no links. */
 export function keptAttributes(objects: Objects, node: Node): Reply {
-  if (node.kept === undefined) return failure(errnos.ENOENT);
+  const content = node.kept ?? node.left;
+  if (content === undefined) return failure(errnos.ENOENT);
   const attributes = objects.attributes(node, {
     type: "file",
     mode: 0o600,
-    size: node.kept.length,
+    size: content.length,
     mtime: 0,
     links: 0,
     version: 0,
     generated: false,
   });
-  return { errno: 0, body: encodeAttributes(attributes) };
+  return { errno: 0, body: encodeAttributes(attributes, 0) };
 }
 
 export function readlink(objects: Objects, node: Node): Reply {
@@ -68,7 +80,7 @@ export function readlink(objects: Objects, node: Node): Reply {
   return { errno: 0, body: bytesOf(target.value) };
 }
 
-export function open(objects: Objects, node: Node): Reply {
+export function open(objects: Objects, node: Node, isReadOnly: boolean): Reply {
   const path = objects.nodes.path(node);
   let isGenerated = false;
   if (path === undefined) {
@@ -80,8 +92,10 @@ export function open(objects: Objects, node: Node): Reply {
     isGenerated = stat.value.generated;
   }
   const fh = objects.handles.open(node, isGenerated);
+  if (path !== undefined && !isGenerated) keepLeft(objects.files, node, path);
   const undelivered = () => objects.handles.close(fh);
-  return { errno: 0, body: encodeOpen(fh, openDirectIo), undelivered };
+  const flags = (isGenerated ? openDirectIo : openCached) | (isReadOnly ? openNoFlush : 0);
+  return { errno: 0, body: encodeOpen(fh, flags), undelivered };
 }
 
 export function opendir(objects: Objects, node: Node): Reply {

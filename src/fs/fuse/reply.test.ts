@@ -51,9 +51,9 @@ test("entries and attributes", () => {
   const entry = encodeEntry({ nodeid: 9, attributes });
   expect(entry.length).toBe(128);
   const view = viewOf(entry);
-  expect([0, 8, 16, 24].map((at) => view.getBigUint64(at, true))).toEqual([9n, 1n, 1n, 1n]);
+  expect([0, 8, 16, 24].map((at) => view.getBigUint64(at, true))).toEqual([9n, 1n, 3600n, 0n]);
   checkAttr(view, 40);
-  const attr = encodeAttributes(attributes);
+  const attr = encodeAttributes(attributes, 1);
   expect(attr.length).toBe(104);
   expect(viewOf(attr).getBigUint64(0, true)).toBe(1n);
   checkAttr(viewOf(attr), 16);

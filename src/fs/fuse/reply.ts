@@ -11,10 +11,12 @@ import {
   type Unique,
 } from "./abi.ts";
 
-/** FOPEN_DIRECT_IO: sizes of generated files need not be right, and no page cache hides a peer's change. */
+/** FOPEN_DIRECT_IO: sizes of generated files need not be right, and each reading has a text of its own. */
 export const openDirectIo = 1;
-/** What CREATE answers, as pmxcfs: a new file may be mapped shared (pmxcfs.md §2.2), which direct I/O forbids before Linux 6.6. */
-export const openCached = 0;
+/** FOPEN_KEEP_CACHE: pages stay as long as size and time do, of which the kernel asks whenever its attributes are no longer valid. */
+export const openCached = 2;
+/** FOPEN_NOFLUSH: the close of a handle that cannot write tells us nothing. */
+export const openNoFlush = 1 << 5;
 export const outHeaderBytes = 16;
 
 /** fuse_attr, as far as it differs between objects here. */
@@ -42,21 +44,27 @@ function putAttributes(writer: Writer, of: Attributes): void {
   writer.u32(0).u32(BLOCK_BYTES).u32(0);
 }
 
-/** How long the kernel may believe names and attributes, in seconds: libfuse's defaults (pmxcfs.md §2.2). */
-const VALID_S = 1;
+/**
+ * How long the kernel may believe that a name is this node, in seconds. It never uses a name without the attributes of its node, and is
+ * told ESTALE where the name is gone: then it asks for the name again.
+ */
+const NAME_VALID_S = 3600;
 
 export interface Entry {
   readonly nodeid: number;
   readonly attributes: Attributes;
 }
 
-/** fuse_entry_out; node ids are never used twice, so the generation never changes. */
+/**
+ * fuse_entry_out; node ids are never used twice, so the generation never changes. The attributes are not to be kept: the kernel may have
+ * no inode yet that could be made invalid, and asks for them at the first use.
+ */
 function putEntry(writer: Writer, entry: Entry | undefined): void {
   if (entry === undefined) {
     writer.zeros(entryBytes); // nodeid 0: "no attributes for this name" in a READDIRPLUS reply
     return;
   }
-  writer.u64(entry.nodeid).u64(1).u64(VALID_S).u64(VALID_S).u64(0);
+  writer.u64(entry.nodeid).u64(1).u64(NAME_VALID_S).u64(0).u64(0);
   putAttributes(writer, entry.attributes);
 }
 
@@ -68,9 +76,9 @@ export function encodeEntry(entry: Entry): Uint8Array {
   return writer.finish();
 }
 
-/** fuse_attr_out */
-export function encodeAttributes(attributes: Attributes): Uint8Array {
-  const writer = new Writer(104).u64(VALID_S).u64(0);
+/** fuse_attr_out. `validS`: how long the kernel may keep them, seconds. */
+export function encodeAttributes(attributes: Attributes, validS: number): Uint8Array {
+  const writer = new Writer(104).u64(validS).u64(0);
   putAttributes(writer, attributes);
   return writer.finish();
 }

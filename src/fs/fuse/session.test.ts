@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { errnos } from "../../libc.ts";
 import { opcodes } from "./abi.ts";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
-import { openDirectIo } from "./reply.ts";
+import { SharedReceipts } from "../../node/thread/receipts.ts";
+import { encodeAttributesInvalid, openCached, openDirectIo, openNoFlush } from "./reply.ts";
 import {
   bodies,
   encodeRequest,
@@ -290,16 +291,77 @@ test("the INIT of a usable kernel is accepted, of an old one refused", async () 
   expect(kernel.refusal).toContain("7.8");
 });
 
-test("attributes are made invalid for known paths only", async () => {
-  const { files, kernel } = started();
+/** Seconds for which the kernel may keep the attributes that it asks for. */
+async function validS(kernel: TestingKernel, nodeid: number): Promise<number> {
+  const { body } = await kernel.ask(opcodes.getattr, nodeid, bodies.getattr());
+  return Number(new DataView(body.buffer).getBigUint64(0, true));
+}
+
+test("alone: attributes are kept once the kernel has had them for a while, until a change withdraws them", async () => {
+  const files = new TestingFiles();
+  let now = 0;
+  const kernel = new TestingKernel(files, { now: () => now });
   await files.mkdir("d");
   await files.create("d/f");
-  expect(kernel.session.attributesInvalid("d/f")).toBeUndefined();
+  files.generated.set(".version", () => "text");
+  expect(kernel.session.changed("d/f", false)).toBeUndefined(); // The kernel knows no such node.
   const d = await kernel.lookup(1, "d");
   const f = await kernel.lookup(d.nodeid, "f");
-  const message = kernel.session.attributesInvalid("d/f")!;
+  expect(await validS(kernel, f.nodeid)).toBe(0);
+  now = 249;
+  expect(await validS(kernel, f.nodeid)).toBe(0);
+  expect(kernel.session.changed("d/f", false)).toBeUndefined(); // It keeps nothing.
+  expect(await validS(kernel, f.nodeid)).toBe(0);
+  now = 499;
+  expect(await validS(kernel, f.nodeid)).toBe(1);
+  const message = kernel.session.changed("d/f", false)!;
   expect(new DataView(message.buffer).getBigUint64(16, true)).toBe(BigInt(f.nodeid));
-  expect(kernel.session.attributesInvalid("")).toBeDefined();
+  expect(await validS(kernel, f.nodeid)).toBe(0);
+  const { nodeid } = await kernel.lookup(1, ".version");
+  for (now = 500; now < 1200; now += 300) expect(await validS(kernel, nodeid)).toBe(0);
+});
+
+test("in a cluster: attributes are kept only with a withdrawal, and not while something has come that is not in the tree", async () => {
+  const files = new TestingFiles();
+  let now = 0;
+  const receipts = new SharedReceipts("g");
+  const kernel = new TestingKernel(files, { now: () => now, receipts });
+  const written: string[] = [];
+  const event = { kind: "delivered", group: "g", nodeid: 2, pid: 2 } as const;
+  const hear = () => {
+    const message = new Uint8Array(0);
+    receipts.heard({ ...event, message }, (fd, bytes) => written.push(`${fd} ${bytes.toHex()}`));
+  };
+  receipts.device(7);
+  await files.create("f");
+  const { nodeid } = await kernel.lookup(1, "f");
+  expect(await validS(kernel, nodeid)).toBe(0);
+  now = 250;
+  for (let n = 0; n < 2; n += 1) expect(await validS(kernel, nodeid)).toBe(1);
+  hear();
+  expect(written).toEqual([`7 ${encodeAttributesInvalid(nodeid).toHex()}`]);
+  expect(await validS(kernel, nodeid)).toBe(0); // Not in the tree yet; withdrawn in any case:
+  hear();
+  expect(written.length).toBe(2);
+  receipts.passedOne();
+  expect(await validS(kernel, nodeid)).toBe(0);
+  receipts.passedOne();
+  expect(kernel.session.changed("f", false)).toBeUndefined(); // The ring thread does it.
+  expect(await validS(kernel, nodeid)).toBe(0);
+  now = 500;
+  expect(await validS(kernel, nodeid)).toBe(1);
+  // More than there is room for is not kept.
+  const names = Array.from({ length: 600 }, (_, index) => `n${index}`);
+  const nodes: number[] = [];
+  for (const name of names) {
+    await files.create(name);
+    nodes.push((await kernel.lookup(1, name)).nodeid);
+  }
+  for (const each of nodes) expect(await validS(kernel, each)).toBe(0);
+  now = 750;
+  let kept = 0;
+  for (const each of nodes) kept += await validS(kernel, each);
+  expect(kept).toBe(511);
 });
 
 test("hostile requests never throw and get one reply at most", async () => {
@@ -344,13 +406,22 @@ test("hostile requests never throw and get one reply at most", async () => {
   expect(kernel.logged.length).toBe(40);
 });
 
-test("what was created may be mapped as on pmxcfs, what is opened passes the page cache by", async () => {
-  const { kernel } = started();
+test("files stay in the page cache, generated ones pass it by; who only reads is not heard of at its close", async () => {
+  const { files, kernel } = started();
+  const flagsOf = async (nodeid: number, flags: number) => {
+    const { body } = await kernel.ask(opcodes.open, nodeid, bodies.open(flags));
+    return new DataView(body.buffer).getUint32(8, true);
+  };
   const made = await kernel.ask(opcodes.create, 1, bodies.create("a"));
-  expect(new DataView(made.body.buffer).getUint32(128 + 8, true)).toBe(0);
-  const { nodeid } = await kernel.lookup(1, "a");
-  const opened = await kernel.ask(opcodes.open, nodeid, bodies.open());
-  expect(new DataView(opened.body.buffer).getUint32(8, true)).toBe(openDirectIo);
+  expect(new DataView(made.body.buffer).getUint32(128 + 8, true)).toBe(openCached);
+  const { nodeid } = readEntry(made.body);
+  const [O_RDONLY, O_WRONLY, O_RDWR] = [0, 1, 2];
+  expect(await flagsOf(nodeid, O_RDONLY)).toBe(openCached | openNoFlush);
+  expect(await flagsOf(nodeid, O_WRONLY)).toBe(openCached);
+  expect(await flagsOf(nodeid, O_RDWR)).toBe(openCached);
+  files.generated.set(".version", () => "text");
+  const generated = await kernel.lookup(1, ".version");
+  expect(await flagsOf(generated.nodeid, O_RDONLY)).toBe(openDirectIo | openNoFlush);
 });
 
 test("an append goes behind the end that the tree has, a page of a mapping to its place", async () => {
@@ -383,21 +454,23 @@ test("the kernel is told of what others change, and its pages of an open file ge
   };
   const release = holdChanges(files);
   const written = kernel.write(a.fh, 0, "own");
-  expect(session.changed("a", true)).toBeUndefined(); // Its answer tells the kernel.
+  session.changed("a", true); // Its answer tells the kernel.
   expect(await timeNs()).toBe(0);
-  const message = session.changed("a", false)!;
-  expect(new DataView(message.buffer).getBigUint64(16, true)).toBe(BigInt(a.nodeid));
+  session.changed("a", false);
   expect(await timeNs()).toBe(1);
   release();
   await written;
-  expect(session.changed("a", true)).toBeDefined(); // By the local API.
+  session.changed("a", true); // By the local API.
   expect(session.changed("unknown", false)).toBeUndefined();
   const b = await kernel.create(1, "b");
-  expect([...session.allChanged()].length).toBe(2);
+  session.allChanged();
   expect(await timeNs()).toBe(3);
   for (const { nodeid, fh } of [a, b]) {
     await kernel.ask(opcodes.release, nodeid, bodies.release(fh));
   }
+  // Its pages outlive its handles; they go with its inode.
+  expect(await timeNs()).toBe(3);
+  kernel.tell(opcodes.forget, a.nodeid, bodies.forget(1));
   expect(await timeNs()).toBe(0);
 });
 
@@ -412,7 +485,7 @@ test("open(O_CREAT) of what a peer has just made opens it, emptied or not; O_EXC
   const opened = await create(0);
   expect(opened.errno).toBe(0);
   expect(readEntry(opened.body).size).toBe(4);
-  expect(new DataView(opened.body.buffer).getUint32(128 + 8, true)).toBe(openDirectIo);
+  expect(new DataView(opened.body.buffer).getUint32(128 + 8, true)).toBe(openCached);
   const emptied = await create(O_TRUNC);
   expect(readEntry(emptied.body).size).toBe(0);
   expect(readEntry(emptied.body).nodeid).toBe(readEntry(opened.body).nodeid);

@@ -2,7 +2,7 @@
 // Reads (reads.ts) are answered at once. A change (edits.ts) is answered when `Files` says so, however late; others are served
 // meanwhile. It knows no descriptor and no cluster; rules of the tree (limits, quorum, modes) belong to `Files`.
 import { errnos } from "../../libc.ts";
-import type { Level } from "../../world.ts";
+import type { Level, Receipts } from "../../world.ts";
 import type { Files } from "../tree/files.ts";
 import {
   decodeBody,
@@ -14,10 +14,11 @@ import {
 } from "./abi.ts";
 import { Changes, type Reply } from "./changes.ts";
 import { create, fsync, make, remove, rename, setattr, write } from "./edits.ts";
+import { keepLeft } from "./handles.ts";
 import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, Objects } from "./objects.ts";
 import { getattr, lookup, open, opendir, read, readdir, readlink } from "./reads.ts";
-import { encodeAttributesInvalid, encodeInit, encodeStatfs, typeBits } from "./reply.ts";
+import { encodeInit, encodeStatfs, typeBits } from "./reply.ts";
 
 /** Bound the requests that wait for the cluster, and what they hold; beyond them the kernel's queue waits, and so its programs. */
 const CHANGES_MAX = 4096;
@@ -31,8 +32,12 @@ export interface SessionOptions {
   /** Writes one reply in one piece; false: the kernel no longer waits for it. */
   readonly send: (unique: Unique, errno: number, body: Uint8Array | undefined) => boolean;
   readonly log: (level: Level, text: string) => void;
+  /** Of the ring thread, where the tree is replicated (cached.ts). */
+  readonly receipts?: Receipts;
   /** INIT came; `refusal` is "" when the versions fit. */
   readonly onInit: (refusal: string) => void;
+  /** For tests: milliseconds. */
+  readonly now?: () => number;
   /** For tests: how long an interrupted request may still be answered. */
   readonly interruptGraceMs?: number;
 }
@@ -79,27 +84,30 @@ export class Session {
     this.changes.add(unique, bytesKept, answer);
   }
 
-  /** The message that makes the kernel ask anew for the attributes of `path`; undefined when it knows none. */
-  attributesInvalid(path: string): Uint8Array | undefined {
-    const node = this.#knownNode(path);
-    return node === undefined ? undefined : encodeAttributesInvalid(node.id);
-  }
-
-  /** The same after a change of `path`; nothing for a change through this mount, which the kernel follows by itself. */
+  /** After a change of `path`: the message that makes the kernel ask anew, where that is for us to send (cached.ts). */
   changed(path: string, isOwn: boolean): Uint8Array | undefined {
+    const { files, cached } = this.#objects;
     const node = this.#knownNode(path);
-    if (node === undefined || (isOwn && (node.changing > 0 || node.moving !== undefined))) return;
+    if (node === undefined) return undefined;
+    keepLeft(files, node, path);
+    // A change through this mount the kernel follows by itself.
+    if (isOwn && (node.changing > 0 || node.moving !== undefined)) return undefined;
     changedElsewhere(node);
-    return encodeAttributesInvalid(node.id);
+    return cached.changed(node);
   }
 
-  /** The same for all nodes that the kernel knows now. */
-  *allChanged(): Generator<Uint8Array, undefined> {
-    for (const node of this.#objects.nodes.known()) {
+  /** The same for all nodes. Each counts as changed when this returns, so that no answer meanwhile looks like the one before. */
+  allChanged(): IterableIterator<Uint8Array> {
+    const { nodes, files, cached } = this.#objects;
+    const messages: Uint8Array[] = [];
+    for (const node of nodes.known()) {
+      const path = nodes.path(node);
+      if (path !== undefined) keepLeft(files, node, path);
       changedElsewhere(node);
-      yield encodeAttributesInvalid(node.id);
+      const message = cached.changed(node);
+      if (message !== undefined) messages.push(message);
     }
-    return undefined;
+    return messages.values();
   }
 
   #knownNode(path: string): Node | undefined {
@@ -190,13 +198,13 @@ function onNode(objects: Objects, node: Node, body: NodeRequest): Answer {
     case "lookup":
       return lookup(objects, node, body.name);
     case "getattr":
-      return getattr(objects, node);
+      return getattr(objects, node, body.byHandle);
     case "setattr":
       return setattr(objects, node, body.change);
     case "readlink":
       return readlink(objects, node);
     case "open":
-      return open(objects, node);
+      return open(objects, node, body.isReadOnly);
     case "opendir":
       return opendir(objects, node);
     case "create":

@@ -1,7 +1,7 @@
 // Typed messages between the main thread and the ring thread (a Worker). One post a turn: the main thread's requests, the ring thread's
 // log lines, events and credit; only what must keep its place among the events (quorum, reload) or answers a question is a post of
-// its own. Messages of groups cross in one buffer that is handed over (batch.ts), everything else by structured clone; shared is only the
-// count of what the main thread has posted (post-count.ts). If either side dies the process ends.
+// its own. Messages of groups cross in one buffer that is handed over (batch.ts), everything else by structured clone; shared are only the
+// count of what the main thread has posted (post-count.ts) and receipts (receipts.ts). If either side dies the process ends.
 import type { GroupRequest, LogAction, PortEvent } from "../../world.ts";
 import type { Batch } from "./batch.ts";
 import type { DeviceSnapshot } from "../device/events.ts";
@@ -29,6 +29,8 @@ export type ToRing =
       /** corosync.conf and the default key file; without them a new key waits for `reconfigure`. */
       readonly configPaths?: { readonly conf: string; readonly authkey: string };
       readonly pid: number;
+      /** What is counted in shared memory (receipts.ts). */
+      readonly receipts?: { readonly group: string; readonly memory: SharedArrayBuffer };
     }
   | { readonly kind: "requests"; readonly requests: Batch<GroupRequest> }
   | { readonly kind: "ask"; readonly id: number; readonly question: RingQuestion }

@@ -20,6 +20,7 @@ import {
   type ToRing,
 } from "./bridge.ts";
 import type { RingCluster } from "./cluster.ts";
+import { SharedReceipts } from "./receipts.ts";
 import type { MemberEnd, QuorumView } from "../member/events.ts";
 import type { SettingsResult } from "../settings/read-settings.ts";
 import type { ConfigurationKey } from "../settings/configuration-keys.ts";
@@ -67,6 +68,8 @@ export interface ClusterOptions {
   /** As in the start order of the ring thread. */
   readonly configPaths?: { readonly conf: string; readonly authkey: string };
   readonly pid: number;
+  /** Byte string of the group whose receipts are wanted. */
+  readonly receiptsOf?: string;
   /** Reads corosync.conf for a reload; without it reloads are refused. */
   readonly load?: () => Promise<SettingsResult>;
   /** The settings of a file with these keys; without it they cannot be changed one by one. */
@@ -120,6 +123,7 @@ export class RingThreadClient implements RingCluster {
   #quorum: QuorumView | undefined;
   readonly #options: ClusterOptions;
   readonly #reloader: Reloader;
+  readonly #receipts: SharedReceipts | undefined;
   #settings: NodeSettings;
   readonly #machine: ClientMachine;
   #channel: RingChannel | undefined;
@@ -154,6 +158,8 @@ export class RingThreadClient implements RingCluster {
       wallS: this.#machine.wallS,
       log: options.log,
     });
+    const { receiptsOf } = options;
+    this.#receipts = receiptsOf === undefined ? undefined : new SharedReceipts(receiptsOf);
     const self: GroupMember = { nodeid: options.settings.nodeid, pid: options.pid };
     this.groups = {
       self,
@@ -161,6 +167,7 @@ export class RingThreadClient implements RingCluster {
       whenRoom: (act) => void this.#wantRoom.push(act),
       caughtUp: async () => void (await this.#ask({ kind: "catchUp" })),
       listen: (listener) => this.#listen(listener),
+      ...(this.#receipts && { receipts: this.#receipts }),
     };
   }
 
@@ -345,17 +352,29 @@ export class RingThreadClient implements RingCluster {
     this.#groupListener = listener;
     const early = this.#early;
     this.#early = [];
-    if (early.length > 0) listener(early);
+    if (early.length > 0) this.#heard(early, listener);
+  }
+
+  #heard(events: readonly PortEvent[], listener: (events: readonly PortEvent[]) => void): void {
+    listener(events);
+    this.#receipts?.passed(events);
+  }
+
+  #postStart(): void {
+    const { stateDir, deviceDir, configPaths, pid } = this.#options;
+    const receipts = this.#receipts;
+    this.#post({
+      kind: "start",
+      ...{ settings: this.#settings, stateDir, deviceDir, pid },
+      ...(configPaths && { configPaths }),
+      ...(receipts && { receipts: { group: receipts.group, memory: receipts.memory } }),
+    });
   }
 
   #received(message: FromRing): void {
     switch (message.kind) {
-      case "loaded": {
-        const { stateDir, deviceDir, configPaths, pid } = this.#options;
-        const order = { settings: this.#settings, stateDir, deviceDir, pid };
-        this.#post({ kind: "start", ...order, ...(configPaths && { configPaths }) });
-        return;
-      }
+      case "loaded":
+        return this.#postStart();
       case "started":
         this.#isStarted = true;
         this.#flush();
@@ -366,6 +385,7 @@ export class RingThreadClient implements RingCluster {
       case "quorum":
         this.#quorum = message.quorum;
         for (const listener of this.#quorumListeners) listener(message.quorum);
+        this.#receipts?.passedOne();
         return;
       case "answer":
         this.#answered(message.id, message.answer);
@@ -386,7 +406,7 @@ export class RingThreadClient implements RingCluster {
     if (batch !== undefined) {
       const events = unpackEvents(batch);
       if (this.#groupListener === undefined) this.#early.push(...events);
-      else this.#groupListener(events);
+      else this.#heard(events, this.#groupListener);
     }
     if (taken === 0) return;
     this.#waitingBytes -= taken;
@@ -397,6 +417,7 @@ export class RingThreadClient implements RingCluster {
     if (this.#ended) return;
     const { reason } = end;
     this.#ended = true;
+    this.#receipts?.end();
     for (const id of this.#questions.keys()) this.#answered(id, { kind: "refused", reason });
     this.#started.resolve(reason);
     this.#channel?.close();

@@ -1,6 +1,7 @@
 // The ring thread without its Worker: sockets, the ring host, and the bridge to the main thread. Messages to the main thread are
 // collected over one turn of the event loop; packets are never kept waiting for them. thread.ts gives it the real machine, the simulator
 // its own.
+import { errnoName } from "../../libc.ts";
 import type { Clock, Level, LogAction, PortEvent, Random } from "../../world.ts";
 import { packEvents, unpackRequests } from "./batch.ts";
 import { type FromRing, requestBytes, type RingQuestion, type ToRing } from "./bridge.ts";
@@ -8,6 +9,7 @@ import type { DeviceMachine } from "../device/device-host.ts";
 import type { MemberEnd } from "../member/events.ts";
 import type { LinkSockets, LinkSocketsOptions } from "./socket.ts";
 import type { RingAction } from "../ring/events.ts";
+import { SharedReceipts } from "./receipts.ts";
 import type { RingStorage } from "./ring-file.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
@@ -40,6 +42,8 @@ export interface RingMachine {
    * before or behind it. The thread may do nothing else meanwhile.
    */
   readonly awaitPost: (waitMs: number, act: () => void) => void;
+  /** To a descriptor, in one call: the count, or the negative errno. Without it nothing is ever withdrawn. */
+  readonly write?: (fd: number, bytes: Uint8Array) => number;
   /** Sees what the ring asks for, in order, before it is carried out. */
   readonly observe?: (action: RingAction) => void;
 }
@@ -53,6 +57,7 @@ export class RingThread {
   #lines: LogAction[] = [];
   #takenBytes = 0;
   #scheduled = false;
+  #isRefusalTold = false;
 
   constructor(machine: RingMachine, post: (message: FromRing) => void) {
     this.#machine = machine;
@@ -114,6 +119,9 @@ export class RingThread {
 
   #port(order: StartOrder): RingHostPort {
     const { clock, random, storage, keyOnDisk, device, observe } = this.#machine;
+    const write = this.#machine.write ?? (() => 0);
+    const { receipts } = order;
+    const shared = receipts && new SharedReceipts(receipts.group, receipts.memory);
     return {
       clock,
       random,
@@ -128,10 +136,12 @@ export class RingThread {
         this.#machine.awaitPost(waitMs, act);
       },
       events: (event) => {
+        this.#tell(shared?.heard(event, write));
         this.#events.push(event);
         this.#schedule();
       },
       quorum: (quorum) => {
+        this.#tell(shared?.counted(write));
         // In order with the events: who gets a quorum change has got everything before it.
         this.#flush();
         this.#post({ kind: "quorum", quorum });
@@ -155,6 +165,13 @@ export class RingThread {
       },
       finished: (end) => this.#finish(end),
     };
+  }
+
+  #tell(errno: number | undefined): void {
+    if (errno === undefined || errno === 0 || this.#isRefusalTold) return;
+    this.#isRefusalTold = true;
+    const text = `the kernel refused an invalidation (${errnoName(errno)}): what is read at the mount may be a second old`;
+    this.#log({ kind: "log", level: "warning", subsystem: "FUSE", text });
   }
 
   #ask(id: number, question: RingQuestion): void {

@@ -2,6 +2,7 @@
 import { getRandomValues } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../deadlines.ts";
+import { writeFd } from "../../libc.ts";
 import { type FromRing, handedOver, type ToRing } from "./bridge.ts";
 import { realMachine } from "../device/device-host.ts";
 import { keyOnDisk } from "../settings/key-file.ts";
@@ -40,6 +41,7 @@ const thread = new RingThread(
       posts?.wait(waitMs);
       setImmediate(act);
     },
+    write: writeFd,
   },
   (message) => self.postMessage(message, handedOver(message)),
 );

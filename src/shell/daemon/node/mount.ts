@@ -31,7 +31,7 @@ export class NodeMount {
   }
 
   /** Throws CommandFailure. */
-  async start({ tree, cluster, log, end }: NodeParts): Promise<Stop> {
+  async start({ tree, log, end }: NodeParts): Promise<Stop> {
     const target = this.#target;
     if (target === undefined) {
       this.#reason = "--no-mount was given";
@@ -40,6 +40,7 @@ export class NodeMount {
     const mounted = await FuseMount.mount({
       target,
       files: tree,
+      receipts: tree.receipts,
       gid: groupId("www-data") ?? 0,
       log: (level, text) => this.#log(level, text),
     });
@@ -52,8 +53,6 @@ export class NodeMount {
     const mount = mounted.value;
     this.#mount = mount;
     tree.onChanged((paths, isOwn) => mount.changed(paths, isOwn));
-    // The owner's write bit of `local` is the quorum probe of all Proxmox code: it must not be up to a second old.
-    cluster.onQuorum(() => mount.invalidate("local"));
     void mount.ended.then((reason) => end({ code: exitFailed, reason }));
     return () => mount.unmount();
   }

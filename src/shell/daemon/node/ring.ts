@@ -2,6 +2,7 @@
 // corosync.conf of the tree reaches the ring (pmxcfs.md §2.8).
 import { printConf } from "../../../conf.ts";
 import type { ConfigurationTree } from "../../../fs/fs.ts";
+import { dcdbGroup } from "../../../fs/replica/message.ts";
 import type { ClusterInfo } from "../../../fs/tree-options.ts";
 import { absentBindings } from "../../../node/link/own-addresses.ts";
 import { confOfKeys } from "../../../node/settings/configuration-keys.ts";
@@ -55,6 +56,8 @@ export class NodeRing {
       deviceDir: paths.deviceDir,
       configPaths: { conf: paths.conf, authkey: paths.authkey },
       pid: process.pid,
+      // The kernel keeps what it read of the tree.
+      receiptsOf: dcdbGroup,
       load: () => loadSettings(paths, name, this.cluster.settings),
       loadKeys: (keys) =>
         settingsOfText(printConf(confOfKeys(keys)), paths, name, this.cluster.settings),
