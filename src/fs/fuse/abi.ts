@@ -15,7 +15,7 @@ const GETATTR_FH = 1;
 /** FUSE_WRITE_CACHE in write_flags. */
 const WRITE_CACHE = 1;
 /** Flags of open(2), the same on x64 and arm64. */
-const O_ACCMODE = 0o3;
+const O_ACCMODE = 3;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
@@ -62,8 +62,6 @@ export const initFlags = {
   autoInvalData: 1 << 12,
   doReaddirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
-  /** OPEN may be answered ENOSYS, and is not asked again: files are opened and closed without us. */
-  noOpenSupport: 1 << 17,
   parallelDirops: 1 << 18,
   /** The second word of flags counts. */
   initExt: 1 << 30,
@@ -130,7 +128,7 @@ export type RequestBody =
       readonly flags: number;
     }
   | { readonly kind: "link" }
-  | { readonly kind: "open"; readonly isReadOnly: boolean }
+  | { readonly kind: "open"; readonly mayWrite: boolean }
   | {
       readonly kind: "create";
       readonly name: string;
@@ -230,7 +228,7 @@ function readBody(opcode: number, reader: Reader): RequestBody | undefined {
     case opcodes.getattr:
       return { kind: "getattr", byHandle: (reader.u32() & GETATTR_FH) !== 0 };
     case opcodes.open:
-      return { kind: "open", isReadOnly: (reader.u32() & O_ACCMODE) === 0 };
+      return { kind: "open", mayWrite: (reader.u32() & O_ACCMODE) !== 0 };
     case opcodes.setattr:
       return { kind: "setattr", change: readSetattr(reader) };
     case opcodes.read:

@@ -2,10 +2,11 @@
 // pages only while size and time are those that it knew. So a change is seen everywhere once they are withdrawn, which takes no lock of the
 // kernel's. In a cluster the ring thread withdraws them with the next change of the tree, before any member can call that change stable,
 // hence before its writer has an answer (world.ts, Receipts). Alone, whoever makes a change withdraws them within the same turn.
-// What the kernel is told while attributes are withdrawn it ignores, and the process that asked goes on with size and pages of before. So
-// nothing is kept, and nothing withdrawn, before the kernel has had the present state for a while: ignoring that again does no harm.
+// What the kernel is told while attributes are withdrawn it ignores, and the process that asked goes on with size and pages of before; and who
+// reads pages while another process is told of a new size may get old bytes to the new size. So nothing is kept, no page either, and
+// nothing withdrawn, before the kernel has had the present state for a while: ignoring that again does no harm.
 import type { Receipts } from "../../world.ts";
-import type { Node } from "./nodes.ts";
+import type { Node, Told } from "./nodes.ts";
 import { type Attributes, encodeAttributesInvalid } from "./reply.ts";
 
 /** A second, as with libfuse (pmxcfs.md §2.2): if this process is stopped, the kernel believes nothing for longer. */
@@ -13,6 +14,8 @@ const VALID_S = 1;
 /** From an answer until the process that asked has surely gone on. */
 const SETTLED_MS = 250;
 const FORGOTTEN_AT = 2048;
+/** How long a reader that has asked for attributes may take until it asks for the content; what a peer has replaced is kept as long. */
+const SUPERSEDED_MS = 2000;
 
 export interface CachedAttributesOptions {
   /** Undefined where no change comes but by this thread. */
@@ -26,19 +29,31 @@ export class CachedAttributes {
   /** By node id, the withdrawal that waits for it, or waited. Alone: 0. */
   readonly #withdrawals = new Map<number, number>();
 
+  /** Nodes whose content is another than the kernel was told of, oldest first. */
+  readonly #superseded: { readonly node: Node; readonly told: Told; readonly at: number }[] = [];
+
   constructor(options: CachedAttributesOptions) {
     this.#options = options;
   }
 
-  /** Seconds for which the kernel may keep attributes that it asked for, made just now from the tree as it is; 0: it asks again. */
-  validS(node: Node, attributes: Attributes): number {
-    const now = this.#options.now();
+  /** Whether the kernel has had these for a while. */
+  isSettled({ told }: Node, attributes: Attributes): boolean {
+    if (told === undefined || !isSame(told.attributes, attributes)) return false;
+    return this.#options.now() - told.at >= SETTLED_MS;
+  }
+
+  /**
+   * Seconds for which the kernel may keep attributes that it asked for, made just now from the tree as it is; 0: it asks again.
+   * `content`: of a file.
+   */
+  validS(node: Node, attributes: Attributes, content: Uint8Array | undefined): number {
     const { told } = node;
     if (told === undefined || !isSame(told.attributes, attributes)) {
-      node.told = { attributes, at: now };
+      node.told = { attributes, at: this.#options.now(), content };
       return 0;
     }
-    if (now - told.at < SETTLED_MS) return 0;
+    if (told.content !== content) node.told = { ...told, content };
+    if (!this.isSettled(node, attributes)) return 0;
     const { receipts } = this.#options;
     if (receipts === undefined) {
       this.#withdrawals.set(node.id, 0);
@@ -55,10 +70,25 @@ export class CachedAttributes {
     return receipts.hasPassed(receipts.mark()) ? VALID_S : 0;
   }
 
-  /** After a change, alone: the message that withdraws what the kernel keeps; undefined: it keeps nothing, or the ring thread does it. */
+  /**
+   * After a change by others. Returns, alone, the message that withdraws what the kernel keeps; undefined: it keeps nothing, or the ring
+   * thread does it.
+   */
   changed(node: Node): Uint8Array | undefined {
+    this.#supersede(node);
     if (this.#options.receipts !== undefined) return undefined;
     return this.#withdrawals.delete(node.id) ? encodeAttributesInvalid(node.id) : undefined;
+  }
+
+  #supersede(node: Node): void {
+    const { told } = node;
+    const now = this.#options.now();
+    for (let oldest = this.#superseded[0]; oldest !== undefined; oldest = this.#superseded[0]) {
+      if (now - oldest.at < SUPERSEDED_MS) break;
+      this.#superseded.shift();
+      if (oldest.node.told === oldest.told) oldest.node.told = undefined;
+    }
+    if (told?.content !== undefined) this.#superseded.push({ node, told, at: now });
   }
 
   #forgetDone(receipts: Receipts): void {

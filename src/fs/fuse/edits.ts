@@ -132,13 +132,14 @@ export async function create(
   if (!stat.ok) return failure(errnos[stat.errno]); // A peer removed it at once.
   if (stat.value.type !== "file") return failure(errnos.EEXIST);
   const entry = objects.entry(parent, name, stat.value);
-  const fh = objects.handles.open(entry.node, stat.value.generated);
-  if (!stat.value.generated) keepLeft(files, entry.node, path);
+  const { generated } = stat.value;
+  const fh = objects.handles.open(entry.node, { isGenerated: generated, isDirect: generated });
+  if (!generated) keepLeft(files, entry.node, path);
   const undelivered = () => {
     objects.handles.close(fh);
     objects.nodes.forget(entry.nodeid, 1);
   };
-  const body = encodeCreate(entry, fh, stat.value.generated ? openDirectIo : openCached);
+  const body = encodeCreate(entry, fh, generated ? openDirectIo : openCached);
   return { errno: 0, body, undelivered };
 }
 
@@ -189,6 +190,7 @@ async function whileChanging<T>(node: Node, change: () => Promise<T>): Promise<T
   node.changing += 1;
   const outcome = await change();
   node.changing -= 1;
+  node.told = undefined;
   return outcome;
 }
 

@@ -14,6 +14,8 @@ export interface FileHandle {
   readonly kind: "file";
   readonly node: Node;
   readonly isGenerated: boolean;
+  /** The kernel keeps nothing of what is read by it. */
+  readonly isDirect: boolean;
   /** What was read last: the copy of a generated file. */
   content: Uint8Array | undefined;
 }
@@ -37,8 +39,8 @@ export class Handles {
     return this.#handles.size;
   }
 
-  open(node: Node, isGenerated: boolean): number {
-    return this.#add({ kind: "file", node, isGenerated, content: undefined });
+  open(node: Node, kind: Pick<FileHandle, "isGenerated" | "isDirect">): number {
+    return this.#add({ kind: "file", node, ...kind, content: undefined });
   }
 
   openDirectory(node: Node): number {
@@ -85,6 +87,8 @@ export function contentFor(options: {
     if (handle.isGenerated && offset > 0 && handle.content !== undefined) {
       return { ok: true, value: handle.content };
     }
+    const told = handle.node.told?.content;
+    if (told !== undefined && !handle.isDirect) return { ok: true, value: told };
     const outcome = files.read(path);
     if (outcome.ok) handle.content = outcome.value;
     if (outcome.ok || outcome.errno !== "ENOENT") return outcome;

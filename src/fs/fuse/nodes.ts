@@ -22,8 +22,8 @@ export interface Node {
   kept: Uint8Array | undefined;
   /** Content of an open file when it was last there: what its handles read once a peer has removed it. */
   left: Uint8Array | undefined;
-  /** The attributes that the kernel was told last when it asked for them, and since when those. */
-  told: { readonly attributes: Attributes; readonly at: number } | undefined;
+  /** What the kernel was told last when it asked for attributes; undefined after a change through this mount, which it follows by itself. */
+  told: Told | undefined;
   /** Set while a rename or removal waits for the cluster: the name may already be gone from the tree. */
   moving: Promise<void> | undefined;
   /** Writes and other changes through this mount that wait for the cluster. */
@@ -34,6 +34,14 @@ export interface Node {
    */
   changedElsewhere: number;
   readonly children: Map<string, Node>;
+}
+
+export interface Told {
+  readonly attributes: Attributes;
+  /** Since when it is told these. */
+  readonly at: number;
+  /** Of a file: what they are the attributes of. Its pages are read from here, or a reader would get new bytes, cut at the old size. */
+  readonly content: Uint8Array | undefined;
 }
 
 const NANOSECONDS = 1_000_000_000;

@@ -73,11 +73,20 @@ export class Objects {
     return { node, nodeid: node.id, attributes: this.attributes(node, stat) };
   }
 
-  attributesReply(node: Node, stat: FileStat): Reply {
+  /** Whether the kernel has known this state of a file for a while (cached.ts). */
+  isSettled(node: Node, stat: FileStat): boolean {
+    return this.cached.isSettled(node, this.attributes(node, stat));
+  }
+
+  /** Attributes of `path` that the kernel asked for. */
+  attributesReply(node: Node, path: string, stat: FileStat): Reply {
     const attributes = this.attributes(node, stat);
     // A generated file changes without any change of the tree.
-    const isOwnTime = stat.type === "file" && stat.generated;
-    const validS = isOwnTime ? 0 : this.cached.validS(node, attributes);
+    if (stat.type === "file" && stat.generated) {
+      return { errno: 0, body: encodeAttributes(attributes, 0) };
+    }
+    const content = stat.type === "file" ? this.files.read(path) : undefined;
+    const validS = this.cached.validS(node, attributes, content?.ok ? content.value : undefined);
     return { errno: 0, body: encodeAttributes(attributes, validS) };
   }
 

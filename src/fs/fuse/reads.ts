@@ -39,7 +39,7 @@ export function getattr(
   const stat = objects.files.stat(path);
   // Another object of this name came from a peer: ESTALE makes the kernel look the name up again.
   const isOther = stat.ok && stat.value.type !== node.type;
-  if (stat.ok && !isOther) return objects.attributesReply(node, stat.value);
+  if (stat.ok && !isOther) return objects.attributesReply(node, path, stat.value);
   if (!stat.ok && stat.errno === "ENOENT" && node.moving !== undefined) {
     return node.moving.then(() => getattr(objects, node, byHandle));
   }
@@ -80,9 +80,11 @@ export function readlink(objects: Objects, node: Node): Reply {
   return { errno: 0, body: bytesOf(target.value) };
 }
 
-export function open(objects: Objects, node: Node, isReadOnly: boolean): Reply {
+/** Who only reads a file that has just been changed reads past the page cache (cached.ts); all writers, who share it, go through it. */
+export function open(objects: Objects, node: Node, mayWrite: boolean): Reply {
   const path = objects.nodes.path(node);
   let isGenerated = false;
+  let isDirect = false;
   if (path === undefined) {
     if (node.kept === undefined) return failure(errnos.ENOENT);
   } else {
@@ -90,11 +92,12 @@ export function open(objects: Objects, node: Node, isReadOnly: boolean): Reply {
     if (!stat.ok) return failure(goneOr(stat.errno));
     if (stat.value.type !== node.type) return failure(errnos.ESTALE);
     isGenerated = stat.value.generated;
+    isDirect = isGenerated || (!mayWrite && !objects.isSettled(node, stat.value));
   }
-  const fh = objects.handles.open(node, isGenerated);
+  const fh = objects.handles.open(node, { isGenerated, isDirect });
   if (path !== undefined && !isGenerated) keepLeft(objects.files, node, path);
   const undelivered = () => objects.handles.close(fh);
-  const flags = (isGenerated ? openDirectIo : openCached) | (isReadOnly ? openNoFlush : 0);
+  const flags = (isDirect ? openDirectIo : openCached) | (mayWrite ? 0 : openNoFlush);
   return { errno: 0, body: encodeOpen(fh, flags), undelivered };
 }
 

@@ -15,8 +15,8 @@ import {
 export const openDirectIo = 1;
 /** FOPEN_KEEP_CACHE: pages stay as long as size and time do, of which the kernel asks whenever its attributes are no longer valid. */
 export const openCached = 2;
-/** FOPEN_NOFLUSH: the close of a handle that cannot write tells us nothing. */
-export const openNoFlush = 1 << 5;
+/** FOPEN_NOFLUSH: nobody asks at close; kernels before 5.18 ask all the same. */
+export const openNoFlush = 32;
 export const outHeaderBytes = 16;
 
 /** fuse_attr, as far as it differs between objects here. */

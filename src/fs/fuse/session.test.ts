@@ -406,8 +406,10 @@ test("hostile requests never throw and get one reply at most", async () => {
   expect(kernel.logged.length).toBe(40);
 });
 
-test("files stay in the page cache, generated ones pass it by; who only reads is not heard of at its close", async () => {
-  const { files, kernel } = started();
+test("who reads a file that has rested goes through the page cache; generated ones pass it by; who only reads is not asked at close", async () => {
+  const files = new TestingFiles();
+  let now = 0;
+  const kernel = new TestingKernel(files, { now: () => now });
   const flagsOf = async (nodeid: number, flags: number) => {
     const { body } = await kernel.ask(opcodes.open, nodeid, bodies.open(flags));
     return new DataView(body.buffer).getUint32(8, true);
@@ -416,11 +418,20 @@ test("files stay in the page cache, generated ones pass it by; who only reads is
   expect(new DataView(made.body.buffer).getUint32(128 + 8, true)).toBe(openCached);
   const { nodeid } = readEntry(made.body);
   const [O_RDONLY, O_WRONLY, O_RDWR] = [0, 1, 2];
-  expect(await flagsOf(nodeid, O_RDONLY)).toBe(openCached | openNoFlush);
   expect(await flagsOf(nodeid, O_WRONLY)).toBe(openCached);
   expect(await flagsOf(nodeid, O_RDWR)).toBe(openCached);
+  expect(await flagsOf(nodeid, O_RDONLY)).toBe(openDirectIo | openNoFlush);
+  await attributesOf(kernel, nodeid);
+  now = 249;
+  expect(await flagsOf(nodeid, O_RDONLY)).toBe(openDirectIo | openNoFlush);
+  now = 250;
+  expect(await flagsOf(nodeid, O_RDONLY)).toBe(openCached | openNoFlush);
+  kernel.session.changed("a", false);
+  expect(await flagsOf(nodeid, O_RDONLY)).toBe(openDirectIo | openNoFlush);
   files.generated.set(".version", () => "text");
   const generated = await kernel.lookup(1, ".version");
+  await attributesOf(kernel, generated.nodeid);
+  now = 1000;
   expect(await flagsOf(generated.nodeid, O_RDONLY)).toBe(openDirectIo | openNoFlush);
 });
 

@@ -91,7 +91,10 @@ export class Session {
     if (node === undefined) return undefined;
     keepLeft(files, node, path);
     // A change through this mount the kernel follows by itself.
-    if (isOwn && (node.changing > 0 || node.moving !== undefined)) return undefined;
+    if (isOwn && (node.changing > 0 || node.moving !== undefined)) {
+      node.told = undefined;
+      return undefined;
+    }
     changedElsewhere(node);
     return cached.changed(node);
   }
@@ -204,7 +207,7 @@ function onNode(objects: Objects, node: Node, body: NodeRequest): Answer {
     case "readlink":
       return readlink(objects, node);
     case "open":
-      return open(objects, node, body.isReadOnly);
+      return open(objects, node, body.mayWrite);
     case "opendir":
       return opendir(objects, node);
     case "create":
