@@ -73,6 +73,7 @@ const interop: readonly Suite[] = [
   patient("joins, with kills on either side", "test/interop/join.ts", "--short"),
   patient("changes, with kills on either side", "test/interop/change-kills.ts", "--short"),
   patient("kills under load, and disks that stand still", "test/interop/kills.ts", "--short"),
+  patient("stale reads at other nodes", "test/interop/stale.ts", "--short"),
   patient("loss beside Debian's nodes", "test/interop/storm.ts", "--short"),
   patient("verdicts on corosync.conf", "test/interop/verdicts.ts"),
 ];

@@ -100,6 +100,11 @@ export class TreeSide {
     return this.#at(0).mount;
   }
 
+  /** Of all nodes, in their order. */
+  get mounts(): readonly string[] {
+    return this.#machines.map(({ mount }) => mount);
+  }
+
   /** Visits of the token at the first node. */
   tokens(): Promise<number> {
     return this.#tokens();

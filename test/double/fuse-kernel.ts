@@ -31,7 +31,11 @@ export const bodies = {
     for (const { nodeid, count } of nodes) writer.u64(nodeid).u64(count);
     return writer.finish();
   },
-  getattr: () => new Writer().zeros(16).finish(),
+  getattr: (byHandle = false) =>
+    new Writer()
+      .u32(byHandle ? 1 : 0)
+      .zeros(12)
+      .finish(),
   setattr: (change: Partial<AttributeChange>) => {
     const order = [change.mode, change.uid, change.gid, change.size, undefined, change.mtime];
     let valid = 0;

@@ -7,7 +7,7 @@ import type { Reply } from "./changes.ts";
 import { keepContent, keepLeft, resizeKept, writeKept } from "./handles.ts";
 import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, type Objects } from "./objects.ts";
-import { getattr, keptAttributes, lookup } from "./reads.ts";
+import { attributesOfRemoved, getattr, lookup } from "./reads.ts";
 import { encodeCreate, encodeWritten, openCached, openDirectIo } from "./reply.ts";
 
 /** Mode, owner, size, times: in libfuse's order; the first refusal ends it. */
@@ -20,7 +20,10 @@ export async function setattr(
   const path = objects.nodes.path(node);
   if (path === undefined) {
     const errno = change.size === undefined ? 0 : resizeKept(node, change.size);
-    return errno === 0 ? keptAttributes(objects, node) : failure(errno);
+    if (errno !== 0) return failure(errno);
+    return node.kept === undefined
+      ? failure(errnos.ESTALE)
+      : attributesOfRemoved(objects, node, node.kept);
   }
   const { size, mtime } = change;
   if (change.mode !== undefined) {
@@ -39,6 +42,8 @@ export async function setattr(
     const outcome = await whileChanging(node, () => files.setMtime(path, mtime, "held"));
     if (!outcome.ok) return objects.refused(outcome);
   }
+  // The kernel takes this answer whatever was withdrawn meanwhile: it is not to be kept.
+  node.told = undefined;
   return getattr(objects, node, false);
 }
 

@@ -35,7 +35,7 @@ export function getattr(
   byHandle: boolean,
 ): Reply | Promise<Reply> {
   const path = objects.nodes.path(node);
-  if (path === undefined) return keptAttributes(objects, node);
+  if (path === undefined) return leftAttributes(objects, node, byHandle);
   const stat = objects.files.stat(path);
   // Another object of this name came from a peer: ESTALE makes the kernel look the name up again.
   const isOther = stat.ok && stat.value.type !== node.type;
@@ -43,9 +43,14 @@ export function getattr(
   if (!stat.ok && stat.errno === "ENOENT" && node.moving !== undefined) {
     return node.moving.then(() => getattr(objects, node, byHandle));
   }
-  // read(2) asks too before it uses its pages: what a peer has removed stays readable where it is open.
-  if (byHandle && node.left !== undefined) return keptAttributes(objects, node);
-  return failure(stat.ok ? errnos.ESTALE : goneOr(stat.errno));
+  if (!stat.ok && stat.errno !== "ENOENT") return failure(errnos[stat.errno]);
+  return leftAttributes(objects, node, byHandle);
+}
+
+/** read(2) asks too before it uses its pages: what a peer has removed stays readable where it is open. By its name it is gone. */
+function leftAttributes(objects: Objects, node: Node, byHandle: boolean): Reply {
+  const content = node.kept ?? (byHandle ? node.left : undefined);
+  return content === undefined ? failure(errnos.ESTALE) : attributesOfRemoved(objects, node, content);
 }
 
 /**
@@ -57,9 +62,7 @@ function goneOr(errno: Errno): number {
 }
 
 /** A removed file that is still open, shown as Unix shows one: no links. */
-export function keptAttributes(objects: Objects, node: Node): Reply {
-  const content = node.kept ?? node.left;
-  if (content === undefined) return failure(errnos.ENOENT);
+export function attributesOfRemoved(objects: Objects, node: Node, content: Uint8Array): Reply {
   const attributes = objects.attributes(node, {
     type: "file",
     mode: 0o600,
@@ -86,7 +89,7 @@ export function open(objects: Objects, node: Node, mayWrite: boolean): Reply {
   let isGenerated = false;
   let isDirect = false;
   if (path === undefined) {
-    if (node.kept === undefined) return failure(errnos.ENOENT);
+    if (node.kept === undefined) return failure(errnos.ESTALE);
   } else {
     const stat = objects.files.stat(path);
     if (!stat.ok) return failure(goneOr(stat.errno));
@@ -103,7 +106,7 @@ export function open(objects: Objects, node: Node, mayWrite: boolean): Reply {
 
 export function opendir(objects: Objects, node: Node): Reply {
   const path = objects.nodes.path(node);
-  if (path === undefined) return failure(errnos.ENOENT);
+  if (path === undefined) return failure(errnos.ESTALE);
   const stat = objects.files.stat(path);
   if (!stat.ok) return failure(goneOr(stat.errno));
   if (stat.value.type !== "directory") return failure(errnos.ESTALE);

@@ -70,7 +70,7 @@ test("a removed file stays readable and writable through its handles", async () 
   expect(await kernel.read(fh)).toBe("h");
   expect(await kernel.read(again.fh)).toBe("");
   await kernel.ask(opcodes.release, nodeid, bodies.release(fh));
-  expect(await attributesOf(kernel, nodeid)).toBe(errnos.ENOENT);
+  expect(await attributesOf(kernel, nodeid)).toBe(errnos.ESTALE);
 });
 
 test("a rename over an open file leaves its reader with the old content, and both nodes right", async () => {
@@ -125,7 +125,11 @@ test("what a peer removes is gone for names, and left for handles that have read
   expect(await kernel.read(fh)).toBe("hello");
   expect(await kernel.write(fh, 0, "x")).toBe(errnos.ENOENT);
   expect((await kernel.ask(opcodes.lookup, 1, bodies.name("a"))).errno).toBe(errnos.ENOENT);
-  expect((await kernel.ask(opcodes.open, a.nodeid, bodies.open())).errno).toBe(errnos.ENOENT);
+  // Nor then may who still has the name's node take the file for missing: the peer may have made another.
+  expect(await attributesOf(kernel, a.nodeid)).toBe(errnos.ESTALE);
+  expect((await kernel.ask(opcodes.open, a.nodeid, bodies.open())).errno).toBe(errnos.ESTALE);
+  const byHandle = await kernel.ask(opcodes.getattr, a.nodeid, bodies.getattr(true));
+  expect(readAttr(byHandle.body)).toMatchObject({ size: 5, links: 0 });
   // The peer makes a directory of that name: another node.
   await files.mkdir("a");
   expect((await kernel.lookup(1, "a")).nodeid).not.toBe(a.nodeid);
