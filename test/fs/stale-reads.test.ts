@@ -93,6 +93,25 @@ for line in sys.stdin:
     print(text.decode(), end="", flush=True)
 `;
 
+mountTest("nothing that is withdrawn waits for a change of the same directory that waits for the cluster", async () => {
+  const at = (pair = await MountedPair.open());
+  await at.run("mkdir $A/d; echo 0 > $A/d/f; echo x > $A/d/g");
+  const look = "cat $B/d/f; stat $B/d $B/d/f > /dev/null";
+  await at.run(`${look}; sleep 0.3; ${look}`);
+  at.b.port.isUnconfirmed = true;
+  // The kernel of node b has the directory locked until this is answered.
+  const moved = at.run("mv $B/d/g $B/d/h");
+  while (at.b.mount.snapshot().waiting === 0) await Bun.sleep(1);
+  for (let n = 1; n <= 5; n += 1) {
+    const change = `echo ${n} > $A/t; mv $A/t $A/d/f; mkdir $A/d/e; rmdir $A/d/e`;
+    expect(await at.run(`${change}; ${look}; sleep 0.3; ${look}`)).toBe(`${n}\n${n}\n`);
+  }
+  at.b.port.isUnconfirmed = false;
+  await at.run("mkdir $A/e");
+  await moved;
+  expect(await at.run("ls $B/d")).toBe("f\nh\n");
+});
+
 /** Steps of the writer; and of both readers, the looks and what was stale. */
 async function hunt(at: MountedPair, seconds: number) {
   writeFileSync(join(at.base, "board"), new Uint8Array(4096));
