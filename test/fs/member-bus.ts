@@ -147,8 +147,7 @@ export class MemberBus {
       ({ nodeid }) => !gone.has(nodeid),
     );
     members.sort((a, b) => a.nodeid - b.nodeid || a.pid - b.pid);
-    for (const port of seenBy)
-      port.received({ kind: "configured", group, members, left, joined });
+    for (const port of seenBy) port.received({ kind: "configured", group, members, left, joined });
   }
 }
 

@@ -53,37 +53,40 @@ mountTest("what was acknowledged is shown by a node that has not carried it out 
   await at.run("rm $A/d; mkdir $A/d");
 });
 
-mountTest("who has a file open reads what is acknowledged, and goes on when it is removed", async () => {
-  const at = (pair = await MountedPair.open());
-  await at.run("echo one > $A/f");
-  writeFileSync(join(at.base, "look.py"), openLooker);
-  const told = Bun.spawn(["python3", join(at.base, "look.py"), join(at.b.target, "f")], {
-    ...{ stdin: "pipe", stdout: "pipe", stderr: "inherit" },
-  });
-  const lines = told.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const look = async (): Promise<string> => {
-    told.stdin.write("\n");
-    await told.stdin.flush();
-    return (await lines.read()).value ?? "";
-  };
-  const busy = async (change: string): Promise<string> => {
-    at.b.port.isMute = true;
-    await at.run(change);
-    let isOver = false;
-    const looked = look().finally(() => (isOver = true));
-    while (!isOver && !at.b.mount.snapshot().isBehind) await Bun.sleep(1);
-    at.b.port.isMute = false;
-    at.bus.schedule();
-    return looked;
-  };
-  expect(await look()).toBe("one\n");
-  expect(await look()).toBe("one\n");
-  expect(await busy("echo two > $A/f")).toBe("two\n");
-  expect(await busy("echo three > $A/t; mv $A/t $A/f")).toBe("three\n");
-  expect(await busy("rm $A/f")).toBe("three\n");
-  told.stdin.end();
-  expect(await told.exited).toBe(0);
-});
+mountTest(
+  "who has a file open reads what is acknowledged, and goes on when it is removed",
+  async () => {
+    const at = (pair = await MountedPair.open());
+    await at.run("echo one > $A/f");
+    writeFileSync(join(at.base, "look.py"), openLooker);
+    const told = Bun.spawn(["python3", join(at.base, "look.py"), join(at.b.target, "f")], {
+      ...{ stdin: "pipe", stdout: "pipe", stderr: "inherit" },
+    });
+    const lines = told.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const look = async (): Promise<string> => {
+      told.stdin.write("\n");
+      await told.stdin.flush();
+      return (await lines.read()).value ?? "";
+    };
+    const busy = async (change: string): Promise<string> => {
+      at.b.port.isMute = true;
+      await at.run(change);
+      let isOver = false;
+      const looked = look().finally(() => (isOver = true));
+      while (!isOver && !at.b.mount.snapshot().isBehind) await Bun.sleep(1);
+      at.b.port.isMute = false;
+      at.bus.schedule();
+      return looked;
+    };
+    expect(await look()).toBe("one\n");
+    expect(await look()).toBe("one\n");
+    expect(await busy("echo two > $A/f")).toBe("two\n");
+    expect(await busy("echo three > $A/t; mv $A/t $A/f")).toBe("three\n");
+    expect(await busy("rm $A/f")).toBe("three\n");
+    told.stdin.end();
+    expect(await told.exited).toBe(0);
+  },
+);
 
 const openLooker = `
 import os, sys
@@ -93,24 +96,27 @@ for line in sys.stdin:
     print(text.decode(), end="", flush=True)
 `;
 
-mountTest("nothing that is withdrawn waits for a change of the same directory that waits for the cluster", async () => {
-  const at = (pair = await MountedPair.open());
-  await at.run("mkdir $A/d; echo 0 > $A/d/f; echo x > $A/d/g");
-  const look = "cat $B/d/f; stat $B/d $B/d/f > /dev/null";
-  await at.run(`${look}; sleep 0.3; ${look}`);
-  at.b.port.isUnconfirmed = true;
-  // The kernel of node b has the directory locked until this is answered.
-  const moved = at.run("mv $B/d/g $B/d/h");
-  while (at.b.mount.snapshot().waiting === 0) await Bun.sleep(1);
-  for (let n = 1; n <= 5; n += 1) {
-    const change = `echo ${n} > $A/t; mv $A/t $A/d/f; mkdir $A/d/e; rmdir $A/d/e`;
-    expect(await at.run(`${change}; ${look}; sleep 0.3; ${look}`)).toBe(`${n}\n${n}\n`);
-  }
-  at.b.port.isUnconfirmed = false;
-  await at.run("mkdir $A/e");
-  await moved;
-  expect(await at.run("ls $B/d")).toBe("f\nh\n");
-});
+mountTest(
+  "nothing that is withdrawn waits for a change of the same directory that waits for the cluster",
+  async () => {
+    const at = (pair = await MountedPair.open());
+    await at.run("mkdir $A/d; echo 0 > $A/d/f; echo x > $A/d/g");
+    const look = "cat $B/d/f; stat $B/d $B/d/f > /dev/null";
+    await at.run(`${look}; sleep 0.3; ${look}`);
+    at.b.port.isUnconfirmed = true;
+    // The kernel of node b has the directory locked until this is answered.
+    const moved = at.run("mv $B/d/g $B/d/h");
+    while (at.b.mount.snapshot().waiting === 0) await Bun.sleep(1);
+    for (let n = 1; n <= 5; n += 1) {
+      const change = `echo ${n} > $A/t; mv $A/t $A/d/f; mkdir $A/d/e; rmdir $A/d/e`;
+      expect(await at.run(`${change}; ${look}; sleep 0.3; ${look}`)).toBe(`${n}\n${n}\n`);
+    }
+    at.b.port.isUnconfirmed = false;
+    await at.run("mkdir $A/e");
+    await moved;
+    expect(await at.run("ls $B/d")).toBe("f\nh\n");
+  },
+);
 
 /** Steps of the writer; and of both readers, the looks and what was stale. */
 async function hunt(at: MountedPair, seconds: number) {

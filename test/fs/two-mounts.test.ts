@@ -47,7 +47,13 @@ beforeAll(async () => {
     mkdirSync(target);
     const files = trees[i]!;
     const { receipts } = files;
-    const mounted = await FuseMount.mount({ target, files, receipts, gid: 33, log: () => undefined });
+    const mounted = await FuseMount.mount({
+      target,
+      files,
+      receipts,
+      gid: 33,
+      log: () => undefined,
+    });
     if (!mounted.ok) throw new Error(mounted.reason);
     files.onChanged((paths, isOwn) => mounted.value.changed(paths, isOwn));
     mounts.push(mounted.value);

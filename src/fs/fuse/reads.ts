@@ -29,11 +29,7 @@ export function lookup(objects: Objects, parent: Node, name: string): Reply {
   return failure(errnos[stat.errno]);
 }
 
-export function getattr(
-  objects: Objects,
-  node: Node,
-  byHandle: boolean,
-): Reply | Promise<Reply> {
+export function getattr(objects: Objects, node: Node, byHandle: boolean): Reply | Promise<Reply> {
   const path = objects.nodes.path(node);
   if (path === undefined) return leftAttributes(objects, node, byHandle);
   const stat = objects.files.stat(path);
@@ -50,7 +46,9 @@ export function getattr(
 /** read(2) asks too before it uses its pages: what a peer has removed stays readable where it is open. By its name it is gone. */
 function leftAttributes(objects: Objects, node: Node, byHandle: boolean): Reply {
   const content = node.kept ?? (byHandle ? node.left : undefined);
-  return content === undefined ? failure(errnos.ESTALE) : attributesOfRemoved(objects, node, content);
+  return content === undefined
+    ? failure(errnos.ESTALE)
+    : attributesOfRemoved(objects, node, content);
 }
 
 /**

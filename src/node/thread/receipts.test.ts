@@ -30,7 +30,8 @@ test("what was received is known before the listener has it, and only what conce
   const { main, ring, write } = pair();
   const before = main.mark();
   expect(main.hasPassed(before)).toBe(true);
-  for (const event of [delivered("g"), configured("g"), delivered("other")]) ring.heard(event, write);
+  for (const event of [delivered("g"), configured("g"), delivered("other")])
+    ring.heard(event, write);
   ring.heard({ kind: "stable", deliveries: 3 }, write);
   const mark = main.mark();
   expect([before, mark].map((each) => main.hasPassed(each))).toEqual([true, false]);
