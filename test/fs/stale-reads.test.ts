@@ -14,13 +14,19 @@ afterEach(async () => {
   pair = undefined;
 });
 
-/** What `script` prints at node b, whose tree gets nothing until the look waits for it, or has an answer without. */
-async function lookWhileBusy(at: MountedPair, change: string, script: string): Promise<string> {
+/** What a look at node b finds, whose tree gets nothing of the change until the look waits for it, or has an answer without. */
+async function lookWhileBusy(
+  at: MountedPair,
+  change: string,
+  look: () => Promise<string>,
+): Promise<string> {
   at.b.port.isMute = true;
   await at.run(change);
-  let isOver = false;
-  const looked = at.run(script).finally(() => (isOver = true));
-  while (!isOver && !at.b.mount.snapshot().isBehind) await Bun.sleep(1);
+  const state = { isOver: false };
+  const looked = look().finally(() => {
+    state.isOver = true;
+  });
+  while (!state.isOver && !at.b.mount.snapshot().isBehind) await Bun.sleep(1);
   at.b.port.isMute = false;
   at.bus.schedule();
   return looked;
@@ -33,7 +39,7 @@ mountTest("what was acknowledged is shown by a node that has not carried it out 
   const busy = async (change: string, script: string): Promise<string> => {
     // Until the kernel keeps them.
     await at.run(`${warm}; sleep 0.3; ${warm}`);
-    return lookWhileBusy(at, change, script);
+    return lookWhileBusy(at, change, () => at.run(script));
   };
   const replace = "echo renewed > $A/t; mv $A/t $A/f";
   expect(await busy(replace, "cat $B/f")).toBe("renewed\n");
@@ -64,26 +70,17 @@ mountTest(
     });
     const lines = told.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const look = async (): Promise<string> => {
-      told.stdin.write("\n");
+      await told.stdin.write("\n");
       await told.stdin.flush();
       return (await lines.read()).value ?? "";
     };
-    const busy = async (change: string): Promise<string> => {
-      at.b.port.isMute = true;
-      await at.run(change);
-      let isOver = false;
-      const looked = look().finally(() => (isOver = true));
-      while (!isOver && !at.b.mount.snapshot().isBehind) await Bun.sleep(1);
-      at.b.port.isMute = false;
-      at.bus.schedule();
-      return looked;
-    };
-    expect(await look()).toBe("one\n");
+    const busy = (change: string): Promise<string> => lookWhileBusy(at, change, look);
+  expect(await look()).toBe("one\n");
     expect(await look()).toBe("one\n");
     expect(await busy("echo two > $A/f")).toBe("two\n");
     expect(await busy("echo three > $A/t; mv $A/t $A/f")).toBe("three\n");
     expect(await busy("rm $A/f")).toBe("three\n");
-    told.stdin.end();
+    await told.stdin.end();
     expect(await told.exited).toBe(0);
   },
 );
@@ -122,9 +119,9 @@ mountTest(
 async function hunt(at: MountedPair, seconds: number) {
   writeFileSync(join(at.base, "board"), new Uint8Array(4096));
   // Node b is late by a random time, again and again.
-  let isOver = false;
+  const state = { isOver: false };
   const lateness = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       at.b.port.isMute = true;
       await Bun.sleep(Math.random() * 20);
       at.b.port.isMute = false;
@@ -139,7 +136,7 @@ async function hunt(at: MountedPair, seconds: number) {
     python("read", "$B"),
     python("read", "$B"),
   ]);
-  isOver = true;
+  state.isOver = true;
   await lateness;
   const counts = readers.map((text) => text.split(/\s/, 2).map(Number));
   const sum = (place: number) => counts.reduce((total, each) => total + (each[place] ?? NaN), 0);
