@@ -75,7 +75,7 @@ mountTest(
       return (await lines.read()).value ?? "";
     };
     const busy = (change: string): Promise<string> => lookWhileBusy(at, change, look);
-  expect(await look()).toBe("one\n");
+    expect(await look()).toBe("one\n");
     expect(await look()).toBe("one\n");
     expect(await busy("echo two > $A/f")).toBe("two\n");
     expect(await busy("echo three > $A/t; mv $A/t $A/f")).toBe("three\n");
