@@ -71,18 +71,20 @@ test("a message is counted and withdraws what waits before the main thread hears
   await Promise.resolve(); // It is posted; from here on this thread hears nothing.
   const giveUpAt = performance.now() + waitMsMax;
   while (receipts.mark() === before && performance.now() < giveUpAt);
+  // Its quorum may be told just now, and counts the same.
   const mark = receipts.mark();
-  expect(mark).toBe(before + 1);
+  expect(mark).toBeGreaterThan(before);
   while (receipts.isWaiting(withdrawal) && performance.now() < giveUpAt);
   expect([...readFileSync(path)]).toEqual(Array.from({ length: withdrawalBytes }, () => 9));
   expect(receipts.hasPassed(mark)).toBe(false);
   expect(events.length).toBe(heard);
+  const isDelivered = () => events.slice(heard).some(({ kind }) => kind === "delivered");
   await until(
-    () => (receipts.hasPassed(mark) ? ready(undefined) : pending("it is behind")),
+    () => (isDelivered() ? ready(undefined) : pending("it is behind")),
     waitMsMax,
     "the listener has it",
   );
-  expect(events.slice(heard).some(({ kind }) => kind === "delivered")).toBe(true);
+  expect(receipts.hasPassed(mark)).toBe(true);
   receipts.device(undefined);
   closeSync(fd);
 }, 120_000);
