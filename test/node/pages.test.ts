@@ -18,6 +18,7 @@ test.each([
   ["users.md", 20],
   ["api.md", 17],
   ["monitoring.md", 10],
+  ["alerts.md", 12],
 ] as const)(
   "%s",
   async (page, linesMin) => {
