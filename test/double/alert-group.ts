@@ -199,7 +199,7 @@ export class AlertGroup {
           wallMs: beginMs + this.#nowS * secondMs,
           minute: Math.floor(this.#nowS / 60) % 10_080,
           self: { nodeid, name: `pve${nodeid}` },
-          ...{ isQuorate, isSynced: isQuorate, members, told },
+          ...{ isQuorate, isSynced: isQuorate, members, reachable: members, told },
           nodes: this.#nodeids.map((each) => ({ nodeid: each, name: `pve${each}` })),
           conditions: ids.map((id) => ({ id, state: `${id} is so` })),
           rules: this.#rules,

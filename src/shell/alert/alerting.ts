@@ -116,6 +116,7 @@ export class Alerting {
         rules,
       },
       ...{ isQuorate: quorum.quorate, members: quorum.members },
+      reachable: sight.nodes.filter(({ isReachable }) => isReachable).map(({ nodeid }) => nodeid),
       conditions: conditionsOf(whole),
       told: new Map(nodes.map(({ nodeid }) => [nodeid, told(nodeid)])),
     };

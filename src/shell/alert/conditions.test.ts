@@ -74,7 +74,7 @@ test("an arbiter that gives no vote", () => {
   expect(ids(sightOf([], { device: deviceFacts }))).toEqual([]);
   const device = { ...deviceFacts, state: "Connect failed" as const, problem: "nobody answers" };
   expect(conditionsOf(sightOf([], { device }))).toEqual([
-    { id: "arbiter", state: "The arbiter gives no vote to pve1: nobody answers" },
+    { id: "arbiter", state: "The arbiter gives no vote to pve1: nobody answers." },
   ]);
 });
 
@@ -268,4 +268,14 @@ test("property: what a member tells is read back, in its bounds; anything else i
   const foreign = new TextEncoder().encode('{"v":1,"entries":[{"id":"../x","serial":1}]}');
   expect(decodeLedger(foreign)).toEqual([]);
   expect(decodeLedger(encodeLedger(new Map()))).toEqual([]);
+});
+
+test("a member that answers on no link any more is about to be none: its links are not told", () => {
+  const down = { connected: false, changes: [{ agoMs: 65_000, isUp: false, reason: "no answer" }] };
+  const links = [linkFacts(2, 0, down), linkFacts(2, 1, down)];
+  const { nodes } = sightOf([]);
+  const unreachable = nodes.map((node) =>
+    node.nodeid === 2 ? { ...node, isReachable: false } : node,
+  );
+  expect(ids(sightOf([], { links, nodes: unreachable }))).toEqual([]);
 });

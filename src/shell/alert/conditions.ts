@@ -35,11 +35,15 @@ export function conditionsOf(sight: Sight): readonly Condition[] {
     ...treeOf(sight),
     ...certificatesOf(sight),
   ];
-  return all.map((condition) => ({ ...condition, state: cut(condition.state) }));
+  return all.map((condition) => ({ ...condition, state: cut(sentence(condition.state)) }));
 }
 
 function nameOf({ nodes }: Sight, nodeid: number): string {
   return nodes.find((node) => node.nodeid === nodeid)?.name || `node ${nodeid}`;
+}
+
+function sentence(text: string): string {
+  return /[.?!]$/.test(text) ? text : `${text}.`;
 }
 
 /** "pve1, pve2 and 3 more" */
@@ -70,16 +74,18 @@ function nodesOf(sight: Sight): readonly Condition[] {
     });
 }
 
-/** Of nodes that are in the ring: one that is not has no link, and is told of itself. */
+/** Of nodes that are in the ring and answer on another link: one that does not is about to leave it, and is told of itself. */
 function linksOf(sight: Sight): readonly Condition[] {
   const { links, nodeid: self, nodes, wallMs } = sight;
   return links.flatMap((link) => {
     const { nodeid, enabled, connected, remoteAddress, changes } = link;
-    const isMember = nodes.some((node) => node.nodeid === nodeid && node.isMember);
-    if (!isMember || !enabled || connected) return [];
+    const isHere = nodes.some(
+      (node) => node.nodeid === nodeid && node.isMember && node.isReachable,
+    );
+    if (!isHere || !enabled || connected) return [];
     const [last] = changes;
     const reason = last === undefined || last.isUp ? "it was never up" : last.reason;
-    const state = `Link ${link.link} between ${nameOf(sight, self)} and ${nameOf(sight, nodeid)} at ${remoteAddress} is down: ${reason}.`;
+    const state = `Link ${link.link} between ${nameOf(sight, self)} and ${nameOf(sight, nodeid)} at ${remoteAddress} is down: ${reason}`;
     const since =
       last === undefined || last.isUp
         ? {}

@@ -37,6 +37,8 @@ export interface Look {
   readonly isSynced: boolean;
   /** nodeids of this part, ours among them. */
   readonly members: readonly number[];
+  /** nodeids that answer this one on a link, ours among them: a member that does not is about to be none. */
+  readonly reachable: readonly number[];
   /** Of corosync.conf; of a standalone node itself. */
   readonly nodes: readonly AlertNode[];
   /** What this node sees. */

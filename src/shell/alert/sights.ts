@@ -103,6 +103,7 @@ export function isUnjudged(id: string, look: Look, heard: ReadonlySet<number>): 
       if (there.length < nodes.length) return false;
       return (
         there.some((nodeid) => !look.members.includes(nodeid)) ||
+        there.some((nodeid) => !look.reachable.includes(nodeid)) ||
         (there.length > 0 && !there.some((nodeid) => heard.has(nodeid)))
       );
     case "certificate":
