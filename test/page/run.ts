@@ -172,6 +172,8 @@ async function changeVotes(watched: Watched, node: LoneNode): Promise<void> {
     await page.getByRole("button", { name: "Close" }).click();
   }
   check("votes are changed, and changed back", true);
+  const typed = await node.run("votes", "pve3", "1");
+  check("the command line sees the same", typed.out.includes("It is so already."), typed.error);
 }
 
 /** A second link at the page, then another address on it, which the first carries the ring meanwhile for. */
