@@ -1,6 +1,8 @@
 // What several screens do alike: a plan that is shown before it is carried out, and the task that a screen has begun.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type ChangeAnswer, changeAnswer } from "../../../answers/change.ts";
+import { isGoodEnd } from "../../../answers/task-end.ts";
+import { taskStatus } from "../../../answers/task.ts";
 import type { Answer, Method } from "../api.ts";
 import type { ScreenProps } from "../props.ts";
 import { useStore } from "../store.ts";
@@ -69,15 +71,33 @@ export function useChanging(
   };
 }
 
-/** How the task of this UPID stands: "": nobody has begun it; the panel may be closed meanwhile, so its end is kept. */
-export function useTaskEnd({ parts }: ScreenProps, upid: string): "" | "runs" | "good" | "bad" {
+/**
+ * How the task of this UPID stands; "": nobody has begun it. Its end is kept when its panel is closed, and asked for when the panel was hidden before or
+ * another task is followed since.
+ */
+export function useTaskEnd(
+  { parts, session, overview }: ScreenProps,
+  upid: string,
+): "" | "runs" | "good" | "bad" {
   const task = useStore(parts.follow.task);
   const [ended, setEnded] = useState<{ readonly upid: string; readonly isGood: boolean }>();
-  const end = task?.upid === upid ? task.end : "";
+  const isFollowed = task?.upid === upid;
+  const end = isFollowed ? task.end : "";
+  const isKnown = ended?.upid === upid;
   useEffect(() => {
-    if (upid !== "" && end !== "") setEnded({ upid, isGood: end === "OK" });
+    if (upid !== "" && end !== "") setEnded({ upid, isGood: isGoodEnd(end) });
   }, [upid, end]);
+  useEffect(() => {
+    if (upid === "" || isFollowed || isKnown) return undefined;
+    let isOver = false;
+    const path = `/api2/json/nodes/${encodeURIComponent(session.node)}/tasks/${encodeURIComponent(upid)}/status`;
+    void parts.api.get(taskStatus, path).then((answer) => {
+      if (isOver || !answer.ok || answer.data.status !== "stopped") return;
+      setEnded({ upid, isGood: isGoodEnd(answer.data.exitstatus ?? "OK") });
+    });
+    return () => void (isOver = true);
+  }, [upid, isFollowed, isKnown, overview.at]);
   if (upid === "") return "";
-  if (ended?.upid !== upid) return "runs";
+  if (!isKnown) return "runs";
   return ended.isGood ? "good" : "bad";
 }
