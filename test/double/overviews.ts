@@ -24,6 +24,9 @@ export function linkFacts(nodeid: number, link = 0, more: Partial<Link> = {}): L
   };
 }
 
+/** Its device is registered, there, and gives it the votes, where there is one. */
+const deviceFlags = 16 | 32 | 64;
+
 /** Of three nodes with two links each, all well; `away`: nodeids that are gone. */
 export function overviewOf(
   nodeids: readonly number[],
@@ -56,7 +59,7 @@ export function overviewOf(
       totalVotes: members.length,
       flags: ["Quorate"],
       voters: nodeids.map((nodeid) => ({
-        ...{ nodeid, votes: 1, expectedVotes: nodeids.length, flags: 0 },
+        ...{ nodeid, votes: 1, expectedVotes: nodeids.length, flags: deviceFlags },
         state: away.includes(nodeid) ? "dead" : "member",
       })),
       ...{ deviceVotes: 0, deviceName: "", meaning: "", override: "" },

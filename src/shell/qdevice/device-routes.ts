@@ -221,9 +221,11 @@ function removalRoute({ client, start }: DeviceRoutesSource): Route {
 }
 
 function withoutNote({ status, facts }: ClusterState): string {
-  const { totalVotes, deviceVotes } = status.quorum;
+  const here = status.quorum.voters
+    .filter(({ state, nodeid }) => state === "member" && nodeid !== 0)
+    .reduce((sum, voter) => sum + voter.votes, 0);
   const votes = facts.nodes.reduce((sum, each) => sum + each.votes, 0);
-  return `Then the nodes have ${votes} vote${votes === 1 ? "" : "s"}, ${Math.floor(votes / 2) + 1} of them needed; ${totalVotes - deviceVotes} are here.`;
+  return `Then the nodes have ${votes} vote${votes === 1 ? "" : "s"}, ${Math.floor(votes / 2) + 1} of them needed; ${here} are here.`;
 }
 
 function stateRoute({ device }: DeviceRoutesSource): Route {

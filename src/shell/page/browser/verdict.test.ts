@@ -71,6 +71,16 @@ test("the votes bar: nodes in their order, the arbiter apart, nothing without a 
   expect(voteParts({ ...voteless, nodes })).toHaveLength(3);
 });
 
+test("an arbiter that is gone has no vote here, though it would have", () => {
+  const base = overviewOf([1, 2], [2], { device: deviceFacts });
+  const quorum = { ...base.quorum, deviceVotes: 1 };
+  const arbiter = (more: Partial<typeof quorum>) =>
+    voteParts({ ...base, quorum: { ...quorum, ...more } }).at(-1);
+  expect(arbiter({})).toMatchObject({ nodeid: 0, votes: 1, isPresent: true });
+  const voters = quorum.voters.map((voter) => ({ ...voter, flags: 16 }));
+  expect(arbiter({ voters })).toMatchObject({ nodeid: 0, votes: 1, isPresent: false });
+});
+
 const texts = (...of: Parameters<typeof overviewOf>) =>
   warningsOf(overviewOf(...of)).map(({ text }) => text);
 

@@ -56,6 +56,16 @@ function votesInForce({ voters }: AsRead<Overview>["quorum"], nodeid: number): n
   return voters.find((voter) => voter.nodeid === nodeid && voter.state === "member")?.votes;
 }
 
+/** votequorum's flag of a node to which its device gives the votes. */
+const castsVote = 64;
+
+/** What the arbiter gives to this part: `deviceVotes` alone is what it would give. */
+export function deviceVotesHere({ quorum, nodes }: Pick<Overview, "quorum" | "nodes">): number {
+  const own = nodes.find(({ isLocal }) => isLocal)?.nodeid;
+  const flags = quorum.voters.find(({ nodeid }) => nodeid === own)?.flags ?? 0;
+  return (flags & castsVote) === 0 ? 0 : quorum.deviceVotes;
+}
+
 export interface VotePart {
   /** For keys; 0: the arbiter. */
   readonly nodeid: number;
@@ -71,7 +81,7 @@ export function voteParts({ quorum, nodes, device }: Overview): readonly VotePar
     votes: votesInForce(quorum, nodeid) ?? votes,
   }));
   if (device !== null) {
-    const isPresent = quorum.deviceVotes > 0;
+    const isPresent = deviceVotesHere({ quorum, nodes }) > 0;
     const votes = isPresent ? quorum.deviceVotes : device.votes;
     parts.push({ nodeid: 0, name: words.arbiter, votes, isPresent });
   }

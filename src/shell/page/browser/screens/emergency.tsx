@@ -7,7 +7,7 @@ import { type Answer, failureText } from "../api.ts";
 import { Card, CopyText, Do, Field, Heading, Name, Notice } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { duration } from "../shown.ts";
-import { verdictOf } from "../verdict.ts";
+import { deviceVotesHere, verdictOf } from "../verdict.ts";
 import { words } from "../words.ts";
 
 const said = words.effects;
@@ -97,8 +97,9 @@ export function startEffect({ nodes, quorum }: Pick<Overview, "nodes" | "quorum"
 }
 
 /** Whether the votes that the arbiter does not give here would be enough. */
-export function arbiterEffect({ device, quorum }: Pick<Overview, "device" | "quorum">): string {
-  if (device === null || quorum.deviceVotes > 0) return "";
+export function arbiterEffect(overview: Pick<Overview, "device" | "quorum" | "nodes">): string {
+  const { device, quorum } = overview;
+  if (device === null || deviceVotesHere(overview) > 0) return "";
   return quorum.totalVotes + device.votes >= quorum.quorum
     ? said.arbiterHelps(device.votes)
     : said.arbiterShort;

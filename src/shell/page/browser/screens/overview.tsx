@@ -4,7 +4,14 @@ import { clusterCharts, clusterSeries, HistoryCharts } from "../chart/history.ts
 import type { ScreenProps } from "../props.ts";
 import { Card, Do, Heading, Name, Notice, State } from "../parts.tsx";
 import { duration, latency, share } from "../shown.ts";
-import { type Mood, verdictOf, type VotePart, voteParts, warningsOf } from "../verdict.ts";
+import {
+  type Mood,
+  deviceVotesHere,
+  verdictOf,
+  type VotePart,
+  voteParts,
+  warningsOf,
+} from "../verdict.ts";
 import { words } from "../words.ts";
 import { Nodes } from "./nodes.tsx";
 
@@ -155,7 +162,8 @@ function badness({ connected, enabled, recent }: Overview["links"][number]): num
   return loss * 1e9 + (recent.latencyUs?.p50 ?? 0);
 }
 
-function ArbiterCard({ overview: { device, fault, quorum } }: { readonly overview: Overview }) {
+function ArbiterCard({ overview }: { readonly overview: Overview }) {
+  const { device, fault } = overview;
   if (device === null)
     return (
       <Card title={words.arbiterTitle}>
@@ -164,7 +172,7 @@ function ArbiterCard({ overview: { device, fault, quorum } }: { readonly overvie
         </p>
       </Card>
     );
-  const mood: Mood = quorum.deviceVotes > 0 ? "good" : device.vote === null ? "warn" : "bad";
+  const mood: Mood = deviceVotesHere(overview) > 0 ? "good" : device.vote === null ? "warn" : "bad";
   const vote = { good: words.arbiterVotes, warn: words.arbiterWaits, bad: words.arbiterNoVote };
   return (
     <Card title={words.arbiterTitle}>

@@ -3,7 +3,7 @@ import type { Overview } from "../../../../answers/ring.ts";
 import { Card, Heading, Name, Notice, State } from "../../parts.tsx";
 import type { ScreenProps } from "../../props.ts";
 import { duration } from "../../shown.ts";
-import { votingNodes } from "../../verdict.ts";
+import { deviceVotesHere, votingNodes } from "../../verdict.ts";
 import { words } from "../../words.ts";
 import { VoteTable } from "./nodes.tsx";
 import { Removal } from "./removal.tsx";
@@ -23,7 +23,7 @@ export function ArbiterScreen(props: ScreenProps) {
       <p>{said.text}</p>
       {!isRoot && <Notice mood="warn">{words.noRightChange}</Notice>}
       {fault !== "" && <Notice mood="bad">{fault}</Notice>}
-      {device !== null && <DeviceCard device={device} quorum={overview.quorum} />}
+      {device !== null && <DeviceCard device={device} votesHere={deviceVotesHere(overview)} />}
       {device !== null && <VoteTable {...props} />}
       {device !== null && <Test {...props} />}
       <Fit overview={overview} />
@@ -35,8 +35,8 @@ export function ArbiterScreen(props: ScreenProps) {
 
 type Device = NonNullable<Overview["device"]>;
 
-function DeviceCard(props: { readonly device: Device; readonly quorum: Overview["quorum"] }) {
-  const { device, quorum } = props;
+function DeviceCard(props: { readonly device: Device; readonly votesHere: number }) {
+  const { device, votesHere } = props;
   const { host, port, algorithm, tieBreaker, votes, tls, state, problem } = device;
   const isGood = state === "Connected";
   return (
@@ -56,8 +56,8 @@ function DeviceCard(props: { readonly device: Device; readonly quorum: Overview[
         <dt>{said.votes}</dt>
         <dd>
           {votes}{" "}
-          <State mood={quorum.deviceVotes > 0 ? "good" : device.vote === null ? "warn" : "bad"}>
-            {quorum.deviceVotes > 0
+          <State mood={votesHere > 0 ? "good" : device.vote === null ? "warn" : "bad"}>
+            {votesHere > 0
               ? words.arbiterVotes
               : device.vote === null
                 ? words.arbiterWaits
