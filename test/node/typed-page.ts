@@ -14,9 +14,10 @@ interface Typed {
 }
 
 function typedLines(page: string): readonly Typed[] {
-  const blocks = [...page.matchAll(/^```\n(.*?)^```$/gms)].map(([, block = ""]) => block);
-  return blocks.flatMap((block) =>
-    block
+  // What names a language is a file, and nothing to type.
+  const blocks = [...page.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
+  return blocks.flatMap(([, language = "", block = ""]) =>
+    (language === "" ? block : "")
       .split(prompt)
       .slice(1)
       .map((text) => {
