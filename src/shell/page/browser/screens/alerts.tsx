@@ -10,6 +10,7 @@ import {
 } from "../../../answers/alerts.ts";
 import { effectAnswer } from "../../../answers/change.ts";
 import { type Answer, type Api, type Failure, failureText } from "../api.ts";
+import { useReading } from "../chart/reading.ts";
 import { Busy, Card, Field, Heading, Name, Notice, State } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { timeText } from "../shown.ts";
@@ -27,18 +28,17 @@ const path = "/api/v1/alerts";
 export function AlertsScreen({ parts, session }: ScreenProps) {
   const { api } = parts;
   const now = useStore(parts.clock);
-  const [answer, setAnswer] = useState<Answer<AlertsAnswer>>();
   const [refusal, setRefusal] = useState<Failure>();
-  const read = async (): Promise<void> => setAnswer(await api.get(alertsAnswer, path));
-  useEffect(() => {
-    void read();
-    const timer = setInterval(() => void read(), everyMs);
-    return () => clearInterval(timer);
-  }, [api]);
+  const [changes, setChanges] = useState(0);
+  const answer = useReading<Answer<AlertsAnswer>>(() => api.get(alertsAnswer, path), everyMs, [
+    api,
+    changes,
+  ]);
+  const read = (): void => setChanges((count) => count + 1);
   const mute = async (what: string, seconds: number): Promise<void> => {
     const muted = await api.post(effectAnswer, `${path}/mute`, { what, seconds });
     setRefusal(muted.ok ? undefined : muted);
-    await read();
+    read();
   };
   return (
     <>
@@ -212,14 +212,14 @@ export function TestResult({ result }: { readonly result: Answer<AlertTestAnswer
   );
 }
 
-function Settings({ api, changed }: { readonly api: Api; readonly changed: () => Promise<void> }) {
+function Settings({ api, changed }: { readonly api: Api; readonly changed: () => void }) {
   const [settings, setSettings] = useState<Answer<readonly Setting[]>>();
   const read = async (): Promise<void> =>
     setSettings(await api.get(alertSettingsAnswer, `${path}/settings`));
   useEffect(() => void read(), [api]);
   const saved = async (): Promise<void> => {
     await read();
-    await changed();
+    changed();
   };
   return (
     <Card title={words.alertSettings} isWide>
