@@ -5,16 +5,16 @@ import { join } from "node:path";
 import { byteStringOfText } from "../bytes.ts";
 import { type Result, success } from "../result.ts";
 import { systemClock } from "../deadlines.ts";
-import type { Clock, LogAction, PortEvent, Receipts } from "../world.ts";
-import { readConf, replaceConf } from "./disk/conf-file.ts";
+import type { LogAction, PortEvent, Receipts } from "../world.ts";
+import { followConf } from "./disk/conf-file.ts";
 import { firstContent } from "./disk/first-content.ts";
 import type { JournalCounts } from "./disk/commit-queue.ts";
-import { compareCorosyncConf } from "./disk/corosync-conf.ts";
-import { directoryType, fileType } from "./tree/entry.ts";
+import { directoryType, fileType, type TreeOperation } from "./tree/entry.ts";
 import type {
   Files,
   FileStat,
   FileSystemStat,
+  Gathered,
   Outcome,
   Promised,
   TreeStatus,
@@ -24,18 +24,15 @@ import { lostSentence, LostTrees } from "./disk/lost-trees.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
 import type { LostTree } from "./epoch/lost-changes.ts";
 import { sha256, treeOf } from "./disk/load-tree.ts";
-import { clusterLogText } from "./plugin/clusterlog.ts";
-import { debugOfWrite, debugText } from "./plugin/debug.ts";
+import { Gathering } from "./gathering.ts";
+import { debugOfWrite } from "./plugin/debug.ts";
+import { generatedFiles } from "./plugin/generated.ts";
 import { linkTargets } from "./plugin/links.ts";
-import { type ClusterView, membersText } from "./plugin/members.ts";
-import { rrdText } from "./plugin/rrd.ts";
-import { versionText } from "./plugin/version.ts";
-import { vmlistText } from "./plugin/vmlist.ts";
 import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
 import { StatusHost } from "./replica/status-host.ts";
 import type { Tree } from "./tree/tree.ts";
 import { TreeStore, type TreeStoreOptions } from "./tree-store.ts";
-import { debugName, refused, View } from "./tree/view.ts";
+import { debugName, type Named, refused, View } from "./tree/view.ts";
 import type { ClusterInfo, TreeOptionsOfNode } from "./tree-options.ts";
 
 export class ConfigurationTree implements Files {
@@ -46,10 +43,13 @@ export class ConfigurationTree implements Files {
   readonly #options: TreeOptionsOfNode;
   readonly #journal: Journal;
   readonly #store: TreeStore;
+  readonly #gathering: Gathering;
   readonly #view: View;
   readonly #startTime: number;
   #cluster: ClusterInfo | undefined;
   #debug = false;
+  /** Drafts of new files. */
+  #made = 0;
   readonly #onChanged: TreeStoreOptions["onChanged"][] = [];
   readonly #onMode: (() => void)[] = [];
   #stopped: Promise<void> | undefined;
@@ -70,8 +70,7 @@ export class ConfigurationTree implements Files {
       groups,
       commit: (changes) => parts.journal.commit(changes),
       lineage: parts.journal.lineage,
-      flushes: options.durability !== "normal",
-      isStrict: options.durability === "strict",
+      durability: options.durability,
       onLost: (lost) => this.#keep(lost),
       clock,
       wallS,
@@ -91,10 +90,24 @@ export class ConfigurationTree implements Files {
       ...{ nodeid, pid, nodeName, address, groups, clock, wallS, log },
     });
     if (options.cluster !== undefined) this.setCluster(options.cluster);
+    this.#gathering = new Gathering({
+      ...{ clock, wallS },
+      send: (write, executed) =>
+        this.#store.change({ kind: "write", truncate: false, ...write }, "ordered", executed),
+    });
+    const tree = (): Tree => this.#store.tree;
+    const isQuorate = (): boolean => this.#store.isWritable;
     this.#view = new View({
-      tree: () => this.#store.tree,
-      isWritable: () => this.#store.isWritable,
-      generated: this.#generated(nodeName, clock),
+      tree,
+      ahead: (path, entry) => this.#gathering.ahead(path, entry),
+      isWritable: isQuorate,
+      generated: generatedFiles({
+        ...{ nodeid, nodeName, tree, isQuorate, startTime: this.#startTime, now: clock.now },
+        files: this.#store.files,
+        status: this.statusStore.store,
+        cluster: () => (groups === undefined ? undefined : this.#cluster),
+        isDebug: () => this.#debug,
+      }),
       links: linkTargets(nodeName),
       gid: options.gid,
     });
@@ -156,6 +169,7 @@ export class ConfigurationTree implements Files {
 
   async #stop(): Promise<void> {
     this.statusStore.stop();
+    this.#gathering.sendAll();
     await this.#store.stop();
     const closed = await this.#journal.close();
     if (!closed.ok) this.#log("error", closed.reason);
@@ -247,13 +261,13 @@ export class ConfigurationTree implements Files {
   async mkdir(path: string): Promise<Outcome<undefined>> {
     const named = this.#storedPath(path, "EEXIST", "this name is there already");
     if (!named.ok) return named;
-    return nothing(await this.#store.change({ kind: "mkdir", path: named.value }));
+    return nothing(await this.#change({ kind: "mkdir", path: named.value }));
   }
 
   async create(path: string, promised?: Promised): Promise<Outcome<undefined>> {
     const named = this.#storedPath(path, "EEXIST", "this name is there already");
     if (!named.ok) return named;
-    return nothing(await this.#store.change({ kind: "create", path: named.value }, promised));
+    return nothing(await this.#change({ kind: "create", path: named.value }, promised));
   }
 
   async write(
@@ -266,15 +280,81 @@ export class ConfigurationTree implements Files {
     if (!named.ok) return named;
     if (named.value.kind === "generated")
       return this.#writeGenerated(named.value.name, offset, data);
-    if (named.value.kind === "link") return refused("EIO", "a symbolic link cannot be written");
+    const target = this.#writable(named.value, offset, data);
+    // A message without bytes behind the end would be an extension without content: nothing to do.
+    if (!target.ok || data.length === 0) return target.ok ? { ok: true, value: 0 } : target;
+    const operation = { path: target.value, offset, data, truncate: false } as const;
+    return this.#change({ kind: "write", ...operation }, promised);
+  }
+
+  gather(
+    path: string,
+    offset: number,
+    data: Uint8Array,
+  ): Outcome<Gathered> | Promise<Outcome<Gathered>> {
+    const named = this.#view.named(path);
+    if (!named.ok) return named;
+    const isStored = named.value.kind === "stored";
+    // Where every change waits for the disks, or there is nothing to gather.
+    if (this.#options.durability === "strict" || !isStored || data.length === 0) {
+      return this.write(path, offset, data.slice()).then(settled);
+    }
+    const target = this.#writable(named.value, offset, data);
+    const refusal = target.ok ? this.#store.refusal() : target;
+    if (refusal !== undefined) return refusal;
+    if (!target.ok) return target;
+    const gathered = this.#gathering.add(target.value, offset, data);
+    return gathered instanceof Promise ? gathered.then(found) : found(gathered);
+  }
+
+  /** The stored file that a write is for, or what stops it now. */
+  #writable(named: Named, offset: number, data: Uint8Array): Outcome<string> {
+    if (named.kind !== "stored") return refused("EIO", "a symbolic link cannot be written");
     if (!isOffset(offset)) return refused("EINVAL", "an offset is a whole number from 0");
     if (offset + data.length > fileBytesMax) return this.#refusal(tooBig());
-    const stored = this.#view.stored(named.value.path);
-    if (!stored.ok) return stored;
-    // A message without bytes behind the end would be an extension without content: nothing to do.
-    if (data.length === 0) return { ok: true, value: 0 };
-    const operation = { path: named.value.path, offset, data, truncate: false } as const;
-    return this.#store.change({ kind: "write", ...operation }, promised);
+    const stored = this.#view.stored(named.path);
+    return stored.ok ? found(named.path) : stored;
+  }
+
+  /** Behind what was gathered for the same files. */
+  #change(operation: TreeOperation, promised?: Promised): Promise<Outcome<number>> {
+    this.#gathering.send(operation.path);
+    if (operation.kind === "rename") this.#gathering.send(operation.to);
+    return this.#store.change(operation, promised);
+  }
+
+  async replace(path: string, data: Uint8Array, promised?: Promised): Promise<Outcome<undefined>> {
+    const named = this.#storedPath(path, "EACCES", "this name cannot be replaced");
+    if (!named.ok) return named;
+    if (data.length > fileBytesMax) return this.#refusal(tooBig());
+    const stored = this.#view.stored(named.value);
+    if (stored.ok && stored.value.type === directoryType) return refused("EISDIR", isDirectory);
+    if (stored.ok) {
+      const whole = { kind: "write", path: named.value, offset: 0, data, truncate: true } as const;
+      const written = await this.#change(whole, promised);
+      // Unless a peer has just removed it.
+      if (written.ok || written.errno !== "ENOENT") return nothing(written);
+    } else if (stored.errno !== "ENOENT") return stored;
+    return this.#make(named.value, data, promised);
+  }
+
+  /** A new file with its content: a temporary name, then a rename, which leave together; so that nobody ever reads half of it. */
+  async #make(path: string, data: Uint8Array, promised?: Promised): Promise<Outcome<undefined>> {
+    this.#made += 1;
+    const { nodeid, pid } = this.#options;
+    const draft = `${path}.tmp.${nodeid}.${pid}.${this.#made}`;
+    const content = { kind: "write", path: draft, offset: 0, data, truncate: false } as const;
+    const moved = await this.#store.changes(
+      [
+        { kind: "create", path: draft },
+        ...(data.length === 0 ? [] : [content]),
+        { kind: "rename", path: draft, to: path },
+      ],
+      promised,
+    );
+    // The refusal is what the caller must know; a draft that cannot be removed either is only litter.
+    if (!moved.ok && this.#view.stored(draft).ok) await this.remove(draft);
+    return nothing(moved);
   }
 
   async truncate(path: string, size: number, promised?: Promised): Promise<Outcome<undefined>> {
@@ -287,12 +367,12 @@ export class ConfigurationTree implements Files {
     const stored = this.#view.stored(named.value.path);
     if (!stored.ok) return stored;
     const { type, data } = stored.value;
-    if (type === directoryType) return refused("EISDIR", "this is a directory");
+    if (type === directoryType) return refused("EISDIR", isDirectory);
     const head = { kind: "write", path: named.value.path } as const;
     // Growing sends a byte of zeros: growing an empty file without one crashes every original member (pmxcfs.md §2.6).
     const grows = size > data.length;
     return nothing(
-      await this.#store.change(
+      await this.#change(
         grows
           ? { ...head, offset: size - 1, data: new Uint8Array(1), truncate: false }
           : { ...head, offset: size, data: new Uint8Array(0), truncate: true },
@@ -304,7 +384,7 @@ export class ConfigurationTree implements Files {
   async remove(path: string): Promise<Outcome<undefined>> {
     const named = this.#storedPath(path, "EACCES", "this name cannot be removed");
     if (!named.ok) return named;
-    return nothing(await this.#store.change({ kind: "delete", path: named.value }));
+    return nothing(await this.#change({ kind: "delete", path: named.value }));
   }
 
   async rename(from: string, to: string): Promise<Outcome<undefined>> {
@@ -323,9 +403,7 @@ export class ConfigurationTree implements Files {
     if (isFull && entry.value.inode !== 0) {
       return this.#refusal(refused("ENOTEMPTY", "only an empty directory can be moved"));
     }
-    return nothing(
-      await this.#store.change({ kind: "rename", path: source.value, to: target.value }),
-    );
+    return nothing(await this.#change({ kind: "rename", path: source.value, to: target.value }));
   }
 
   async setMtime(path: string, seconds: number, promised?: Promised): Promise<Outcome<undefined>> {
@@ -334,11 +412,17 @@ export class ConfigurationTree implements Files {
     const mtime = Math.trunc(seconds) >>> 0;
     if (mtime === 0 && isLockPath(named.value)) this.#requestUnlock(named.value);
     const operation = { kind: "setMtime", path: named.value, mtime } as const;
-    return nothing(await this.#store.change(operation, promised));
+    return nothing(await this.#change(operation, promised));
   }
 
-  async sync(): Promise<Outcome<undefined>> {
-    return nothing(await this.#store.sync());
+  get losses(): number {
+    return this.#store.losses;
+  }
+
+  async sync(promised?: "held" | "durable", since?: number): Promise<Outcome<undefined>> {
+    // Who asks for `held` asks for what he wrote himself, and has sent it.
+    if (promised !== "held") await this.#gathering.settled();
+    return nothing(await this.#store.sync(promised, since));
   }
 
   /** A time of 0 on a lock asks for its release; the time itself is refused by the rules (pmxcfs.md §2.9). */
@@ -382,76 +466,10 @@ export class ConfigurationTree implements Files {
   #syncCorosyncConf(isOwn: boolean): void {
     const entry = this.#store.tree.lookup(corosyncConfPath);
     if (entry === undefined || entry.type !== fileType) return;
-    const path = this.#options.corosyncConfPath;
-    const comparison = compareCorosyncConf(entry.data, readConf(path));
-    switch (comparison.kind) {
-      case "keep":
-        return;
-      case "refuse":
-        return this.#log("notice", comparison.reason);
-      case "write": {
-        const { version, replaces } = comparison;
-        const written = replaceConf(path, entry.data);
-        if (!written.ok) return this.#log("error", written.reason);
-        this.#log("notice", `wrote new corosync config '${path}' (version = ${version})`);
-        return this.#options.onCorosyncConf({ version, reload: isOwn && replaces !== undefined });
-      }
-    }
-    comparison satisfies never;
-  }
-
-  // Generated files (pmxcfs.md §3)
-
-  #generated(nodeName: string, clock: Clock): ReadonlyMap<string, () => string> {
-    return new Map([
-      [".version", () => this.#versionText(nodeName)],
-      [".members", () => this.#membersText(nodeName)],
-      [".vmlist", () => vmlistText(this.#store.tree.guestCounters.list, this.#store.tree.guests())],
-      [".clusterlog", () => clusterLogText(this.statusStore.store.logEntries())],
-      [".rrd", () => rrdText(this.statusStore.store.rrd(clock.now()))],
-      [debugName, () => debugText(this.#debug)],
-    ]);
-  }
-
-  #versionText(nodeName: string): string {
-    const { store } = this.statusStore;
-    const { nodeid } = this.#options;
-    const others = store.nodesWithKeys.filter((other) => other !== nodeid);
-    return versionText({
-      startTime: this.#startTime,
-      clusterInfo: store.clusterInfo,
-      guestList: this.#store.tree.guestCounters.list,
-      files: this.#store.files.all(),
-      statuses: [
-        { node: nodeName, keys: store.keysOf(nodeid) },
-        ...others.map((other) => ({ node: this.#nameOf(other), keys: store.keysOf(other) })),
-      ],
-    });
-  }
-
-  #membersText(nodeName: string): string {
-    const { store } = this.statusStore;
-    const { groups } = this.#options;
-    const info = groups === undefined ? undefined : this.#cluster;
-    const cluster: ClusterView | undefined = info && {
-      name: byteStringOfText(info.name),
-      configVersion: info.configVersion,
-      quorate: this.#store.isWritable,
-      nodes: info.nodes
-        .toSorted((a, b) => a.nodeid - b.nodeid)
-        .map(({ nodeid, name }) => ({
-          nodeid,
-          name: byteStringOfText(name),
-          online: store.isOnline(nodeid),
-          address: store.addressOf(nodeid),
-        })),
-    };
-    return membersText({ nodeName, version: store.clusterInfo, cluster });
-  }
-
-  #nameOf(nodeid: number): string {
-    const name = this.#cluster?.nodes.find((node) => node.nodeid === nodeid)?.name;
-    return byteStringOfText(name ?? String(nodeid));
+    const { corosyncConfPath: path, onCorosyncConf } = this.#options;
+    const written = followConf(path, entry.data, (level, text) => this.#log(level, text));
+    if (written === undefined) return;
+    onCorosyncConf({ version: written.version, reload: isOwn && written.replaces !== undefined });
   }
 
   #log(level: LogAction["level"], text: string): void {
@@ -460,6 +478,17 @@ export class ConfigurationTree implements Files {
 }
 
 const done: Outcome<undefined> = { ok: true, value: undefined };
+
+const isDirectory = "this is a directory";
+
+function found<T>(value: T): Outcome<T> {
+  return { ok: true, value };
+}
+
+/** A write that was not gathered: it is over. */
+function settled(outcome: Outcome<number>): Outcome<Gathered> {
+  return outcome.ok ? found({ send: () => undefined, done: Promise.resolve(outcome) }) : outcome;
+}
 
 function nothing(outcome: Outcome<number>): Outcome<undefined> {
   return outcome.ok ? done : outcome;

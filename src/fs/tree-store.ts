@@ -2,10 +2,11 @@
 // Spec: pmxcfs.md §1.6, §2.10, §4; design.md "How a write flows". Local mode is the same path without the group: every
 // operation is delivered to ourselves at once. A caller is answered when what it asked for is promised (acknowledgement.ts), never before.
 import type { Clock, GroupEvent, GroupMember, GroupPort, LogAction } from "../world.ts";
-import { Callers } from "./callers.ts";
-import { Acknowledgements, type WriteResult } from "./disk/acknowledgement.ts";
+import { Answers } from "./answers.ts";
 import { CommitQueue, type CommitQueueOptions, type JournalCounts } from "./disk/commit-queue.ts";
-import { isAwaited } from "./epoch/awaited.ts";
+import type { JournalChange } from "./disk/batch.ts";
+import type { Needs } from "./disk/acknowledgement.ts";
+import { isAwaited, mustAsk } from "./epoch/awaited.ts";
 import { EpochHost } from "./epoch/epoch-host.ts";
 import type { QuorumOfRing } from "./epoch/events.ts";
 import { type Lineage, unknownLineage } from "./epoch/lineage.ts";
@@ -21,7 +22,8 @@ import { type Body, encodeOperation } from "./replica/message.ts";
 import { FileCounters } from "./plugin/version.ts";
 import { Tree } from "./tree/tree.ts";
 import { refused } from "./tree/view.ts";
-import { lostContact, modeWord, reasons } from "./words.ts";
+import type { Durability } from "./tree-options.ts";
+import { modeWord, reasons } from "./words.ts";
 
 export interface TreeStoreOptions {
   readonly tree: Tree;
@@ -31,10 +33,8 @@ export interface TreeStoreOptions {
   readonly commit: CommitQueueOptions["commit"];
   /** What the tree descends from, as the database has it. */
   readonly lineage: Lineage;
-  /** What `commit` has stored survives a power failure. */
-  readonly flushes: boolean;
-  /** Every change is answered as `durable`. */
-  readonly isStrict?: boolean;
+  /** `normal`: what `commit` has stored may not survive a power failure. */
+  readonly durability: Durability;
   readonly clock: Clock;
   /** Unix seconds. */
   readonly wallS: () => number;
@@ -51,12 +51,6 @@ export interface TreeStoreOptions {
   readonly onCorosyncConf: (isOwn: boolean) => void;
 }
 
-interface CallerAnswer {
-  readonly token: number;
-  readonly outcome: Outcome<number>;
-}
-
-const answeredWhen = { held: "stable", durable: "stored" } as const;
 /** Sender of operations in local mode: no node wrote them. */
 const nobody: GroupMember = { nodeid: 0, pid: 0 };
 
@@ -68,15 +62,12 @@ export class TreeStore {
   readonly #host: GroupHost<DcdbAction> | undefined;
   readonly #epochs: EpochHost | undefined;
   readonly #queue: CommitQueue;
-  readonly #callers = new Callers();
-  readonly #acknowledgements: Acknowledgements<CallerAnswer>;
+  readonly #answers: Answers;
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
   #held: HeldVersion;
   /** To be stored with the first change of local mode, after which the tree is of no epoch of a cluster. */
   #localLineage: Lineage | undefined;
-  /** Of the last change of ours that was promised less than durable, and has not been asked for since. */
-  #looseVersion: number | undefined;
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
   #generation = 0;
   #writes = 0;
@@ -104,9 +95,13 @@ export class TreeStore {
       onFailed: (reason) => this.#failed(reason),
       clock: options.clock,
     });
-    this.#acknowledgements = new Acknowledgements((answer, result) =>
-      this.#written(answer, result),
-    );
+    this.#answers = new Answers({
+      durability: options.durability,
+      whenStored: (settled) => this.#queue.add(undefined, settled),
+      askOthers: () => this.#epochs?.step({ kind: "asked", version: this.tree.version }),
+      version: () => this.tree.version,
+      refusal: () => this.refusal(),
+    });
     this.files.allChanged();
     if (groups === undefined) {
       this.#beLocal();
@@ -114,11 +109,12 @@ export class TreeStore {
     }
     this.#epochs = new EpochHost({
       groups,
-      ...{ lineage: options.lineage, flushes: options.flushes, log: options.log },
+      ...{ lineage: options.lineage, log: options.log },
+      flushes: options.durability !== "normal",
       ...{ version: options.tree.version, clock: options.clock },
       store: (lineage, settled) => this.#queue.add({ stored: [], deleted: [], lineage }, settled),
       hurry: () => this.#queue.hurry(),
-      onStanding: (standing) => this.#acknowledgements.standing(standing),
+      onStanding: (standing) => this.#answers.standing(standing),
       planAgain: () => this.#host?.step({ kind: "planAgain" }),
     });
     this.#dfsm = new Dfsm<DcdbAction>({ replica: this.#dcdb, self: groups.self });
@@ -144,9 +140,9 @@ export class TreeStore {
   #beLocal(): void {
     this.#quorate = true;
     this.#dcdb.quorumChanged(true);
-    this.#acknowledgements.synced(true);
-    this.#acknowledgements.quorate(true);
-    this.#acknowledgements.standing({ isAgreed: true, majority: undefined });
+    this.#answers.synced(true);
+    this.#answers.quorate(true);
+    this.#answers.standing({ isAgreed: true, majority: undefined });
     const { mark, promised } = this.#options.lineage;
     if (mark.number > 0) this.#localLineage = unknownLineage(promised, true);
   }
@@ -165,7 +161,7 @@ export class TreeStore {
     this.#epochs?.stop();
     await this.#queue.drained();
     this.#host?.close();
-    this.#callers.refuseAll(
+    this.#answers.refuseAll(
       "EBUSY",
       "the node is stopping; the change may or may not have been made",
     );
@@ -186,7 +182,7 @@ export class TreeStore {
   /** The first `deliveries` group deliveries were received by every member of the ring. */
   stable(deliveries: number): void {
     this.#held.stable(deliveries);
-    this.#acknowledgements.stable(deliveries);
+    this.#answers.stable(deliveries);
   }
 
   /** `reason`: a sentence that names the missing votes; shown to whoever wants to write. */
@@ -199,33 +195,62 @@ export class TreeStore {
     this.#quorumReason = reason;
     this.#host?.step({ kind: "quorumChanged", quorate });
     this.#epochs?.step({ kind: "quorumChanged", view });
-    this.#acknowledgements.quorate(quorate);
+    this.#answers.quorate(quorate);
   }
 
-  /** Resolves when the change is what `promised` says, with what every node made of it (bytes of a write). */
-  change(operation: TreeOperation, promised: Promised = "durable"): Promise<Outcome<number>> {
+  /**
+   * Resolves when the change is what `promised` says, with what every node made of it (bytes of a write). `executed` is called as soon as
+   * it was carried out or refused here.
+   */
+  change(
+    operation: TreeOperation,
+    promised: Promised = "durable",
+    executed?: () => void,
+  ): Promise<Outcome<number>> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
-    const { token, outcome } = this.#callers.add(this.#options.isStrict ? "durable" : promised);
-    this.#send({ ...encodeOperation(operation), answered: answeredWhen[promised] }, token);
+    const { token, outcome } = this.#answers.add(promised, executed);
+    const answered = this.#answers.answeredWhen(promised);
+    this.#send({ ...encodeOperation(operation), answered }, token);
     return outcome;
   }
 
-  /** Resolves when all that was answered here as `held` is durable; refused once when that cannot be known any more. */
-  async sync(): Promise<Outcome<number>> {
-    const version = this.#looseVersion;
-    if (version === undefined) return { ok: true, value: 0 };
+  /**
+   * Operations that leave together, to be carried out in this order with nothing lost in the middle: all, or those up to some place.
+   * Resolves when the last is what `promised` says, or with the first refusal.
+   */
+  async changes(
+    operations: readonly TreeOperation[],
+    promised: Promised = "durable",
+  ): Promise<Outcome<number>> {
     const refusal = this.refusal();
-    if (refusal !== undefined) {
-      this.#looseVersion = undefined;
-      return refusal;
+    if (refusal !== undefined) return refusal;
+    let unit: number | undefined;
+    const outcomes: Promise<Outcome<number>>[] = [];
+    for (const [i, operation] of operations.entries()) {
+      const isLast = i === operations.length - 1;
+      const { token, outcome } = this.#answers.add(isLast ? promised : "ordered");
+      unit ??= token;
+      outcomes.push(outcome);
+      // Nobody waits for those before the last.
+      const answered = isLast ? this.#answers.answeredWhen(promised) : undefined;
+      this.#send({ ...encodeOperation(operation), answered, unit }, token);
     }
-    const { token, outcome } = this.#callers.add("durable");
-    this.#queue.add(undefined, this.#whenDurable(token, { ok: true, value: 0 }, "durable"));
-    this.#epochs?.step({ kind: "asked", version: this.tree.version });
-    const answer = await outcome;
-    if (this.#looseVersion === version) this.#looseVersion = undefined;
-    return answer;
+    const settled = await Promise.all(outcomes);
+    return settled.find(({ ok }) => !ok) ?? settled.at(-1) ?? { ok: true, value: 0 };
+  }
+
+  /** How often a tree of another part replaced this one, which had something that the other lacks. */
+  get losses(): number {
+    return this.#answers.losses;
+  }
+
+  /** As `Answers.sync`. */
+  sync(
+    promised: Exclude<Promised, "ordered"> = "durable",
+    since?: number,
+  ): Promise<Outcome<number>> {
+    return this.#answers.sync(promised, since);
   }
 
   /** Asks the lowest nodeid to free a lock when it is old enough; nobody waits for it (pmxcfs.md §2.9). */
@@ -311,10 +336,10 @@ export class TreeStore {
         if (this.isLocal) return;
         return this.#queue.add(undefined, () => this.#options.onCorosyncConf(action.isOwn));
       case "aborted":
-        return this.#callers.answer(action.token, refused(action.errno, action.reason));
+        return this.#answers.answer(action.token, refused(action.errno, action.reason));
       case "modeChanged":
         this.#mode = action.mode;
-        this.#acknowledgements.synced(action.mode === "synced");
+        this.#answers.synced(action.mode === "synced");
         return this.#options.onMode?.();
       case "verified":
         this.#verified = {
@@ -343,7 +368,7 @@ export class TreeStore {
     this.#held = new HeldVersion(this.tree.version);
     this.files.allChanged();
     this.#options.onChanged(undefined, false);
-    this.#acknowledgements.replaced();
+    this.#answers.replaced(lost !== undefined);
     epochs?.step({ kind: "durable", version: undefined });
     const lineage = epochs?.adopt();
     const { stored, deleted } = change;
@@ -365,14 +390,16 @@ export class TreeStore {
     token,
     writer,
   }: DcdbAction & { readonly kind: "executed" }): void {
+    if (result.ok) this.#held.executed(this.#deliveries, this.tree.version);
+    const place = { delivery: this.#deliveries, version: this.tree.version };
+    const answering = this.#answers.executed(token, !result.ok, place);
     if (!result.ok) {
       const outcome = this.#refusedBy(result.errno);
       // Nothing was changed and there may be no quorum for long: no reason to wait for anybody.
-      if (!this.#quorate) return this.#callers.answer(token, outcome);
-      return this.#queue.add(undefined, this.#whenDurable(token, outcome, "held"));
+      if (!this.#quorate) return this.#answers.answer(token, outcome);
+      return this.#store(undefined, answering?.answer(outcome));
     }
-    this.#held.executed(this.#deliveries, this.tree.version);
-    this.#count(operation);
+    this.files.executed(operation);
     const { value, change } = result;
     const isEmpty = change.stored.length === 0 && change.deleted.length === 0;
     if (!isEmpty) {
@@ -381,65 +408,27 @@ export class TreeStore {
       const paths = operation.kind === "rename" ? [path, operation.to] : [path];
       this.#options.onChanged(paths, token !== undefined);
     }
-    const outcome = { ok: true, value } as const;
-    const promised = this.#callers.promised(token);
-    if (token !== undefined && promised === "held") this.#looseVersion = this.tree.version;
     const lineage = isEmpty ? undefined : this.#localLineage;
     if (lineage !== undefined) this.#localLineage = undefined;
-    this.#queue.add(
-      isEmpty ? undefined : { ...change, ...(lineage === undefined ? {} : { lineage }) },
-      this.#whenDurable(token, outcome, promised),
-    );
-    this.#tellAwaited(isAwaited(operation), writer, promised);
+    // Behind `onChanged`: whoever is told of a change reads no older one.
+    const settled = answering?.answer({ ok: true, value });
+    const stored = { ...change, ...(lineage === undefined ? {} : { lineage }) };
+    this.#store(isEmpty ? undefined : stored, settled);
+    this.#tellAwaited(operation, writer, answering?.needs);
+  }
+
+  #store(change: JournalChange | undefined, settled: (() => void) | undefined): void {
+    if (change !== undefined || settled !== undefined) this.#queue.add(change, settled);
   }
 
   /** Whose disk is waited for: a change says by its kind whether its writer waits for the others', or the writer asks them. */
-  #tellAwaited(isByKind: boolean, writer: number, promised: Promised): void {
+  #tellAwaited(operation: TreeOperation, writer: number, needs: Needs | undefined): void {
     const { version } = this.tree;
-    const isOwn = writer === this.#options.groups?.self.nodeid;
-    if (!isOwn && isByKind) this.#epochs?.step({ kind: "awaited", version, writer });
-    if (isOwn && !isByKind && promised === "durable")
+    if (writer !== this.#options.groups?.self.nodeid) {
+      if (isAwaited(operation)) this.#epochs?.step({ kind: "awaited", version, writer });
+    } else if (needs?.majority === true && mustAsk(operation)) {
       this.#epochs?.step({ kind: "asked", version });
-  }
-
-  /** What to call when the disk has it; nothing when nobody waits. */
-  #whenDurable(
-    token: number | undefined,
-    outcome: Outcome<number>,
-    promised: Promised,
-  ): (() => void) | undefined {
-    if (token === undefined) return undefined;
-    const executed = { delivery: this.#deliveries, version: this.tree.version, promised };
-    return this.#acknowledgements.executed({ token, outcome }, executed);
-  }
-
-  #written({ token, outcome }: CallerAnswer, result: WriteResult): void {
-    switch (result) {
-      case "acknowledged":
-        return this.#callers.answer(token, outcome);
-      case "unknown":
-        return this.#callers.answer(token, outcome.ok ? refused("EBUSY", lostContact) : outcome);
     }
-    result satisfies never;
-  }
-
-  /** `.version` follows what happens to files (pmxcfs.md §3.1); directories do not count. */
-  #count(operation: TreeOperation): void {
-    switch (operation.kind) {
-      case "create":
-      case "write":
-      case "setMtime":
-      case "delete":
-        return this.files.changed(operation.path);
-      case "rename":
-        this.files.changed(operation.path);
-        return this.files.changed(operation.to);
-      case "mkdir":
-      case "unlock":
-      case "unlockRequest":
-        return;
-    }
-    operation satisfies never;
   }
 
   #refusedBy(errno: Errno): Outcome<number> {
@@ -457,7 +446,7 @@ export class TreeStore {
   #end(reason: string): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = reason;
-    this.#callers.refuseAll("EIO", reason);
+    this.#answers.refuseAll("EIO", reason);
     this.#options.onFatal(reason);
   }
 

@@ -17,6 +17,9 @@ export const reasons: { readonly [E in Errno]?: string } = {
 export const lostContact =
   "the other nodes were lost before they confirmed the change: it may hold or not, look before you repeat it";
 
+export const lostSince =
+  "another part of the cluster went on without this node, and its tree has replaced this one's: what was written here before may be gone; `quorate fs lost list` names what this node has kept of it";
+
 export function modeWord(mode: Mode): TreeStatus["mode"] {
   switch (mode) {
     case "start":

@@ -7,7 +7,6 @@ import type { Authenticate, Route } from "../../src/shell/api/route.ts";
 import type { Cluster } from "../../src/node/thread/cluster.ts";
 import { corosyncConfPath } from "../../src/fs/tree/rules.ts";
 import type { GroupPort } from "../../src/world.ts";
-import { replaceFile } from "../../src/shell/api/tree-file.ts";
 import { nodeRoutes } from "../../src/shell/daemon/routes.ts";
 import { clusterLogger } from "../../src/shell/daemon/node/cluster-log.ts";
 import { Joining } from "../../src/shell/daemon/node/joining.ts";
@@ -101,7 +100,7 @@ export async function openApiNode(
   if (!made.ok) throw new Error(made.reason);
   const conf = mode === "cluster" ? { [corosyncConfPath]: confOf(3) } : {};
   for (const [path, text] of Object.entries({ ...conf, ...files })) {
-    const put = await replaceFile(tree, path, new TextEncoder().encode(text));
+    const put = await tree.replace(path, new TextEncoder().encode(text));
     if (!put.ok) throw new Error(`${path}: ${put.reason}`);
   }
   if (kind === "noQuorum") {

@@ -1,6 +1,16 @@
 // For tests and measurements only: a small tree in memory that keeps the contract of `Files`. It can hold
 // changes back, and refuse them as a node without quorum does.
-import type { Files, FileStat, FileSystemStat, Outcome } from "../../src/fs/tree/files.ts";
+import { systemClock } from "../../src/deadlines.ts";
+import { Gathering } from "../../src/fs/gathering.ts";
+import { directoryType, fileType } from "../../src/fs/tree/entry.ts";
+import type {
+  Files,
+  FileStat,
+  FileSystemStat,
+  Gathered,
+  Outcome,
+} from "../../src/fs/tree/files.ts";
+import type { Clock } from "../../src/world.ts";
 
 interface Entry {
   readonly type: FileStat["type"];
@@ -28,6 +38,22 @@ export class TestingFiles implements Files {
   catchUp: () => Promise<void> = () => Promise.resolve();
   /** Sizes of the writes that came, in order. */
   readonly writes: number[] = [];
+  readonly #gathering: Gathering;
+  losses = 0;
+
+  constructor(clock: Clock = systemClock) {
+    this.#gathering = new Gathering({
+      ...{ clock, wallS: now },
+      send: ({ path, offset, data }, executed) => this.#write(path, offset, data, executed),
+    });
+  }
+
+  /** With what was gathered for it. */
+  #content(path: string, { type, data, mtime }: Entry): Uint8Array {
+    const number = type === "file" ? fileType : directoryType;
+    const head = { inode: 2, parent: 0, version: 2, writer: 0, name: "" };
+    return this.#gathering.ahead(path, { ...head, type: number, data, mtime }).data;
+  }
 
   #parentProblem(path: string): Extract<Outcome<never>, { ok: false }> | undefined {
     const parent = this.entries.get(path.slice(0, Math.max(0, path.lastIndexOf("/"))));
@@ -66,7 +92,7 @@ export class TestingFiles implements Files {
       value: {
         type,
         mode: this.isQuorate || path === "" ? quorateMode : quorateMode & 0o555,
-        size: type === "symlink" ? entry.target.length : entry.data.length,
+        size: type === "symlink" ? entry.target.length : this.#content(path, entry).length,
         mtime,
         links: isDirectory ? 2 : 1,
         version: 0,
@@ -93,7 +119,8 @@ export class TestingFiles implements Files {
     if (text !== undefined) return { ok: true, value: new TextEncoder().encode(text()) };
     const entry = this.entries.get(path);
     if (entry === undefined) return refused("ENOENT");
-    return entry.type === "file" ? { ok: true, value: entry.data } : refused("EISDIR");
+    if (entry.type !== "file") return refused("EISDIR");
+    return { ok: true, value: this.#content(path, entry) };
   }
 
   readlink(path: string): Outcome<string> {
@@ -136,7 +163,46 @@ export class TestingFiles implements Files {
   }
 
   write(path: string, offset: number, data: Uint8Array): Promise<Outcome<number>> {
+    this.#gathering.send(path);
+    return this.#write(path, offset, data, () => undefined);
+  }
+
+  gather(
+    path: string,
+    offset: number,
+    data: Uint8Array,
+  ): Outcome<Gathered> | Promise<Outcome<Gathered>> {
+    if (!this.isQuorate) return refused("EACCES");
+    const stat = this.stat(path);
+    if (!stat.ok) return stat;
+    if (stat.value.generated) return refused("EIO");
+    if (offset + data.length > FILE_BYTES_MAX) return refused("EFBIG");
+    const gathered = this.#gathering.add(path, offset, data);
+    if (!(gathered instanceof Promise)) return { ok: true, value: gathered };
+    return gathered.then((value) => ({ ok: true, value }));
+  }
+
+  async replace(path: string, data: Uint8Array): Promise<Outcome<undefined>> {
+    this.#gathering.send(path);
+    const stat = this.stat(path);
+    if (stat.ok && stat.value.type === "directory") return refused("EISDIR");
+    if (data.length > FILE_BYTES_MAX) return refused("EFBIG");
     return this.#change(() => {
+      const problem = this.#parentProblem(path);
+      if (problem !== undefined) return problem;
+      this.entries.set(path, { ...directory(), type: "file", data: data.slice() });
+      return fine;
+    });
+  }
+
+  #write(
+    path: string,
+    offset: number,
+    data: Uint8Array,
+    executed: () => void,
+  ): Promise<Outcome<number>> {
+    return this.#change(() => {
+      executed();
       const entry = this.entries.get(path);
       if (entry === undefined) return this.generated.has(path) ? refused("EIO") : refused("ENOENT");
       const end = offset + data.length;
@@ -152,6 +218,7 @@ export class TestingFiles implements Files {
   }
 
   truncate(path: string, size: number): Promise<Outcome<undefined>> {
+    this.#gathering.send(path);
     return this.#change(() => {
       const entry = this.entries.get(path);
       if (entry === undefined) return this.generated.has(path) ? refused("EIO") : refused("ENOENT");
@@ -169,6 +236,7 @@ export class TestingFiles implements Files {
   }
 
   remove(path: string): Promise<Outcome<undefined>> {
+    this.#gathering.send(path);
     return this.#change(() => {
       if (this.generated.has(path)) return refused("EACCES");
       if (!this.entries.has(path)) return refused("ENOENT");
@@ -179,6 +247,8 @@ export class TestingFiles implements Files {
   }
 
   rename(from: string, to: string): Promise<Outcome<undefined>> {
+    this.#gathering.send(from);
+    this.#gathering.send(to);
     return this.#change(() => {
       if (this.generated.has(from) || this.generated.has(to)) return refused("EACCES");
       const entry = this.entries.get(from);
@@ -192,15 +262,21 @@ export class TestingFiles implements Files {
     });
   }
 
-  /** Asked for so often. */
-  syncs = 0;
+  /** Asked for so often, by what was asked for. */
+  readonly syncs = { held: 0, durable: 0 };
 
-  sync(): Promise<Outcome<undefined>> {
-    this.syncs += 1;
+  async sync(
+    promised: "held" | "durable" = "durable",
+    since?: number,
+  ): Promise<Outcome<undefined>> {
+    this.syncs[promised] += 1;
+    if (promised === "durable") await this.#gathering.settled();
+    if (since !== undefined && since !== this.losses) return refused("EIO");
     return this.#change(() => fine);
   }
 
   setMtime(path: string, seconds: number): Promise<Outcome<undefined>> {
+    this.#gathering.send(path);
     return this.#change(() => {
       const entry = this.entries.get(path);
       if (path === "" || entry === undefined) return refused("EACCES");

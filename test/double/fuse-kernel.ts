@@ -156,8 +156,9 @@ export class TestingKernel {
     return readEntry(reply.body);
   }
 
-  async open(nodeid: number): Promise<number> {
-    const reply = await this.ask(opcodes.open, nodeid, bodies.open());
+  /** `flags`: of open(2). */
+  async open(nodeid: number, flags = 0): Promise<number> {
+    const reply = await this.ask(opcodes.open, nodeid, bodies.open(flags));
     if (reply.errno !== 0) throw new Error(`open: errno ${reply.errno}`);
     return new Reader(reply.body).u64();
   }
@@ -177,6 +178,21 @@ export class TestingKernel {
   async write(fh: number, offset: number, text: string): Promise<number> {
     const data = new TextEncoder().encode(text);
     return (await this.ask(opcodes.write, 0, bodies.write(fh, offset, data))).errno;
+  }
+
+  /** Through a descriptor with O_DSYNC. */
+  async writeSync(fh: number, offset: number, text: string): Promise<number> {
+    const data = new TextEncoder().encode(text);
+    return (await this.ask(opcodes.write, 0, bodies.write(fh, offset, data, 0o10001))).errno;
+  }
+
+  /** FLUSH, as close(2) sends it. */
+  async flush(fh: number): Promise<number> {
+    return (await this.ask(opcodes.flush, 0, bodies.release(fh))).errno;
+  }
+
+  async fsync(fh: number): Promise<number> {
+    return (await this.ask(opcodes.fsync, 0, bodies.release(fh))).errno;
   }
 }
 

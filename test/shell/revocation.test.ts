@@ -1,6 +1,5 @@
 // What was taken away in the tree is refused at once: streams that are open, and a node under its other name.
 import { afterAll, beforeEach, expect, test } from "bun:test";
-import { replaceFile } from "../../src/shell/api/tree-file.ts";
 import { openApiNode } from "../double/api-app.ts";
 
 const node = await openApiNode("cluster");
@@ -12,7 +11,7 @@ const authorization = `PVEAPIToken=ann@pve!mon=${secret}`;
 
 async function put(path: string, content: string): Promise<void> {
   await tree.mkdir("priv");
-  const done = await replaceFile(tree, path, new TextEncoder().encode(content));
+  const done = await tree.replace(path, new TextEncoder().encode(content));
   if (!done.ok) throw new Error(done.reason);
 }
 

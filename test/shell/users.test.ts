@@ -3,7 +3,6 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { hotp, parseTotpUri } from "../../src/shell/access/second-factor.ts";
 import { rootCaller } from "../../src/shell/api/route.ts";
-import { replaceFile } from "../../src/shell/api/tree-file.ts";
 import { openApiNode } from "../double/api-app.ts";
 
 const node = await openApiNode("cluster");
@@ -64,7 +63,7 @@ async function text(path: string): Promise<string> {
 
 async function put(path: string, content: string): Promise<void> {
   await tree.mkdir("priv");
-  const done = await replaceFile(tree, path, new TextEncoder().encode(content));
+  const done = await tree.replace(path, new TextEncoder().encode(content));
   if (!done.ok) throw new Error(done.reason);
 }
 

@@ -268,7 +268,7 @@ class Life {
     this.store = new TreeStore({
       ...{ tree: loadTree(options.disk), options: { sha256 }, groups, clock, wallS, log },
       commit: (changes) => this.process.commit(changes),
-      ...{ lineage: options.disk.lineage, flushes: true },
+      ...{ lineage: options.disk.lineage, durability: "full" },
       onFatal: (reason) => this.#ended(`the tree failed: ${reason}`),
       onChanged: (paths) => this.#changed(paths),
       onLost: ({ paths }) => {

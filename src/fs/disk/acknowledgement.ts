@@ -1,19 +1,28 @@
-// When a change is answered. Agreed delivery alone is not enough: a node that is cut off while it has the token delivers its own message
-// that nobody else may ever see. So an answer waits until the change is (1) on this disk, (2) received by every member of the ring
-// ("stable"), (3) in a tree that is synchronised, quorate, and of an epoch that a majority has on disk, (4) if it was promised so, itself
-// on the disks of a majority of the votes. Pure; no peer notices.
+// When a change is answered, by what its caller was promised. Always in a tree that is synchronised, quorate, and of an epoch that a
+// majority has on disk; beyond that a change may have to be (1) on this disk, (2) received by every member of the ring ("stable"), (3) on
+// the disks of a majority of the votes. Agreed delivery alone promises little: a node that is cut off while it has the token delivers its own
+// message that nobody else may ever see. Pure; no peer notices.
 import type { Standing } from "../epoch/events.ts";
-import type { Promised } from "../tree/files.ts";
 
-/** acknowledged: the change is in the tree of the primary component and durable here. unknown: it may be lost or kept. */
+/** acknowledged: what was promised holds. unknown: the change may be lost or kept. */
 export type WriteResult = "acknowledged" | "unknown";
+
+/** What an answer waits for beyond the execution of its change. */
+export interface Needs {
+  /** This disk has it. */
+  readonly disk: boolean;
+  /** Every member of the ring has received it. */
+  readonly stable: boolean;
+  /** The disks of a majority have it, where all members can say what theirs have. */
+  readonly majority: boolean;
+}
 
 export interface Executed {
   /** Group deliveries up to and including the message that made the change. */
   readonly delivery: number;
   /** Of the tree with the change. */
   readonly version: number;
-  readonly promised: Promised;
+  readonly needs: Needs;
 }
 
 interface Pending<Answer> extends Executed {
@@ -38,10 +47,12 @@ export class Acknowledgements<Answer> {
     return this.#pending.length;
   }
 
-  /** A change of our own was executed; call the result once it is durable. */
+  /** A change of our own was executed; call the result once this disk has it. */
   executed(answer: Answer, executed: Executed): () => void {
-    const pending: Pending<Answer> = { answer, ...executed, isDurable: false };
+    const isDurable = !executed.needs.disk;
+    const pending: Pending<Answer> = { answer, ...executed, isDurable };
     this.#pending.push(pending);
+    if (isDurable) this.#answerReady();
     return () => {
       pending.isDurable = true;
       this.#answerReady();
@@ -84,17 +95,17 @@ export class Acknowledgements<Answer> {
     for (const { answer } of lost) this.#answer(answer, "unknown");
   }
 
-  /** In order among those of one promise: what is promised less does not wait for what is promised more. */
+  /** In order among those that wait for the same: what is promised less does not wait for what is promised more. */
   #answerReady(): void {
     if (!this.#isSynced || !this.#isQuorate || !this.#standing.isAgreed) return;
     const ready: Answer[] = [];
     const waiting: Pending<Answer>[] = [];
-    const behind = new Set<Promised>();
+    const behind = new Set<Needs>();
     for (const pending of this.#pending) {
-      if (!behind.has(pending.promised) && this.#isReady(pending)) ready.push(pending.answer);
+      if (!behind.has(pending.needs) && this.#isReady(pending)) ready.push(pending.answer);
       else {
         waiting.push(pending);
-        behind.add(pending.promised);
+        behind.add(pending.needs);
       }
     }
     if (ready.length === 0) return;
@@ -102,9 +113,10 @@ export class Acknowledgements<Answer> {
     for (const answer of ready) this.#answer(answer, "acknowledged");
   }
 
-  #isReady({ isDurable, delivery, version, promised }: Pending<Answer>): boolean {
-    if (!isDurable || delivery > this.#stable) return false;
+  #isReady({ isDurable, delivery, version, needs }: Pending<Answer>): boolean {
+    if (!isDurable) return false;
+    if (needs.stable && delivery > this.#stable) return false;
     const { majority } = this.#standing;
-    return promised === "held" || majority === undefined || version <= majority;
+    return !needs.majority || majority === undefined || version <= majority;
   }
 }

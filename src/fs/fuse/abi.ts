@@ -43,10 +43,12 @@ export const opcodes = {
   statfs: 17,
   release: 18,
   fsync: 20,
+  flush: 25,
   init: 26,
   opendir: 27,
   readdir: 28,
   releasedir: 29,
+  fsyncdir: 30,
   create: 35,
   interrupt: 36,
   destroy: 38,
@@ -147,7 +149,9 @@ export type RequestBody =
       /** Of a handle with O_SYNC or O_DSYNC. */
       readonly isSync: boolean;
     }
-  | { readonly kind: "fsync" }
+  | { readonly kind: "fsync"; readonly fh: number }
+  /** One of the descriptors of a handle is closed. */
+  | { readonly kind: "flush"; readonly fh: number }
   | { readonly kind: "release"; readonly fh: number }
   | { readonly kind: "opendir" }
   | {
@@ -239,6 +243,13 @@ function readBody(opcode: number, reader: Reader): RequestBody | undefined {
       return readWrite(reader);
     case opcodes.release:
       return { kind: "release", fh: reader.u64() };
+    case opcodes.flush:
+      return { kind: "flush", fh: reader.u64() };
+    case opcodes.fsync:
+    case opcodes.fsyncdir:
+      return { kind: "fsync", fh: reader.u64() };
+    case opcodes.open:
+      return { kind: "open", mayWrite: (reader.u32() & O_ACCMODE) !== 0 };
     case opcodes.releasedir:
       return { kind: "releasedir", fh: reader.u64() };
     case opcodes.forget:
@@ -260,8 +271,6 @@ function plain(opcode: number): RequestBody {
       return { kind: "readlink" };
     case opcodes.link:
       return { kind: "link" };
-    case opcodes.fsync:
-      return { kind: "fsync" }; // Whatever its handle: what was written here before is one history.
     case opcodes.opendir:
       return { kind: "opendir" };
     case opcodes.statfs:

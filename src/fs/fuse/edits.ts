@@ -1,7 +1,7 @@
 // Requests that change the tree (pmxcfs.md §2.2, §2.5, §2.6): each awaits `Files`, then brings the node table up to date.
 // What is removed or replaced here while it is open stays readable through its handles.
 import { errnos } from "../../libc.ts";
-import type { Outcome, Promised } from "../tree/files.ts";
+import type { Gathered, Outcome, Promised } from "../tree/files.ts";
 import type { AttributeChange, RequestBody } from "./abi.ts";
 import type { Reply } from "./changes.ts";
 import { keepContent, keepLeft, resizeKept, writeKept } from "./handles.ts";
@@ -35,12 +35,14 @@ export async function setattr(
     if (!outcome.ok) return objects.refused(outcome);
   }
   if (size !== undefined) {
-    const outcome = await whileChanging(node, () => files.truncate(path, size, "held"));
+    const outcome = await whileChanging(node, () => files.truncate(path, size, "ordered"));
     if (!outcome.ok) return objects.refused(outcome);
+    objects.late.changed(node);
   }
   if (mtime !== undefined) {
-    const outcome = await whileChanging(node, () => files.setMtime(path, mtime, "held"));
+    const outcome = await whileChanging(node, () => files.setMtime(path, mtime, "ordered"));
     if (!outcome.ok) return objects.refused(outcome);
+    objects.late.changed(node);
   }
   // The kernel takes this answer whatever was withdrawn meanwhile: it is not to be kept.
   node.told = undefined;
@@ -48,8 +50,9 @@ export async function setattr(
 }
 
 /**
- * One kernel WRITE is one write of the tree. `data` may be overwritten as soon as this returns: it is copied. An append goes
- * behind the end that the tree has: the kernel's offset leaves out what a peer appended since it last asked. Two nodes
+ * Gathered with those that adjoin, unless its place or its promise is a matter of the other nodes. `data` may be overwritten as soon as this
+ * returns: it is copied. An append goes behind the end that the tree has: the kernel's offset leaves out what a peer appended since it last
+ * asked; and it is answered when all members have it, so that the next one, wherever, comes behind it. Two nodes
  * that append at the same moment may still overwrite each other, as on pmxcfs: the offset travels with the write.
  */
 export function write(
@@ -59,10 +62,11 @@ export function write(
   const handle = objects.handles.file(request.fh);
   if (handle === undefined) return failure(errnos.EBADF);
   const { node } = handle;
-  const { offset } = request;
+  const { offset, append, isSync } = request;
+  if (!append && !isSync) return gather(objects, node, { offset, data: request.data });
   const data = request.data.slice();
-  const promised = request.isSync ? "durable" : "held";
-  if (!request.append) return writeAt(objects, node, { offset, data, promised });
+  const promised = isSync ? "durable" : "held";
+  if (!append) return writeAt(objects, node, { offset, data, promised });
   return whileChanging(node, async () => {
     // A peer whose append was acknowledged is ahead: the bytes are on this node, perhaps still on their way to the tree.
     await objects.files.caughtUp();
@@ -74,30 +78,62 @@ export function write(
   });
 }
 
+interface Piece {
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+function gather(objects: Objects, node: Node, { offset, data }: Piece): Reply | Promise<Reply> {
+  const path = objects.nodes.path(node);
+  if (path === undefined) return writeToKept(node, { offset, data });
+  const { length } = data;
+  node.changing += 1;
+  const settle = (outcome: Outcome<Gathered>): Reply => {
+    node.changing -= 1;
+    if (!outcome.ok) return objects.refused(outcome);
+    objects.late.gathered(node, outcome.value);
+    // What it was told is of before; of this it knows by the answer.
+    node.told = undefined;
+    return { errno: 0, body: encodeWritten(length) };
+  };
+  const gathered = objects.files.gather(path, offset, data);
+  return gathered instanceof Promise ? gathered.then(settle) : settle(gathered);
+}
+
+function writeToKept(node: Node, { offset, data }: Piece): Reply {
+  const errno = writeKept(node, offset, data);
+  return errno === 0 ? { errno: 0, body: encodeWritten(data.length) } : failure(errno);
+}
+
 function writeAt(
   objects: Objects,
   node: Node,
-  {
-    offset,
-    data,
-    promised,
-  }: { readonly offset: number; readonly data: Uint8Array; readonly promised: Promised },
+  { offset, data, promised }: Piece & { readonly promised: Promised },
 ): Reply | Promise<Reply> {
   const path = objects.nodes.path(node);
-  if (path === undefined) {
-    const errno = writeKept(node, offset, data);
-    return errno === 0 ? { errno: 0, body: encodeWritten(data.length) } : failure(errno);
-  }
+  if (path === undefined) return writeToKept(node, { offset, data });
   const work = (): Promise<Outcome<number>> => objects.files.write(path, offset, data, promised);
   return whileChanging(node, work).then((outcome) => {
     if (!outcome.ok) return objects.refused(outcome);
+    objects.late.changed(node);
     return { errno: 0, body: encodeWritten(outcome.value) };
   });
 }
 
-/** Whatever was written here before is on the disks of a majority then. */
-export async function fsync(objects: Objects): Promise<Reply> {
-  const outcome = await objects.files.sync();
+/** close(2) of one descriptor: every member has then received what was written, or what became of it is told here. */
+export function flush(objects: Objects, fh: number): Reply | Promise<Reply> {
+  const handle = objects.handles.file(fh);
+  if (handle === undefined || !handle.mayWrite) return done;
+  const told = objects.late.held(handle);
+  return told?.then((outcome) => (outcome.ok ? done : objects.refused(outcome))) ?? done;
+}
+
+/** Whatever was written here before is on the disks of a majority then, or what became of this handle's is told. */
+export async function fsync(objects: Objects, fh: number): Promise<Reply> {
+  const handle = objects.handles.file(fh);
+  const outcome = await (handle === undefined
+    ? objects.files.sync()
+    : objects.late.durable(handle));
   return outcome.ok ? done : failure(errnos.EIO);
 }
 
@@ -110,7 +146,9 @@ export async function make(
   const path = objects.childPath(parent, request.name);
   if (path === undefined) return failure(errnos.ENOENT);
   const { files } = objects;
-  const outcome = await (request.kind === "mkdir" ? files.mkdir(path) : files.create(path, "held"));
+  const outcome = await (request.kind === "mkdir"
+    ? files.mkdir(path)
+    : files.create(path, "ordered"));
   return outcome.ok ? lookup(objects, parent, request.name) : objects.refused(outcome);
 }
 
@@ -124,13 +162,13 @@ export async function create(
   const path = objects.childPath(parent, name);
   if (path === undefined) return failure(errnos.ENOENT);
   const { files } = objects;
-  const made = await files.create(path, "held");
+  const made = await files.create(path, "ordered");
   // The tree also says EEXIST of a VMID that another guest has: then there is nothing to open.
   const isThere = !made.ok && made.errno === "EEXIST" && !request.exclusive && files.stat(path).ok;
   if (!made.ok && !isThere) return objects.refused(made);
   if (isThere && request.truncate) {
     // The kernel believes that the file is new, and leaves it as it is.
-    const emptied = await files.truncate(path, 0, "held");
+    const emptied = await files.truncate(path, 0, "ordered");
     if (!emptied.ok) return objects.refused(emptied);
   }
   const stat = files.stat(path);
@@ -138,8 +176,12 @@ export async function create(
   if (stat.value.type !== "file") return failure(errnos.EEXIST);
   const entry = objects.entry(parent, name, stat.value);
   const { generated } = stat.value;
-  const fh = objects.handles.open(entry.node, { isGenerated: generated, isDirect: generated });
+  const fh = objects.handles.open(entry.node, {
+    ...{ isGenerated: generated, isDirect: generated, mayWrite: true },
+    refusalsTold: objects.late.refusals(entry.node),
+  });
   if (!generated) keepLeft(files, entry.node, path);
+  objects.late.changed(entry.node);
   const undelivered = () => {
     objects.handles.close(fh);
     objects.nodes.forget(entry.nodeid, 1);

@@ -16,6 +16,9 @@ export interface FileHandle {
   readonly isGenerated: boolean;
   /** The kernel keeps nothing of what is read by it. */
   readonly isDirect: boolean;
+  readonly mayWrite: boolean;
+  /** Late refusals of its file that it was told of, or that came before it was opened (late-writes.ts). */
+  refusalsTold: number;
   /** What was read last: the copy of a generated file. */
   content: Uint8Array | undefined;
 }
@@ -39,7 +42,10 @@ export class Handles {
     return this.#handles.size;
   }
 
-  open(node: Node, kind: Pick<FileHandle, "isGenerated" | "isDirect">): number {
+  open(
+    node: Node,
+    kind: Pick<FileHandle, "isGenerated" | "isDirect" | "mayWrite" | "refusalsTold">,
+  ): number {
     return this.#add({ kind: "file", node, ...kind, content: undefined });
   }
 

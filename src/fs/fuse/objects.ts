@@ -7,6 +7,7 @@ import type { Receipts } from "../../world.ts";
 import { CachedAttributes } from "./cached.ts";
 import type { Reply } from "./changes.ts";
 import { Handles } from "./handles.ts";
+import { LateWrites } from "./late-writes.ts";
 import { NodeTable, type Node } from "./nodes.ts";
 import { encodeAttributes, encodeEntry, typeBits, type Attributes, type Entry } from "./reply.ts";
 
@@ -35,6 +36,7 @@ export class Objects {
   readonly nodes = new NodeTable();
   readonly handles = new Handles(this.nodes);
   readonly cached: CachedAttributes;
+  readonly late: LateWrites;
   readonly #options: ObjectsOptions;
   #refusalLoggedAt = -REFUSAL_LOG_MS;
 
@@ -42,6 +44,7 @@ export class Objects {
     this.files = options.files;
     const { receipts, now = () => performance.now() } = options;
     this.cached = new CachedAttributes({ receipts, now });
+    this.late = new LateWrites(options.files);
     this.#options = options;
   }
 

@@ -95,7 +95,8 @@ export function open(objects: Objects, node: Node, mayWrite: boolean): Reply {
     isGenerated = stat.value.generated;
     isDirect = isGenerated || (!mayWrite && !objects.isSettled(node, stat.value));
   }
-  const fh = objects.handles.open(node, { isGenerated, isDirect });
+  const refusalsTold = objects.late.refusals(node);
+  const fh = objects.handles.open(node, { isGenerated, isDirect, mayWrite, refusalsTold });
   if (path !== undefined && !isGenerated) keepLeft(objects.files, node, path);
   const undelivered = () => objects.handles.close(fh);
   const flags = (isDirect ? openDirectIo : openCached) | (mayWrite ? 0 : openNoFlush);

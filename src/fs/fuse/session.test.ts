@@ -92,6 +92,7 @@ test("a refused removal or rename changes nothing", async () => {
   const { files, kernel } = started();
   const a = await kernel.create(1, "a");
   await kernel.write(a.fh, 0, "x");
+  await kernel.flush(a.fh);
   files.isQuorate = false;
   for (const [opcode, body] of [
     [opcodes.unlink, bodies.name("a")],
@@ -175,7 +176,7 @@ test("reads are answered while changes wait, and an interrupted change lets its 
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
   const release = holdChanges(files);
-  const written = kernel.write(fh, 0, "later");
+  const written = kernel.writeSync(fh, 0, "later");
   const number = kernel.unique;
   expect(await kernel.read(fh)).toBe("");
   expect(kernel.session.snapshot().waiting).toBe(1);
@@ -200,7 +201,7 @@ test("an interrupted change that ends in time is answered as if nothing had been
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
   const release = holdChanges(files);
-  const written = kernel.write(fh, 0, "now");
+  const written = kernel.writeSync(fh, 0, "now");
   kernel.tell(opcodes.interrupt, 0, bodies.interrupt(kernel.unique));
   release();
   expect(await written).toBe(0);
@@ -226,7 +227,7 @@ test("the session stops taking requests when too much waits", async () => {
   const { files, kernel } = started();
   const { fh } = await kernel.create(1, "a");
   const release = holdChanges(files);
-  const large = bodies.write(fh, 0, new Uint8Array(131_072));
+  const large = bodies.write(fh, 0, new Uint8Array(131_072), 0o10001);
   const replies = [];
   const isFull = () => kernel.session.changes.isFull;
   while (!isFull()) replies.push(kernel.ask(opcodes.write, 0, large));
@@ -234,7 +235,7 @@ test("the session stops taking requests when too much waits", async () => {
   release();
   for (const reply of await Promise.all(replies)) expect(reply.errno).toBe(0);
   expect(isFull()).toBe(false);
-  expect(files.writes.length).toBe(512); // Each kernel WRITE is one write.
+  expect(files.writes.length).toBe(512); // With O_SYNC each kernel WRITE is one write.
 });
 
 test("directories are listed in pieces, each name once", async () => {
@@ -281,10 +282,10 @@ test("what is not implemented says so as pmxcfs does", async () => {
 
 test("fsync waits for what was written, and says when that cannot be kept", async () => {
   const { files, kernel } = started();
-  expect((await kernel.ask(opcodes.fsync, 1, bodies.empty())).errno).toBe(0);
-  expect(files.syncs).toBe(1);
+  expect(await kernel.fsync(0)).toBe(0);
+  expect(files.syncs).toEqual({ held: 0, durable: 1 });
   files.isQuorate = false;
-  expect((await kernel.ask(opcodes.fsync, 1, bodies.empty())).errno).toBe(errnos.EIO);
+  expect(await kernel.fsync(0)).toBe(errnos.EIO);
 });
 
 test("the INIT of a usable kernel is accepted, of an old one refused", async () => {
@@ -410,6 +411,75 @@ test("hostile requests never throw and get one reply at most", async () => {
   expect(kernel.logged.length).toBe(40);
 });
 
+test("the pieces of a handle are one write of the tree, seen by everybody here before", async () => {
+  const { files, kernel } = started();
+  const { nodeid, fh } = await kernel.create(1, "a");
+  for (let at = 0; at < 256; at += 1) expect(await kernel.write(fh, at * 4, "abcd")).toBe(0);
+  expect(files.writes).toEqual([]);
+  const reader = await kernel.open(nodeid);
+  expect(await kernel.read(reader, 1020)).toBe("abcd");
+  expect(await attributesOf(kernel, nodeid)).toMatchObject({ size: 1024 });
+  expect(await kernel.flush(fh)).toBe(0);
+  expect(files.writes).toEqual([1024]);
+  expect(files.syncs).toEqual({ held: 1, durable: 0 });
+  // Nothing is asked for twice, and never for whoever only reads.
+  expect([await kernel.flush(fh), await kernel.flush(reader)]).toEqual([0, 0]);
+  expect(files.syncs).toEqual({ held: 1, durable: 0 });
+});
+
+test("what comes behind a gathered write finds it done: cuts, times, renames, removals, synchronous writes", async () => {
+  const { files, kernel } = started();
+  const { nodeid, fh } = await kernel.create(1, "a");
+  await kernel.write(fh, 0, "0123456789");
+  await kernel.ask(opcodes.setattr, nodeid, bodies.setattr({ size: 4 }));
+  expect(await kernel.read(fh)).toBe("0123");
+  await kernel.write(fh, 4, "45");
+  await kernel.ask(opcodes.setattr, nodeid, bodies.setattr({ mtime: 77 }));
+  expect(await kernel.flush(fh)).toBe(0);
+  expect(files.entries.get("a")).toMatchObject({ mtime: 77 });
+  await kernel.write(fh, 6, "67");
+  await kernel.writeSync(fh, 8, "89");
+  await kernel.write(fh, 10, "ab");
+  await kernel.ask(opcodes.rename, 1, bodies.rename(1, "a", "b"));
+  expect(new TextDecoder().decode(files.entries.get("b")!.data)).toBe("0123456789ab");
+  await kernel.write(fh, 12, "cd");
+  await kernel.ask(opcodes.unlink, 1, bodies.name("b"));
+  expect(await kernel.read(fh)).toBe("0123456789abcd");
+  expect([await kernel.write(fh, 14, "ef"), await kernel.flush(fh)]).toEqual([0, 0]);
+  expect(await kernel.read(fh)).toBe("0123456789abcdef");
+  expect(files.writes).toEqual([10, 2, 2, 2, 2, 2]);
+});
+
+test("what is refused late is told at close, to each who was writing then, once", async () => {
+  const { files, kernel } = started();
+  const { nodeid, fh } = await kernel.create(1, "a");
+  const other = await kernel.open(nodeid, 1);
+  const reader = await kernel.open(nodeid);
+  expect(await kernel.write(fh, 0, "x")).toBe(0);
+  files.isQuorate = false;
+  expect(await kernel.write(fh, 1, "y")).toBe(errnos.EACCES); // What is known is told at once.
+  expect(await kernel.flush(reader)).toBe(0);
+  expect(await kernel.flush(fh)).toBe(errnos.EACCES);
+  expect(await kernel.flush(fh)).toBe(0);
+  const later = await kernel.open(nodeid, 1);
+  expect(await kernel.flush(later)).toBe(0);
+  expect(await kernel.fsync(other)).toBe(errnos.EIO);
+  files.isQuorate = true;
+  expect(await kernel.flush(other)).toBe(0);
+  expect(await kernel.read(fh)).toBe("");
+});
+
+test("a tree that was replaced after a write was answered is told of at close and at fsync", async () => {
+  const { files, kernel } = started();
+  const [a, b] = [await kernel.create(1, "a"), await kernel.create(1, "b")];
+  files.losses += 1;
+  expect(await kernel.flush(a.fh)).toBe(errnos.EIO);
+  expect(await kernel.fsync(b.fh)).toBe(errnos.EIO);
+  expect([await kernel.flush(a.fh), await kernel.fsync(b.fh)]).toEqual([0, 0]);
+  expect(await kernel.write(a.fh, 0, "x")).toBe(0);
+  expect(await kernel.flush(a.fh)).toBe(0);
+});
+
 test("who reads a file that has rested goes through the page cache; generated ones pass it by; who only reads is not asked at close", async () => {
   const files = new TestingFiles();
   let now = 0;
@@ -468,7 +538,7 @@ test("the kernel is told of what others change, and its pages of an open file ge
     return new DataView(body.buffer).getUint32(16 + 52, true);
   };
   const release = holdChanges(files);
-  const written = kernel.write(a.fh, 0, "own");
+  const written = kernel.writeSync(a.fh, 0, "own");
   session.changed("a", true); // Its answer tells the kernel.
   expect(await timeNs()).toBe(0);
   session.changed("a", false);

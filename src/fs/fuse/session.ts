@@ -13,7 +13,7 @@ import {
   type Unique,
 } from "./abi.ts";
 import { Changes, type Reply } from "./changes.ts";
-import { create, fsync, make, remove, rename, setattr, write } from "./edits.ts";
+import { create, flush, fsync, make, remove, rename, setattr, write } from "./edits.ts";
 import { keepLeft } from "./handles.ts";
 import { changedElsewhere, type Node } from "./nodes.ts";
 import { done, failure, Objects } from "./objects.ts";
@@ -86,7 +86,7 @@ export class Session {
 
   /** After a change of `path`: the message that makes the kernel ask anew, where that is for us to send (cached.ts). */
   changed(path: string, isOwn: boolean): Uint8Array | undefined {
-    const { files, cached } = this.#objects;
+    const { files, cached, late } = this.#objects;
     const node = this.#knownNode(path);
     if (node === undefined) return undefined;
     keepLeft(files, node, path);
@@ -95,7 +95,9 @@ export class Session {
       node.told = undefined;
       return undefined;
     }
-    changedElsewhere(node);
+    // What was gathered here has its pages in place already; its time may be another than was shown.
+    if (isOwn && late.isGathering(node)) node.told = undefined;
+    else changedElsewhere(node);
     return cached.changed(node);
   }
 
@@ -150,7 +152,9 @@ export class Session {
       case "statfs":
         return { errno: 0, body: encodeStatfs(objects.files.statfs()) };
       case "fsync":
-        return fsync(objects);
+        return fsync(objects, body.fh);
+      case "flush":
+        return flush(objects, body.fh);
       case "destroy":
         return done;
       case "link":

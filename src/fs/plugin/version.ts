@@ -1,5 +1,6 @@
 // `.version`: the counters by which the management layer knows that something it caches has changed. Spec: pmxcfs.md §3.1.
 // The counters belong to this process; they differ between nodes and never travel.
+import type { TreeOperation } from "../tree/entry.ts";
 
 /** The files that have a counter, in the order in which they are shown. */
 export const observedFiles = [
@@ -56,6 +57,25 @@ export class FileCounters {
   changed(path: string): void {
     const count = this.#counts.get(path);
     if (count !== undefined) this.#counts.set(path, count + 1);
+  }
+
+  /** Counts what a change of the tree touches (pmxcfs.md §3.1); directories do not count. */
+  executed(operation: TreeOperation): void {
+    switch (operation.kind) {
+      case "create":
+      case "write":
+      case "setMtime":
+      case "delete":
+        return this.changed(operation.path);
+      case "rename":
+        this.changed(operation.path);
+        return this.changed(operation.to);
+      case "mkdir":
+      case "unlock":
+      case "unlockRequest":
+        return;
+    }
+    operation satisfies never;
   }
 
   /** The whole tree was loaded or replaced. */

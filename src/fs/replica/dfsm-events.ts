@@ -41,6 +41,7 @@ export type DfsmEvent = { readonly timeS: number } & (
       readonly subtype: number;
       readonly body: Uint8Array;
       readonly answered?: Answered | undefined;
+      readonly unit?: number | undefined;
     }
   /** The host retried a `request` as long as it may (100 × 0.1 s) and dropped it. `token` is that request's. */
   | { readonly kind: "sendGivenUp"; readonly token: number | undefined }
@@ -68,6 +69,8 @@ export type DfsmAction =
       readonly request: GroupRequest;
       readonly token: number | undefined;
       readonly rank: RequestRank;
+      /** As in `Body`. */
+      readonly unit?: number | undefined;
     }
   /** The operation of this token will not be executed here (others may have executed it). */
   | {

@@ -156,9 +156,13 @@ export class GroupHost<Action extends { readonly kind: string }> {
 
   #giveUpFirst(): void {
     const first = this.#waiting.shift();
-    if (first?.rank === "update") this.#updatesWaiting -= 1;
+    if (first === undefined) return;
+    if (first.rank === "update") this.#updatesWaiting -= 1;
+    const { unit } = first;
+    const behind = unit === undefined ? [] : this.#waiting.filter((other) => other.unit === unit);
+    if (behind.length > 0) this.#waiting = this.#waiting.filter((other) => other.unit !== unit);
     if (this.#waiting.length > 0) this.#armRequest();
-    if (first !== undefined) this.step({ kind: "sendGivenUp", token: first.token });
+    for (const { token } of [first, ...behind]) this.step({ kind: "sendGivenUp", token });
   }
 }
 

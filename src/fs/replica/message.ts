@@ -193,6 +193,8 @@ export interface Body {
   readonly body: Uint8Array;
   /** As in GroupRequest. */
   readonly answered?: Answered | undefined;
+  /** Those of one unit leave whole or up to some place: when one is given up, so are those behind it. */
+  readonly unit?: number | undefined;
 }
 
 /** An operation as subtype and body of a NORMAL message. */

@@ -39,7 +39,7 @@ export class Outbox {
     const head = { kind: "normal", protocol: this.#protocol, timeS, count: this.#count } as const;
     const message = encodeMessage({ ...head, subtype: body.subtype, body: body.body });
     const request = { kind: "send", group: this.#group, message, answered: body.answered } as const;
-    this.#request(request, token, "operation", out);
+    out.push({ kind: "request", request, token, rank: "operation", unit: body.unit });
   }
 
   sendState(part: StatePart, epoch: Epoch, timeS: number, out: Sink<DfsmAction>): void {

@@ -46,10 +46,19 @@ export interface FileSystemStat {
 }
 
 /**
- * When a change is answered. held: every member has received it, and this disk has it. durable: the disks of a majority of the votes have
- * it too, and all that was answered here before (where originals, which cannot say what theirs have, are in the ring: as held).
+ * When a change is answered. ordered: it was carried out here, in its place of the order of all nodes, in a synchronised and quorate tree.
+ * held: every member has received it. durable: the disks of a majority of the votes have it, and all that was answered here before (where
+ * originals, which cannot say what theirs have, are in the ring: this disk, and held).
  */
-export type Promised = "held" | "durable";
+export type Promised = "ordered" | "held" | "durable";
+
+/** A write that was answered before it was sent. */
+export interface Gathered {
+  /** Sends it now, if it was not. */
+  readonly send: () => void;
+  /** What became of it, once the tree has it (bytes written, of all that it was joined with) or has refused it. */
+  readonly done: Promise<Outcome<number>>;
+}
 
 /** Reads are answered at once from memory; changes resolve once what was promised holds, and that is `durable` where nothing is said. */
 export interface Files {
@@ -73,13 +82,29 @@ export interface Files {
     data: Uint8Array,
     promised?: Promised,
   ): Promise<Outcome<number>>;
+  /**
+   * The same, answered at once and seen by all readers of this node: those that adjoin leave as one, a moment later, or when somebody asks
+   * for it, or before any other change of the file. What can be refused now is; a promise when too much waits.
+   */
+  gather(
+    path: string,
+    offset: number,
+    data: Uint8Array,
+  ): Outcome<Gathered> | Promise<Outcome<Gathered>>;
+  /** The whole file at once, which is made if it is not there: no reader on any node sees less than the old or the new content. */
+  replace(path: string, data: Uint8Array, promised?: Promised): Promise<Outcome<undefined>>;
   truncate(path: string, size: number, promised?: Promised): Promise<Outcome<undefined>>;
   /** unlink and rmdir are one operation here; the kernel (or the caller) has checked the type. */
   remove(path: string): Promise<Outcome<undefined>>;
   rename(from: string, to: string): Promise<Outcome<undefined>>;
   setMtime(path: string, seconds: number, promised?: Promised): Promise<Outcome<undefined>>;
-  /** Resolves once all that was answered here as `held` so far is durable; refused once when that cannot be said any more. */
-  sync(): Promise<Outcome<undefined>>;
+  /**
+   * Resolves once all that was answered here so far is `durable` (default) or `held`, refused when that cannot be said any more. `since`:
+   * what `losses` was at the caller's first change, who is told of any loss since; without, it is all of this node, and a loss is told once.
+   */
+  sync(promised?: "held" | "durable", since?: number): Promise<Outcome<undefined>>;
+  /** How often a tree of another part has replaced this one, which had something that the other lacks. */
+  readonly losses: number;
   /** No state changes: pmxcfs.md §2.5 says which values are accepted. */
   chmod(path: string, mode: number): Outcome<undefined>;
   chown(path: string, uid: number | undefined, gid: number | undefined): Outcome<undefined>;

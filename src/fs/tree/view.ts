@@ -29,6 +29,8 @@ export type Named =
 export interface ViewOptions {
   /** The current tree. */
   readonly tree: () => Tree;
+  /** An object with what was written to it here and has not reached the tree. */
+  readonly ahead: (path: string, entry: TreeEntry) => TreeEntry;
   /** Quorate, or local mode. */
   readonly isWritable: () => boolean;
   /** Text (byte strings) of the generated files by name. */
@@ -103,7 +105,9 @@ export class View {
     const prefix = isRoot ? "" : `${named.value.path}/`;
     for (const entry of this.#options.tree().children(directory.value.inode)) {
       if (isRoot && this.#isSynthetic(entry.name)) continue;
-      names.push({ name: entry.name, stat: this.#entryStat(`${prefix}${entry.name}`, entry) });
+      const child = `${prefix}${entry.name}`;
+      const ahead = this.#options.ahead(child, entry);
+      names.push({ name: entry.name, stat: this.#entryStat(child, ahead) });
     }
     return found(names);
   }
@@ -168,7 +172,7 @@ export class View {
   stored(path: string): Outcome<TreeEntry> {
     const tree = this.#options.tree();
     const entry = tree.lookup(path);
-    if (entry !== undefined) return found(entry);
+    if (entry !== undefined) return found(this.#options.ahead(path, entry));
     for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) {
       const ancestor = tree.lookup(path.slice(0, at));
       if (ancestor === undefined) break;

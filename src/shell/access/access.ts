@@ -2,7 +2,7 @@
 // the tree (user-files.ts). Nothing secret reaches a log, and a refusal tells a stranger nothing.
 import type { Files } from "../../fs/tree/files.ts";
 import { reasonOf } from "../../result.ts";
-import { replaceFile, withTreeLock } from "../api/tree-file.ts";
+import { withTreeLock } from "../api/tree-file.ts";
 import { printable } from "../cli/text-table.ts";
 import type { LoginAttempts } from "./attempts.ts";
 import { credentialsOf } from "./credentials.ts";
@@ -353,7 +353,7 @@ export class Access {
       // A code counts only once no node can take it again.
       if (verdict.text !== undefined) {
         const text = new TextEncoder().encode(verdict.text);
-        const written = await replaceFile(held, factorsPath, text);
+        const written = await held.replace(factorsPath, text);
         if (!written.ok) return { kind: "fault", reason: `${factorsPath}: ${written.reason}` };
       }
       return verdict.ok ? { kind: "granted" } : { kind: "refused", reason: verdict.reason };

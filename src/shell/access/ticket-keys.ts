@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import type { Files, Outcome } from "../../fs/tree/files.ts";
 import { equalBytes } from "../../bytes.ts";
 import { type Result, failure, reasonOf, success } from "../../result.ts";
-import { replaceFile, withTreeLock } from "../api/tree-file.ts";
+import { withTreeLock } from "../api/tree-file.ts";
 import { csrfSecret } from "./csrf.ts";
 import { ageRange, rotationReason } from "./key-rules.ts";
 import { isTicketOf, makeTicket, type Ticket } from "./ticket.ts";
@@ -137,7 +137,7 @@ export class TicketKeys {
   async #put(files: Files, path: string, content: Uint8Array): Promise<Result<undefined>> {
     const folder = path.split("/").slice(0, -1).join("/");
     if (folder !== "" && !files.stat(folder).ok) await files.mkdir(folder);
-    const put: Outcome<undefined> = await replaceFile(files, path, content);
+    const put: Outcome<undefined> = await files.replace(path, content);
     return put.ok ? success(undefined) : failure(`${path}: ${put.reason}`);
   }
 

@@ -11,7 +11,6 @@ import { answerFaults, checked, Refusal } from "./refusal.ts";
 import { type RingSource, ringRoutes } from "./ring-routes.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
-import { replaceFile } from "./tree-file.ts";
 import { treeStatus } from "./v1/v1-rules.ts";
 import { lossReason, unusableReason } from "./v1/conf-guard.ts";
 
@@ -141,7 +140,7 @@ function changeRoutes(app: Hono, source: ApiSource): void {
     const { path, force } = checked(forceQuery, c.req.query());
     const data = new Uint8Array(await c.req.arrayBuffer());
     await refuseUnusable(path, force === "1", () => ({ ok: true, value: data }));
-    valueOf(await replaceFile(files, path, data));
+    valueOf(await files.replace(path, data));
     return c.body(null, 204);
   });
   app.delete("/v1/tree/file", async (c) => {

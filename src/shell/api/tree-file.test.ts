@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { TestingFiles } from "../../../test/double/fuse-files.ts";
-import { replaceFile, withTreeLock } from "./tree-file.ts";
+import { withTreeLock } from "./tree-file.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const textOf = (files: TestingFiles, path: string) => {
@@ -11,11 +11,11 @@ const textOf = (files: TestingFiles, path: string) => {
 test("a file is replaced as a whole, and a refusal leaves nothing beside it", async () => {
   const files = new TestingFiles();
   await files.mkdir("priv");
-  expect((await replaceFile(files, "priv/a", bytes("one"))).ok).toBe(true);
-  expect((await replaceFile(files, "priv/a", bytes("2"))).ok).toBe(true);
+  expect((await files.replace("priv/a", bytes("one"))).ok).toBe(true);
+  expect((await files.replace("priv/a", bytes("2"))).ok).toBe(true);
   expect(textOf(files, "priv/a")).toBe("2");
-  expect((await replaceFile(files, "priv", bytes("x"))).ok).toBe(false);
-  expect((await replaceFile(files, "none/a", bytes("x"))).ok).toBe(false);
+  expect((await files.replace("priv", bytes("x"))).ok).toBe(false);
+  expect((await files.replace("none/a", bytes("x"))).ok).toBe(false);
   expect([...files.entries.keys()].toSorted()).toEqual(["", "priv", "priv/a"]);
 });
 
@@ -69,9 +69,9 @@ test("after a minute nothing more is changed under a lock, and reads go on", asy
     "authkey",
     async (held) => {
       clock.passes(59_999);
-      const first = await replaceFile(held, "priv/a", bytes("one"));
+      const first = await held.replace("priv/a", bytes("one"));
       clock.passes(1);
-      const second = await replaceFile(held, "priv/a", bytes("two"));
+      const second = await held.replace("priv/a", bytes("two"));
       return [
         first.ok,
         second.ok ? "" : `${second.errno} ${second.reason}`,
@@ -104,7 +104,7 @@ test("a lock that another node has by now is neither written under nor given bac
       await files.mkdir(lock);
       const stat = files.stat(lock);
       await files.setMtime(lock, stat.ok ? stat.value.mtime + 1 : 0);
-      const written = await replaceFile(held, "priv/a", bytes("two"));
+      const written = await held.replace("priv/a", bytes("two"));
       return written.ok ? "" : written.reason;
     },
     clock,

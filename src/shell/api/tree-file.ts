@@ -1,9 +1,8 @@
-// What the node itself does with files of the tree beyond a single request: replacing one as a whole, and the cluster-wide locks of
+// What the node itself does with files of the tree beyond a single request: it holds the cluster-wide locks of
 // Proxmox's tools (a directory below priv/lock, pmxcfs.md §6.2) from inside the daemon.
 import { setTimeout as wait } from "node:timers/promises";
 import type { Files, Outcome } from "../../fs/tree/files.ts";
 import { type Result, failure, success } from "../../result.ts";
-import { textOfPath } from "./path-text.ts";
 
 const lockFolder = "priv/lock";
 const acquireMsMax = 10_000;
@@ -14,37 +13,6 @@ const retryMs = 500;
 const workMsMax = 60_000;
 /** A removal that is sent by then is in the ring's order before anybody frees the lock. */
 const releaseMsMax = 100_000;
-
-/**
- * Replaces a file as a whole: a temporary name beside it, then a rename, so that no reader on any node ever sees half of it.
- * A guest's VMID rule is checked by the rename, as on every node.
- */
-export async function replaceFile(
-  files: Files,
-  path: string,
-  data: Uint8Array,
-): Promise<Outcome<undefined>> {
-  const existing = files.stat(path);
-  if (existing.ok && existing.value.type === "directory") {
-    return { ok: false, errno: "EISDIR", reason: `${textOfPath(path)} is a directory` };
-  }
-  const temporary = `${path}.tmp.${process.pid}.${nextTemporary()}`;
-  // The rename is answered when all of it is durable.
-  const created = await files.create(temporary, "held");
-  if (!created.ok) return created;
-  const written = data.length === 0 ? created : await files.write(temporary, 0, data, "held");
-  const moved = written.ok ? await files.rename(temporary, path) : written;
-  if (moved.ok) return { ok: true, value: undefined };
-  // The first failure is what the caller must know; a temporary file that cannot be removed either is only litter.
-  await files.remove(temporary);
-  return moved;
-}
-
-let temporaries = 0;
-function nextTemporary(): number {
-  temporaries += 1;
-  return temporaries;
-}
 
 export interface TreeLockOptions {
   /** For how long the lock is asked for, milliseconds. */
@@ -114,8 +82,7 @@ export async function withTreeLock<Value>(
 function filesUnder(files: Files, problem: () => string): Files {
   const allowed = async <T>(change: () => Promise<Outcome<T>>): Promise<Outcome<T>> => {
     const text = problem();
-    if (text === "") return change();
-    return { ok: false, errno: "EBUSY", reason: `${text}: nothing more is changed; try again` };
+    return text === "" ? change() : lost(text);
   };
   return {
     stat: (path) => files.stat(path),
@@ -130,10 +97,22 @@ function filesUnder(files: Files, problem: () => string): Files {
     create: (path, promised) => allowed(() => files.create(path, promised)),
     write: (path, offset, data, promised) =>
       allowed(() => files.write(path, offset, data, promised)),
-    sync: () => files.sync(),
-    truncate: (path, size) => allowed(() => files.truncate(path, size)),
+    gather: (path, offset, data) => {
+      const text = problem();
+      return text === "" ? files.gather(path, offset, data) : lost(text);
+    },
+    replace: (path, data, promised) => allowed(() => files.replace(path, data, promised)),
+    sync: (promised, since) => files.sync(promised, since),
+    get losses() {
+      return files.losses;
+    },
+    truncate: (path, size, promised) => allowed(() => files.truncate(path, size, promised)),
     remove: (path) => allowed(() => files.remove(path)),
     rename: (from, to) => allowed(() => files.rename(from, to)),
-    setMtime: (path, seconds) => allowed(() => files.setMtime(path, seconds)),
+    setMtime: (path, seconds, promised) => allowed(() => files.setMtime(path, seconds, promised)),
   };
+}
+
+function lost(text: string): Outcome<never> {
+  return { ok: false, errno: "EBUSY", reason: `${text}: nothing more is changed; try again` };
 }

@@ -5,7 +5,7 @@ import { randomUUID, X509Certificate } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
 import { pem } from "../../qnetd/pki/pki.ts";
 import { type Result, failure, success } from "../../result.ts";
-import { replaceFile, withTreeLock } from "../api/tree-file.ts";
+import { withTreeLock } from "../api/tree-file.ts";
 import { certificateOf, daysLeft, keyOf, renewalDays, renewalReason } from "./certificate-state.ts";
 import { issueCertificate, newRsaKey } from "./x509.ts";
 
@@ -276,6 +276,6 @@ function needed(ports: CertificatePorts, path: string): Uint8Array {
 }
 
 async function put({ files }: CertificatePorts, path: string, text: string): Promise<void> {
-  const written = await replaceFile(files, path, new TextEncoder().encode(text));
+  const written = await files.replace(path, new TextEncoder().encode(text));
   if (!written.ok) throw new Refused(`/etc/pve/${path} cannot be written: ${written.reason}`);
 }

@@ -3,7 +3,6 @@
 import { X509Certificate } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
 import { type Result, failure, success } from "../../result.ts";
-import { replaceFile } from "../api/tree-file.ts";
 import { certificateOf, keyOf } from "./certificate-state.ts";
 import { nodeCertificatePaths } from "./cluster-certificates.ts";
 
@@ -60,12 +59,12 @@ export async function setCustomCertificate(
   const made = await files.mkdir(`nodes/${node}`);
   if (!made.ok && made.errno !== "EEXIST") return failure(made.reason);
   if (key !== undefined) {
-    const written = await replaceFile(files, customKey, bytesOf(key));
+    const written = await files.replace(customKey, bytesOf(key));
     if (!written.ok) return failure(written.reason);
   }
-  const written = await replaceFile(files, customCertificate, bytesOf(certificates));
+  const written = await files.replace(customCertificate, bytesOf(certificates));
   if (written.ok) return success(undefined);
-  if (key !== undefined && before.ok) await replaceFile(files, customKey, before.value);
+  if (key !== undefined && before.ok) await files.replace(customKey, before.value);
   return failure(written.reason);
 }
 

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../fs/tree/rules.ts";
 import { type Result, failure, success } from "../../result.ts";
-import { replaceFile, withTreeLock } from "../api/tree-file.ts";
+import { withTreeLock } from "../api/tree-file.ts";
 import type { Resolved } from "../conf/verify.ts";
 import { formerMembersPath, formerOf, withoutFormer } from "../change/former-members.ts";
 import {
@@ -380,7 +380,7 @@ export class Places {
       folders.map((_, at) => folders.slice(0, at + 1).join("/")),
     );
     if (!made.ok) return made;
-    const written = await replaceFile(this.#ports.files, path, content);
+    const written = await this.#ports.files.replace(path, content);
     return written.ok ? success(undefined) : failure(`${path}: ${written.reason}`);
   }
 

@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import type { Files } from "../../fs/tree/files.ts";
 import { type Result, failure, success } from "../../result.ts";
-import { replaceFile } from "../api/tree-file.ts";
 import { authorityOf } from "./authority.ts";
 import { encodeJoinToken } from "./join-token.ts";
 import { secretHash } from "./places.ts";
@@ -62,7 +61,7 @@ export async function makeToken(
   for (const path of ["priv", "priv/quorate", tokensDirectory]) {
     if (!files.stat(path).ok) await files.mkdir(path);
   }
-  const written = await replaceFile(files, tokenPath(hash), encodeTokenRecord(record));
+  const written = await files.replace(tokenPath(hash), encodeTokenRecord(record));
   if (!written.ok) return failure(`the join token could not be stored: ${written.reason}`);
   const text = encodeJoinToken({
     cluster: source.clusterName(),

@@ -8,7 +8,7 @@ import { byteTextAt, type UserFiles, userPaths } from "../../access/user-files.t
 import { parseUserConfig, type UserConfig, type UserEntry } from "../../users/user-config.ts";
 import { UnwritableName, userConfigText } from "../../users/write-user-config.ts";
 import { ApiError } from "../route.ts";
-import { replaceFile, withTreeLock } from "../tree-file.ts";
+import { withTreeLock } from "../tree-file.ts";
 
 export interface AccessRoutesSource {
   readonly files: Files;
@@ -47,7 +47,7 @@ export async function changeFile(
     const before = byteTextAt(held, path);
     const after = await edit(before, held);
     if (after === before) return;
-    const put = await replaceFile(held, path, bytesOf(after));
+    const put = await held.replace(path, bytesOf(after));
     if (put.ok) return;
     const cause = put.errno === "EFBIG" ? `; ${largestPart(after)}` : "";
     throw new EditRefusal(`${path}: ${put.reason}${cause}`);

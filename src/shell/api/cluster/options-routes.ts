@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { Files } from "../../../fs/tree/files.ts";
 import * as parameter from "../parameters.ts";
 import { anyUser, ApiError, type Caller, privileged, type Route, route } from "../route.ts";
-import { replaceFile, withTreeLock } from "../tree-file.ts";
+import { withTreeLock } from "../tree-file.ts";
 import {
   type DatacenterOption,
   datacenterOptions,
@@ -125,7 +125,7 @@ async function change(files: Files, given: Readonly<Record<string, unknown>>): P
     const deleted = typeof given["delete"] === "string" ? given["delete"].split(/[,; ]+/) : [];
     for (const key of deleted) values.delete(key);
     settle(values);
-    const written = await replaceFile(held, path, writeDatacenter(values));
+    const written = await held.replace(path, writeDatacenter(values));
     if (!written.ok) throw new ApiError(500, written.reason);
   });
   if (!locked.ok) throw new ApiError(500, locked.reason);

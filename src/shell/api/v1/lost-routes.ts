@@ -9,7 +9,6 @@ import type { Files, Outcome } from "../../../fs/tree/files.ts";
 import type { Result } from "../../../result.ts";
 import { pathOfText, textOfPath } from "../path-text.ts";
 import { checked, Refusal } from "../refusal.ts";
-import { replaceFile } from "../tree-file.ts";
 import { treeStatus } from "./v1-rules.ts";
 
 /** As LostTrees (fs/disk/lost-trees.ts). */
@@ -94,7 +93,7 @@ async function restore(files: Files, path: string, { type, data }: LostObject): 
     const directory = names.slice(0, at).join("/");
     if (!files.stat(directory).ok) done(await files.mkdir(directory));
   }
-  if (type === "file") done(await replaceFile(files, path, data));
+  if (type === "file") done(await files.replace(path, data));
 }
 
 function done(outcome: Outcome<undefined>): void {

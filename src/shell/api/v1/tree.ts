@@ -6,7 +6,7 @@ import type { FileStat, Files, Outcome } from "../../../fs/tree/files.ts";
 import * as parameter from "../parameters.ts";
 import { textOfPath } from "../path-text.ts";
 import { ApiError, type Caller, onlyRoot, type Route, route } from "../route.ts";
-import { replaceFile, withTreeLock } from "../tree-file.ts";
+import { withTreeLock } from "../tree-file.ts";
 import { dryRunParameter, mayAudit, treeValue } from "./v1-rules.ts";
 import { type ConfGuard, lossReason, unusableReason } from "./conf-guard.ts";
 import { checkContentReadable, checkReadable, fileLockName, storedPath } from "./tree-path.ts";
@@ -126,7 +126,7 @@ function writeRoute(source: TreeSource): Route {
       }
       return changed(source, { stored, version: parameters.version }, parameters["dry-run"], {
         note: `it would have ${data.length} bytes`,
-        act: (held) => replaceFile(held, stored, data),
+        act: (held) => held.replace(stored, data),
         isIt: () => {
           const read = files.read(stored);
           return read.ok && Buffer.compare(read.value, data) === 0;

@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { byteString, bytesOf } from "../../../bytes.ts";
 import { parseConf, entryAt } from "../../../conf.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
-import { replaceFile } from "../../api/tree-file.ts";
 import type { Route } from "../../api/route.ts";
 import { CommandFailure } from "../../exit.ts";
 import { reservationPath } from "../../join/reservation.ts";
@@ -74,7 +73,7 @@ function rotatePorts(parts: NodeParts, user: string): RotatePorts {
           if (!made.ok && made.errno !== "EEXIST") throw new CommandFailure(made.reason);
         }
         const text = encodeNextKey(key, Math.floor(Date.now() / 1000) + offerS);
-        const put = await replaceFile(tree, nextKeyPath, bytesOf(text));
+        const put = await tree.replace(nextKeyPath, bytesOf(text));
         if (!put.ok) throw new CommandFailure(`/etc/pve/${nextKeyPath}: ${put.reason}`);
       },
       withdraw: async () => {

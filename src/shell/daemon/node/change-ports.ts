@@ -6,7 +6,7 @@ import type { Files, Outcome } from "../../../fs/tree/files.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import { addressesOf } from "../../../node/settings/resolve.ts";
 import type { ReloadOutcome } from "../../../node/thread/reloader.ts";
-import { leftLockMsMax, replaceFile, withTreeLock } from "../../api/tree-file.ts";
+import { leftLockMsMax, withTreeLock } from "../../api/tree-file.ts";
 import {
   type ChangePorts,
   type ClusterView,
@@ -48,7 +48,7 @@ export function changePorts(source: ChangeSource): ChangePorts {
         const problem = await confProblem(content);
         if (problem !== "") throw new CommandFailure(problem);
         earlier = cluster.lastReload;
-        valueOf(corosyncConfPath, await replaceFile(written, corosyncConfPath, content));
+        valueOf(corosyncConfPath, await written.replace(corosyncConfPath, content));
       },
       locked: async (isRepeated, work) => {
         const waitMs = isRepeated ? leftLockMsMax : undefined;
@@ -127,7 +127,7 @@ function treePorts(tree: NodeParts["tree"]): ChangePorts["tree"] {
       return absent(read) ? undefined : byteString(valueOf(path, read));
     },
     put: async (path, text) => {
-      valueOf(path, await replaceFile(tree, path, bytesOf(text)));
+      valueOf(path, await tree.replace(path, bytesOf(text)));
     },
     remove: async (path) => {
       const removed = await tree.remove(path);

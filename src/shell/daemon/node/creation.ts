@@ -14,7 +14,6 @@ import { ownAddress } from "../../../node/settings/own-address.ts";
 import { keyBytesMax, readSettings } from "../../../node/settings/read-settings.ts";
 import { addressesOf, resolveNames } from "../../../node/settings/resolve.ts";
 import { failure, reasonOf, success } from "../../../result.ts";
-import { replaceFile } from "../../api/tree-file.ts";
 import { ensureCertificates } from "../../certificates/cluster-certificates.ts";
 import { readClusterConf } from "../../conf/cluster-conf.ts";
 import { createPlan, type CreatePorts } from "../../create/create-plan.ts";
@@ -156,7 +155,7 @@ function createPorts(parts: NodeParts): CreatePorts {
         // Of a cluster that it was in before.
         const dropped = await dropTokens(tree);
         if (!dropped.ok) throw new Error(dropped.reason);
-        done(await replaceFile(tree, corosyncConfPath, Buffer.from(conf, "latin1")));
+        done(await tree.replace(corosyncConfPath, Buffer.from(conf, "latin1")));
       },
       removeFromTree: async () => done(await tree.remove(corosyncConfPath)),
       onDisk: async () => {
