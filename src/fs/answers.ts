@@ -68,6 +68,7 @@ export class Answers {
   readonly #options: AnswersOptions;
   #loose: Loose | undefined;
   #losses = 0;
+  #stable = 0;
 
   constructor(options: AnswersOptions) {
     this.#options = options;
@@ -161,6 +162,7 @@ export class Answers {
   // What may be told, as acknowledgement.ts has it.
 
   stable(deliveries: number): void {
+    this.#stable = deliveries;
     this.#acknowledgements.stable(deliveries);
   }
   synced(isSynced: boolean): void {
@@ -174,6 +176,7 @@ export class Answers {
     // Durable without having been asked for.
     const loose = this.#loose;
     if (loose === undefined || loose.losses !== this.#losses) return;
+    if (loose.delivery > this.#stable) return;
     if ((standing.majority ?? -1) >= loose.version) this.#loose = undefined;
   }
   /** Another member's tree replaced ours; `hasLost`: it lacks something that ours had. */

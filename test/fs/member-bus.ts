@@ -76,6 +76,34 @@ export class MemberBus {
   readonly #groups = new Map<string, Set<MemberPort>>();
   #ports: MemberPort[] = [];
   #scheduled = false;
+  /** Who is cut off from the rest, together. */
+  readonly #apart = new Set<MemberPort>();
+
+  /** The port is alone from now on; what it has sent and the others have not received never reaches them. */
+  cut(port: MemberPort): void {
+    this.#apart.add(port);
+    for (const [group, members] of this.#groups) {
+      if (!members.has(port)) continue;
+      const others = new Set([...members].filter((member) => member !== port));
+      for (const { inbox } of others) {
+        const { nodeid } = port.self;
+        const lost = (event: GroupEvent): boolean =>
+          event.kind === "delivered" && event.group === group && event.nodeid === nodeid;
+        inbox.splice(0, inbox.length, ...inbox.filter((event) => !lost(event)));
+      }
+      this.#configured(group, new Set([port]), changes(others, 3), []);
+      this.#configured(group, others, changes([port], 3), []);
+    }
+    this.schedule();
+  }
+
+  heal(port: MemberPort): void {
+    this.#apart.delete(port);
+    for (const [group, members] of this.#groups) {
+      if (members.has(port)) this.#configured(group, members, [], changes([port], 4));
+    }
+    this.schedule();
+  }
 
   port(nodeid: number, pid = 1000 + nodeid): MemberPort {
     const port = new MemberPort(this, { nodeid, pid });
@@ -96,6 +124,7 @@ export class MemberBus {
         break;
       case "send":
         for (const member of members) {
+          if (this.#apart.has(member) !== this.#apart.has(port)) continue;
           const { message } = request;
           member.received({ kind: "delivered", group: request.group, ...port.self, message });
         }

@@ -131,6 +131,19 @@ test("a request is given up after the time that pmxcfs retries it; the next one 
   expect(seen).toHaveLength(2);
 });
 
+test("of those that belong together none is sent behind one that was given up", () => {
+  const of = (token: number, unit: number): DfsmAction => ({ ...send(token), unit });
+  const { host, seen, taken, state, clock, makeRoom } = scripted({
+    started: [of(1, 1), send(2), of(3, 1), of(4, 1), of(5, 5)],
+  });
+  state.isFull = true;
+  host.step({ kind: "started" });
+  clock.advance(requestMsMax);
+  makeRoom();
+  expect(seen.slice(1).map((line) => line.split(" ")[1])).toEqual(["1", "3", "4"]);
+  expect(sentBy(taken)).toEqual([2, 5]);
+});
+
 test("an action that throws tells its caller and wedges nothing", () => {
   const { host, seen, taken, state } = scripted({
     started: [{ kind: "modeChanged", mode: "error" }],
