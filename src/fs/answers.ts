@@ -111,9 +111,9 @@ export class Answers {
     const promised = this.#callers.executed(token);
     if (promised === undefined || token === undefined) return undefined;
     const { durability } = this.#options;
-    const isLoose = promised !== "durable" && durability !== "strict";
-    if (isLoose && !isRefused) {
-      this.#loose = { losses: this.#loose?.losses ?? this.#losses, ...place };
+    const { losses } = this.#loose ?? this;
+    if (promised !== "durable" && durability !== "strict") {
+      if (!isRefused) this.#loose = { losses, ...place };
     }
     const needs = needsOf(promised, durability, isRefused);
     return { needs, answer: (outcome) => this.#when(needs, token, outcome, place) };

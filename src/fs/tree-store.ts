@@ -275,6 +275,11 @@ export class TreeStore {
     };
   }
 
+  /** The members have agreed on the epoch of what they have in common; always in local mode. */
+  get isAgreed(): boolean {
+    return this.#epochs?.status.isAgreed ?? true;
+  }
+
   /** nodeids of the group once all have the same tree; empty before. */
   get synced(): readonly number[] {
     if (this.#mode !== "synced") return [];

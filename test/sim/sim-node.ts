@@ -42,16 +42,24 @@ export interface SimNodeOptions {
   /** Rate of this node's clock against the world's. */
   readonly clockRate: number;
   readonly onQuorum: () => void;
-  /** The caller of this token was told that its change holds. */
-  readonly acknowledged: (token: number) => void;
-  /** `line`: it is a line of the node's own log. */
+  /** The caller of this token was told that its change is what was promised. */
+  readonly acknowledged: (token: number, answered: Answered) => void;
   /** The node died with changes in its tree that were not on its disk. */
   readonly forgot: () => void;
   /** What this node keeps of a tree that another's has replaced. */
   readonly lost?: (paths: readonly string[]) => void;
   /** Another tree has replaced this node's without this of what it had, and nobody was told. */
   readonly lostInSilence?: (path: string) => void;
+  /** `line`: it is a line of the node's own log. */
   readonly trace: (nodeid: number, text: string, line?: LogAction) => void;
+}
+
+/** The moment of an answer. */
+export interface Answered {
+  /** The change was carried out here. */
+  readonly isExecuted: boolean;
+  /** The node was quorate, its tree synchronised, and of an agreed epoch. */
+  readonly isPrimary: boolean;
 }
 
 export class SimNode {
@@ -174,6 +182,17 @@ export class SimNode {
     return this.#life?.write(token, operation, promised) ?? false;
   }
 
+  /**
+   * As a program that closes what it wrote (`held`), or asks for all of the node (`durable`). `settled`: with which of its life's writes of
+   * `ordered` are so, or are told to be in doubt.
+   */
+  sync(
+    promised: "held" | "durable",
+    settled: (tokens: readonly number[], isOk: boolean) => void,
+  ): void {
+    this.#life?.sync(promised, settled);
+  }
+
   /** No flush of its disk is done for so long. */
   stallDisk(durationMs: number): void {
     this.#options.trace(this.nodeid, `its disk stalls for ${Math.round(durationMs)} ms`);
@@ -222,6 +241,14 @@ class Life {
   /** Names that came into the tree's root in this life, and those that were told when another tree came. */
   readonly #names = new Set<string>();
   #told: readonly string[] = [];
+  /** Answered as ordered, not known to be more. */
+  #ordered: number[] = [];
+  /** Losses of the tree before the first of these. */
+  #since: number | undefined;
+  /** Writes without an answer. */
+  #waiting = 0;
+  /** The last moment at which it was of the primary component, while somebody waits. */
+  #primaryAt = -1;
   readonly #node: SimNodeOptions;
   readonly #options: LifeOptions;
   #isOver = false;
@@ -287,7 +314,7 @@ class Life {
     const { groups } = this.client;
     groups.listen((events) => this.#heard(events));
     this.client.onQuorum((quorum) => {
-      this.store.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, "no quorum");
+      this.#act(() => this.store.setQuorum({ ...quorum, ringSeq: quorum.ring.seq }, "no quorum"));
       this.#status.setQuorate(quorum.quorate);
     });
     void this.client.finished.then(({ reason }) => this.#ended(reason));
@@ -328,10 +355,54 @@ class Life {
 
   write(token: number, operation: TreeOperation, promised: Promised): boolean {
     if (!this.store.isWritable) return false;
-    void this.store.change(operation, promised).then((outcome) => {
-      if (outcome.ok && !this.#isOver) this.#node.acknowledged(token);
+    this.#waiting += 1;
+    let isExecuted = false;
+    const executed = (): void => void (isExecuted = true);
+    void this.store.change(operation, promised, executed).then((outcome) => {
+      this.#waiting -= 1;
+      if (!outcome.ok || this.#isOver) return;
+      if (promised === "ordered") {
+        this.#ordered.push(token);
+        this.#since ??= this.store.losses;
+      }
+      this.#look();
+      const isPrimary = this.#primaryAt === this.#node.agenda.now;
+      this.#node.acknowledged(token, { isExecuted, isPrimary });
     });
     return true;
+  }
+
+  sync(
+    promised: "held" | "durable",
+    settled: (tokens: readonly number[], isOk: boolean) => void,
+  ): void {
+    const tokens = [...this.#ordered];
+    const since = this.#since;
+    void this.store.sync(promised, promised === "held" ? since : undefined).then(({ ok }) => {
+      if (this.#isOver) return;
+      if (!ok || promised === "durable") {
+        this.#ordered = this.#ordered.filter((token) => !tokens.includes(token));
+        if (since === this.#since) this.#since = this.#ordered.length > 0 ? since : undefined;
+      }
+      settled(tokens, ok);
+    });
+  }
+
+  /** If it dies now, something of its tree is gone here. */
+  get isUnflushed(): boolean {
+    return this.process.isUnflushed || this.store.journal.waiting > 0;
+  }
+
+  #look(): void {
+    const { isWritable, isAgreed, synced } = this.store;
+    if (isWritable && isAgreed && synced.length > 0) this.#primaryAt = this.#node.agenda.now;
+  }
+
+  /** Answers come at the same moment, in the microtasks behind it. */
+  #act(act: () => void): void {
+    if (this.#waiting > 0) this.#look();
+    act();
+    if (this.#waiting > 0) this.#look();
   }
 
   reload(): void {
@@ -339,14 +410,14 @@ class Life {
   }
 
   #heard(events: readonly PortEvent[]): void {
-    for (const event of events) {
-      if (event.kind === "stable") this.store.stable(event.deliveries);
-      else {
-        this.store.groupEvent(event);
-        this.#status.groupEvent(event);
-        if (event.kind === "delivered" && event.group === simGroup) this.#goOn(event.nodeid);
-      }
-    }
+    for (const event of events) this.#act(() => this.#take(event));
+  }
+
+  #take(event: PortEvent): void {
+    if (event.kind === "stable") return this.store.stable(event.deliveries);
+    this.store.groupEvent(event);
+    this.#status.groupEvent(event);
+    if (event.kind === "delivered" && event.group === simGroup) this.#goOn(event.nodeid);
   }
 
   /** As a caller who has its answer: mostly at once, for a while. */

@@ -126,9 +126,10 @@ test.each(cases)(
     const before = await cluster.write(2, 2, "durable");
     expect(before.length).toBe(2);
     for (const nodeid of [2, 3]) cluster.node(nodeid).stallDisk(stallMs);
-    // Every member has received them, and one disk has them: that is what `held` promises.
+    // Every member has received them, which is what `held` promises; and soon one disk has them.
     const held = await cluster.write(1, alone, "held");
     expect(held.length).toBe(alone);
+    await cluster.pass(50);
     // A majority's disks is more than there is.
     expect(await cluster.write(1, 2, "durable")).toEqual([]);
     cluster.killAll();

@@ -13,7 +13,8 @@ import { healAll, scheduleFaults, type FaultOptions } from "./faults.ts";
 import { Network, slow } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { simulatedSettings } from "./settings.ts";
-import { SimNode } from "./sim-node.ts";
+import { type Answered, SimNode } from "./sim-node.ts";
+import type { Promised } from "../../src/fs/tree/files.ts";
 
 export interface SeedOptions {
   readonly seed: number;
@@ -64,11 +65,13 @@ class World {
   readonly #written = new Map<number, string>();
   /** Writes that were answered. */
   readonly #answers = new Set<number>();
-  /** Of these, what must be there at the end: promised to be held by all members and the writer's disk. */
+  /** F5: an answer that was given too early. */
+  #early: string | undefined;
+  /** Of these, what must be there at the end: promised to be held by all members. */
   readonly #acknowledged = new Set<number>();
   /** And what was promised to be on the disks of a majority. */
   readonly #durable = new Set<number>();
-  readonly #isDurable = new Set<number>();
+  readonly #promised = new Map<number, Promised>();
   /** A node died with unflushed changes: a quorate ring may form without what it had. */
   #isForgetful = false;
   /** F4: what a tree that is replaced had and the other lacks is told. */
@@ -108,7 +111,7 @@ class World {
           clockRate: setup.between(0.99, 1.01),
           isOriginal: nodeid === this.#original,
           onQuorum: () => this.#checkQuorum(),
-          acknowledged: (token) => this.#answered(nodeid, token),
+          acknowledged: (token, answered) => this.#answered(nodeid, token, answered),
           forgot: () => this.#forgot(),
           lostInSilence: (path) => this.#lostInSilence(nodeid, path),
           trace: (id, text) => this.#note(`n${id}`, text),
@@ -153,6 +156,11 @@ class World {
     }
     this.#checker.checkSelfDelivery();
     this.#checkTrees();
+    // Nothing was lost any more when these were answered, whatever they promised.
+    for (const { token } of last) {
+      if (this.#nodes.every(({ store }) => store?.tree.lookup(`w${token}`) !== undefined)) continue;
+      throw new InvariantBroken("F5", `w${token} was answered in peace and is not everywhere`);
+    }
     if (this.#silent !== undefined) throw new InvariantBroken("F4", this.#silent);
     if (this.#options.isCalm === true) this.#checkOpened();
   }
@@ -197,6 +205,7 @@ class World {
     for (const node of this.#nodes) {
       this.#repeat(endMs, meanMs, () => void node.send(this.#messageSize()));
       this.#repeat(endMs, meanMs, () => this.#write(node));
+      this.#repeat(endMs, 3 * meanMs, () => this.#sync(node));
     }
   }
 
@@ -233,20 +242,24 @@ class World {
     const path = `w${token}`;
     const draw = this.#load.unit();
     // By its kind, by what its writer asks for, or less.
-    const isDurable = draw < 0.5;
     const kind = draw < 0.3 ? "mkdir" : "create";
-    if (isDurable) this.#isDurable.add(token);
-    if (node.write(token, { kind, path }, isDurable ? "durable" : "held")) {
+    const promised = draw < 0.5 ? "durable" : draw < 0.65 ? "held" : "ordered";
+    this.#promised.set(token, promised);
+    if (node.write(token, { kind, path }, promised)) {
       this.#written.set(token, path);
       this.#makers.set(path, { token, node, life: node.life });
     }
     return token;
   }
 
-  /**
-   * F2 holds whatever happens; F1 while no node that had the change in memory alone has died. With an original the highest version
-   * leads: then F1 is all there is, and an absent node that is ahead, of changes that nobody was told of, may undo it.
-   */
+  /** What was answered as ordered becomes more. */
+  #sync(node: SimNode): void {
+    const promised = this.#load.chance(0.7) ? "held" : "durable";
+    node.sync(promised, (tokens, isOk) => {
+      if (isOk) for (const token of tokens) this.#promise(node.nodeid, token, promised);
+    });
+  }
+
   /**
    * F4. Not of what was never answered and whose maker has crashed since: whether such a tail is history that the leader has gone through, or
    * was ours alone, no tree tells once all that contradicts it is overwritten (ARCHITECTURE.md, "What loses is kept").
@@ -260,10 +273,24 @@ class World {
     this.#silent ??= `node ${nodeid} gave up ${path} and told nobody`;
   }
 
-  #answered(nodeid: number, token: number): void {
+  /** F5 for every promise: it was carried out, in the primary component. */
+  #answered(nodeid: number, token: number, { isExecuted, isPrimary }: Answered): void {
     this.#answers.add(token);
+    if (!isExecuted || !isPrimary) {
+      const what = isExecuted ? "outside the primary component" : "before it was carried out";
+      this.#early ??= `node ${nodeid} answered w${token} ${what}`;
+    }
+    const promised = this.#promised.get(token) ?? "ordered";
+    if (promised !== "ordered") this.#promise(nodeid, token, promised);
+  }
+
+  /**
+   * F2 holds whatever happens; F1 while no node that had the change in memory alone has died. With an original the highest version
+   * leads: then F1 is all there is, and an absent node that is ahead, of changes that nobody was told of, may undo it.
+   */
+  #promise(nodeid: number, token: number, promised: "held" | "durable"): void {
     if (this.#original === undefined) {
-      if (this.#isDurable.has(token)) this.#durable.add(token);
+      if (promised === "durable") this.#durable.add(token);
       else if (!this.#isForgetful) this.#acknowledged.add(token);
       return;
     }
@@ -289,6 +316,7 @@ class World {
   /** Q1 when nothing changes; F3 all along: a node whose tree differs joins again and takes another's, so the end tells nothing of it. */
   #look(): void {
     this.#checkQuorum();
+    if (this.#early !== undefined) throw new InvariantBroken("F5", this.#early);
     for (const node of this.#nodes) {
       if (node.store?.status().verified?.equal !== false) continue;
       // The cause before its effect.

@@ -132,7 +132,7 @@ test("a request is given up after the time that pmxcfs retries it; the next one 
 });
 
 test("of those that belong together none is sent behind one that was given up", () => {
-  const of = (token: number, unit: number): DfsmAction => ({ ...send(token), unit });
+  const of = (token: number, unit: number): DfsmAction => Object.assign(send(token), { unit });
   const { host, seen, taken, state, clock, makeRoom } = scripted({
     started: [of(1, 1), send(2), of(3, 1), of(4, 1), of(5, 5)],
   });
