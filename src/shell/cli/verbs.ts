@@ -68,7 +68,7 @@ const node = command("node", {
       "durability",
       oneOf(["full", "normal", "strict"]),
       "full",
-      "full: rename, fsync, unlink, mkdir and writes by API or command line are answered when a majority's disks have them, other writes when every node and this disk have them; strict: all when a majority's disks have them; normal: as pmxcfs, without waiting for a flush",
+      "full: rename, fsync, unlink, mkdir and writes by API or command line are answered when a majority's disks have them, close when every node has what was written, creates and single writes when they are in order; strict: all when a majority's disks have them; normal: as pmxcfs, without waiting for a flush or for other nodes",
     ),
     api: option(
       "api",
