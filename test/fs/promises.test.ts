@@ -4,7 +4,6 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { needsOf } from "../../src/fs/answers.ts";
 import { ConfigurationTree } from "../../src/fs/fs.ts";
 import type { Gathered, Outcome } from "../../src/fs/tree/files.ts";
 import type { QuorumOfRing } from "../../src/fs/epoch/events.ts";
@@ -151,13 +150,8 @@ test("normal: as the original, whoever has it", async () => {
   const { one, silence } = await pair("normal");
   silence();
   expect(await isAnswered(one.create("a", "ordered"))).toBe(true);
-  expect(await isAnswered(one.rename("a", "b"))).toBe(true);
-  expect(await isAnswered(one.sync())).toBe(true);
-  const nobody = { disk: false, stable: false, majority: false };
-  expect(needsOf("ordered", "normal")).toEqual(nobody);
-  // A transaction without a flush, before anything but the pieces is answered.
-  expect(needsOf("held", "normal")).toEqual({ ...nobody, disk: true });
-  expect(needsOf("durable", "normal")).toEqual({ ...nobody, disk: true });
+  expect(await one.rename("a", "b")).toMatchObject({ ok: true });
+  expect(await one.sync()).toMatchObject({ ok: true });
 });
 
 test("normal: who lost quorum answers for nothing", async () => {

@@ -388,11 +388,6 @@ class Life {
     });
   }
 
-  /** If it dies now, something of its tree is gone here. */
-  get isUnflushed(): boolean {
-    return this.process.isUnflushed || this.store.journal.waiting > 0;
-  }
-
   #look(): void {
     const { isWritable, isAgreed, synced } = this.store;
     if (isWritable && isAgreed && synced.length > 0) this.#primaryAt = this.#node.agenda.now;

@@ -23,7 +23,7 @@ import {
 import { type SettingName, settingNames } from "../../alert/setting-names.ts";
 import * as parameter from "../parameters.ts";
 import { ApiError, onlyRoot, type Route, route } from "../route.ts";
-import { replaceFile, withTreeLock } from "../tree-file.ts";
+import { withTreeLock } from "../tree-file.ts";
 import { fileLockName } from "./tree-path.ts";
 import { dryRunParameter, mayAudit, mayModify, treeValue } from "./v1-rules.ts";
 
@@ -208,7 +208,7 @@ async function changed({ files, clusterLog }: AlertsSource, change: Change) {
       const directory = folder.slice(0, at + 1).join("/");
       if (!held.stat(directory).ok) await held.mkdir(directory);
     }
-    treeValue(path, await replaceFile(held, path, new TextEncoder().encode(now.value.after)));
+    treeValue(path, await held.replace(path, new TextEncoder().encode(now.value.after)));
     return success(undefined);
   });
   if (!locked.ok) throw new ApiError(503, locked.reason, { code: "locked" });
