@@ -342,7 +342,8 @@ export class ConfigurationTree implements Files {
   async #make(path: string, data: Uint8Array, promised?: Promised): Promise<Outcome<undefined>> {
     this.#made += 1;
     const { nodeid, pid } = this.#options;
-    const draft = `${path}.tmp.${nodeid}.${pid}.${this.#made}`;
+    // No other node's; as Proxmox's tools name theirs, which watchers of the tree know.
+    const draft = `${path}.tmp.${pid}.${nodeid}${String(this.#made).padStart(9, "0")}`;
     const content = { kind: "write", path: draft, offset: 0, data, truncate: false } as const;
     const moved = await this.#store.changes(
       [
