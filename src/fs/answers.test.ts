@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Answers, needsOf } from "./answers.ts";
+import type { Outcome } from "./tree/files.ts";
 import type { Durability } from "./tree-options.ts";
 
 const nothing = { disk: false, stable: false, majority: false };
@@ -25,6 +26,7 @@ test("a refusal shows what others did: it waits as long as that takes here, and 
 
 /** In a primary component; what was asked of its owner. */
 function started(durability: Durability = "full") {
+  const state = { refusal: undefined as Outcome<never> | undefined };
   const asked: string[] = [];
   const stored: (() => void)[] = [];
   const answers = new Answers({
@@ -32,7 +34,7 @@ function started(durability: Durability = "full") {
     whenStored: (settled) => void stored.push(settled),
     askOthers: () => void asked.push("others"),
     version: () => 9,
-    refusal: () => undefined,
+    refusal: () => state.refusal,
   });
   answers.synced(true);
   answers.quorate(true);
@@ -42,7 +44,7 @@ function started(durability: Durability = "full") {
     answers.executed(token, false, { delivery: version, version })?.answer({ ok: true, value: 0 });
     return outcome;
   };
-  return { answers, asked, stored, ordered };
+  return { answers, asked, stored, ordered, state };
 }
 
 test("what was only ordered is owed until a majority's disks have it, asked for or not", async () => {
@@ -86,4 +88,29 @@ test("a loss is told to each writer from before it, and once for the node", asyn
   answers.stable(6);
   answers.replaced(false);
   expect(await answers.sync("held", 1)).toMatchObject({ ok: true });
+});
+
+test("that the node was told of a doubt takes nothing from a writer, who asks for his own", async () => {
+  const { answers, ordered, state } = started();
+  await ordered(5);
+  state.refusal = { ok: false, errno: "EACCES", reason: "no quorum" };
+  expect(await answers.sync("durable", undefined)).toMatchObject({ ok: false, errno: "EACCES" });
+  expect(await answers.sync("durable", undefined)).toMatchObject({ ok: true });
+  state.refusal = undefined;
+  let isHeld = false;
+  const held = answers.sync("held", 0).then(({ ok }) => (isHeld = ok));
+  await Promise.resolve();
+  expect(isHeld).toBe(false);
+  answers.stable(5);
+  expect(await held).toBe(true);
+});
+
+test("of a tree that was taken over without a loss all is asked for, whatever number a change has there", async () => {
+  const { answers, asked, ordered } = started();
+  await ordered(5);
+  answers.stable(5);
+  answers.replaced(false);
+  answers.standing({ isAgreed: true, majority: 8 });
+  void answers.sync("durable", undefined);
+  expect(asked.length).toBe(1);
 });

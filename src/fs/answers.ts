@@ -67,6 +67,8 @@ export class Answers {
   readonly #acknowledgements: Acknowledgements<CallerAnswer>;
   readonly #options: AnswersOptions;
   #loose: Loose | undefined;
+  /** Of which it was told that it is in doubt, to somebody who asked for all of this node. */
+  #told: Loose | undefined;
   #losses = 0;
   #stable = 0;
 
@@ -111,7 +113,7 @@ export class Answers {
     const promised = this.#callers.executed(token);
     if (promised === undefined || token === undefined) return undefined;
     const { durability } = this.#options;
-    const { losses } = this.#loose ?? this;
+    const { losses } = this.#told === this.#loose ? this : (this.#loose ?? this);
     if (promised !== "durable" && durability !== "strict") {
       if (!isRefused) this.#loose = { losses, ...place };
     }
@@ -140,11 +142,12 @@ export class Answers {
   ): Promise<Outcome<number>> {
     if (since !== undefined && since !== this.#losses) return refused("EIO", lostSince);
     const loose = this.#loose;
-    if (loose === undefined) return { ok: true, value: 0 };
-    const isLost = since === undefined && loose.losses !== this.#losses;
+    const isOfNode = since === undefined;
+    if (loose === undefined || (isOfNode && loose === this.#told)) return { ok: true, value: 0 };
+    const isLost = isOfNode && loose.losses !== this.#losses;
     const refusal = isLost ? refused("EIO", lostSince) : this.#options.refusal();
     if (refusal !== undefined) {
-      if (since === undefined) this.#loose = undefined;
+      if (isOfNode) this.#told = loose;
       return refusal;
     }
     const { token, outcome } = this.#callers.add(promised);
@@ -155,7 +158,8 @@ export class Answers {
     if (stored !== undefined) this.#options.whenStored(stored);
     if (needs.majority) this.#options.askOthers();
     const answer = await outcome;
-    if (promised === "durable" && this.#loose === loose) this.#loose = undefined;
+    if (!answer.ok && isOfNode) this.#told = loose;
+    if (answer.ok && promised === "durable" && this.#loose === loose) this.#loose = undefined;
     return answer;
   }
 
@@ -182,6 +186,10 @@ export class Answers {
   /** Another member's tree replaced ours; `hasLost`: it lacks something that ours had. */
   replaced(hasLost: boolean): void {
     if (hasLost) this.#losses += 1;
+    // What the other has as well may be of another version there, not above the tree's.
+    else if (this.#loose !== undefined && this.#loose !== this.#told) {
+      this.#loose = { ...this.#loose, version: this.#options.version() };
+    }
     this.#acknowledgements.replaced();
   }
 
