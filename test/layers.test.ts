@@ -22,7 +22,7 @@ const hosts: readonly string[] = [
   "node/compression/{library,inflate}.ts",
   "node/link/{mismatch,own-addresses}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
-  "fs/{fs,tree-store,answers,callers,gathering}.ts",
+  "fs/{fs,tree-store,answers,callers,gathering,outcomes}.ts",
   "fs/tree/files.ts",
   "fs/replica/{group-host,status-host}.ts",
   "fs/disk/{journal,database,read-database,commit-queue,conf-file,first-content,load-tree,lost-trees}.ts",

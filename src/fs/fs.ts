@@ -32,6 +32,7 @@ import { corosyncConfPath, fileBytesMax, isLockPath } from "./tree/rules.ts";
 import { StatusHost } from "./replica/status-host.ts";
 import type { Tree } from "./tree/tree.ts";
 import { TreeStore, type TreeStoreOptions } from "./tree-store.ts";
+import { done, found, isDirectory, isOffset, nothing, settled, tooBig } from "./outcomes.ts";
 import { debugName, type Named, refused, View } from "./tree/view.ts";
 import type { ClusterInfo, TreeOptionsOfNode } from "./tree-options.ts";
 
@@ -476,29 +477,4 @@ export class ConfigurationTree implements Files {
   #log(level: LogAction["level"], text: string): void {
     this.#options.log({ kind: "log", level, subsystem: "database", text });
   }
-}
-
-const done: Outcome<undefined> = { ok: true, value: undefined };
-
-const isDirectory = "this is a directory";
-
-function found<T>(value: T): Outcome<T> {
-  return { ok: true, value };
-}
-
-/** A write that was not gathered: it is over. */
-function settled(outcome: Outcome<number>): Outcome<Gathered> {
-  return outcome.ok ? found({ send: () => undefined, done: Promise.resolve(outcome) }) : outcome;
-}
-
-function nothing(outcome: Outcome<number>): Outcome<undefined> {
-  return outcome.ok ? done : outcome;
-}
-
-function tooBig(): Outcome<never> {
-  return refused("EFBIG", `a file may have ${fileBytesMax} bytes`);
-}
-
-function isOffset(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
 }

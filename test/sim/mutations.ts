@@ -151,11 +151,12 @@ const ringMutants: readonly Mutant[] = [
     seconds: 120,
   },
   {
-    rule: "close waits until every member has what was only ordered before",
-    breaks: "F1",
+    rule: "what was only ordered is owed to whoever asks for more",
+    breaks: "F2",
     file: "src/fs/answers.ts",
     find: 'if (promised !== "durable" && durability !== "strict") {',
     replace: 'if (promised === "held") {',
+    from: 7,
     seconds: 120,
   },
   {
@@ -261,7 +262,7 @@ const ringMutants: readonly Mutant[] = [
     rule: "credit for a request that the ring has taken is given back",
     breaks: "L1",
     file: "src/node/thread/client.ts",
-    find: "this.#waitingBytes -= message.bytes;",
+    find: "this.#waitingBytes -= taken;",
     replace: "",
     seconds: 120,
   },
