@@ -94,7 +94,13 @@ export class ConfigurationTree implements Files {
     this.#gathering = new Gathering({
       ...{ clock, wallS },
       send: (write, executed) =>
-        this.#store.change({ kind: "write", truncate: false, ...write }, "ordered", executed),
+        // Mostly its handle is closed, which waits for more.
+        this.#store.change(
+          { kind: "write", truncate: false, ...write },
+          "ordered",
+          executed,
+          "held",
+        ),
     });
     const tree = (): Tree => this.#store.tree;
     const isQuorate = (): boolean => this.#store.isWritable;

@@ -200,17 +200,18 @@ export class TreeStore {
 
   /**
    * Resolves when the change is what `promised` says, with what every node made of it (bytes of a write). `executed` is called as soon as
-   * it was carried out or refused here.
+   * it was carried out or refused here; `asked`: what its caller waits for in the end.
    */
   change(
     operation: TreeOperation,
     promised: Promised = "durable",
     executed?: () => void,
+    asked = promised,
   ): Promise<Outcome<number>> {
     const refusal = this.refusal();
     if (refusal !== undefined) return Promise.resolve(refusal);
     const { token, outcome } = this.#answers.add(promised, executed);
-    const answered = this.#answers.answeredWhen(promised);
+    const answered = this.#answers.answeredWhen(asked);
     this.#send({ ...encodeOperation(operation), answered }, token);
     return outcome;
   }
