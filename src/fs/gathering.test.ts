@@ -53,7 +53,7 @@ function started() {
 test("writes that adjoin leave as one, once none has come for a moment", () => {
   const { clock, waiting, add, text } = started();
   for (let at = 0; at < 40; at += 4) {
-    add("a", at, "abcd");
+    void add("a", at, "abcd");
     clock.advance(5);
   }
   expect(waiting.length).toBe(0);
@@ -66,7 +66,7 @@ test("writes that adjoin leave as one, once none has come for a moment", () => {
 test("a writer that never rests is sent all the same", () => {
   const { clock, waiting, add } = started();
   for (let at = 0; at * 10 < oldestMs; at += 1) {
-    add("a", at, "x");
+    void add("a", at, "x");
     clock.advance(10);
   }
   expect(waiting.length).toBe(1);
@@ -74,9 +74,9 @@ test("a writer that never rests is sent all the same", () => {
 
 test("what does not adjoin leaves on its own, in order, and is seen before it has arrived", () => {
   const { waiting, gathering, add, text, carryOut } = started();
-  add("a", 0, "one");
-  add("a", 5, "two");
-  add("a", 2, "X");
+  void add("a", 0, "one");
+  void add("a", 5, "two");
+  void add("a", 2, "X");
   expect(waiting.map(({ offset }) => offset)).toEqual([0, 5]);
   expect(text("a")).toBe("onX\0\0two");
   gathering.send("a");
@@ -87,7 +87,7 @@ test("what does not adjoin leaves on its own, in order, and is seen before it ha
 
 test("what the tree has is no longer laid over it, though nobody was answered yet", () => {
   const { files, gathering, add, text, carryOut } = started();
-  add("a", 0, "mine");
+  void add("a", 0, "mine");
   gathering.send("a");
   carryOut();
   files.set("a", new TextEncoder().encode("a peer's"));

@@ -248,8 +248,6 @@ function readBody(opcode: number, reader: Reader): RequestBody | undefined {
     case opcodes.fsync:
     case opcodes.fsyncdir:
       return { kind: "fsync", fh: reader.u64() };
-    case opcodes.open:
-      return { kind: "open", mayWrite: (reader.u32() & O_ACCMODE) !== 0 };
     case opcodes.releasedir:
       return { kind: "releasedir", fh: reader.u64() };
     case opcodes.forget:
