@@ -188,7 +188,7 @@ const ringMutants: readonly Mutant[] = [
     breaks: "F2",
     file: "src/fs/answers.ts",
     find: "if (hasLost) this.#losses += 1;",
-    replace: "void hasLost;",
+    replace: "if (hasLost) void 0;",
     seconds: 120,
   },
   {
