@@ -70,6 +70,15 @@ export interface GroupMember {
   readonly pid: number;
 }
 
+/** A node that is silent while its machine refuses packets on these links. */
+export interface EndedPeer {
+  readonly nodeid: number;
+  readonly links: readonly number[];
+}
+
+/** Quorate nodes are in it, originals are not; as CPG sees it: the NUL counts. */
+export const quorateGroup = "quorate_v1\0";
+
 /** CPG's reasons on the wire: 1 join, 2 leave, 3 node down, 4 node up, 5 process died. */
 export type GroupReason = 1 | 2 | 3 | 4 | 5;
 

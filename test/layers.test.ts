@@ -240,7 +240,8 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   { packages: /^(?:libsql|drizzle-orm)(?:\/|$)/, files: /^fs\/disk\/database\.ts$/ },
   {
     packages: /^bun:ffi$/,
-    files: /^(?:libc|node\/compression\/library|shell\/access\/libcrypt)\.ts$/,
+    files:
+      /^(?:libc|node\/compression\/library|node\/thread\/probe-socket|shell\/access\/libcrypt)\.ts$/,
   },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^@valibot\/to-json-schema$/, files: /^shell\/openapi\/json-schema\.ts$/ },

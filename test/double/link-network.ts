@@ -1,7 +1,8 @@
 // For tests only: several link cores on one virtual clock, joined by a network that loses, repeats, delays and has an MTU.
 // Deterministic: the same seed gives the same run. It never touches a real socket or clock.
 import type { LinkSettings, NodeEntry } from "../../src/node/settings/settings.ts";
-import type { LinksAction, LinksEvent } from "../../src/node/link/events.ts";
+import type { LinksAction, LinksEvent, LinksTimer, Target } from "../../src/node/link/events.ts";
+import type { EndedPeer } from "../../src/world.ts";
 import { Links, type LinksOptions } from "../../src/node/link/links.ts";
 import { sealedBytes } from "../../src/node/link/pmtud.ts";
 
@@ -184,7 +185,14 @@ export class Testbed {
     return condition();
   }
 
-  carry(from: TestNode, to: number, link: number, packet: Uint8Array): void {
+  /** `isRefused`: told when the port over there is closed, in place of the event. */
+  carry(
+    from: TestNode,
+    to: number,
+    link: number,
+    packet: Uint8Array,
+    isRefused?: () => void,
+  ): void {
     const path = this.path(from.nodeid, to, link);
     const bytes = sealedBytes(packet.length, this.options(from.nodeid).crypto);
     const refuse = (why: "tooLarge" | "unreachable", size: number | undefined) => {
@@ -194,7 +202,9 @@ export class Testbed {
     if (bytes + IP_AND_UDP_BYTES > path.interfaceMtu) return refuse("tooLarge", bytes);
     from.carried.push({ nodeid: to, link, packet });
     if (path.isCut || bytes + IP_AND_UDP_BYTES > path.routeMtu) return;
-    if (path.isClosed) return this.after(path.delayMs, () => refuse("unreachable", undefined));
+    if (path.isClosed) {
+      return this.after(path.delayMs, isRefused ?? (() => refuse("unreachable", undefined)));
+    }
     if (this.random() < path.loss) return;
     const copies = this.random() < path.duplicates ? 2 : 1;
     for (let i = 0; i < copies; i += 1) {
@@ -222,6 +232,10 @@ export class TestNode {
   #isStepping = false;
   #isStopped = false;
   #armed = 0;
+  readonly #generations = new Map<LinksTimer, number>();
+  /** Of probes, since they were looked at last. */
+  readonly refusals: Target[] = [];
+  ended: readonly EndedPeer[] = [];
 
   constructor(bed: Testbed, nodeid: number, links: Links) {
     this.#bed = bed;
@@ -278,14 +292,27 @@ export class TestNode {
         this.messages.push(action.message);
         return;
       case "arm": {
+        const { timer } = action;
         this.#armed += 1;
         const generation = this.#armed;
+        this.#generations.set(timer, generation);
         return this.#bed.after(action.at - this.#bed.now, () => {
-          if (generation === this.#armed) this.queue({ kind: "timedOut", timer: action.timer });
+          if (generation !== this.#generations.get(timer)) return;
+          if (timer === "tick") this.queue({ kind: "timedOut", timer });
+          else this.queue({ kind: "probed", refusals: this.refusals.splice(0) });
         });
       }
       case "disarm":
-        this.#armed += 1;
+        this.#generations.delete(action.timer);
+        return;
+      case "probe": {
+        const { nodeid, link } = action;
+        return this.#bed.carry(this, nodeid, link, action.packet, () => {
+          this.refusals.push({ nodeid, link });
+        });
+      }
+      case "ended":
+        this.ended = action.peers;
         return;
       case "log":
         this.log.push(`${action.level}: ${action.text}`);

@@ -215,6 +215,8 @@ export class TestNode {
       case "log":
         this.logs.push(action.text);
         return;
+      case "sought":
+        return;
     }
     action satisfies never;
   }

@@ -13,6 +13,7 @@ export interface SimClockOptions {
 export class SimClock implements Clock {
   readonly #options: SimClockOptions;
   #isStopped = false;
+  #pausedUntil = 0;
 
   constructor(options: SimClockOptions) {
     this.#options = options;
@@ -24,10 +25,25 @@ export class SimClock implements Clock {
   readonly after = (delayMs: number, act: () => void): (() => void) => {
     let isCancelled = false;
     this.#options.agenda.after(Math.max(0, delayMs) / this.#options.rate, () => {
-      if (!isCancelled && !this.#isStopped) act();
+      this.whenAwake(() => {
+        if (!isCancelled && !this.#isStopped) act();
+      });
     });
     return () => void (isCancelled = true);
   };
+
+  /** The process gets no processor for so long, in world milliseconds. */
+  pause(durationMs: number): void {
+    const { now } = this.#options.agenda;
+    this.#pausedUntil = Math.max(this.#pausedUntil, now + durationMs);
+  }
+
+  /** Runs `act` now, or as soon as the process runs again; what waits keeps its order. */
+  whenAwake(act: () => void): void {
+    const waitMs = this.#pausedUntil - this.#options.agenda.now;
+    if (waitMs > 0) this.#options.agenda.after(waitMs, () => this.whenAwake(act));
+    else act();
+  }
 
   /** World milliseconds for `ms` of this clock. */
   worldMs(ms: number): number {

@@ -36,6 +36,8 @@ const kinds: readonly FaultKind<FaultOptions>[] = [
   { name: "burst", meanMs: 40_000, begin: burst },
   { name: "stalled disk", meanMs: 20_000, begin: stallDisks },
   { name: "power off with stalled disks", meanMs: 30_000, begin: stallAndPowerOff },
+  { name: "forged refusals", meanMs: 10_000, begin: forgeRefusals },
+  { name: "pause", meanMs: 20_000, begin: pause },
 ];
 
 /** Schedules the faults of a run. */
@@ -111,7 +113,8 @@ function oneWayCut(options: FaultOptions): void {
 function crash(options: FaultOptions): void {
   const node = options.random.pick(options.nodes);
   if (!node.running) return;
-  node.crash();
+  if (options.random.chance(0.5)) node.kill();
+  else node.crash();
   later(options, options.random.between(0, 20_000), () => {
     if (!node.running) node.start();
   });
@@ -171,6 +174,30 @@ function stallAndPowerOff(options: FaultOptions): void {
       });
     }
   });
+}
+
+/** One node is told again and again that nobody is on the machine of another, or of any. */
+function forgeRefusals(options: FaultOptions): void {
+  const { agenda, nodes, random } = options;
+  const victim = random.pick(nodes);
+  const others = nodes.filter((node) => node !== victim);
+  const named = random.chance(0.5) ? others : [random.pick(others)];
+  const untilMs = agenda.now + random.exponential(2000);
+  const everyMs = random.between(5, 60);
+  const again = (): void => {
+    if (agenda.now > untilMs || agenda.now > options.endMs) return;
+    for (const { nodeid } of named) victim.forgeRefusal(nodeid);
+    agenda.after(everyMs, again);
+  };
+  again();
+}
+
+/** A node stands still, for less than the token's timeout. */
+function pause({ nodes, random, trace }: FaultOptions): void {
+  const node = random.pick(nodes);
+  const durationMs = Math.min(2500, random.exponential(500));
+  trace(`node ${node.nodeid} stands still for ${Math.round(durationMs)} ms`);
+  node.pause(durationMs);
 }
 
 function powerOff(options: FaultOptions): void {

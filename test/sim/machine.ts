@@ -4,6 +4,7 @@ import type { ClientMachine } from "../../src/node/thread/client.ts";
 import type { DeviceMachine } from "../../src/node/device/device-host.ts";
 import type { RingMachine, RingSockets } from "../../src/node/thread/ring-thread.ts";
 import { RingThread } from "../../src/node/thread/ring-thread.ts";
+import type { Target } from "../../src/node/link/events.ts";
 import type { RingAction } from "../../src/node/ring/events.ts";
 import type { JournalChange } from "../../src/fs/disk/batch.ts";
 import { type Lineage, unknownLineage } from "../../src/fs/epoch/lineage.ts";
@@ -88,6 +89,8 @@ export class SimProcess {
   readonly #down: Pipe;
   /** The process has been started and not ended. */
   #isRunning = true;
+  #hinted: ((link: number) => void) | undefined;
+  #refused: ((target: Target) => void) | undefined;
   #received: ((datagram: Uint8Array, source: number, link: number) => void) | undefined;
   #askedRingSeq = 0;
   readonly #streams = new Set<Stream>();
@@ -98,8 +101,13 @@ export class SimProcess {
   constructor(options: ProcessOptions) {
     this.#options = options;
     const { agenda, random, clock } = options;
-    this.#up = new Pipe(agenda, random, () => this.#isRunning);
-    this.#down = new Pipe(agenda, random, () => this.#isRunning);
+    const whenOpen = (act: () => void): void => {
+      clock.whenAwake(() => {
+        if (this.#isRunning) act();
+      });
+    };
+    this.#up = new Pipe(agenda, random, whenOpen);
+    this.#down = new Pipe(agenda, random, whenOpen);
     this.thread = new RingThread(this.#ringMachine(), (message) => {
       if (message.kind === "quorum") options.quorumChanged();
       this.#up.pass(() => this.#toMain?.received(message));
@@ -121,7 +129,21 @@ export class SimProcess {
 
   /** A datagram of node `source`. */
   receive(source: number, datagram: Uint8Array, link = 0): void {
-    if (this.#isRunning) this.#received?.(datagram, source, link);
+    this.#options.clock.whenAwake(() => {
+      if (this.#isRunning) this.#received?.(datagram, source, link);
+    });
+  }
+
+  /** The kernel reports that somebody's port is closed. */
+  hint(link: number): void {
+    this.#options.clock.whenAwake(() => {
+      if (this.#isRunning) this.#hinted?.(link);
+    });
+  }
+
+  /** The machine of a node has refused a probe, or somebody has made it look so. */
+  refuse(nodeid: number, link: number): void {
+    if (this.#isRunning) this.#refused?.({ nodeid, link });
   }
 
   get isFlushing(): boolean {
@@ -141,6 +163,11 @@ export class SimProcess {
     };
     this.#later(random.between(0.2, 12), flush);
     return promise;
+  }
+
+  /** It gets no processor for so long. */
+  pause(durationMs: number): void {
+    this.#options.clock.pause(durationMs);
   }
 
   /** The process dies: its system closes what it had open, if it has power. */
@@ -177,20 +204,38 @@ export class SimProcess {
         storeTracking: (votes) => void (disk.tracking = votes),
       }),
       keyOnDisk,
-      openSockets: async ({ received, refused }) => {
+      openSockets: async ({ received, refused, nodes }) => {
         const { addressOf: from, mtu } = this.#options.interfaces ?? plainInterfaces;
         this.#received = (datagram, source, link) => received(link, from(source, link), datagram);
-        const sockets: Pick<RingSockets, "sendMany" | "reconfigure" | "close"> = {
+        const refusals: Target[] = [];
+        this.#hinted = (link) => {
+          for (const { nodeid: peer } of nodes) {
+            if (peer !== nodeid) {
+              refused({ kind: "refused", nodeid: peer, link, why: "unreachable" });
+            }
+          }
+        };
+        this.#refused = (target) => void refusals.push(target);
+        const sockets: RingSockets = {
           sendMany: (batch) => {
             sending(this.#askedRingSeq, disk.ringSeq);
             for (const { nodeid: target, link, datagram } of batch) {
               const bytes = datagram.length;
-              if (bytes + packetHeaderBytes <= mtu) network.send(nodeid, target, datagram, link);
-              else refused({ kind: "refused", nodeid: target, link, why: "tooLarge", bytes });
+              if (bytes + packetHeaderBytes <= mtu) {
+                network.send(nodeid, target, datagram, link, () => this.hint(link));
+              } else refused({ kind: "refused", nodeid: target, link, why: "tooLarge", bytes });
             }
           },
+          probe: ({ nodeid: target, link, datagram }) => {
+            network.send(nodeid, target, datagram, link, () => this.refuse(target, link));
+          },
+          refusals: () => refusals.splice(0),
           reconfigure: async () => undefined,
-          close: () => void (this.#received = undefined),
+          close: () => {
+            this.#received = undefined;
+            this.#hinted = undefined;
+            this.#refused = undefined;
+          },
         };
         return { ok: true, sockets };
       },
@@ -250,20 +295,18 @@ export class SimProcess {
 class Pipe {
   readonly #agenda: Agenda;
   readonly #random: SeededRandom;
-  readonly #isOpen: () => boolean;
+  readonly #whenOpen: (act: () => void) => void;
   #latest = 0;
 
-  constructor(agenda: Agenda, random: SeededRandom, isOpen: () => boolean) {
+  constructor(agenda: Agenda, random: SeededRandom, whenOpen: (act: () => void) => void) {
     this.#agenda = agenda;
     this.#random = random;
-    this.#isOpen = isOpen;
+    this.#whenOpen = whenOpen;
   }
 
   pass(act: () => void): void {
     const at = this.#agenda.now + 0.02 + this.#random.exponential(0.05);
     this.#latest = Math.max(at, this.#latest);
-    this.#agenda.after(this.#latest - this.#agenda.now, () => {
-      if (this.#isOpen()) act();
-    });
+    this.#agenda.after(this.#latest - this.#agenda.now, () => this.#whenOpen(act));
   }
 }

@@ -23,12 +23,18 @@ export interface NetworkOptions {
   readonly agenda: Agenda;
   readonly random: SeededRandom;
   readonly deliver: (source: number, target: number, bytes: Uint8Array, link: number) => void;
+  /** The process of a node is gone while its machine lives, which then refuses packets; default: never. */
+  readonly isRefusing?: (target: number) => boolean;
 }
+
+const refusalsAtOnce = 6;
 
 export class Network {
   weather: Weather = calm;
   packets = 0;
   readonly #options: NetworkOptions;
+  /** Refusals that a machine may still send on a way. */
+  readonly #refusals = new Map<string, { readonly tokens: number; readonly at: number }>();
   /** "a>b" for every direction that is cut. */
   readonly #cuts = new Set<string>();
   /** "node/link". */
@@ -69,11 +75,32 @@ export class Network {
     return this.#deadLinks.has(`${source}/${link}`) || this.#deadLinks.has(`${target}/${link}`);
   }
 
+  /** The way back, in the same weather; a machine sends few refusals to one address: six at once, then one a second. */
+  #refuse(source: number, target: number, link: number, refused: () => void): void {
+    const { agenda, random } = this.#options;
+    const way = `${source}>${target}/${link}`;
+    const { tokens, at } = this.#refusals.get(way) ?? { tokens: refusalsAtOnce, at: agenda.now };
+    const now = Math.min(refusalsAtOnce, tokens + (agenda.now - at) / 1000);
+    this.#refusals.set(way, { tokens: now < 1 ? now : now - 1, at: agenda.now });
+    if (now < 1 || random.chance(this.weather.loss)) return;
+    const delayMs = this.weather.floorMs + random.exponential(this.weather.delayMs);
+    agenda.after(delayMs, () => {
+      if (!this.#isCut(source, target, link)) refused();
+    });
+  }
+
   get whole(): boolean {
     return this.#cuts.size === 0 && this.#deadLinks.size === 0;
   }
 
-  send(source: number, target: number, bytes: Uint8Array, link = 0): void {
+  /** `refused`: told when the target's machine answers that nobody is there. */
+  send(
+    source: number,
+    target: number,
+    bytes: Uint8Array,
+    link = 0,
+    refused: () => void = () => undefined,
+  ): void {
     const { agenda, random } = this.#options;
     this.packets += 1;
     const way = `${source}>${target}`;
@@ -89,9 +116,9 @@ export class Network {
       }
       agenda.after(at - agenda.now, () => {
         // A cut also stops what is still on its way.
-        if (!this.#isCut(source, target, link)) {
-          this.#options.deliver(source, target, bytes, link);
-        }
+        if (this.#isCut(source, target, link)) return;
+        if (this.#options.isRefusing?.(target) === true) this.#refuse(target, source, link, refused);
+        else this.#options.deliver(source, target, bytes, link);
       });
     }
   }

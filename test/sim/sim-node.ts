@@ -68,6 +68,8 @@ export class SimNode {
   readonly #random: SeededRandom;
   readonly #disk = new Disk();
   #incarnation = 0;
+  /** Its machine has power, whether its process runs or not. */
+  #isPowered = true;
   #life: Life | undefined;
 
   constructor(options: SimNodeOptions) {
@@ -116,7 +118,13 @@ export class SimNode {
     return this.#disk.rows.values().some((row) => row.name === name && row.parent === 0);
   }
 
+  /** Nobody listens on its machine, which says so. */
+  get isRefusing(): boolean {
+    return this.#isPowered && this.#life === undefined;
+  }
+
   start(): void {
+    this.#isPowered = true;
     this.#incarnation += 1;
     const { device, checker, trace } = this.#options;
     device?.streams.setPower(device.host, true);
@@ -143,6 +151,7 @@ export class SimNode {
     this.#options.trace(this.nodeid, "crashes");
     const { device } = this.#options;
     device?.streams.setPower(device.host, false);
+    this.#isPowered = false;
     this.#end();
   }
 
@@ -160,6 +169,17 @@ export class SimNode {
 
   receive(source: number, datagram: Uint8Array, link = 0): void {
     this.#life?.process.receive(source, datagram, link);
+  }
+
+  /** A forged answer of another node's machine, that nobody is there: to a packet of this one, as only somebody on the way can make it. */
+  forgeRefusal(nodeid: number, link = 0): void {
+    this.#life?.process.hint(link);
+    this.#life?.process.refuse(nodeid, link);
+  }
+
+  /** The node gets no processor for so long. */
+  pause(durationMs: number): void {
+    this.#life?.process.pause(durationMs);
   }
 
   /** What a local client of votequorum asks, as the quorum device's does. */

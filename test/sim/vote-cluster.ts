@@ -54,6 +54,7 @@ export class VoteCluster {
       agenda,
       random: new SeededRandom(seed, `${name} network`),
       deliver: (source, target, bytes) => this.nodes[target - 1]?.receive(source, bytes),
+      isRefusing: (target) => this.nodes[target - 1]?.isRefusing === true,
     });
     this.nodes = Array.from({ length: rules.nodes }, (_, at) => {
       const nodeid = at + 1;

@@ -94,6 +94,7 @@ class World {
       agenda: this.#agenda,
       random: new SeededRandom(options.seed, "network"),
       deliver: (source, target, bytes) => this.#nodes[target - 1]?.receive(source, bytes),
+      isRefusing: (target) => this.#nodes[target - 1]?.isRefusing === true,
     });
     const count = 3 + setup.below(3);
     this.#tokenMs = simulatedSettings(1, { nodes: count }).tuning.tokenMs;

@@ -2,12 +2,12 @@
 // Little-endian; every message begins with version, kind and the state exchange that it belongs to. Who does not know the version
 // ignores the message. Decoders never throw on bytes.
 import { type Decoded, decoded, malformed, Reader, Writer } from "../../bytes.ts";
+import { quorateGroup } from "../../world.ts";
 import { numberMax } from "../disk/row.ts";
 import type { Epoch as Exchange } from "../replica/message.ts";
 import { type Lineage, putExchange, putLineage, takeExchange, takeLineage } from "./lineage.ts";
 
-/** As CPG sees it: the NUL counts. */
-export const ownGroup = "quorate_v1\0";
+export const ownGroup = quorateGroup;
 
 const version = 1;
 const kinds = { state: 1, promised: 2, durable: 3, asked: 4 } as const;

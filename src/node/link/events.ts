@@ -1,12 +1,13 @@
 // Events and actions of the link core (kronosnet): hosts, links, heartbeats, path MTU, duplicate window, fragments. Spec: knet.md.
 // Packets here are clear: the ring host (src/node/thread/thread.ts) seals and opens them.
-import type { LogAction, TimerAction } from "../../world.ts";
+import type { EndedPeer, LogAction, TimerAction } from "../../world.ts";
 import type { LinkChange, PingRecord } from "./history.ts";
 import type { PathReport } from "./pmtud.ts";
 import type { Amount, TrafficCounts } from "./traffic.ts";
 import type { LinksConfiguration } from "./configuration.ts";
 
-export type LinksTimer = "tick";
+/** `probe`: the host then steps `probed` with what came of the probes. */
+export type LinksTimer = "tick" | "probe";
 
 export type LinksEvent =
   | { readonly kind: "started" }
@@ -24,11 +25,19 @@ export type LinksEvent =
       readonly message: Uint8Array;
       readonly isStored?: boolean;
     }
-  | { readonly kind: "timedOut"; readonly timer: LinksTimer }
+  | { readonly kind: "timedOut"; readonly timer: "tick" }
   /** New nodes, addresses, timers or modes. Links whose two addresses and port stay the same keep their state. */
   | { readonly kind: "reconfigured"; readonly configuration: LinksConfiguration }
   /** Another key, cipher or hash is used for sending. */
   | { readonly kind: "keyChanged" }
+  /** Peers whose process may be found ended, and of these the ones that are to be heard now. */
+  | {
+      readonly kind: "watched";
+      readonly nodeids: readonly number[];
+      readonly sought: readonly number[];
+    }
+  /** The timer `probe` ran; refusals of probes since the last time, each the machine's own answer to one of them. */
+  | { readonly kind: "probed"; readonly refusals: readonly Target[] }
   /**
    * The kernel refused a packet as too large (`bytes`: its UDP payload; absent when a router said so), or reported a port
    * closed. A socket does not learn whose port: the ring host then names every node that it talks to on that link.
@@ -48,10 +57,25 @@ export type LinksAction =
       readonly link: number;
       readonly packet: Uint8Array;
     }
+  /** A packet like any other, but from a socket that learns who refuses it. */
+  | {
+      readonly kind: "probe";
+      readonly nodeid: number;
+      readonly link: number;
+      readonly packet: Uint8Array;
+    }
+  /** All watched peers that are silent while their machines refuse our packets on these links; told when it changes. */
+  | { readonly kind: "ended"; readonly peers: readonly EndedPeer[] }
   /** A totem message for the ring (from the network or our own loopback). */
   | { readonly kind: "received"; readonly message: Uint8Array }
   | TimerAction<LinksTimer>
   | LogAction;
+
+/** One link of one peer. */
+export interface Target {
+  readonly nodeid: number;
+  readonly link: number;
+}
 
 export interface LinkSnapshot {
   readonly nodeid: number;

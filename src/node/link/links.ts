@@ -4,7 +4,7 @@
 // Packets here are clear. It never answers a source address, only configured ones (§6).
 import type { Core } from "../../world.ts";
 import { type Inflate, type LinksConfiguration, linksTo } from "./configuration.ts";
-import type { LinkSnapshot, LinksAction, LinksEvent, LinksTraffic } from "./events.ts";
+import type { LinkSnapshot, LinksAction, LinksEvent, LinksTraffic, Target } from "./events.ts";
 import {
   type DataPacket,
   type PingPacket,
@@ -16,14 +16,15 @@ import {
   decodePacket,
   decodeTime,
   encodePacket,
-  encodeTime,
+  pingOf,
   pongOf,
   probeReplyOf,
   targetOf,
 } from "./packet.ts";
+import { Deaths } from "./deaths.ts";
 import { type DropReason, Drops } from "./drops.ts";
 import type { LinkOptions } from "./configuration.ts";
-import { Peer, PeerLink } from "./peer.ts";
+import { leastDataMtu, Peer, PeerLink } from "./peer.ts";
 import { type SearchStep, dataMtuFloor } from "./pmtud.ts";
 
 const TICK_MS = 200;
@@ -46,6 +47,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
   #tickedAt: number | undefined;
   #wasLate = false;
   readonly #drops = new Drops();
+  readonly #deaths = new Deaths();
   readonly #loopback = { packets: 0, bytes: 0 };
   readonly #compressed = { packets: 0, bytes: 0, openedBytes: 0 };
 
@@ -79,6 +81,10 @@ export class Links implements Core<LinksEvent, LinksAction> {
         return this.#reconfigure(event.configuration, now, out);
       case "keyChanged":
         return this.#keyChanged(out);
+      case "watched":
+        return this.#deaths.watch(event.nodeids, event.sought, out);
+      case "probed":
+        return this.#probe(this.#deaths.look(event.refusals, now, out), now, out);
     }
     event satisfies never;
   }
@@ -170,8 +176,10 @@ export class Links implements Core<LinksEvent, LinksAction> {
       for (const link of peer.links) {
         link.heartbeat.adjust(now);
         if (!isLate) this.#checkHeartbeat(peer, link, now, out);
-        if (link.heartbeat.pingDue(now)) this.#ping(peer, link, true, now, out);
+        const isDue = link.heartbeat.pingDue(now);
+        if (isDue) this.#ping(peer, link, true, now, out);
         if (!link.heartbeat.isUp) continue;
+        if (!isDue && this.#deaths.isSought(peer.nodeid)) this.#ping(peer, link, false, now, out);
         this.#searched(peer, link, link.path.tick(now, link.heartbeat.answerMs), out);
       }
     }
@@ -186,12 +194,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       if (link.heartbeat.isSuspected) this.#ping(peer, link, true, now, out);
       return;
     }
-    const where = `${link.remoteAddress} port ${link.settings.port}/udp`;
-    const why =
-      down === "refused"
-        ? `nothing listens on ${where}; is the cluster service of that node running?`
-        : `no answer from ${where} for ${Math.floor(link.heartbeat.timeoutMs)} ms; check that node, the network and its firewall`;
-    this.#linkDown(peer, link, why, now, out);
+    this.#linkDown(peer, link, link.downText(down), now, out);
     this.#settle(peer, out);
     this.#measure(out);
   }
@@ -201,6 +204,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
    * pings sent now before a later tick takes its link down.
    */
   #suspect(peer: Peer, link: PeerLink, now: number, out: LinksAction[]): void {
+    const probes = this.#deaths.hinted(peer, link.number, this.#peers.values(), now, out);
+    this.#probe(probes, now, out);
     for (const other of this.#peers.values()) {
       if (other !== peer && other.link(link.number)?.heartbeat.isUp === false) return;
     }
@@ -209,15 +214,18 @@ export class Links implements Core<LinksEvent, LinksAction> {
 
   #ping(peer: Peer, link: PeerLink, timed: boolean, now: number, out: LinksAction[]): void {
     if (timed) link.history.pinged(now);
-    const packet = encodePacket({
-      kind: "ping",
-      nodeid: this.#nodeid,
-      link: link.number,
-      time: encodeTime(now),
-      seq: this.#seq,
-      timed,
-    });
-    this.#transmit(peer, link, packet, out);
+    this.#transmit(peer, link, pingOf(this.#nodeid, link.number, this.#seq, timed, now), out);
+  }
+
+  /** Pings that learn who refuses them; whoever lives answers as any ping. */
+  #probe(targets: readonly Target[], now: number, out: LinksAction[]): void {
+    for (const { nodeid, link: number } of targets) {
+      const link = this.#peers.get(nodeid)?.link(number);
+      if (link === undefined) continue;
+      const packet = pingOf(this.#nodeid, number, this.#seq, false, now);
+      link.sent.count(packet);
+      out.push({ kind: "probe", nodeid, link: number, packet });
+    }
   }
 
   #transmit(peer: Peer, link: PeerLink, packet: Uint8Array, out: LinksAction[]): void {
@@ -296,17 +304,10 @@ export class Links implements Core<LinksEvent, LinksAction> {
   }
 
   #measure(out: LinksAction[]): void {
-    const floor = dataMtuFloor(this.#configuration.crypto);
-    let least: number | undefined;
-    for (const peer of this.#peers.values()) {
-      for (const link of peer.links) {
-        if (!link.isUsable) continue;
-        const size = link.path.isMeasured ? link.path.dataMtu : floor;
-        least = least === undefined ? size : Math.min(least, size);
-      }
-    }
-    if ((least ?? floor) === this.#dataMtu) return;
-    this.#dataMtu = least ?? floor;
+    const links = [...this.#peers.values()].flatMap((peer) => peer.links);
+    const least = leastDataMtu(links, dataMtuFloor(this.#configuration.crypto));
+    if (least === this.#dataMtu) return;
+    this.#dataMtu = least;
     const text = `pmtud: Global data MTU changed to: ${this.#dataMtu}`;
     out.push({ kind: "log", level: "info", subsystem: "KNET", text });
   }
@@ -347,6 +348,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       return this.#reject("unlistedAddress", from, now, out);
     }
     link.received.count(event.packet);
+    this.#deaths.heard(peer.nodeid, out);
     switch (value.kind) {
       case "data":
         return this.#receiveData(peer, link, value, now, out);
@@ -455,7 +457,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       if (event.isStored !== true) out.push({ kind: "received", message });
     }
     const targets = nodeid === 0 ? [...this.#peers.values()] : [this.#peers.get(nodeid)];
-    const routes: Route[] = [];
+    const routes: { readonly peer: Peer; readonly links: readonly PeerLink[] }[] = [];
     for (const peer of targets) {
       if (!peer?.isReachable) continue;
       routes.push({ peer, links: peer.choose(this.#configuration.linkMode) });
@@ -492,9 +494,4 @@ export class Links implements Core<LinksEvent, LinksAction> {
       for (const link of peer.links) this.#ping(peer, link, false, now, out);
     }
   }
-}
-
-interface Route {
-  readonly peer: Peer;
-  readonly links: readonly PeerLink[];
 }

@@ -199,6 +199,17 @@ function header(packet: Packet, capacity: number): Writer {
   return new Writer(capacity).u8(VERSION).u8(TYPE[packet.kind]).u16be(packet.nodeid).u16(0);
 }
 
+/** A ping sent now; `timed`: a periodic one (§1.7). */
+export function pingOf(
+  nodeid: number,
+  link: number,
+  seq: number,
+  timed: boolean,
+  now: number,
+): Uint8Array {
+  return encodePacket({ kind: "ping", nodeid, link, time: encodeTime(now), seq, timed });
+}
+
 /** The answer to a ping: its first 26 bytes with type and node changed and everything else echoed (§1.3). */
 export function pongOf(ping: Uint8Array, nodeid: number): Uint8Array {
   return answer(ping.subarray(0, PING_BYTES), TYPE.pong, nodeid);

@@ -66,6 +66,14 @@ export class PeerLink {
     this.path.retune(pathOptions(options));
   }
 
+  /** Why the link is down, for the operator. */
+  downText(reason: "silent" | "refused"): string {
+    const where = `${this.remoteAddress} port ${this.#settings.port}/udp`;
+    return reason === "refused"
+      ? `nothing listens on ${where}; is the cluster service of that node running?`
+      : `no answer from ${where} for ${Math.floor(this.heartbeat.timeoutMs)} ms; check that node, the network and its firewall`;
+  }
+
   /** `now`: for ages. */
   snapshot(nodeid: number, now: number): LinkSnapshot {
     return {
@@ -175,4 +183,11 @@ export class Peer {
     }
     mode satisfies never;
   }
+}
+
+/** What fits one fragment on every link in use; one that is not measured takes `floor`, as no link at all does. */
+export function leastDataMtu(links: readonly PeerLink[], floor: number): number {
+  const usable = links.filter(({ isUsable }) => isUsable);
+  const sizes = usable.map(({ path }) => (path.isMeasured ? path.dataMtu : floor));
+  return sizes.length === 0 ? floor : Math.min(...sizes);
 }

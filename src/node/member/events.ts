@@ -1,6 +1,13 @@
 // Events and actions of one member of the cluster: ring plus services (sync, groups, votes, configuration version) without
 // any transport. The ring thread and the simulator are its two hosts.
-import type { GroupRequest, LogAction, PortEvent, TimerAction, RingId } from "../../world.ts";
+import type {
+  EndedPeer,
+  GroupRequest,
+  LogAction,
+  PortEvent,
+  TimerAction,
+  RingId,
+} from "../../world.ts";
 import type { DeviceRequest, DeviceStatus } from "../device/events.ts";
 import type { Refusal, RingCounters, RingTimer } from "../ring/events.ts";
 import type { VoterView } from "../quorum/voter.ts";
@@ -42,6 +49,8 @@ export type MemberEvent =
    * crypto from now on, and are still sealed with the old one until `keyPhase` says otherwise.
    */
   | { readonly kind: "reconfigured"; readonly settings: NodeSettings; readonly changesKey: boolean }
+  /** All watched members whose process has ended, as far as their machines' refusals show. */
+  | { readonly kind: "ended"; readonly peers: readonly EndedPeer[] }
   /** corosync.conf does not name us any more: the others neither send to us nor hear us. */
   | { readonly kind: "notListed" }
   /** Graceful stop: groups left, LEAVE sent; ends in `finished`. */
@@ -53,6 +62,12 @@ export type MemberAction =
   | { readonly kind: "multicast"; readonly bytes: Uint8Array; readonly isStored?: true }
   | TimerAction<MemberTimer>
   | { readonly kind: "persistRing"; readonly ringSeq: number }
+  /** For the links: whose refusals mean something (ring/deaths.ts). */
+  | {
+      readonly kind: "watched";
+      readonly nodeids: readonly number[];
+      readonly sought: readonly number[];
+    }
   /** With expected_votes_tracking: the floor of expected votes (file ev_tracking: u32, services.md §4.10). */
   | { readonly kind: "persistTracking"; readonly expectedVotes: number }
   | PortEvent

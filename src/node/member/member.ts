@@ -2,7 +2,8 @@
 // delivers to the services in exactly that order, and what they send back to the ring; it decides nothing about either.
 // Stopping gracefully follows services.md §8.1 and totem.md §3.10: the services leave first, then the ring, then nothing is sent.
 import { equalBytes } from "../../bytes.ts";
-import type { Core, Random, RingId } from "../../world.ts";
+import { type Core, quorateGroup, type Random, type RingId } from "../../world.ts";
+import { Announced } from "./announced.ts";
 import type {
   MemberAction,
   MemberEnd,
@@ -43,6 +44,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
   readonly #ring: Ring;
   readonly #services: Services;
   readonly #stability = new Stability();
+  readonly #announced: Announced;
   readonly #observe: ((action: RingAction) => void) | undefined;
   #phase: Phase = "waiting";
   /** A stop under way, and the last leave message: once it is delivered, all of them are. */
@@ -60,6 +62,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
   constructor(options: MemberOptions) {
     const { settings, random, storedRingSeq, evTrackingBarrier } = options;
     this.#nodeid = settings.nodeid;
+    this.#announced = new Announced(settings.nodeid);
     this.#listed = settings.nodes.map((node) => node.nodeid);
     this.#ring = new Ring({
       nodeid: settings.nodeid,
@@ -129,6 +132,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
         this.#toRing(event, now);
         break;
       case "received":
+      case "ended":
         return this.#toRing(event, now);
       case "timedOut":
         this.#timedOut(event.timer, now);
@@ -178,6 +182,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
 
   #reconfigure({ tuning, nodes }: NodeSettings, now: number): void {
     this.#ring.retune(tuning);
+    this.#toRing({ kind: "reloading" }, now);
     const listed = nodes.map(({ nodeid }) => nodeid);
     const removed = this.#listed.filter((nodeid) => !listed.includes(nodeid));
     this.#listed = listed;
@@ -244,7 +249,11 @@ export class Member implements Core<MemberEvent, MemberAction> {
       }
       case "configured": {
         const { type, ring, members } = action;
-        if (type === "regular") this.#stability.ringChanged();
+        if (type === "regular") {
+          this.#stability.ringChanged();
+          this.#announced.ringChanged(members);
+          this.#announce(now, out);
+        }
         this.#services.configured({ type, ring, members }, now, this.#work);
         return this.#carryOut(now, out);
       }
@@ -252,11 +261,20 @@ export class Member implements Core<MemberEvent, MemberAction> {
         publishStable(this.#stability.stable(action.deliveries), out);
         this.#keyPhasesStable(action.deliveries, out);
         return this.#carryOut(now, out);
+      case "sought":
+        this.#announced.sought(action.nodeids);
+        return this.#announce(now, out);
       case "paused":
         return this.#toRing({ kind: "resumed" }, now);
       default:
         out.push(action);
     }
+  }
+
+  #announce(now: number, out: MemberAction[]): void {
+    this.#toRing({ kind: "announced", isAll: this.#announced.isAll }, now);
+    const news = this.#announced.news();
+    if (news !== undefined) out.push(news);
   }
 
   /** What the services asked for since the last call. */
@@ -275,6 +293,17 @@ export class Member implements Core<MemberEvent, MemberAction> {
           // Whoever is in this ring with us has the messages of the last one.
           this.#keyPhasesStable(this.#deliveries, out);
           this.#toRing({ kind: "synchronised", ring: action.ring }, now);
+          break;
+        case "configured":
+          if (action.group === quorateGroup) {
+            this.#announced.groupChanged(action.members);
+            this.#announce(now, out);
+          }
+          out.push(action);
+          break;
+        case "reloadRequested":
+          this.#toRing({ kind: "reloading" }, now);
+          out.push(action);
           break;
         case "keyPhase":
           this.#keyPhases.push({ phase: action.phase, deliveries: this.#deliveries });
@@ -343,11 +372,19 @@ function publishStable(deliveries: number | undefined, out: MemberAction[]): voi
 
 type RingOnly = Extract<
   RingAction,
-  { readonly kind: "delivered" | "configured" | "stable" | "paused" }
+  { readonly kind: "delivered" | "configured" | "stable" | "paused" | "sought" }
 >;
 
 /** Whether an action of the ring passes the services by. */
 function isForHost(action: RingAction): action is Exclude<RingAction, RingOnly> {
-  const { kind } = action;
-  return kind !== "delivered" && kind !== "configured" && kind !== "stable" && kind !== "paused";
+  switch (action.kind) {
+    case "delivered":
+    case "configured":
+    case "stable":
+    case "paused":
+    case "sought":
+      return false;
+    default:
+      return true;
+  }
 }

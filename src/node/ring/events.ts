@@ -1,6 +1,6 @@
 // Events and actions of the ring core (Totem single ring with totempg packing): everything that can happen to it and everything it
 // can ask for. Spec: totem.md. The ring knows nothing of links, crypto or services.
-import type { Answered, LogAction, RingId, TimerAction } from "../../world.ts";
+import type { Answered, EndedPeer, LogAction, RingId, TimerAction } from "../../world.ts";
 
 export type RingTimer =
   | "token"
@@ -41,6 +41,15 @@ export type RingEvent =
   | { readonly kind: "resumed" }
   /** corosync.conf does not name these nodes any more, or not us any more beside them: nothing goes to them or comes from them from now on. */
   | { readonly kind: "removed"; readonly nodeids: readonly number[] }
+  /**
+   * Whether every member of the present ring has announced itself as one of ours: only then is evidence of a death heeded, and what joins
+   * say of it.
+   */
+  | { readonly kind: "announced"; readonly isAll: boolean }
+  /** All nodes whose process has ended, as far as their machines' refusals show (link/evidence.ts); told when it changes. */
+  | { readonly kind: "ended"; readonly peers: readonly EndedPeer[] }
+  /** Addresses, ports and keys may change on all nodes from now on: refusals mean nothing for a while. */
+  | { readonly kind: "reloading" }
   /** Multicast a LEAVE, then be silent for ever (totem.md §3.10). */
   | { readonly kind: "stopped" };
 
@@ -67,6 +76,8 @@ export type RingAction =
    * (`delivered` actions since start): none of them can be lost while one member lives. Comes after those deliveries.
    */
   | { readonly kind: "stable"; readonly deliveries: number; readonly seq: number }
+  /** Members that are to be heard now: whoever is behind us in the ring; in GATHER whoever has sent no join. */
+  | { readonly kind: "sought"; readonly nodeids: readonly number[] }
   /**
    * Last action of its step. Between the transitional configuration and `synchronised` one step delivers one packet, since
    * the message that ends synchronisation decides how the packets behind it are put together. Carry out everything before

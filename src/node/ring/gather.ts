@@ -1,6 +1,14 @@
 // GATHER: who is there? (totem.md §3.3, §3.5, §3.10, §3.11). Join messages spread the processor and failed sets until all nodes
 // in proc - failed say the same; then the lowest of them creates the commit token. Lists are sets here: their order means nothing.
 import { createCommitToken, enterCommit } from "./commit.ts";
+import {
+  failEndedMembers,
+  gatherBegan,
+  joinHeard,
+  mustGatherForDeath,
+  processorList,
+  seek,
+} from "./deaths.ts";
 import type { RingAction } from "./events.ts";
 import { encodeMessage, nodesMax, type Join } from "./message.ts";
 import { ringSeqFollowedMax } from "./sequence.ts";
@@ -8,7 +16,7 @@ import { arm, ascending, disarm, freshReason, log, refuse, type RingState } from
 import { becomeGather, restartCount } from "./transitions.ts";
 
 /** Why GATHER was entered: corosync's numbers and texts of the debug log. */
-export type GatherReason = 0 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
+export type GatherReason = 0 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15 | 16;
 
 const reasonTexts: Readonly<Record<GatherReason, string>> = {
   0: "consensus timeout",
@@ -26,6 +34,8 @@ const reasonTexts: Readonly<Record<GatherReason, string>> = {
   13: "join during commit state",
   14: "join during recovery",
   15: "interface change",
+  // Ours alone.
+  16: "a member's process has ended.",
 };
 
 const gathersBeforeWarning = 3;
@@ -43,7 +53,9 @@ export function enterGather(
   log(out, "debug", `entering GATHER state from ${reason}(${reasonTexts[reason]}).`);
   if (reason === 3) countContinuous(state, now, out);
   if (state.ring.seq > ringSeqFollowedMax) countFromZero(state, out);
+  if (state.phase !== "gather") gatherBegan(state, now);
   becomeGather(state);
+  seek(state, out);
   for (const timer of [
     "token",
     "tokenWarning",
@@ -88,18 +100,18 @@ function announce(state: RingState, now: number, out: RingAction[]): void {
     arm(out, "join", now + state.random.below(sendJoinMs));
     return;
   }
-  sendJoin(state, out);
+  sendJoin(state, now, out);
   arm(out, "join", now + joinMs);
 }
 
-function sendJoin(state: RingState, out: RingAction[]): void {
+function sendJoin(state: RingState, now: number, out: RingAction[]): void {
   const join: Join = {
     kind: "join",
     nodeid: state.nodeid,
     target: 0,
     from: state.nodeid,
     ringSeq: state.ring.seq,
-    proc: [...state.proc],
+    proc: processorList(state, now),
     failed: [...state.failed],
   };
   state.counters.sent.join += 1;
@@ -122,7 +134,8 @@ export function sendLeave(state: RingState, out: RingAction[]): void {
 
 export function joinTimedOut(state: RingState, now: number, out: RingAction[]): void {
   if (state.phase !== "gather") return;
-  sendJoin(state, out);
+  considerDeaths(state, now, out);
+  sendJoin(state, now, out);
   const { sendJoinMs, joinMs } = state.tuning;
   arm(out, "join", now + joinMs + (sendJoinMs > 0 ? state.random.below(sendJoinMs) : 0));
 }
@@ -184,9 +197,10 @@ export function joinArrived(state: RingState, join: Join, now: number, out: Ring
     }
     case "gather": {
       const isNews = considerJoin(state, join, now, out);
-      if (isNews === true) gatherFor(state, join, 11, now, out);
-      else if (isNews === false) countConsensus(state, join, now, out);
-      return;
+      if (isNews === undefined) return;
+      if (isNews) gatherFor(state, join, 11, now, out);
+      else countConsensus(state, join, now, out);
+      return considerDeaths(state, now, out);
     }
     case "commit":
     case "recovery": {
@@ -261,6 +275,7 @@ function gatherFor(
 }
 
 function countConsensus(state: RingState, join: Join, now: number, out: RingAction[]): void {
+  joinHeard(state, join);
   if (!isSameSet(join.proc, state.proc) || !isSameSet(join.failed, state.failed)) return;
   if (join.nodeid !== 0) state.consensus.add(join.from);
   if (!isConsensusComplete(state)) return;
@@ -320,6 +335,13 @@ export function nodesRemoved(
     state.leaving.add(nodeid);
   }
   enterGather(state, 15, now, out);
+}
+
+/** What the evidence of deaths demands now (deaths.ts). */
+export function considerDeaths(state: RingState, now: number, out: RingAction[]): void {
+  if (mustGatherForDeath(state, now, out) || failEndedMembers(state, now, out)) {
+    enterGather(state, 16, now, out);
+  }
 }
 
 export function stampPause(state: RingState, now: number, out: RingAction[]): void {

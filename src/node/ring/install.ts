@@ -3,6 +3,7 @@
 // promises and must never change.
 import { ringText, sameRing } from "../../world.ts";
 import { serialBefore, serialPlus } from "./serial.ts";
+import { judgeDeaths, seek } from "./deaths.ts";
 import { lineUpOldAgreed, lineUpOldRest } from "./deliver.ts";
 import type { RingAction } from "./events.ts";
 import { decodeMessage, encapsulations, mcastHeaderBytes } from "./message.ts";
@@ -29,7 +30,9 @@ export function enterOperational(state: RingState, now: number, out: RingAction[
   lineUpOldRest(state);
   state.upward.push({ ...change, type: "regular", members: state.newMembers, left: [], joined });
   logMembership(state, left, joined, out);
+  judgeDeaths(state, now, out);
   becomeOperational(state);
+  seek(state, out);
   state.counters.memberships += 1;
 }
 

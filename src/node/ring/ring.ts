@@ -6,6 +6,7 @@
 //   commit.ts       the commit token's two passes
 //   recovery.ts     old-ring messages exchanged           install.ts   the new ring becomes the ring
 //   operational.ts  the token's visit                     multicast.ts messages between the tokens
+//   deaths.ts       members whose process has ended though their machine lives
 //   queue.ts        the sort queue                        deliver.ts   agreed delivery
 //   packing.ts, assembly.ts  logical messages to packets and back      message.ts  the wire
 //
@@ -20,6 +21,7 @@ import {
   consensusTimedOut,
   enterGather,
   joinArrived,
+  considerDeaths,
   joinTimedOut,
   nodesRemoved,
   sendLeave,
@@ -134,6 +136,15 @@ export class Ring implements Core<RingEvent, RingAction> {
         return deliverAgreed(state, now, out);
       case "removed":
         return nodesRemoved(state, event.nodeids, now, out);
+      case "announced":
+        state.deaths.isAnnounced = event.isAll;
+        return considerDeaths(state, now, out);
+      case "ended":
+        state.deaths.ended = new Map(event.peers.map(({ nodeid, links }) => [nodeid, links]));
+        return considerDeaths(state, now, out);
+      case "reloading":
+        state.deaths.heededFrom = now + state.tuning.tokenMs + state.tuning.consensusMs;
+        return;
       case "stopped":
         if (state.phase !== "starting") sendLeave(state, out);
         for (const timer of timers) disarm(out, timer);
@@ -192,7 +203,8 @@ export class Ring implements Core<RingEvent, RingAction> {
       case "merge":
         return mergeTimedOut(state, now, out);
       case "pause":
-        return stampPause(state, now, out);
+        stampPause(state, now, out);
+        return considerDeaths(state, now, out);
     }
     timer satisfies never;
   }

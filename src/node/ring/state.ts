@@ -12,7 +12,7 @@ import type {
   RingStateCounts,
   RingTimer,
 } from "./events.ts";
-import { encodeMessage, type RetransmitItem, type Token } from "./message.ts";
+import { encodeMessage, type Join, type RetransmitItem, type Token } from "./message.ts";
 import { Packer } from "./packing.ts";
 import { SortQueue, type StoredMcast } from "./queue.ts";
 
@@ -29,6 +29,43 @@ export type Upward =
   /** `seq`: of the present ring; absent for what the old ring left behind. */
   | { readonly kind: "stored"; readonly stored: StoredMcast; readonly seq?: number }
   | Extract<RingAction, { readonly kind: "configured" }>;
+
+/** Evidence against a member was wrong. */
+export interface Doubt {
+  /** How often, since it is in the ring. */
+  readonly mistakes: number;
+  /** Evidence is heeded again from then on. */
+  readonly until: number;
+}
+
+/** Of members whose process may have ended though their machine lives (deaths.ts). */
+export interface Deaths {
+  isAnnounced: boolean;
+  /** By our own evidence, with the links that refuse. */
+  ended: ReadonlyMap<number, readonly number[]>;
+  /** No evidence is heeded before. */
+  heededFrom: number;
+  /** Members against whom evidence was used since the last membership. */
+  readonly accused: Set<number>;
+  /** Members that the evidence was wrong about. */
+  readonly doubts: Map<number, Doubt>;
+  /** When GATHER was entered from another state. */
+  gatherBeganAt: number;
+  /** The newest join of each member of our ring since then. */
+  readonly joins: Map<number, Join>;
+}
+
+function noDeaths(): Deaths {
+  return {
+    isAnnounced: false,
+    ended: new Map(),
+    heededFrom: Number.NEGATIVE_INFINITY,
+    accused: new Set(),
+    doubts: new Map(),
+    gatherBeganAt: 0,
+    joins: new Map(),
+  };
+}
 
 export interface RingState {
   readonly nodeid: number;
@@ -59,6 +96,7 @@ export interface RingState {
   isFailedToReceive: boolean;
   /** Consecutive gathers for reason 3. */
   continuousGathers: number;
+  readonly deaths: Deaths;
 
   // Messages.
   regular: SortQueue;
@@ -201,6 +239,7 @@ export function createState(options: RingOptions): RingState {
     leaving: new Set(),
     isFailedToReceive: false,
     continuousGathers: 0,
+    deaths: noDeaths(),
     regular: new SortQueue(),
     recovery: new SortQueue(),
     highDelivered: 0,

@@ -15,7 +15,7 @@ import type {
 } from "../member/events.ts";
 import type { DeviceSnapshot } from "../device/events.ts";
 import { DeviceHost, type DeviceMachine } from "../device/device-host.ts";
-import type { LinksAction, LinksEvent, LinksTimer } from "../link/events.ts";
+import type { LinksAction, LinksEvent, LinksTimer, Target } from "../link/events.ts";
 import { inflate } from "../compression/inflate.ts";
 import { Links } from "../link/links.ts";
 import { keepLimits, KeptToken } from "./kept-token.ts";
@@ -51,6 +51,10 @@ export interface RingHostPort {
   readonly awaitPost: (waitMs: number, act: () => void) => void;
   /** All datagrams of one turn, in order. */
   readonly transmit: (batch: readonly Outgoing[]) => void;
+  /** Sends a datagram so that a refusal of it is known, and whose it is. */
+  readonly probe: (probe: Outgoing) => void;
+  /** Refusals of probes since the last call. */
+  readonly refusals: () => readonly Target[];
   readonly events: (event: PortEvent) => void;
   readonly quorum: (quorum: QuorumView) => void;
   readonly log: (line: LogAction) => void;
@@ -136,7 +140,7 @@ export class RingHost {
     });
     this.#linkTimers = new Deadlines({
       clock,
-      fire: (timer) => this.run({ to: "links", event: { kind: "timedOut", timer } }),
+      fire: (timer) => this.run({ to: "links", event: this.#linkTimedOut(timer) }),
     });
     this.#keptToken = new KeptToken({
       clock,
@@ -146,6 +150,12 @@ export class RingHost {
     this.#schedulingWatch = new SchedulingWatch(settings.tuning.tokenMs, clock.now());
     this.#schedulingTimer = new Deadlines({ clock, fire: () => this.#lookAtScheduling() });
     this.#device = this.#createDevice();
+  }
+
+  #linkTimedOut(timer: LinksTimer): LinksEvent {
+    return timer === "tick"
+      ? { kind: "timedOut", timer }
+      : { kind: "probed", refusals: this.#port.refusals() };
   }
 
   #lookAtScheduling(): void {
@@ -388,6 +398,8 @@ export class RingHost {
         return this.#store(() => this.#port.storage.storeRingSeq(action.ringSeq));
       case "persistTracking":
         return this.#store(() => this.#port.storage.storeTracking(action.expectedVotes));
+      case "watched":
+        return this.run({ to: "links", event: action });
       case "delivered":
       case "configured":
       case "stable":
@@ -426,6 +438,12 @@ export class RingHost {
     switch (action.kind) {
       case "transmit":
         return this.#transmit(action.nodeid, action.link, action.packet);
+      case "probe": {
+        const { nodeid, link, packet } = action;
+        return this.#port.probe({ nodeid, link, datagram: this.#keyChange.seal.seal(packet) });
+      }
+      case "ended":
+        return this.run({ to: "member", event: action });
       case "received":
         return this.run({ to: "member", event: { kind: "received", bytes: action.message } });
       case "arm":

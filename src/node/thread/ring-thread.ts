@@ -14,7 +14,10 @@ import type { RingStorage } from "./ring-file.ts";
 import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
-export type RingSockets = Pick<LinkSockets, "sendMany" | "reconfigure" | "close">;
+export type RingSockets = Pick<
+  LinkSockets,
+  "sendMany" | "probe" | "refusals" | "reconfigure" | "close"
+>;
 
 /** What the ring thread finds around it. */
 export interface RingMachine {
@@ -135,6 +138,8 @@ export class RingThread {
         this.#flush();
         this.#machine.awaitPost(waitMs, act);
       },
+      probe: (probe) => this.#sockets?.probe(probe),
+      refusals: () => this.#sockets?.refusals() ?? [],
       events: (event) => {
         this.#tell(shared?.heard(event, write));
         this.#events.push(event);

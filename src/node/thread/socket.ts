@@ -1,6 +1,6 @@
 // The UDP sockets of one node: one per local address and port, for all nodes and both directions. Spec: knet.md §2.1, §7;
 // engineering.md §10 (options by FFI before the descriptor goes to Bun). Host code.
-// It never answers a source address and never sends from another socket than the link's own.
+// It never answers a source address, and sends from the link's own socket, but for probes (probe-socket.ts).
 import {
   bindUdpSocket,
   closeFd,
@@ -13,7 +13,7 @@ import type { LogAction } from "../../world.ts";
 import type { LinkSettings, NodeEntry } from "../settings/settings.ts";
 import { isIpv6 } from "../link/address.ts";
 import { linkAddresses } from "../link/configuration.ts";
-import type { LinksEvent } from "../link/events.ts";
+import type { LinksEvent, Target } from "../link/events.ts";
 import {
   absentSentence,
   type Binding,
@@ -21,6 +21,7 @@ import {
   bindings,
   linkNames,
 } from "../link/own-addresses.ts";
+import { ProbeSockets } from "./probe-socket.ts";
 import { type Datagram, type Destination, SendQueue, type Sent } from "../link/send-queue.ts";
 
 const BUFFER_BYTES = 8 * 1024 * 1024;
@@ -65,6 +66,7 @@ export async function openLinkSockets(
 
 interface Route {
   readonly socket: LinkSocket;
+  readonly localAddress: string;
   readonly destination: Destination;
 }
 
@@ -73,6 +75,7 @@ export class LinkSockets {
   readonly #options: LinkSocketsOptions;
   readonly #sockets = new Map<string, LinkSocket>();
   readonly #routes = new Map<number, Route>();
+  readonly #probes = new ProbeSockets();
   #unrouted = 0;
 
   constructor(options: LinkSocketsOptions) {
@@ -99,6 +102,19 @@ export class LinkSockets {
       touched.add(route.socket);
     }
     for (const socket of touched) socket.flush();
+  }
+
+  /** Sends one datagram from a socket of its own, so that `refusals` tells if it is refused. */
+  probe({ nodeid, link, datagram }: Outgoing): void {
+    const route = this.#routes.get(routeKey(nodeid, link));
+    if (route === undefined) return;
+    const { localAddress, destination } = route;
+    this.#probes.send({ ...destination, localAddress }, datagram);
+  }
+
+  /** Refused probes since the last call, by whose machine refused them. */
+  refusals(): Target[] {
+    return this.#probes.refusals();
   }
 
   /**
@@ -148,6 +164,7 @@ export class LinkSockets {
 
   #route({ nodes, links }: LinkSocketsConfiguration): void {
     this.#routes.clear();
+    this.#probes.close();
     for (const socket of this.#sockets.values()) socket.destinations = [];
     for (const node of nodes) {
       if (node.nodeid === this.#options.nodeid) continue;
@@ -157,7 +174,8 @@ export class LinkSockets {
         if (socket === undefined) continue;
         const destination = { nodeid: node.nodeid, link, address: pair.remoteAddress, port };
         socket.destinations.push(destination);
-        this.#routes.set(routeKey(node.nodeid, link), { socket, destination });
+        const { localAddress } = pair;
+        this.#routes.set(routeKey(node.nodeid, link), { socket, localAddress, destination });
       }
     }
   }
@@ -169,6 +187,7 @@ export class LinkSockets {
   /** Sends what still waits if the kernel takes it now, then closes everything. */
   close(): void {
     this.#closeAll(() => true);
+    this.#probes.close();
     this.#routes.clear();
   }
 }
