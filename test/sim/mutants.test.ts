@@ -32,13 +32,17 @@ async function firstFailure(
   { from, count }: Range,
   place: string,
 ): Promise<Caught | undefined> {
-  const { votes, seconds, isCalm = false } = mutant;
+  const { votes, seconds, isCalm = false, refusalSeconds } = mutant;
   const durationMs = seconds === undefined ? ringMs : seconds * 1000;
-  const run =
-    votes === undefined
-      ? `runSeed({ seed, durationMs: ${durationMs}, isCalm: ${isCalm} })`
-      : `runVoteSeed({ seed, faultsMs: ${votesMs}, algorithm: "${votes}", isWaitingAfterStart: true })`;
+  let run = `runSeed({ seed, durationMs: ${durationMs}, isCalm: ${isCalm} })`;
+  if (votes !== undefined) {
+    run = `runVoteSeed({ seed, faultsMs: ${votesMs}, algorithm: "${votes}", isWaitingAfterStart: true })`;
+  }
+  if (refusalSeconds !== undefined) {
+    run = `runRefusals({ seed, durationMs: ${refusalSeconds * 1000} })`;
+  }
   const script = `
+    import { runRefusals } from "${root}/test/sim/refusals.ts";
     import { runSeed } from "${root}/test/sim/world.ts";
     import { runVoteSeed } from "${root}/test/sim/vote-world.ts";
     for (let seed = ${from}; seed < ${from + count}; seed += 1) {
@@ -86,7 +90,7 @@ async function caught(mutant: Mutant): Promise<Caught | undefined> {
 test("every invariant that the simulator checks has a mutant", () => {
   const broken = new Set(mutants.map(({ breaks }) => breaks));
   expect(invariants.filter((invariant) => !broken.has(invariant))).toEqual([]);
-  const checked = ["checkers", "vote-checkers", "world", "vote-world"].flatMap((name) =>
+  const checked = ["checkers", "vote-checkers", "world", "vote-world", "refusals"].flatMap((name) =>
     [...readFileSync(`${import.meta.dir}/${name}.ts`, "utf8").matchAll(/"([A-Z]\d)"/g)].map(
       ([, invariant]) => invariant!,
     ),

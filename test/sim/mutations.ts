@@ -4,12 +4,13 @@ import type { VoteAlgorithm } from "./vote-cluster.ts";
 
 /**
  * What the simulator checks (engineering.md §9), and K1: whatever key a node has just taken, it opens what the others send; T1: nobody keeps the
- * token for longer than he may.
+ * token for longer than he may; D1 to D4: deaths and refusals (refusals.ts).
  */
 export const invariants = [
   ...["V1", "V2", "V3", "V4", "V5", "V6", "V8"],
   ...["Q1", "Q2", "Q3", "Q4"],
   ...["F1", "F2", "F3", "F4", "F5", "K1", "T1", "L1", "L3"],
+  ...["D1", "D2", "D3", "D4"],
 ] as const;
 
 export interface Mutant {
@@ -22,6 +23,8 @@ export interface Mutant {
   readonly replace: string;
   /** The only faults are new keys. */
   readonly isCalm?: boolean;
+  /** Seeds of refusals.ts, of so many simulated seconds. */
+  readonly refusalSeconds?: number;
   /** Seeds with a vote server and this algorithm; without: the ring's and the tree's. */
   readonly votes?: VoteAlgorithm;
   /** The first seed to run, default 1: one that breaks early saves the time of those before it. */
@@ -332,4 +335,55 @@ const voteMutants: readonly Mutant[] = [
   },
 ];
 
-export const mutants: readonly Mutant[] = [...ringMutants, ...voteMutants];
+const deathMutants: readonly Mutant[] = [
+  {
+    rule: "whoever is heard lives, whatever was refused",
+    breaks: "D1",
+    file: "src/node/link/links.ts",
+    find: "    this.#deaths.heard(peer.nodeid, out);\n",
+    replace: "",
+    refusalSeconds: 1200,
+  },
+  {
+    rule: "a member is failed on evidence only when every other has found it too",
+    breaks: "D1",
+    file: "src/node/ring/deaths.ts",
+    find: "if (!members.includes(nodeid) || !agrees(state, nodeid, ended)) return false;",
+    replace: "if (!members.includes(nodeid)) return false;",
+    refusalSeconds: 1200,
+  },
+  {
+    rule: "a death starts a membership at once",
+    breaks: "D2",
+    file: "src/node/ring/deaths.ts",
+    find: "  return ended.length > 0;\n",
+    replace: "  return ended.length > state.members.length;\n",
+    refusalSeconds: 1200,
+  },
+  {
+    rule: "peers are asked also where there is no traffic",
+    breaks: "D2",
+    file: "src/node/link/links.ts",
+    find: "const isSought = link.heartbeat.isUp && this.#deaths.isSought(peer.nodeid);",
+    replace: "const isSought = false;",
+    refusalSeconds: 1200,
+  },
+  {
+    rule: "evidence against a member that it was wrong about counts for nothing for a while",
+    breaks: "D3",
+    file: "src/node/ring/deaths.ts",
+    find: "until: now + quietMs",
+    replace: "until: now",
+    refusalSeconds: 3600,
+  },
+  {
+    rule: "one refusal shows nothing",
+    breaks: "D4",
+    file: "src/node/link/evidence.ts",
+    find: "const refusalsMin = 2;",
+    replace: "const refusalsMin = 1;",
+    refusalSeconds: 1200,
+  },
+];
+
+export const mutants: readonly Mutant[] = [...ringMutants, ...voteMutants, ...deathMutants];

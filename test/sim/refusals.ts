@@ -1,10 +1,11 @@
 // A cluster of quorate nodes whose processes die while their machines live, among refusals that are none: forged for one node, whoever stands
 // still meanwhile, or for all nodes at once; and ports that are closed for a moment. D1: a member whose process lives is never taken out of a
-// ring. D2: the rest is quorate a second after a death. D3: what was wrong about a member starts no membership again and again.
+// ring. D2: the rest is quorate a second after a death. D3: what was wrong about a member starts no membership again and again. D4: nor does a
+// port that is closed for a moment start one.
 // `node build/ensure.mjs test/sim/refusals.ts SEED HOURS` runs it by hand; it takes some minutes for a day.
 import type { RingId } from "../../src/world.ts";
 import { Agenda } from "./agenda.ts";
-import { InvariantBroken, RingChecker } from "./checkers.ts";
+import { findingOf, InvariantBroken, RingChecker } from "./checkers.ts";
 import { Network } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { settingsOfText } from "./settings.ts";
@@ -18,6 +19,10 @@ export interface RefusalOptions {
 }
 
 export interface RefusalResult {
+  readonly ok: boolean;
+  /** "" when all held. */
+  readonly failure: string;
+  readonly invariant: string;
   readonly deaths: number;
   /** From a death to the quorate rest, ms. */
   readonly slowestMs: number;
@@ -103,6 +108,8 @@ class RefusalWorld {
   #deaths = 0;
   #slowestMs = 0;
   #forged = 0;
+  /** How often a node has said that another's process has ended. */
+  #found = 0;
   #mistakes = 0;
   /** By "node peer": when the last one was, and how many there were since the peer died truly. */
   readonly #mistakesAt = new Map<string, { readonly at: number; readonly count: number }>();
@@ -142,13 +149,16 @@ class RefusalWorld {
     }
   }
 
-  async run(): Promise<RefusalResult> {
+  async run(): Promise<void> {
     const { durationMs } = this.#options;
     for (const node of this.#nodes) node.start();
     while (this.#agenda.now < durationMs) {
       await this.#settled();
       await this.#scene();
     }
+  }
+
+  result(): Omit<RefusalResult, "ok" | "failure" | "invariant"> {
     return {
       ...{ deaths: this.#deaths, slowestMs: this.#slowestMs, lines: this.#lines },
       ...{ forged: this.#forged, mistakes: this.#mistakes },
@@ -160,6 +170,7 @@ class RefusalWorld {
     this.#options.print?.(line);
     this.#lines.push(line);
     if (this.#lines.length > linesMax) this.#lines.shift();
+    if (/The process of node \d+ has ended/.test(text)) this.#found += 1;
     const peer = /Node (\d+) lives, though/.exec(text)?.[1];
     if (peer === undefined) return;
     this.#doubted.add(Number(peer));
@@ -238,9 +249,14 @@ class RefusalWorld {
   }
 
   async #closedForAMoment(): Promise<void> {
+    const before = this.#found;
     this.#glitch = this.#random.pick(this.#nodes).nodeid;
     await this.#pass(this.#random.between(1, 100));
     this.#glitch = 0;
+    await this.#pass(1000);
+    if (this.#found > before) {
+      throw new InvariantBroken("D4", "a port that was closed for a moment counts as a death");
+    }
   }
 
   /** Everybody is told of one node, which answers: what was closed is not, whoever says so. */
@@ -278,14 +294,18 @@ class RefusalWorld {
   }
 }
 
-/** Throws at the first broken invariant. */
-export function runRefusals(options: RefusalOptions): Promise<RefusalResult> {
-  return new RefusalWorld(options).run();
+/** Ends at the first broken invariant. */
+export async function runRefusals(options: RefusalOptions): Promise<RefusalResult> {
+  const world = new RefusalWorld(options);
+  const finding = await findingOf(() => world.run());
+  return { ...world.result(), ...finding };
 }
 
 if (import.meta.main) {
   const [seed = "1", hours = "1"] = process.argv.slice(2);
   const result = await runRefusals({ seed: Number(seed), durationMs: Number(hours) * 3_600_000 });
-  const { lines: _lines, ...figures } = result;
+  const { lines, ...figures } = result;
+  if (!result.ok) for (const line of lines.slice(-60)) console.log(`    ${line}`);
   console.log(`seed ${seed}, ${hours} h: ${JSON.stringify(figures)}`);
+  process.exitCode = result.ok ? 0 : 1;
 }

@@ -1,27 +1,40 @@
 // Whose death is looked for, and what was found: the evidence of each peer that the ring watches. Pure; links.ts tells what came and sends
 // what is to be sent.
 import { Evidence, probeEveryMs } from "./evidence.ts";
-import type { LinksAction, Target } from "./events.ts";
+import type { LinksAction, LinksEvent, Target } from "./events.ts";
 import type { Peer } from "./peer.ts";
 
 export class Deaths {
   /** Of those that are watched. */
   readonly #evidence = new Map<number, Evidence>();
   #sought: ReadonlySet<number> = new Set();
+  #isForming = false;
 
   /** Peers that are to be pinged at every tick, so that a refusal does not wait for traffic. */
   isSought(nodeid: number): boolean {
     return this.#sought.has(nodeid);
   }
 
+  /** Probes are on their way: a machine sends few refusals, and other packets would use them up. */
+  isSearched(nodeid: number): boolean {
+    return this.#evidence.get(nodeid)?.isSearching === true;
+  }
+
+  /** A multicast need not go there now. */
+  isSpared(nodeid: number): boolean {
+    return this.#isForming && this.isSearched(nodeid);
+  }
+
   get #isSearching(): boolean {
     return this.#evidence.values().some(({ isSearching }) => isSearching);
   }
 
-  /** The only peers whose refusals mean anything; `sought`: of these, those whose turn it is to be heard. */
-  watch(nodeids: readonly number[], sought: readonly number[], out: LinksAction[]): void {
+  /** The only peers whose refusals mean anything from now on. */
+  watch(event: LinksEvent & { readonly kind: "watched" }, out: LinksAction[]): void {
+    const { nodeids, sought, isForming } = event;
     const before = this.#found();
     this.#sought = new Set(sought);
+    this.#isForming = isForming;
     for (const nodeid of this.#evidence.keys()) {
       if (!nodeids.includes(nodeid)) this.#evidence.delete(nodeid);
     }
@@ -49,8 +62,9 @@ export class Deaths {
     }
     const links = peer.links.filter(({ heartbeat }) => heartbeat.isUp).map(({ number }) => number);
     const isArmed = this.#isSearching;
-    if (!evidence.hint(links, now)) return [];
-    if (!isArmed) this.#arm(now, out);
+    const begins = evidence.hint(links, now);
+    if (!isArmed && this.#isSearching) this.#arm(now, out);
+    if (!begins) return [];
     return links.map((number) => ({ nodeid: peer.nodeid, link: number }));
   }
 

@@ -30,11 +30,15 @@ export type LinksEvent =
   | { readonly kind: "reconfigured"; readonly configuration: LinksConfiguration }
   /** Another key, cipher or hash is used for sending. */
   | { readonly kind: "keyChanged" }
-  /** Peers whose process may be found ended, and of these the ones that are to be heard now. */
+  /**
+   * Peers whose process may be found ended, and of these the ones that are to be heard now. `isForming`: multicasts are repeated until all have
+   * answered, and need not go to a peer while it is searched for.
+   */
   | {
       readonly kind: "watched";
       readonly nodeids: readonly number[];
       readonly sought: readonly number[];
+      readonly isForming: boolean;
     }
   /** The timer `probe` ran; refusals of probes since the last time, each the machine's own answer to one of them. */
   | { readonly kind: "probed"; readonly refusals: readonly Target[] }

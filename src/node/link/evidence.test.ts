@@ -15,13 +15,13 @@ function looks(
 }
 
 describe("evidence of a death", () => {
-  test("refusals on every link, twice, and silence for 150 ms", () => {
+  test("refusals on every link, twice, the second 100 ms later, and silence", () => {
     const evidence = new Evidence();
     expect(evidence.hint([0, 1], 1000)).toBe(true);
     expect(evidence.hint([0, 1], 1001)).toBe(false);
-    expect(looks(evidence, 1000, [[0, 1], [0, 1]])).toEqual([[0, 1], []]);
+    expect(looks(evidence, 1000, [[0, 1], []])).toEqual([[], [0, 1]]);
     expect(evidence.links).toBeUndefined();
-    looks(evidence, 1100, [[]]);
+    expect(looks(evidence, 1100, [[0, 1]])).toEqual([[]]);
     expect(evidence.links).toEqual([0, 1]);
     expect(evidence.isSearching).toBe(false);
   });
@@ -50,12 +50,12 @@ describe("evidence of a death", () => {
   test("whoever is heard lives: the search ends, and what was found is withdrawn", () => {
     const evidence = new Evidence();
     evidence.hint([0], 0);
-    looks(evidence, 0, [[0], [0]]);
+    looks(evidence, 0, [[0], []]);
     expect(evidence.heard()).toBe(false);
     looks(evidence, 100, [[0], [0]]);
     expect(evidence.links).toBeUndefined();
     evidence.hint([0], 1000);
-    looks(evidence, 1000, [[0], [0], []]);
+    looks(evidence, 1000, [[0], [], [0]]);
     expect(evidence.links).toEqual([0]);
     expect(evidence.heard()).toBe(true);
     expect(evidence.links).toBeUndefined();
@@ -68,15 +68,29 @@ describe("evidence of a death", () => {
     evidence.refused(0);
     expect(evidence.look(1000)).toEqual([0]);
     expect(evidence.links).toBeUndefined();
-    looks(evidence, 1000, [[0], [0], []]);
+    looks(evidence, 1000, [[0], [], [0]]);
     expect(evidence.links).toEqual([0]);
+  });
+
+  test("hints that come too fast begin no search at once, and the last is not forgotten", () => {
+    const evidence = new Evidence();
+    expect(evidence.hint([0], 0)).toBe(true);
+    evidence.heard();
+    expect(evidence.hint([0], 10)).toBe(false);
+    expect(evidence.isSearching).toBe(true);
+    expect(evidence.look(50)).toEqual([0]);
+    evidence.heard();
+    expect(evidence.hint([0], 60)).toBe(false);
+    evidence.heard();
+    expect(evidence.isSearching).toBe(false);
+    expect(evidence.look(100)).toEqual([]);
   });
 
   test("links that were down before say nothing", () => {
     const evidence = new Evidence();
     expect(evidence.hint([], 0)).toBe(false);
     evidence.hint([1], 0);
-    looks(evidence, 0, [[0, 1], [0, 1], [0]]);
+    looks(evidence, 0, [[0, 1], [0], [0, 1]]);
     expect(evidence.links).toEqual([1]);
   });
 });

@@ -7,30 +7,32 @@
 export const probeEveryMs = 50;
 /** So late a look means that we stood still: what the peer has said may be waiting in our own sockets. */
 const lateMs = 3 * probeEveryMs;
-/** Refused probes on each link; one may be a port that was closed for a moment. */
+/** Refused probes on each link; one may be a port that was closed for a moment, as while a process starts again. */
 const refusalsMin = 2;
-/** Least time of refusals without a word of the peer. */
-const evidenceMs = 150;
-/** A machine sends few refusals (Linux: six at once, then one a second): the first two looks probe, later ones now and then. */
-const probesAtOnce = 2;
+/**
+ * The second probe is sent at this look, 100 ms after the first. A machine sends few refusals to one address (Linux: six at once, then one a
+ * second), and the ring's own packets use them up: later probes are rare.
+ */
+const secondProbeAt = 2;
 const looksPerProbe = 5;
 /** Without evidence by then the search ends; another hint begins a new one. */
 const searchMsMax = 2500;
 
-/** `answered`: heard; `over`: nothing was found, or it is found. */
 type Search = "none" | "running" | "found";
 
 export class Evidence {
   #search: Search = "none";
-  #beganAt = 0;
+  #beganAt = Number.NEGATIVE_INFINITY;
   #lookedAt = 0;
+  /** A hint that waits for the next look. */
+  #hinted: readonly number[] | undefined;
   #looks = 0;
   /** Refused probes of each link that was up when the search began. */
   readonly #refused = new Map<number, number>();
 
   /** A search is under way: looks are due. */
   get isSearching(): boolean {
-    return this.#search === "running";
+    return this.#search === "running" || this.#hinted !== undefined;
   }
 
   /** The links on which its machine refuses packets; undefined: there is no evidence. */
@@ -41,12 +43,18 @@ export class Evidence {
   /** A hint came. `links`: those that are up. True if a search begins, and every link is to be probed. */
   hint(links: readonly number[], now: number): boolean {
     if (this.#search !== "none" || links.length === 0) return false;
+    // Whoever answers ends a search at once, and hints may come by the thousand.
+    if (now - this.#beganAt < probeEveryMs) {
+      this.#hinted = links;
+      return false;
+    }
     this.#search = "running";
     this.#begin(links, now);
     return true;
   }
 
   #begin(links: readonly number[], now: number): void {
+    this.#hinted = undefined;
     this.#beganAt = now;
     this.#lookedAt = now;
     this.#looks = 0;
@@ -58,6 +66,7 @@ export class Evidence {
   heard(): boolean {
     const was = this.#search;
     this.#search = "none";
+    this.#hinted = undefined;
     return was === "found";
   }
 
@@ -69,6 +78,12 @@ export class Evidence {
 
   /** To be called every `probeEveryMs`, behind `refused`; returns the links to probe. */
   look(now: number): readonly number[] {
+    if (this.#search === "none" && this.#hinted !== undefined) {
+      const hinted = this.#hinted;
+      this.#search = "running";
+      this.#begin(hinted, now);
+      return hinted;
+    }
     if (this.#search !== "running") return [];
     const links = [...this.#refused.keys()];
     if (now - this.#lookedAt > lateMs) {
@@ -79,14 +94,14 @@ export class Evidence {
     this.#looks += 1;
     const lacking = links.filter((link) => (this.#refused.get(link) ?? 0) < refusalsMin);
     if (lacking.length === 0) {
-      if (now - this.#beganAt >= evidenceMs) this.#search = "found";
+      this.#search = "found";
       return [];
     }
     if (now - this.#beganAt >= searchMsMax) {
       this.#search = "none";
       return [];
     }
-    const isDue = this.#looks < probesAtOnce || this.#looks % looksPerProbe === 0;
+    const isDue = this.#looks === secondProbeAt || this.#looks % looksPerProbe === 0;
     return isDue ? lacking : [];
   }
 }

@@ -82,7 +82,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
       case "keyChanged":
         return this.#keyChanged(out);
       case "watched":
-        return this.#deaths.watch(event.nodeids, event.sought, out);
+        return this.#deaths.watch(event, out);
       case "probed":
         return this.#probe(this.#deaths.look(event.refusals, now, out), now, out);
     }
@@ -173,13 +173,14 @@ export class Links implements Core<LinksEvent, LinksAction> {
     this.#wasLate = isLate;
     this.#tickedAt = now;
     for (const peer of this.#peers.values()) {
+      const isSearched = this.#deaths.isSearched(peer.nodeid);
       for (const link of peer.links) {
         link.heartbeat.adjust(now);
         if (!isLate) this.#checkHeartbeat(peer, link, now, out);
         const isDue = link.heartbeat.pingDue(now);
-        if (isDue) this.#ping(peer, link, true, now, out);
+        const isSought = link.heartbeat.isUp && this.#deaths.isSought(peer.nodeid);
+        if ((isDue || isSought) && !isSearched) this.#ping(peer, link, isDue, now, out);
         if (!link.heartbeat.isUp) continue;
-        if (!isDue && this.#deaths.isSought(peer.nodeid)) this.#ping(peer, link, false, now, out);
         this.#searched(peer, link, link.path.tick(now, link.heartbeat.answerMs), out);
       }
     }
@@ -191,7 +192,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
     const graceMs = this.#peers.size > 1 ? 2 * TICK_MS : TICK_MS;
     const down = link.heartbeat.downReason(now, graceMs);
     if (down === undefined) {
-      if (link.heartbeat.isSuspected) this.#ping(peer, link, true, now, out);
+      const isAsked = this.#deaths.isSearched(peer.nodeid) || this.#deaths.isSought(peer.nodeid);
+      if (link.heartbeat.isSuspected && !isAsked) this.#ping(peer, link, true, now, out);
       return;
     }
     this.#linkDown(peer, link, link.downText(down), now, out);
@@ -209,7 +211,8 @@ export class Links implements Core<LinksEvent, LinksAction> {
     for (const other of this.#peers.values()) {
       if (other !== peer && other.link(link.number)?.heartbeat.isUp === false) return;
     }
-    if (link.heartbeat.suspect(now)) this.#ping(peer, link, true, now, out);
+    if (!link.heartbeat.suspect(now) || this.#deaths.isSearched(peer.nodeid)) return;
+    this.#ping(peer, link, true, now, out);
   }
 
   #ping(peer: Peer, link: PeerLink, timed: boolean, now: number, out: LinksAction[]): void {
@@ -459,7 +462,7 @@ export class Links implements Core<LinksEvent, LinksAction> {
     const targets = nodeid === 0 ? [...this.#peers.values()] : [this.#peers.get(nodeid)];
     const routes: { readonly peer: Peer; readonly links: readonly PeerLink[] }[] = [];
     for (const peer of targets) {
-      if (!peer?.isReachable) continue;
+      if (!peer?.isReachable || (nodeid === 0 && this.#deaths.isSpared(peer.nodeid))) continue;
       routes.push({ peer, links: peer.choose(this.#configuration.linkMode) });
     }
     if (routes.length === 0) {

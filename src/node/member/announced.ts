@@ -8,7 +8,8 @@ export class Announced {
   #inGroup: readonly number[] = [];
   #ring: readonly number[] = [];
   #sought: readonly number[] = [];
-  #told = "";
+  #isForming = false;
+  #told = ", ,false";
 
   constructor(nodeid: number) {
     this.#nodeid = nodeid;
@@ -23,8 +24,9 @@ export class Announced {
     this.#ring = members;
   }
 
-  sought(nodeids: readonly number[]): void {
+  sought(nodeids: readonly number[], isForming: boolean): void {
     this.#sought = nodeids;
+    this.#isForming = isForming;
   }
 
   get isAll(): boolean {
@@ -35,9 +37,10 @@ export class Announced {
   news(): (LinksEvent & { readonly kind: "watched" }) | undefined {
     const nodeids = this.isAll ? this.#ring.filter((nodeid) => nodeid !== this.#nodeid) : [];
     const sought = this.isAll ? this.#sought : [];
-    const text = `${nodeids.join(" ")}, ${sought.join(" ")}`;
+    const isForming = this.isAll && this.#isForming;
+    const text = `${nodeids.join(" ")}, ${sought.join(" ")},${isForming}`;
     if (text === this.#told) return undefined;
     this.#told = text;
-    return { kind: "watched", nodeids, sought };
+    return { kind: "watched", nodeids, sought, isForming };
   }
 }

@@ -67,6 +67,7 @@ export type MemberAction =
       readonly kind: "watched";
       readonly nodeids: readonly number[];
       readonly sought: readonly number[];
+      readonly isForming: boolean;
     }
   /** With expected_votes_tracking: the floor of expected votes (file ev_tracking: u32, services.md §4.10). */
   | { readonly kind: "persistTracking"; readonly expectedVotes: number }

@@ -262,7 +262,7 @@ export class Member implements Core<MemberEvent, MemberAction> {
         this.#keyPhasesStable(action.deliveries, out);
         return this.#carryOut(now, out);
       case "sought":
-        this.#announced.sought(action.nodeids);
+        this.#announced.sought(action.nodeids, action.isForming);
         return this.#announce(now, out);
       case "paused":
         return this.#toRing({ kind: "resumed" }, now);

@@ -2,6 +2,7 @@
 // the second shows all of them that all have written. The new ring's number is on disk before the token is passed on.
 import { sameRing } from "../../world.ts";
 import { serialBefore, serialPlus } from "./serial.ts";
+import { seek } from "./deaths.ts";
 import type { RingAction } from "./events.ts";
 import { encodeMessage, type CommitEntry, type CommitToken } from "./message.ts";
 import { enterRecovery, sendInitialToken } from "./recovery.ts";
@@ -44,6 +45,7 @@ export function enterCommit(
   const index = token.index + 1;
   const next = token.members[index % token.members.length] ?? state.nodeid;
   becomeCommit(state, token);
+  seek(state, out);
   out.push({ kind: "persistRing", ringSeq: token.ring.seq });
   disarm(out, "join");
   disarm(out, "consensus");

@@ -104,17 +104,11 @@ export function joinHeard(state: RingState, join: Join): void {
 
 /** Members that are to be heard now. */
 export function seek(state: RingState, out: RingAction[]): void {
-  const next = nextMember(state);
-  const nodeids =
-    state.phase === "operational"
-      ? [next].filter((nodeid) => nodeid !== state.nodeid)
-      : state.members.filter(
-          (nodeid) =>
-            nodeid !== state.nodeid &&
-            !state.failed.has(nodeid) &&
-            !state.deaths.joins.has(nodeid),
-        );
-  out.push({ kind: "sought", nodeids });
+  const isForming = state.phase === "gather";
+  const { joins } = state.deaths;
+  const all = isForming ? state.members.filter((nodeid) => !joins.has(nodeid)) : [nextMember(state)];
+  const nodeids = all.filter((nodeid) => nodeid !== state.nodeid && !state.failed.has(nodeid));
+  out.push({ kind: "sought", nodeids, isForming });
 }
 
 /** A membership is formed, the members of the old ring that come along are known: was the evidence right? */

@@ -76,8 +76,12 @@ export type RingAction =
    * (`delivered` actions since start): none of them can be lost while one member lives. Comes after those deliveries.
    */
   | { readonly kind: "stable"; readonly deliveries: number; readonly seq: number }
-  /** Members that are to be heard now: whoever is behind us in the ring; in GATHER whoever has sent no join. */
-  | { readonly kind: "sought"; readonly nodeids: readonly number[] }
+  /** Members that are to be heard now: whoever is behind us in the ring; in GATHER (`isForming`) whoever has sent no join. */
+  | {
+      readonly kind: "sought";
+      readonly nodeids: readonly number[];
+      readonly isForming: boolean;
+    }
   /**
    * Last action of its step. Between the transitional configuration and `synchronised` one step delivers one packet, since
    * the message that ends synchronisation decides how the packets behind it are put together. Carry out everything before
