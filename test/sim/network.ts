@@ -117,7 +117,8 @@ export class Network {
       agenda.after(at - agenda.now, () => {
         // A cut also stops what is still on its way.
         if (this.#isCut(source, target, link)) return;
-        if (this.#options.isRefusing?.(target) === true) this.#refuse(target, source, link, refused);
+        if (this.#options.isRefusing?.(target) === true)
+          this.#refuse(target, source, link, refused);
         else this.#options.deliver(source, target, bytes, link);
       });
     }

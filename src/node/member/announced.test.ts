@@ -18,10 +18,20 @@ test("members are watched once all of the ring are in the group, and no longer t
   expect([announced.isAll, announced.news()]).toEqual([false, undefined]);
   announced.groupChanged(processes(1, 2, 3));
   expect(announced.isAll).toBe(true);
-  expect(announced.news()).toEqual({ kind: "watched", nodeids: [2, 3], sought: [2], isForming: false });
+  expect(announced.news()).toEqual({
+    kind: "watched",
+    nodeids: [2, 3],
+    sought: [2],
+    isForming: false,
+  });
   expect(announced.news()).toBeUndefined();
   announced.sought([2, 3], false);
-  expect(announced.news()).toEqual({ kind: "watched", nodeids: [2, 3], sought: [2, 3], isForming: false });
+  expect(announced.news()).toEqual({
+    kind: "watched",
+    nodeids: [2, 3],
+    sought: [2, 3],
+    isForming: false,
+  });
   announced.sought([2, 3], true);
   expect(announced.news()).toEqual({
     kind: "watched",
@@ -32,7 +42,12 @@ test("members are watched once all of the ring are in the group, and no longer t
   // Who leaves the ring takes nothing from the others; an original among them takes all.
   announced.ringChanged([1, 3]);
   announced.sought([3], false);
-  expect(announced.news()).toEqual({ kind: "watched", nodeids: [3], sought: [3], isForming: false });
+  expect(announced.news()).toEqual({
+    kind: "watched",
+    nodeids: [3],
+    sought: [3],
+    isForming: false,
+  });
   announced.ringChanged([1, 3, 4]);
   expect(announced.news()).toEqual({ kind: "watched", nodeids: [], sought: [], isForming: false });
 });

@@ -17,7 +17,8 @@ function ended(node: TestNode, ...nodeids: number[]): void {
 }
 
 const gathers = (node: TestNode): number => node.ring.snapshot().counters.entered.gather;
-const doubts = (node: TestNode): string[] => node.logs.filter((line) => line.includes("lives, though"));
+const doubts = (node: TestNode): string[] =>
+  node.logs.filter((line) => line.includes("lives, though"));
 
 describe("a member whose process has ended", () => {
   test("is out of the ring in a few joins' time when all others know it, whoever knows it first", () => {

@@ -106,7 +106,9 @@ export function joinHeard(state: RingState, join: Join): void {
 export function seek(state: RingState, out: RingAction[]): void {
   const isForming = state.phase === "gather";
   const { joins } = state.deaths;
-  const all = isForming ? state.members.filter((nodeid) => !joins.has(nodeid)) : [nextMember(state)];
+  const all = isForming
+    ? state.members.filter((nodeid) => !joins.has(nodeid))
+    : [nextMember(state)];
   const nodeids = all.filter((nodeid) => nodeid !== state.nodeid && !state.failed.has(nodeid));
   out.push({ kind: "sought", nodeids, isForming });
 }

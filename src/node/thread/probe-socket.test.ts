@@ -27,7 +27,11 @@ function taken(address: string): { readonly port: number; readonly fd: number } 
   }
 }
 
-function destination(nodeid: number, port: number, address = `127.0.0.${nodeid}`): ProbeDestination {
+function destination(
+  nodeid: number,
+  port: number,
+  address = `127.0.0.${nodeid}`,
+): ProbeDestination {
   const localAddress = address.includes(":") ? "::1" : "127.0.0.1";
   return { nodeid, link: 0, localAddress, address, port };
 }
