@@ -342,6 +342,7 @@ const deathMutants: readonly Mutant[] = [
     file: "src/node/link/links.ts",
     find: "    this.#deaths.heard(peer.nodeid, out);\n",
     replace: "",
+    from: 4,
     refusalSeconds: 1200,
   },
   {
