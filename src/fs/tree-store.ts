@@ -66,6 +66,8 @@ export class TreeStore {
   /** Group deliveries so far, of all groups. */
   #deliveries = 0;
   #held: HeldVersion;
+  /** Of the tree's group. */
+  #members: readonly GroupMember[] = [];
   /** To be stored with the first change of local mode, after which the tree is of no epoch of a cluster. */
   #localLineage: Lineage | undefined;
   /** Trees of this process so far: a commit that was begun for an earlier one says nothing of this one. */
@@ -189,7 +191,7 @@ export class TreeStore {
   setQuorum(view: QuorumOfRing, reason: string): void {
     if (this.isLocal) return;
     const { quorate } = view;
-    if (!quorate) this.#held.lostQuorum();
+    if (!quorate) this.#held.unknown();
     else if (this.#mode === "synced") this.#held.agreed(this.#deliveries, this.tree.version);
     this.#quorate = quorate;
     this.#quorumReason = reason;
@@ -331,7 +333,7 @@ export class TreeStore {
       case "store":
         return this.#replaced(action);
       case "membersChanged":
-        return this.#epochs?.step({ kind: "treeConfigured", members: action.members });
+        return this.#membersChanged(action.members);
       case "exchangeBegan":
       case "led":
         return this.#epochs?.step(action);
@@ -360,6 +362,15 @@ export class TreeStore {
         return this.#options.log(action);
     }
     action satisfies never;
+  }
+
+  /** Whoever comes need not have what this ring's members had, also if a ring broke and was whole again before anything was said of it. */
+  #membersChanged(members: readonly GroupMember[]): void {
+    const isKnown = (member: GroupMember): boolean =>
+      this.#members.some(({ nodeid, pid }) => nodeid === member.nodeid && pid === member.pid);
+    if (!members.every(isKnown)) this.#held.unknown();
+    this.#members = members;
+    this.#epochs?.step({ kind: "treeConfigured", members });
   }
 
   /** What only our tree has is kept before it is given up. */

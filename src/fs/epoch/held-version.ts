@@ -15,8 +15,11 @@ export class HeldVersion {
     return this.#version;
   }
 
-  /** Quorum was lost: the others may go on without what they had not received, and what later rings hold says nothing of that. */
-  lostQuorum(): void {
+  /**
+   * Quorum was lost, or members have come: they may go on without what they had not received, and what later rings hold says nothing of
+   * that.
+   */
+  unknown(): void {
     this.#later = [];
     this.#isFrozen = true;
   }

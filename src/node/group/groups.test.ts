@@ -202,6 +202,26 @@ describe("closed process groups", () => {
     }
   });
 
+  test("a node that was apart in a ring that broke before it was synchronised counts as gone, though it is back", () => {
+    for (let cut = 1; cut < 40; cut += 1) {
+      const bus = joined(3);
+      bus.form([1, 2]);
+      bus.deliver(cut);
+      // Both come along from the ring that never was, and so does node 3, which was in none of it.
+      bus.form([1, 2, 3]);
+      bus.deliver(1);
+      bus.form([1, 2, 3]);
+      bus.settle();
+      expect(told(bus, 1)).toEqual(["-3/300r3 [1/100 2/200]", "+3/300r4 [1/100 2/200 3/300]"]);
+      expect(told(bus, 2)).toEqual(told(bus, 1));
+      // Synchronised once more it is no news.
+      bus.node(1).clear();
+      bus.form([1, 2, 3]);
+      bus.settle();
+      expect(told(bus, 1)).toEqual([]);
+    }
+  });
+
   test("messages accepted before a change are delivered after it, in the new ring", () => {
     const bus = joined(3);
     send(bus, 1, 100, "before");

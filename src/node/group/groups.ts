@@ -48,7 +48,10 @@ export class Groups implements SyncService {
   /** Members of the last finished synchronisation. */
   #oldMembers: readonly number[] = [];
   #view: SyncView | undefined;
-  /** Old members that did not come along to this ring, even if they are back already. */
+  /**
+   * Members of the last finished synchronisation that did not come along to a ring since, even if they are back already: rings may follow each
+   * other faster than they are synchronised (the original looks at the last one only, and its groups never learn that they were apart).
+   */
   #left: readonly number[] = [];
   readonly #joinlists = new Map<number, readonly JoinlistEntry[]>();
 
@@ -215,7 +218,9 @@ export class Groups implements SyncService {
     this.#view = view;
     this.#joinlists.clear();
     this.#left = this.#oldMembers.filter(
-      (nodeid) => nodeid !== this.#nodeid && !view.transitional.includes(nodeid),
+      (nodeid) =>
+        nodeid !== this.#nodeid &&
+        (this.#left.includes(nodeid) || !view.transitional.includes(nodeid)),
     );
   }
 
@@ -243,6 +248,7 @@ export class Groups implements SyncService {
     this.#applyJoinlists(out);
     this.#removeZombies(out);
     this.#joinlists.clear();
+    this.#left = [];
   }
 
   syncAbort(): void {

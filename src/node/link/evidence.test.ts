@@ -27,7 +27,7 @@ describe("evidence of a death", () => {
   });
 
   test("one refusal on a link is not enough, nor one link of two", () => {
-    for (const refused of [[[0]], [[0, 1], [0]], [[0], [0], [0], [0]]]) {
+    for (const refused of [[[0, 1]], [[0, 1], [0]], [[0], [0], [0], [0]], [[0, 0, 1, 1, 1], [0]]]) {
       const evidence = new Evidence();
       evidence.hint([0, 1], 0);
       const rest = Array.from({ length: 60 }, () => []);

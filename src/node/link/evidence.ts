@@ -27,8 +27,9 @@ export class Evidence {
   /** A hint that waits for the next look. */
   #hinted: readonly number[] | undefined;
   #looks = 0;
-  /** Refused probes of each link that was up when the search began. */
+  /** Refused probes of each link that was up when the search began; one that has not been told of yet may be. */
   readonly #refused = new Map<number, number>();
+  readonly #probed = new Map<number, number>();
 
   /** A search is under way: looks are due. */
   get isSearching(): boolean {
@@ -59,7 +60,11 @@ export class Evidence {
     this.#lookedAt = now;
     this.#looks = 0;
     this.#refused.clear();
-    for (const link of links) this.#refused.set(link, 0);
+    this.#probed.clear();
+    for (const link of links) {
+      this.#refused.set(link, 0);
+      this.#probed.set(link, 1);
+    }
   }
 
   /** An authentic packet of the peer came: it lives, whatever was refused. True if there was evidence. */
@@ -70,10 +75,11 @@ export class Evidence {
     return was === "found";
   }
 
-  /** A probe on this link came back refused. */
+  /** A probe on this link came back refused; told twice of one probe it counts once. */
   refused(link: number): void {
     const count = this.#refused.get(link);
-    if (count !== undefined) this.#refused.set(link, count + 1);
+    if (count === undefined || count >= (this.#probed.get(link) ?? 0)) return;
+    this.#refused.set(link, count + 1);
   }
 
   /** To be called every `probeEveryMs`, behind `refused`; returns the links to probe. */
@@ -102,6 +108,8 @@ export class Evidence {
       return [];
     }
     const isDue = this.#looks === secondProbeAt || this.#looks % looksPerProbe === 0;
-    return isDue ? lacking : [];
+    if (!isDue) return [];
+    for (const link of lacking) this.#probed.set(link, (this.#probed.get(link) ?? 0) + 1);
+    return lacking;
   }
 }
