@@ -20,7 +20,7 @@ const hosts: readonly string[] = [
   "node/thread/*.ts",
   "node/settings/{key-file,load-settings,machine,own-address,resolve}.ts",
   "node/compression/{library,inflate}.ts",
-  "node/link/{mismatch,own-addresses}.ts",
+  "node/link/{mismatch,own-addresses,probe-socket}.ts",
   "node/device/{connection,commands,credentials,device-host,pkcs12}.ts",
   "fs/{fs,tree-store,answers,callers,gathering,outcomes}.ts",
   "fs/tree/files.ts",
@@ -36,7 +36,7 @@ const hosts: readonly string[] = [
 
 /** Pure files that stand in a folder of hosts. */
 const pureAmongHosts: readonly string[] = [
-  "node/thread/{bridge,cluster,key-watch,rotation,scheduling-watch}.ts",
+  "node/thread/{bridge,cluster,key-watch,scheduling-watch}.ts",
 ];
 
 const globs = (patterns: readonly string[]) => patterns.map((pattern) => new Bun.Glob(pattern));
@@ -241,7 +241,7 @@ const owners: readonly { readonly packages: RegExp; readonly files: RegExp }[] =
   {
     packages: /^bun:ffi$/,
     files:
-      /^(?:libc|node\/compression\/library|node\/thread\/probe-socket|shell\/access\/libcrypt)\.ts$/,
+      /^(?:libc|node\/compression\/library|node\/link\/probe-socket|shell\/access\/libcrypt)\.ts$/,
   },
   { packages: /^valibot$/, files: /^shell\/|^(?:node|qnetd)\/[\w-]*settings\.ts$/ },
   { packages: /^@valibot\/to-json-schema$/, files: /^shell\/openapi\/json-schema\.ts$/ },

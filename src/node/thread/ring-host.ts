@@ -24,50 +24,17 @@ import { PacketOpener } from "./opener.ts";
 import { overheadOf } from "./seal.ts";
 import type { Outgoing } from "./socket.ts";
 import { Member } from "../member/member.ts";
-import type { RingStorage } from "./ring-file.ts";
+import type { RingHostPort } from "./ring-host-port.ts";
 import type { RingAction } from "../ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
 import { freshReason } from "../ring/state.ts";
-import { Rotation } from "./rotation.ts";
+import { Rotation } from "../ring/rotation.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
 
 /** The thread itself has the sockets, and asks `snapshot` and `reconfigure` directly. */
 export type HostQuestion = Exclude<RingQuestion, { kind: "snapshot" | "catchUp" | "reconfigure" }>;
-
-/** What the thread around this host does with its results. */
-export interface RingHostPort {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly storage: RingStorage;
-  /** The crypto settings and the key as they are on disk now; undefined when they cannot be used. */
-  readonly keyOnDisk: () => KeyOnDisk | undefined;
-  /** What the quorum device's client finds around it. */
-  readonly machine: DeviceMachine;
-  /** Sees what the ring asks for, in order, before it is carried out. */
-  readonly observe?: (action: RingAction) => void;
-  /** As RingMachine.awaitPost. */
-  readonly awaitPost: (waitMs: number, act: () => void) => void;
-  /** All datagrams of one turn, in order. */
-  readonly transmit: (batch: readonly Outgoing[]) => void;
-  /** Sends a datagram so that a refusal of it is known, and whose it is. */
-  readonly probe: (probe: Outgoing) => void;
-  /** Refusals of probes since the last call. */
-  readonly refusals: () => readonly Target[];
-  readonly events: (event: PortEvent) => void;
-  readonly quorum: (quorum: QuorumView) => void;
-  readonly log: (line: LogAction) => void;
-  readonly replied: (id: number, ok: boolean, reason: string) => void;
-  /** corosync.conf is to be read again (services.md §5.4). `crypto`: as it was on disk when the request came. */
-  readonly reloadRequested: (
-    nodeid: number,
-    id: number | undefined,
-    key: KeyOnDisk | undefined,
-  ) => void;
-  readonly taken: (request: GroupRequest) => void;
-  readonly finished: (end: MemberEnd) => void;
-}
 
 type Turn =
   | { readonly to: "member"; readonly event: MemberEvent }
@@ -140,7 +107,13 @@ export class RingHost {
     });
     this.#linkTimers = new Deadlines({
       clock,
-      fire: (timer) => this.run({ to: "links", event: this.#linkTimedOut(timer) }),
+      fire: (timer) => {
+        const isTick = timer === "tick";
+        const event = isTick
+          ? ({ kind: "timedOut", timer } as const)
+          : ({ kind: "probed", refusals: port.refusals() } as const);
+        this.run({ to: "links", event });
+      },
     });
     this.#keptToken = new KeptToken({
       clock,
@@ -150,12 +123,6 @@ export class RingHost {
     this.#schedulingWatch = new SchedulingWatch(settings.tuning.tokenMs, clock.now());
     this.#schedulingTimer = new Deadlines({ clock, fire: () => this.#lookAtScheduling() });
     this.#device = this.#createDevice();
-  }
-
-  #linkTimedOut(timer: LinksTimer): LinksEvent {
-    return timer === "tick"
-      ? { kind: "timedOut", timer }
-      : { kind: "probed", refusals: this.#port.refusals() };
   }
 
   #lookAtScheduling(): void {

@@ -11,7 +11,8 @@ import type { LinkSockets, LinkSocketsOptions } from "./socket.ts";
 import type { RingAction } from "../ring/events.ts";
 import { SharedReceipts } from "./receipts.ts";
 import type { RingStorage } from "./ring-file.ts";
-import { RingHost, type RingHostPort, type StartOrder } from "./ring-host.ts";
+import { RingHost, type StartOrder } from "./ring-host.ts";
+import type { RingHostPort } from "./ring-host-port.ts";
 import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
 
 export type RingSockets = Pick<

@@ -21,7 +21,7 @@ import {
   bindings,
   linkNames,
 } from "../link/own-addresses.ts";
-import { ProbeSockets } from "./probe-socket.ts";
+import { ProbeSockets } from "../link/probe-socket.ts";
 import { type Datagram, type Destination, SendQueue, type Sent } from "../link/send-queue.ts";
 
 const BUFFER_BYTES = 8 * 1024 * 1024;

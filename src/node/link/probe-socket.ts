@@ -6,8 +6,8 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
 import { equalBytes } from "../../bytes.ts";
 import { bindUdpSocket, closeFd, socketAddress, socketOptions as option } from "../../libc.ts";
 import { reasonOf } from "../../result.ts";
-import { isIpv6 } from "../link/address.ts";
-import type { Target } from "../link/events.ts";
+import { isIpv6 } from "./address.ts";
+import type { Target } from "./events.ts";
 
 export interface ProbeDestination extends Target {
   readonly localAddress: string;
