@@ -3,7 +3,7 @@
 import { Deadlines } from "../../deadlines.ts";
 import { reasonOf } from "../../result.ts";
 import { Turns } from "../../turns.ts";
-import type { Clock, GroupRequest, LogAction, PortEvent, Random } from "../../world.ts";
+import type { GroupRequest, LogAction } from "../../world.ts";
 import type { RingQuestion, RingSnapshot, ToRing } from "./bridge.ts";
 import type {
   MemberAction,
@@ -11,11 +11,10 @@ import type {
   MemberEvent,
   MemberSnapshot,
   MemberTimer,
-  QuorumView,
 } from "../member/events.ts";
 import type { DeviceSnapshot } from "../device/events.ts";
-import { DeviceHost, type DeviceMachine } from "../device/device-host.ts";
-import type { LinksAction, LinksEvent, LinksTimer, Target } from "../link/events.ts";
+import { DeviceHost } from "../device/device-host.ts";
+import type { LinksAction, LinksEvent, LinksTimer } from "../link/events.ts";
 import { inflate } from "../compression/inflate.ts";
 import { Links } from "../link/links.ts";
 import { keepLimits, KeptToken } from "./kept-token.ts";
@@ -25,11 +24,10 @@ import { overheadOf } from "./seal.ts";
 import type { Outgoing } from "./socket.ts";
 import { Member } from "../member/member.ts";
 import type { RingHostPort } from "./ring-host-port.ts";
-import type { RingAction } from "../ring/events.ts";
 import { SchedulingWatch } from "./scheduling-watch.ts";
 import { freshReason } from "../ring/state.ts";
 import { Rotation } from "../ring/rotation.ts";
-import type { KeyOnDisk, NodeSettings } from "../settings/settings.ts";
+import type { NodeSettings } from "../settings/settings.ts";
 
 export type StartOrder = Extract<ToRing, { kind: "start" }>;
 
