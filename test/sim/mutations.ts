@@ -338,11 +338,10 @@ const voteMutants: readonly Mutant[] = [
 const deathMutants: readonly Mutant[] = [
   {
     rule: "whoever is heard lives, whatever was refused",
-    breaks: "D1",
+    breaks: "D2",
     file: "src/node/link/links.ts",
     find: "    this.#deaths.heard(peer.nodeid, out);\n",
     replace: "",
-    from: 4,
     refusalSeconds: 1200,
   },
   {
