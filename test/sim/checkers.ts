@@ -159,6 +159,12 @@ export class RingChecker {
     throw new InvariantBroken("T1", `node ${nodeid} has kept the token for ${now - since} ms`);
   }
 
+  /** The node gets no processor for so long, and nobody can let a token go on without one. */
+  paused(nodeid: number, durationMs: number): void {
+    const since = this.#keptSince.get(nodeid);
+    if (since !== undefined) this.#keptSince.set(nodeid, since + durationMs);
+  }
+
   sent(nodeid: number, id: string): void {
     const life = this.#life(nodeid);
     life.sent.add(id);

@@ -179,6 +179,7 @@ export class SimNode {
 
   /** The node gets no processor for so long. */
   pause(durationMs: number): void {
+    this.#options.checker.paused(this.nodeid, durationMs);
     this.#life?.process.pause(durationMs);
   }
 
