@@ -1,6 +1,7 @@
 // A node that was off while the cluster's corosync.conf rose comes back by itself: the tree brings it the newer file.
 import { afterAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { pending, ready, until } from "../interop/wait.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
 
 const clusters: ReloadCluster[] = [];
@@ -44,4 +45,30 @@ test("off while config_version rose twice, it takes the tree's corosync.conf and
     "Received config version (5) is different than my config version (3): the tree is expected to bring the cluster's corosync.conf within 30 s",
   );
   expect(readFileSync(cluster.confPath(isOff), "utf8")).toContain("config_version: 5");
+}, 240_000);
+
+test("with another file of the same version, as when two parts wrote one each, it takes the cluster's and reloads", async () => {
+  const cluster = new ReloadCluster();
+  clusters.push(cluster);
+  const conf = cluster.conf({ version: 3, nodes });
+  for (const nodeid of nodes) cluster.start(nodeid, conf);
+  await cluster.all(nodes, ({ ring, tree }) => ring.members.length === 3 && tree.writable);
+  await cluster.write(stays, conf);
+  await cluster.untilConf(isOff, "config_version: 3");
+  expect(await cluster.stop(isOff)).toBe(0);
+  const theirs = cluster.conf({ version: 4, nodes, totem: ["join: 60"] });
+  await cluster.write(stays, theirs);
+  await cluster.all([stays, alsoStays], (status) => status.cluster.configVersion === 4);
+  writeFileSync(cluster.confPath(isOff), cluster.conf({ version: 4, nodes, totem: ["join: 70"] }));
+  cluster.startAgain(isOff);
+  await cluster.all(nodes, ({ ring, tree }) => ring.members.length === 3 && tree.writable);
+  await until(
+    () =>
+      cluster.log(isOff).includes("configuration 4 is in force")
+        ? ready(undefined)
+        : pending(cluster.log(isOff)),
+    60_000,
+    "the file of the cluster is in force",
+  );
+  expect(readFileSync(cluster.confPath(isOff), "utf8")).toBe(theirs);
 }, 240_000);

@@ -151,6 +151,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/disk/acknowledgement.ts",
     find: "if (needs.stable && delivery > this.#stable) return false;",
     replace: "",
+    from: 136,
     seconds: 120,
   },
   {

@@ -104,7 +104,14 @@ async function carriedOut(
     const list = planned.steps.map((text) => `  ${text}\n`).join("");
     askOnTerminal(`${list}${question}`);
   }
-  const { upid = "", notes } = await api.call(changeAnswer, method, path, words);
+  const called = await api.call(changeAnswer, method, path, words);
+  const { upid, notes } = called;
+  if (upid === undefined) {
+    // Somebody else has done the same while the question was open.
+    if (!json) write([called.plan, ...notes.map((text) => `${text}\n`)].join(""));
+    const { plan: _, ...facts } = called;
+    return { code: exitOk, facts, wasAsked: true };
+  }
   const status = await api.follow(upid, (line) => (json ? note : write)(`${line}\n`));
   const isDone = isGoodEnd(status);
   const ends = status === interruptedStatus ? [stoppedText] : [];

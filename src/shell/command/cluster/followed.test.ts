@@ -20,6 +20,8 @@ interface Behaviour {
   readonly ends: Readonly<Record<string, string>>;
   readonly membershipFault?: string;
   readonly refusals?: Readonly<Record<string, string>>;
+  /** Somebody else does it between the question and the call. */
+  readonly isDoneMeanwhile?: boolean;
 }
 
 let root = "";
@@ -55,8 +57,9 @@ async function answer(request: Request, pathname: string): Promise<Response> {
   if (!isDry) asked.push(pathname);
   return Response.json({
     data: {
-      ...(isDry ? {} : { upid: pathname }),
-      ...{ isDone: false, plan: "1. do it\n", steps: ["do it"], changes: [], notes: ["Mind."] },
+      ...(isDry || behaviour.isDoneMeanwhile === true ? {} : { upid: pathname }),
+      ...{ isDone: !isDry && behaviour.isDoneMeanwhile === true, plan: "1. do it\n" },
+      ...{ steps: ["do it"], changes: [], notes: ["Mind."] },
       // Asked of a person only where nobody has said yes.
       question: "Really?",
     },
@@ -90,6 +93,14 @@ test("a removed node without quorum is told how to leave, not to override", asyn
   const membershipFault = `${noMemberText}, says pve1: type \`quorate leave --local\``;
   behaviour = { ends: {}, refusals, membershipFault };
   expect(await change(false)).toBe(`1 ${membershipFault}`);
+});
+
+test("what somebody else has done while the question was open is so already", async () => {
+  behaviour = { ends: {}, isDoneMeanwhile: true };
+  expect(await change(false)).toBe("Mind.\n1. do it\nMind.\n0");
+  const text = await change(true);
+  expect(text).toEndWith("0");
+  expect(JSON.parse(text.slice(0, -1))).toMatchObject({ isDone: true, notes: ["Mind."] });
 });
 
 test("two changes by one command are one JSON object", async () => {

@@ -76,10 +76,13 @@ export class NodeRing {
       return;
     }
     clearTimeout(this.#reloadTimer);
+    const before = this.cluster.settings;
     this.#reloadTimer = setTimeout(
       () => {
+        // Of two parts of a cluster both may have written this version: the file on disk may be another than the one in force.
+        const isInForce = this.cluster.settings !== before;
         if (reload) void this.cluster.reload();
-        else if (this.cluster.settings.configVersion < version) void this.cluster.reloadHere();
+        else if (!isInForce && before.configVersion <= version) void this.cluster.reloadHere();
       },
       reload ? reloadAfterMs : catchUpAfterMs,
     );
