@@ -37,6 +37,8 @@ export class Objects {
   readonly handles = new Handles(this.nodes);
   readonly cached: CachedAttributes;
   readonly late: LateWrites;
+  /** The kernel maps files that were opened with direct I/O; Linux 6.6. */
+  mapsDirect = false;
   readonly #options: ObjectsOptions;
   #refusalLoggedAt = -REFUSAL_LOG_MS;
 

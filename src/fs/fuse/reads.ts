@@ -81,7 +81,11 @@ export function readlink(objects: Objects, node: Node): Reply {
   return { errno: 0, body: bytesOf(target.value) };
 }
 
-/** Who only reads a file that has just been changed reads past the page cache (cached.ts); all writers, who share it, go through it. */
+/**
+ * Who only reads does so past the page cache: content and length come in one answer, so a reader beside a writer gets one state or the other, never
+ * the bytes of one cut to the size of the other. Where the kernel cannot map such a file, only while it has just been changed (cached.ts). All
+ * writers, who share the cache, go through it.
+ */
 export function open(objects: Objects, node: Node, mayWrite: boolean): Reply {
   const path = objects.nodes.path(node);
   let isGenerated = false;
@@ -93,7 +97,8 @@ export function open(objects: Objects, node: Node, mayWrite: boolean): Reply {
     if (!stat.ok) return failure(goneOr(stat.errno));
     if (stat.value.type !== node.type) return failure(errnos.ESTALE);
     isGenerated = stat.value.generated;
-    isDirect = isGenerated || (!mayWrite && !objects.isSettled(node, stat.value));
+    const mayTear = objects.mapsDirect || !objects.isSettled(node, stat.value);
+    isDirect = isGenerated || (!mayWrite && mayTear);
   }
   const refusalsTold = objects.late.refusals(node);
   const fh = objects.handles.open(node, { isGenerated, isDirect, mayWrite, refusalsTold });

@@ -7,6 +7,7 @@ import type { Files } from "../tree/files.ts";
 import {
   decodeBody,
   decodeHeader,
+  initFlags2,
   protocolMajor,
   type InitRequest,
   type RequestBody,
@@ -175,6 +176,7 @@ export class Session {
       this.#options.onInit(`the kernel speaks FUSE ${version}, which is too old`);
       return failure(errnos.EINVAL);
     }
+    this.#objects.mapsDirect = (request.flags2 & initFlags2.directIoAllowMmap) !== 0;
     // A kernel with a newer major version asks again with ours.
     if (request.major === protocolMajor) this.#options.onInit("");
     return { errno: 0, body };
