@@ -62,6 +62,15 @@ export async function playPage(options: {
     60_000,
     "the event of the certificate",
   );
+  // Who tells alerts is known a moment after the start.
+  await until(
+    async () => {
+      const { out } = await node.run("alert", "--json");
+      return /"sender": *\{/.test(out) ? ready(true) : pending(out);
+    },
+    60_000,
+    "the node tells alerts",
+  );
   const typed = typedLines(text);
   const here = (command: string) =>
     command
