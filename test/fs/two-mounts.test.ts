@@ -1,87 +1,20 @@
 // Two nodes with real mounts: what one changes, the other's kernel must see at once, and who appends in turns loses nothing.
 // The clock stands still, so that no time ever tells a kernel that a file changed.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { ConfigurationTree } from "../../src/fs/fs.ts";
-import { FuseMount } from "../../src/fs/fuse/mount.ts";
-import { umount2, unmountFlags } from "../../src/libc.ts";
-import { MemberBus } from "./member-bus.ts";
-import { plainQuorum } from "./plain-quorum.ts";
+import { existsSync } from "node:fs";
+import { present } from "../../src/assert.ts";
+import { MountedPair } from "./mounted-pair.ts";
 
 const canMount = process.getuid?.() === 0 && existsSync("/dev/fuse");
 const mountTest = test.skipIf(!canMount && process.env["QUORATE_CI"] !== "1");
-const base = mkdtempSync(join(tmpdir(), "quorate-two-mounts-"));
-const targets = [1, 2].map((nodeid) => join(base, `m${nodeid}`));
-const trees: ConfigurationTree[] = [];
-const mounts: FuseMount[] = [];
+let pair: MountedPair | undefined;
+/** `$A` and `$B` are the two mounts. */
+const run = (script: string): Promise<string> => present(pair, "it is open").run(script);
 
 beforeAll(async () => {
-  if (!canMount) return;
-  const bus = new MemberBus();
-  const ports = [1, 2].map((nodeid) => bus.port(nodeid));
-  for (const groups of ports) {
-    const { nodeid } = groups.self;
-    const opened = await ConfigurationTree.open({
-      directory: join(base, `n${nodeid}`),
-      nodeid,
-      nodeName: `n${nodeid}`,
-      pid: nodeid,
-      groups,
-      cluster: { name: "c", configVersion: 1, nodes: [] },
-      corosyncConfPath: join(base, "none"),
-      durability: "normal",
-      wallS: () => 1_800_000_000,
-      log: () => undefined,
-      onFatal: (reason) => {
-        throw new Error(reason);
-      },
-      onCorosyncConf: () => undefined,
-    });
-    if (!opened.ok) throw new Error(opened.reason);
-    trees.push(opened.value);
-  }
-  for (const tree of trees) tree.setQuorum(plainQuorum(true), "");
-  for (const [i, target] of targets.entries()) {
-    mkdirSync(target);
-    const files = trees[i]!;
-    const { receipts } = files;
-    const mounted = await FuseMount.mount({
-      target,
-      files,
-      receipts,
-      gid: 33,
-      log: () => undefined,
-    });
-    if (!mounted.ok) throw new Error(mounted.reason);
-    files.onChanged((paths, isOwn) => mounted.value.changed(paths, isOwn));
-    mounts.push(mounted.value);
-  }
-  while (trees.some((tree) => tree.status().members.length < 2)) await Bun.sleep(1);
+  if (canMount) pair = await MountedPair.open();
 });
-afterAll(async () => {
-  for (const mounted of mounts) await mounted.unmount();
-  for (const tree of trees) await tree.stop();
-  for (const target of targets) umount2(target, unmountFlags.DETACH);
-  rmSync(base, { recursive: true, force: true });
-});
-
-/** What a script prints; `$A` and `$B` are the two mounts. */
-async function run(script: string): Promise<string> {
-  const [A = "", B = ""] = targets;
-  const child = Bun.spawn(["bash", "-euc", script], {
-    env: { PATH: process.env["PATH"], A, B, LC_ALL: "C" },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  if ((await child.exited) !== 0) throw new Error(`exit ${child.exitCode}: ${out}${err}`);
-  return out;
-}
+afterAll(() => pair?.close());
 
 const bothTimes40 = Array.from({ length: 40 }, (_, n) => `A ${n}\nB ${n}\n`).join("");
 

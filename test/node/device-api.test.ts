@@ -1,12 +1,10 @@
 // The quorum device by the API of a running cluster: planned, set up by an invitation as a task, tried from each node, taken away; refusals change nothing.
 import { afterAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import type * as v from "valibot";
 import { changeAnswer } from "../../src/shell/answers/change.ts";
 import { deviceChecks } from "../../src/shell/answers/device.ts";
 import { deviceAnswer } from "../../src/shell/answers/ring.ts";
 import { LocalApi, type Words } from "../../src/shell/command/cluster/local-api.ts";
-import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import { reasonOf } from "../../src/result.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
@@ -16,19 +14,7 @@ afterAll(() => cluster.close());
 
 let port = 0;
 
-async function invite(name: string): Promise<string> {
-  let text = "";
-  await inviteCommand({
-    directory: join(cluster.serverRoot, "etc/corosync/qnetd/nssdb"),
-    server: { address: cluster.address(200), port, tls: "on", uid: undefined },
-    verb: { kind: "invite", cluster: name },
-    ...{ addresses: [], port: undefined, lifetimeMs: undefined, json: true, letServerSign: false },
-    write: (piece) => void (text += piece),
-    note: () => undefined,
-    now: () => Date.now(),
-  });
-  return (JSON.parse(text) as { token: string }).token;
-}
+const invite = (name: string): Promise<string> => cluster.invitation(port, name);
 
 const api = () => new LocalApi(nodePaths(cluster.root(1)).socket);
 const conf = async (): Promise<string> =>

@@ -5,7 +5,6 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes } from "../../src/bytes.ts";
 import { reasonOf } from "../../src/result.ts";
-import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import {
   qdeviceRemove,
   qdeviceSetup,
@@ -41,19 +40,7 @@ async function form(nodes: readonly number[], quorum: readonly string[] = []): P
   );
 }
 
-async function token(name = "reload"): Promise<string> {
-  let text = "";
-  await inviteCommand({
-    directory: join(cluster.serverRoot, "etc/corosync/qnetd/nssdb"),
-    server: { address: cluster.address(200), port, tls: "on", uid: undefined },
-    verb: { kind: "invite", cluster: name },
-    ...{ addresses: [], port: undefined, lifetimeMs: undefined, json: true, letServerSign: false },
-    write: (piece) => void (text += piece),
-    note: () => undefined,
-    now: () => Date.now(),
-  });
-  return (JSON.parse(text) as { token: string }).token;
-}
+const token = (name?: string): Promise<string> => cluster.invitation(port, name);
 
 const noFiles: QdeviceSetupOptions["files"] = {
   ...{ p12: undefined, password: "", certificate: undefined, key: undefined, authority: undefined },

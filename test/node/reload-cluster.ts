@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { NodeClient } from "../../src/shell/api/client.ts";
+import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { nodePaths } from "../../src/shell/paths.ts";
 import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { pending, ready, until } from "../interop/wait.ts";
@@ -132,6 +133,22 @@ export class ReloadCluster {
 
   get serverRoot(): string {
     return join(this.folder, "server");
+  }
+
+  /** A token of the vote server on that port, for the cluster of that name. */
+  async invitation(port: number, name = "reload"): Promise<string> {
+    let text = "";
+    await inviteCommand({
+      directory: join(this.serverRoot, "etc/corosync/qnetd/nssdb"),
+      server: { address: this.address(200), port, tls: "on", uid: undefined },
+      verb: { kind: "invite", cluster: name },
+      ...{ addresses: [], port: undefined, lifetimeMs: undefined },
+      ...{ json: true, letServerSign: false },
+      write: (piece) => void (text += piece),
+      note: () => undefined,
+      now: () => Date.now(),
+    });
+    return (JSON.parse(text) as { token: string }).token;
   }
 
   /** `port` 0: any that is free. */
