@@ -202,7 +202,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/replica/dcdb.ts",
     find: 'ranks === "byVersion" ? 0 : (ranks[i] ?? 0) - (ranks[at] ?? 0)',
     replace: 'ranks === "byVersion" || i + at >= 0 ? 0 : 1',
-    from: 7,
+    from: 32,
     seconds: 120,
   },
   {
@@ -211,7 +211,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/epochs.ts",
     find: "const version = this.#durableVersion;",
     replace: "const version = Math.max(...component.awaited.values(), this.#durableVersion ?? 0);",
-    from: 24,
+    from: 32,
     seconds: 120,
   },
   {
@@ -220,7 +220,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/votes-needed.ts",
     find: "Math.max(quorum, ofNodes - leastQuorate + 1)",
     replace: "Math.max(1, quorum - 1)",
-    from: 26,
+    from: 32,
     seconds: 120,
   },
   {
@@ -229,7 +229,7 @@ const ringMutants: readonly Mutant[] = [
     file: "src/fs/epoch/lost-changes.ts",
     find: "if (paths.length === 0) return undefined;",
     replace: "if (paths.length >= 0) return undefined;",
-    from: 144,
+    from: 155,
     seconds: 120,
   },
   {
