@@ -9,12 +9,20 @@ export interface Choice {
   readonly writer: number;
   /** nodeids of the group, ascending. */
   readonly members: readonly number[];
+  /** nodeids of all whose disks count. */
+  readonly present: Iterable<number>;
   readonly view: VoteCounts;
 }
 
 /** nodeids, without the writer's. The same on all nodes that see the same members. */
-export function chosenDisks({ version, writer, members, view }: Choice): readonly number[] {
-  const needed = votesNeeded(view, members);
+export function chosenDisks({
+  version,
+  writer,
+  members,
+  present,
+  view,
+}: Choice): readonly number[] {
+  const needed = votesNeeded(view, present);
   // A disk without a vote brings nobody nearer.
   const others = members.filter((nodeid) => nodeid !== writer && votesOf(view, [nodeid]) > 0);
   const chosen: number[] = [];

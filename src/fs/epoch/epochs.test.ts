@@ -94,6 +94,26 @@ test("first a promise on disk, then a mark once a majority has promised, then wh
   expect(node.core.standing()).toEqual({ isAgreed: true, majority: 5 });
 });
 
+test("alone in the tree's group it marks nothing while another quorate node, about to join it again, is there", () => {
+  const node = new Node();
+  const list = { kind: "configured", group: ownGroup, left: [], joined: [] } as const;
+  const peers = (nodeids: readonly number[]): void =>
+    node.step({ kind: "groupEvent", event: { ...list, members: nodeids.map(member) } });
+  peers([1, 2]);
+  node.step({ kind: "treeConfigured", members: [member(1)] });
+  node.step({ kind: "quorumChanged", view });
+  node.step({ kind: "exchangeBegan", exchange });
+  node.hear(1, { kind: "state", exchange, flushes: true, ringSeq: 12, lineage: none });
+  node.step({ kind: "synced", exchange, version: 5 });
+  node.flushed();
+  node.hear(1, { kind: "promised", exchange, number: 12 });
+  expect(node.kinds).toEqual(["state", "promised"]);
+  expect(node.stored).toEqual([unknownLineage(12)]);
+  expect(node.core.standing().isAgreed).toBe(false);
+  peers([1]);
+  expect(node.stored.at(-1)).toEqual(withEpoch(unknownLineage(12), { number: 12, exchange }, 5));
+});
+
 test("a number is above every promise and mark, and not below the ring's sequence", () => {
   const number = (states: Record<number, Lineage>): number | undefined => {
     const node = new Node();
@@ -150,7 +170,7 @@ test("positions: one message under way, the newest next, none while nobody waits
 
 /** Whose disk (of nodes 1 and 3) a change of node 2 hurries for. */
 const chosen = (version: number) =>
-  chosenDisks({ version, writer: 2, members: [1, 2, 3], view })[0]!;
+  chosenDisks({ version, writer: 2, members: [1, 2, 3], present: [1, 2, 3], view })[0]!;
 const [ours, theirs] = [1, 3].map((nodeid) =>
   [...Array(99).keys()].filter((v) => v > 9 && chosen(v) === nodeid),
 );

@@ -153,10 +153,7 @@ export class Epochs {
     const view = this.#view;
     if (view?.quorate !== true || !this.#isMarked) return { isAgreed: false, majority: undefined };
     if (this.silent.length > 0) return { isAgreed: true, majority: undefined };
-    const needed = votesNeeded(
-      view,
-      component.members.map(({ nodeid }) => nodeid),
-    );
+    const needed = votesNeeded(view, this.#present);
     const majority = this.#reached(view, needed);
     return { isAgreed: majority !== undefined, majority: majority ?? -1 };
   }
@@ -281,7 +278,11 @@ export class Epochs {
     const view = this.#view;
     if (!this.#isMissing(version) || view === undefined || this.silent.length > 0) return;
     if (component.impatience > 0) component.impatience -= 1;
-    else if (!chosenDisks({ ...awaited, members: this.#nodeids, view }).includes(this.#nodeid)) {
+    else if (
+      !chosenDisks({ ...awaited, members: this.#nodeids, present: this.#present, view }).includes(
+        this.#nodeid,
+      )
+    ) {
       // A spare: it looks after the chosen in a moment.
       if (component.spare === undefined) this.#spare(awaited, out);
       return;
@@ -328,7 +329,7 @@ export class Epochs {
     const { members, durable } = this.#component;
     const have = members.filter((member) => (durable.get(keyOf(member)) ?? -1) >= version);
     const counted = [writer, ...have.map(({ nodeid }) => nodeid)];
-    return votesOf(view, counted) >= votesNeeded(view, this.#nodeids);
+    return votesOf(view, counted) >= votesNeeded(view, this.#present);
   }
 
   get #nodeid(): number {
@@ -338,6 +339,14 @@ export class Epochs {
   /** Of the component, ascending. */
   get #nodeids(): number[] {
     return this.#component.members.map(({ nodeid }) => nodeid).toSorted((a, b) => a - b);
+  }
+
+  /**
+   * Nodes whose disks count: also those that have left the tree's group and are about to join it again. Alone in it, one of two quorate nodes
+   * would mark a tree that lacks what the other's disk has of the epoch before.
+   */
+  get #present(): Set<number> {
+    return new Set([...this.#component.members, ...this.#peers].map(({ nodeid }) => nodeid));
   }
 
   /** Goes on with what it can. */
@@ -402,13 +411,12 @@ export class Epochs {
     if (view === undefined || this.#held.promised < number) return false;
     if (this.silent.length > 0) return true;
     const { members, promised } = component;
-    const nodeids = members.map(({ nodeid }) => nodeid);
     const those = members.filter((member) => promised.has(keyOf(member)));
     return (
       votesOf(
         view,
         those.map(({ nodeid }) => nodeid),
-      ) >= votesNeeded(view, nodeids)
+      ) >= votesNeeded(view, this.#present)
     );
   }
 
