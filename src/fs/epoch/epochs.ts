@@ -149,7 +149,6 @@ export class Epochs {
   }
 
   standing(): Standing {
-    const component = this.#component;
     const view = this.#view;
     if (view?.quorate !== true || !this.#isMarked) return { isAgreed: false, majority: undefined };
     if (this.silent.length > 0) return { isAgreed: true, majority: undefined };
