@@ -225,7 +225,11 @@ test("a configuration older than the cluster's is caught up with, or ends with 8
   const older = await Promise.race([
     start(behind, "v2").ended,
     // Whose tree leads has the newer file, or not: then it stays.
-    statusWhen(behind, ({ cluster }) => cluster.configVersion === 2).then(() => undefined),
+    statusWhen(behind, ({ cluster }) => cluster.configVersion === 2).then(
+      () => undefined,
+      // It does not answer, or has ended: the other says which.
+      () => new Promise<never>(() => undefined),
+    ),
   ]);
   if (older === undefined) return;
   expect(older.code).toBe(8);
