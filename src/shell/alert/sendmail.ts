@@ -1,10 +1,9 @@
 // A mail by this machine's sendmail (postfix, exim, msmtp and others have one of that name and form): the text on its standard input, each recipient an argument.
-import { type Result, failure, reasonOf, success } from "../../result.ts";
-import { printable } from "../cli/text-table.ts";
+import { type Result, failure, success } from "../../result.ts";
+import { programRunner } from "../machine/programs.ts";
 import type { Mail } from "./mail.ts";
 
 const searchPath = "/usr/sbin:/usr/lib:/usr/bin:/sbin:/bin";
-const wordsBytesMax = 4096;
 const wordsCharactersMax = 200;
 
 /** sysexits.h, as far as every sendmail has them. */
@@ -35,49 +34,17 @@ export async function sendBySendmail(
       "there is no sendmail on this machine: install postfix or another mail server, or set mail-by to smtp://HOST",
     );
   }
-  try {
-    // -i: a line with a dot is no end. Options end before addresses, none of which begins with a dash.
-    const child = Bun.spawn([program, "-i", "-f", from, "--", ...to], {
-      stdin: new TextEncoder().encode(`${content.replaceAll("\r\n", "\n")}\n`),
-      stdout: "ignore",
-      stderr: "pipe",
-      env: { PATH: path, LC_ALL: "C.UTF-8", HOME: "/" },
-    });
-    let isLate = false;
-    const reader = child.stderr.getReader();
-    const timer = setTimeout(() => {
-      isLate = true;
-      child.kill("SIGKILL");
-      // A child of its own may hold it open.
-      void reader.cancel();
-    }, waitMs);
-    try {
-      const words = await wordsOf(reader);
-      const code = await child.exited;
-      if (isLate) return failure(`sendmail has not ended within ${waitMs / 1000} s`);
-      if (code === 0) return success(undefined);
-      const why = exitWords[code] ?? `it ended with ${code}`;
-      return failure(`sendmail refused the mail: ${why}${words === "" ? "" : ` (${words})`}`);
-    } finally {
-      clearTimeout(timer);
-    }
-  } catch (error) {
-    return failure(`${program} could not be run: ${reasonOf(error)}`);
-  }
-}
-
-/** Read to its end, so that its writer goes on. */
-async function wordsOf(reader: {
-  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
-}): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done || value === undefined) break;
-    if (bytes < wordsBytesMax) pieces.push(value.subarray(0, wordsBytesMax - bytes));
-    bytes += value.length;
-  }
-  const text = printable(new TextDecoder().decode(Buffer.concat(pieces)), " ");
-  return text.replace(/\s+/g, " ").trim().slice(0, wordsCharactersMax);
+  // -i: a line with a dot is no end. Options end before addresses, none of which begins with a dash.
+  const end = await programRunner(path)([program, "-i", "-f", from, "--", ...to], {
+    waitMs,
+    onOutput: () => true,
+    input: new TextEncoder().encode(`${content.replaceAll("\r\n", "\n")}\n`),
+    environment: { HOME: "/" },
+  });
+  if (end.kind === "absent") return failure(`${program} could not be run: ${end.words}`);
+  if (end.kind === "late") return failure(`sendmail has not ended within ${waitMs / 1000} s`);
+  if (end.code === 0) return success(undefined);
+  const why = exitWords[end.code] ?? `it ended with ${end.code}`;
+  const words = end.words.slice(0, wordsCharactersMax);
+  return failure(`sendmail refused the mail: ${why}${words === "" ? "" : ` (${words})`}`);
 }

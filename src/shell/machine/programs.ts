@@ -1,4 +1,4 @@
-// Programs of this machine that answer a request of the API (journalctl, systemctl): bounded in number, time and output, read as the output comes, so
+// Programs of this machine that answer a request of the API (journalctl, systemctl) or take a mail (sendmail): bounded in number, time and output, read as the output comes, so
 // that no request holds the daemon up.
 import { reasonOf } from "../../result.ts";
 
@@ -13,6 +13,10 @@ export interface ProgramRun {
   readonly waitMs: number;
   /** What it printed; false: that is enough, and it is killed. */
   readonly onOutput: (bytes: Uint8Array) => boolean;
+  /** For its standard input; absent: nothing. */
+  readonly input?: Uint8Array;
+  /** Beside PATH and LC_ALL. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface ProgramEnd {
@@ -66,15 +70,15 @@ export async function outputOf(
 async function runOne(
   path: string,
   [program = "", ...rest]: readonly string[],
-  { waitMs, onOutput }: ProgramRun,
+  { waitMs, onOutput, input, environment }: ProgramRun,
 ): Promise<ProgramEnd> {
   const file = Bun.which(program, { PATH: path });
   if (file === null) return { kind: "absent", code: -1, words: `there is no ${program} here` };
   const child = Bun.spawn([file, ...rest], {
-    stdin: "ignore",
+    stdin: input ?? "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { PATH: path, LC_ALL: "C.UTF-8" },
+    env: { PATH: path, LC_ALL: "C.UTF-8", ...environment },
   });
   const readers = [child.stdout.getReader(), child.stderr.getReader()] as const;
   let kind: ProgramEnd["kind"] = "exited";
