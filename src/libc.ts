@@ -1,8 +1,9 @@
 // The only file that opens libc (bun:ffi): glibc first, musl second; x64 and arm64. Spec: engineering.md §10.
 // Every wrapper is typed and reads errno at once, before the runtime can change it. libc is opened at the first call, so
 // importing this file costs nothing. It never decides policy: what an errno means is said by the caller.
-import { dlopen, FFIType, ptr, read, type Pointer } from "bun:ffi";
+import { dlopen, type FFIFunction, FFIType, ptr, read, type Pointer } from "bun:ffi";
 import { readFileSync } from "node:fs";
+import { present } from "./assert.ts";
 import { reasonOf } from "./result.ts";
 
 /** Linux numbers, the same on x64 and arm64. */
@@ -161,20 +162,25 @@ const signatures = {
   syscall: { args: ["i64", "i64", "i64", "ptr"], returns: FFIType.i64_fast },
 } as const;
 
-function openLibc() {
+/** The C library of this process with other functions than those of this file; throws when there is none. */
+export function openLibcWith<const Functions extends Record<string, FFIFunction>>(
+  functions: Functions,
+): ReturnType<typeof dlopen<Functions>>["symbols"] {
   const musl = process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1";
   const failures: string[] = [];
   for (const name of ["libc.so.6", musl]) {
     try {
-      const { symbols } = dlopen(name, signatures);
-      const location = symbols.__errno_location();
-      if (location === null) throw new Error("__errno_location gave no address");
-      return { symbols, errnoAt: location };
+      return dlopen(name, functions).symbols;
     } catch (error) {
       failures.push(`${name}: ${reasonOf(error)}`);
     }
   }
   throw new Error(`no C library could be opened (${failures.join("; ")})`);
+}
+
+function openLibc() {
+  const symbols = openLibcWith(signatures);
+  return { symbols, errnoAt: present(symbols.__errno_location(), "errno has no address") };
 }
 
 // errno lives at one address per thread, and a Worker has its own copy of this module: one look-up is enough.

@@ -2,10 +2,15 @@
 // given to it, and their error queue is read here (ip(7), IP_RECVERR). A refusal counts only when it is the destination's own answer
 // (port unreachable, sent from its address) and quotes one of the last packets that went there from here: with encryption nobody can make that up
 // who has not seen the packet. Answers to the packets go to the link's own socket, not here. Host code.
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { FFIType, ptr } from "bun:ffi";
 import { equalBytes } from "../../bytes.ts";
-import { bindUdpSocket, closeFd, socketAddress, socketOptions as option } from "../../libc.ts";
-import { reasonOf } from "../../result.ts";
+import {
+  bindUdpSocket,
+  closeFd,
+  openLibcWith,
+  socketAddress,
+  socketOptions as option,
+} from "../../libc.ts";
 import { isIpv6 } from "./address.ts";
 import type { Target } from "./events.ts";
 
@@ -45,24 +50,11 @@ interface Sent extends Target {
   readonly quotes: Uint8Array[];
 }
 
-function openCalls() {
-  const musl = process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1";
-  const failures: string[] = [];
-  for (const name of ["libc.so.6", musl]) {
-    try {
-      return dlopen(name, signatures).symbols;
-    } catch (error) {
-      failures.push(`${name}: ${reasonOf(error)}`);
-    }
-  }
-  throw new Error(`no C library could be opened (${failures.join("; ")})`);
-}
-
 export class ProbeSockets {
   /** By local address, on any free port. */
   readonly #sockets = new Map<string, number>();
   readonly #sent = new Map<string, Sent>();
-  #calls: ReturnType<typeof openCalls> | undefined;
+  #calls: ReturnType<typeof openLibcWith<typeof signatures>> | undefined;
 
   /** Sends one packet; where that is impossible no refusal ever comes. The bytes must not change afterwards. */
   send(destination: ProbeDestination, packet: Uint8Array): void {
@@ -71,7 +63,7 @@ export class ProbeSockets {
     sent.quotes.push(packet.subarray(0, quoteBytes));
     if (sent.quotes.length > keptMax) sent.quotes.shift();
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    this.#calls ??= openCalls();
+    this.#calls ??= openLibcWith(signatures);
     // An error that waits in the socket is told here instead: it is in the queue all the same, and the packet goes at the second try.
     for (let tries = 0; tries < 2; tries += 1) {
       const { fd, to } = sent;
@@ -118,7 +110,7 @@ export class ProbeSockets {
   }
 
   #readError(fd: number): ErrorReport | undefined {
-    this.#calls ??= openCalls();
+    this.#calls ??= openLibcWith(signatures);
     const name = new Uint8Array(nameBytes);
     const quote = new Uint8Array(quoteBytes);
     const control = new Uint8Array(controlBytes);
