@@ -147,7 +147,6 @@ export class TreeDatabase {
       await connection.exec("PRAGMA journal_mode=WAL");
       // SQLite would flush with fsync, which writes the times of the file as well: our own flush is many times cheaper, and as safe.
       await connection.exec("PRAGMA synchronous=NORMAL");
-      await connection.exec("PRAGMA cache_size=-512");
       // Nothing is read again, for the tree is in memory: half a megabyte of pages is enough for large files on their way through.
       await connection.exec("PRAGMA cache_size=-512");
       await connection.exec(createTable);

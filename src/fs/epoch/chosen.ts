@@ -1,6 +1,6 @@
 // Whose disks a change hurries for: with the writer's own so many as make a majority, others in turn. The rest take it with what comes next,
 // and only step in when the chosen are late. So each follower of three flushes half as often, and nobody decides anything: it is a hint. Pure.
-import { type VoteCounts, votesNeeded, votesOf } from "./votes-needed.ts";
+import { type VoteCounts, votesOf } from "./votes-needed.ts";
 
 export interface Choice {
   /** Of the tree with the change. */
@@ -9,20 +9,13 @@ export interface Choice {
   readonly writer: number;
   /** nodeids of the group, ascending. */
   readonly members: readonly number[];
-  /** nodeids of all whose disks count. */
-  readonly present: Iterable<number>;
+  /** Votes of a majority (votes-needed.ts). */
+  readonly needed: number;
   readonly view: VoteCounts;
 }
 
 /** nodeids, without the writer's. The same on all nodes that see the same members. */
-export function chosenDisks({
-  version,
-  writer,
-  members,
-  present,
-  view,
-}: Choice): readonly number[] {
-  const needed = votesNeeded(view, present);
+export function chosenDisks({ version, writer, members, needed, view }: Choice): readonly number[] {
   // A disk without a vote brings nobody nearer.
   const others = members.filter((nodeid) => nodeid !== writer && votesOf(view, [nodeid]) > 0);
   const chosen: number[] = [];

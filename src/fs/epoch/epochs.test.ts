@@ -170,7 +170,7 @@ test("positions: one message under way, the newest next, none while nobody waits
 
 /** Whose disk (of nodes 1 and 3) a change of node 2 hurries for. */
 const chosen = (version: number) =>
-  chosenDisks({ version, writer: 2, members: [1, 2, 3], present: [1, 2, 3], view })[0]!;
+  chosenDisks({ version, writer: 2, members: [1, 2, 3], needed: 2, view })[0]!;
 const [ours, theirs] = [1, 3].map((nodeid) =>
   [...Array(99).keys()].filter((v) => v > 9 && chosen(v) === nodeid),
 );

@@ -152,8 +152,7 @@ export class Epochs {
     const view = this.#view;
     if (view?.quorate !== true || !this.#isMarked) return { isAgreed: false, majority: undefined };
     if (this.silent.length > 0) return { isAgreed: true, majority: undefined };
-    const needed = votesNeeded(view, this.#present);
-    const majority = this.#reached(view, needed);
+    const majority = this.#reached(view, this.#needed(view));
     return { isAgreed: majority !== undefined, majority: majority ?? -1 };
   }
 
@@ -277,16 +276,17 @@ export class Epochs {
     const view = this.#view;
     if (!this.#isMissing(version) || view === undefined || this.silent.length > 0) return;
     if (component.impatience > 0) component.impatience -= 1;
-    else if (
-      !chosenDisks({ ...awaited, members: this.#nodeids, present: this.#present, view }).includes(
-        this.#nodeid,
-      )
-    ) {
+    else if (!this.#isChosen(awaited, view)) {
       // A spare: it looks after the chosen in a moment.
       if (component.spare === undefined) this.#spare(awaited, out);
       return;
     }
     out.push({ kind: "hurry" });
+  }
+
+  #isChosen(awaited: Awaited, view: QuorumOfRing): boolean {
+    const choice = { ...awaited, members: this.#nodeids, needed: this.#needed(view), view };
+    return chosenDisks(choice).includes(this.#options.self.nodeid);
   }
 
   #spare(awaited: Awaited, out: Out): void {
@@ -328,11 +328,7 @@ export class Epochs {
     const { members, durable } = this.#component;
     const have = members.filter((member) => (durable.get(keyOf(member)) ?? -1) >= version);
     const counted = [writer, ...have.map(({ nodeid }) => nodeid)];
-    return votesOf(view, counted) >= votesNeeded(view, this.#present);
-  }
-
-  get #nodeid(): number {
-    return this.#options.self.nodeid;
+    return votesOf(view, counted) >= this.#needed(view);
   }
 
   /** Of the component, ascending. */
@@ -341,11 +337,15 @@ export class Epochs {
   }
 
   /**
-   * Nodes whose disks count: also those that have left the tree's group and are about to join it again. Alone in it, one of two quorate nodes
-   * would mark a tree that lacks what the other's disk has of the epoch before.
+   * So many votes are a majority's: also of nodes that have left the tree's group and are about to join it again. Alone in it, one of two
+   * quorate nodes would mark a tree that lacks what the other's disk has of the epoch before.
    */
-  get #present(): Set<number> {
-    return new Set([...this.#component.members, ...this.#peers].map(({ nodeid }) => nodeid));
+  #needed(view: QuorumOfRing): number {
+    const present = [...this.#component.members, ...this.#peers];
+    return votesNeeded(
+      view,
+      present.map(({ nodeid }) => nodeid),
+    );
   }
 
   /** Goes on with what it can. */
@@ -415,7 +415,7 @@ export class Epochs {
       votesOf(
         view,
         those.map(({ nodeid }) => nodeid),
-      ) >= votesNeeded(view, this.#present)
+      ) >= this.#needed(view)
     );
   }
 

@@ -49,12 +49,12 @@ export class Evidence {
       this.#hinted = links;
       return false;
     }
-    this.#search = "running";
     this.#begin(links, now);
     return true;
   }
 
   #begin(links: readonly number[], now: number): void {
+    this.#search = "running";
     this.#hinted = undefined;
     this.#beganAt = now;
     this.#lookedAt = now;
@@ -86,7 +86,6 @@ export class Evidence {
   look(now: number): readonly number[] {
     if (this.#search === "none" && this.#hinted !== undefined) {
       const hinted = this.#hinted;
-      this.#search = "running";
       this.#begin(hinted, now);
       return hinted;
     }

@@ -1,9 +1,9 @@
 // What was announced, on this machine's disk, so that a start of all nodes at once announces nothing twice and nothing too little. Of the cluster that it was
 // announced in: what a node of another one told is none of its next one's. Nothing waits for the disk.
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile, stat } from "node:fs/promises";
 import * as v from "valibot";
 import { type Result, failure, reasonOf, success } from "../../result.ts";
+import { replaceFile } from "../replaced-file.ts";
 import { decodeJson } from "../stored-json.ts";
 import { encodeLedger, type Ledger, tellBytesMax } from "./ledger.ts";
 
@@ -34,16 +34,9 @@ export async function readLedger(
 
 /** Whole under its name or as it was. Never rejects; "" or why it could not be written. */
 export async function writeLedger(path: string, cluster: string, ledger: Ledger): Promise<string> {
-  const draft = `${path}.tmp`;
   const text = new TextDecoder().decode(encodeLedger(ledger)).replace(/\0$/, "");
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o750 });
-    await rm(draft, { force: true });
-    await writeFile(draft, `${JSON.stringify({ cluster, ledger: text })}\n`, {
-      mode: 0o640,
-      flag: "wx",
-    });
-    await rename(draft, path);
+    await replaceFile(path, `${JSON.stringify({ cluster, ledger: text })}\n`);
     return "";
   } catch (error) {
     return `what was announced of alerts could not be written to ${path}: ${reasonOf(error)}`;

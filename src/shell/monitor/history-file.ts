@@ -1,8 +1,8 @@
 // The history of a node on disk: read once, written now and then beside everything else. A loss of it harms nobody, so nothing waits for the disk.
-import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { type Result, failure, reasonOf, success } from "../../result.ts";
+import { replaceFile } from "../replaced-file.ts";
 import { History } from "./history.ts";
 import { historyBytesMax, historyOf, historyText } from "./history-text.ts";
 
@@ -24,12 +24,8 @@ export async function readHistory(path: string): Promise<Result<History>> {
 
 /** Whole under its name or as it was. Never rejects; "" or why it could not be written. */
 export async function writeHistory(path: string, history: History): Promise<string> {
-  const draft = `${path}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o750 });
-    await rm(draft, { force: true });
-    await writeFile(draft, historyText(history), { mode: 0o640, flag: "wx" });
-    await rename(draft, path);
+    await replaceFile(path, historyText(history));
     return "";
   } catch (error) {
     return `the history of the charts could not be written to ${path}: ${reasonOf(error)}`;
