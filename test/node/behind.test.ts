@@ -12,7 +12,8 @@ afterAll(async () => {
   await Promise.all(clusters.map((cluster) => cluster.close()));
 });
 
-test("off while config_version rose twice, it takes the tree's corosync.conf and stays", async () => {
+/** Of three nodes with configuration 3 the last was stopped. */
+async function withOneOff(): Promise<ReloadCluster> {
   const cluster = new ReloadCluster();
   clusters.push(cluster);
   const conf = cluster.conf({ version: 3, nodes });
@@ -21,6 +22,11 @@ test("off while config_version rose twice, it takes the tree's corosync.conf and
   await cluster.write(stays, conf);
   await cluster.untilConf(isOff, "config_version: 3");
   expect(await cluster.stop(isOff)).toBe(0);
+  return cluster;
+}
+
+test("off while config_version rose twice, it takes the tree's corosync.conf and stays", async () => {
+  const cluster = await withOneOff();
   await cluster.all(
     [stays, alsoStays],
     ({ ring, tree }) => ring.members.length === 2 && tree.writable,
@@ -48,14 +54,7 @@ test("off while config_version rose twice, it takes the tree's corosync.conf and
 }, 240_000);
 
 test("with another file of the same version, as when two parts wrote one each, it takes the cluster's and reloads", async () => {
-  const cluster = new ReloadCluster();
-  clusters.push(cluster);
-  const conf = cluster.conf({ version: 3, nodes });
-  for (const nodeid of nodes) cluster.start(nodeid, conf);
-  await cluster.all(nodes, ({ ring, tree }) => ring.members.length === 3 && tree.writable);
-  await cluster.write(stays, conf);
-  await cluster.untilConf(isOff, "config_version: 3");
-  expect(await cluster.stop(isOff)).toBe(0);
+  const cluster = await withOneOff();
   const theirs = cluster.conf({ version: 4, nodes, totem: ["join: 60"] });
   await cluster.write(stays, theirs);
   await cluster.all([stays, alsoStays], (status) => status.cluster.configVersion === 4);
