@@ -7,6 +7,7 @@ import {
   decoded,
   malformed,
   Reader,
+  equalBytes,
   type Decoded,
   type Writer,
 } from "../../bytes.ts";
@@ -182,10 +183,9 @@ export function decodeGroupMessage(bytes: Uint8Array): Decoded<GroupMessage> {
 let lastName = { bytes: new Uint8Array(0), text: "" };
 
 function nameOf(bytes: Uint8Array): string {
-  const { length } = bytes;
-  let isSame = length === lastName.bytes.length;
-  for (let at = 0; isSame && at < length; at += 1) isSame = bytes[at] === lastName.bytes[at];
-  if (!isSame) lastName = { bytes: new Uint8Array(bytes), text: byteString(bytes) };
+  if (!equalBytes(bytes, lastName.bytes)) {
+    lastName = { bytes: new Uint8Array(bytes), text: byteString(bytes) };
+  }
   return lastName.text;
 }
 

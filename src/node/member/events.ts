@@ -8,6 +8,7 @@ import type {
   TimerAction,
   RingId,
 } from "../../world.ts";
+import type { LinksEvent } from "../link/events.ts";
 import type { DeviceRequest, DeviceStatus } from "../device/events.ts";
 import type { Refusal, RingCounters, RingTimer } from "../ring/events.ts";
 import type { VoterView } from "../quorum/voter.ts";
@@ -63,12 +64,7 @@ export type MemberAction =
   | TimerAction<MemberTimer>
   | { readonly kind: "persistRing"; readonly ringSeq: number }
   /** For the links: whose refusals mean something (ring/deaths.ts). */
-  | {
-      readonly kind: "watched";
-      readonly nodeids: readonly number[];
-      readonly sought: readonly number[];
-      readonly isForming: boolean;
-    }
+  | Extract<LinksEvent, { readonly kind: "watched" }>
   /** With expected_votes_tracking: the floor of expected votes (file ev_tracking: u32, services.md §4.10). */
   | { readonly kind: "persistTracking"; readonly expectedVotes: number }
   | PortEvent
