@@ -75,13 +75,13 @@ function certificatePath(status: QnetdStatus, name: string): string | undefined 
 export function absentText(status: QnetdStatus, node: AbsentNode): string {
   const { nodeId, absentMs, address } = node;
   if (absentMs === undefined) {
-    return `node ${nodeId}: not connected since this server started, ${status.startedAt.slice(0, 16).replace("T", " ")} UTC`;
+    return `node ${nodeId}: not connected since this server started, ${minuteOf(status.startedAt)} UTC`;
   }
   return `node ${nodeId}: not connected ${sinceText(status, absentMs)}, last from ${plainAddress(address)}`;
 }
 
 function sinceText({ at }: QnetdStatus, ms: number): string {
-  const since = new Date(Date.parse(at) - ms).toISOString().slice(0, 16).replace("T", " ");
+  const since = minuteOf(new Date(Date.parse(at) - ms).toISOString());
   return `since ${since} UTC (${duration(ms)})`;
 }
 
@@ -90,4 +90,9 @@ export function newsOf(concerns: readonly Concern[]): readonly string[] {
   return concerns
     .filter(({ kind }) => kind !== "absent" && kind !== "noVote")
     .map(({ text }) => text);
+}
+
+/** "2026-11-30 05:12" of a time in ISO 8601. */
+export function minuteOf(iso: string): string {
+  return iso.slice(0, 16).replace("T", " ");
 }

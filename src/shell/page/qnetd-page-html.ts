@@ -6,7 +6,7 @@ import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/session/snapshot
 import type { CertificateState } from "../../qnetd/pki/store.ts";
 import type { Happened } from "../daemon/lately.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
-import { absentClusterText, absentText, headline, newsOf } from "./qnetd-headline.ts";
+import { absentClusterText, absentText, headline, minuteOf, newsOf } from "./qnetd-headline.ts";
 import { style } from "./qnetd-page-style.ts";
 import { plainAddress, plural, printable } from "../cli/text-table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
@@ -213,10 +213,6 @@ function certificatesHtml(certificates: readonly CertificateState[]): Html {
       )}
     </table>
   </section> `;
-}
-
-function minuteOf(iso: string): string {
-  return iso.slice(0, 16).replace("T", " ");
 }
 
 function bracketed(name: string | undefined): string {
