@@ -114,6 +114,32 @@ test("alone in the tree's group it marks nothing while another quorate node, abo
   expect(node.stored.at(-1)).toEqual(withEpoch(unknownLineage(12), { number: 12, exchange }, 5));
 });
 
+test("an epoch that was never marked is counted to the next: what came in it is in no tree of the epochs before", () => {
+  const before = marked(9, 1);
+  const node = new Node(before);
+  node.exchange({ 1: before, 2: before, 3: before });
+  node.step({ kind: "synced", exchange, version: 107 });
+  const first = node.core.lineages.own.at(-1);
+  expect(first).toMatchObject({ number: 12, version: 107 });
+  const again = { ...exchange, epoch: 5 };
+  node.step({ kind: "treeConfigured", members: [1, 2, 3].map(member) });
+  node.step({ kind: "exchangeBegan", exchange: again });
+  for (const nodeid of [1, 2, 3]) {
+    const state = { kind: "state", exchange: again, flushes: true, ringSeq: 16 } as const;
+    node.hear(nodeid, { ...state, lineage: before });
+  }
+  node.step({ kind: "synced", exchange: again, version: 108 });
+  const begun = { number: 16, exchange: again, version: 107 };
+  expect(node.core.lineages.own).toEqual([...before.history, begun]);
+  node.flushed();
+  for (const nodeid of [1, 2]) {
+    node.hear(nodeid, { kind: "promised", exchange: again, number: 16 });
+  }
+  expect(node.stored.at(-1)?.history).toEqual([...before.history, begun]);
+  node.flushed();
+  expect(node.core.lineages.own).toEqual([...before.history, begun]);
+});
+
 test("a number is above every promise and mark, and not below the ring's sequence", () => {
   const number = (states: Record<number, Lineage>): number | undefined => {
     const node = new Node();

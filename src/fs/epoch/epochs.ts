@@ -89,7 +89,7 @@ export class Epochs {
   #adopted: Lineage;
   /** The epoch that the tree in memory follows; its mark may not be on disk yet. */
   #followed: Mark;
-  /** Version of our tree when that epoch began, if it did in this process: what came since is in no tree that does not know the epoch. */
+  /** Version of our tree when the first epoch began that it follows without its mark: what came since is of none that is marked. */
   #followedFrom = Number.POSITIVE_INFINITY;
   #durableVersion: number | undefined;
 
@@ -128,14 +128,16 @@ export class Epochs {
   /** What is to be stored in the transaction in which the leader's tree replaces ours. */
   adopt(): Lineage {
     this.#next = this.#adopted;
-    this.#follow(this.#adopted.mark);
+    this.#followed = this.#adopted.mark;
     return this.#next;
   }
 
-  /** What our tree may count as, and what we take over. */
+  /** The epochs of the tree in memory, marked or not, and of what we take over. */
   get lineages(): Lineages {
-    const own = [this.#followed, this.#held.mark];
-    return { own, ownFrom: this.#followedFrom, adopted: this.#adopted };
+    const { mark, history } = this.#next;
+    const isMarked = sameMark(this.#followed, mark);
+    const begun = isMarked ? [] : [{ ...this.#followed, version: this.#followedFrom }];
+    return { own: [...history, ...begun], adopted: this.#adopted.history };
   }
 
   get held(): Lineage {
@@ -228,7 +230,7 @@ export class Epochs {
     if (isOwn || (isEqual && state === undefined)) return;
     this.#adopted = state === undefined ? unknownLineage(promised) : { ...state.lineage, promised };
     if (!isEqual || sameMark(this.#adopted.mark, this.#next.mark)) return;
-    this.#follow(this.#adopted.mark);
+    this.#followed = this.#adopted.mark;
     this.#store(this.#adopted, out);
   }
 
@@ -362,7 +364,7 @@ export class Epochs {
     if (!this.#mayMark(component, number)) return;
     if (!component.isMarkAsked) {
       component.isMarkAsked = true;
-      this.#store(withEpoch(this.#next, mark, beganAt), out);
+      this.#store(withEpoch(this.#next, mark, this.#followedFrom), out);
     }
     if (this.#isMarked) this.#announce(component, number, out);
   }
@@ -447,10 +449,12 @@ export class Epochs {
     return this.#unserved().some(({ version }) => version > announced);
   }
 
-  /** `from`: version of our tree when the epoch began; without, it did not begin in this process. */
-  #follow(mark: Mark, from = Number.POSITIVE_INFINITY): void {
+  /** An epoch begins at this version of our tree. One before it that was never marked is counted to it: no other tree need know of that one. */
+  #follow(mark: Mark, version: number): void {
+    if (sameMark(this.#followed, mark)) return;
+    const isMarked = sameMark(this.#followed, this.#next.mark);
     this.#followed = mark;
-    this.#followedFrom = from;
+    this.#followedFrom = isMarked ? version : Math.min(this.#followedFrom, version);
   }
 
   #isPeer(member: GroupMember): boolean {

@@ -61,16 +61,6 @@ export function withEpoch(lineage: Lineage, mark: Mark, version: number): Lineag
   return { mark, promised, history, isForeign: false };
 }
 
-/**
- * How far a tree of this mark goes with the history of `leader`: the version up to which both are one, `Infinity` within one epoch;
- * undefined: that is not known.
- */
-export function commonVersion(mark: Mark, leader: Lineage): number | undefined {
-  const at = leader.history.findIndex((beginning) => sameMark(beginning, mark));
-  if (at < 0) return undefined;
-  return leader.history[at + 1]?.version ?? Number.POSITIVE_INFINITY;
-}
-
 export function putExchange(w: Writer, { epoch, time, nodeid, pid }: Exchange): Writer {
   return w.u32(epoch).u32(time).u32(nodeid).u32(pid);
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { TreeEntry } from "../tree/entry.ts";
 import { bytesOf } from "../../bytes.ts";
-import { type Lineage, type Mark, unknownLineage, withEpoch } from "./lineage.ts";
+import type { Beginning } from "./lineage.ts";
 import { lostChanges } from "./lost-changes.ts";
 
 /** Version and content by name; the tree's version is the highest, or what `version` says. */
@@ -23,13 +23,12 @@ function tree(files: Record<string, readonly [number, string]>, version?: number
   return [{ ...root, name: "", data: new Uint8Array(0) }, ...entries];
 }
 
-const mark = (number: number): Mark => ({
-  number,
-  exchange: { epoch: number, time: number, nodeid: 1, pid: 1 },
-});
 /** Epochs with the versions at which they began. */
-const history = (...epochs: readonly (readonly [number, number])[]): Lineage =>
-  epochs.reduce((lineage, [n, version]) => withEpoch(lineage, mark(n), version), unknownLineage());
+const history = (...epochs: readonly (readonly [number, number])[]): readonly Beginning[] =>
+  epochs.map(([number, version]) => ({
+    ...{ number, version },
+    exchange: { epoch: number, time: number, nodeid: 1, pid: 1 },
+  }));
 
 const all = Number.POSITIVE_INFINITY;
 
@@ -38,7 +37,7 @@ test("a tree that has fallen behind loses nothing, though its files are other on
   const after = tree({ a: [9, "new"] }, 12);
   const adopted = history([1, 1], [2, 8]);
   expect(
-    lostChanges({ before, after, own: [mark(1)], ownFrom: all, adopted, held: all }),
+    lostChanges({ before, after, own: history([1, 1]), adopted, held: all }),
   ).toBeUndefined();
 });
 
@@ -46,7 +45,7 @@ test("what came behind the beginning of the leader's next epoch is lost", () => 
   const before = tree({ a: [5, "same"], mine: [9, "x"] });
   const after = tree({ a: [5, "same"], theirs: [20, "y"] });
   const adopted = history([1, 1], [2, 8]);
-  const lost = lostChanges({ before, after, own: [mark(1)], ownFrom: all, adopted, held: all });
+  const lost = lostChanges({ before, after, own: history([1, 1]), adopted, held: all });
   expect(lost).toEqual({ entries: before, version: 9, leaderVersion: 20, paths: ["mine"] });
 });
 
@@ -54,10 +53,9 @@ test("what came in an epoch that only we knew is lost, also where nothing of the
   const before = tree({ a: [5, "same"], mine: [6, "x"] });
   const after = tree({ a: [5, "same"], theirs: [20, "y"] });
   const exchange = { before, after, adopted: history([1, 1]), held: all };
-  const own = [mark(2), mark(1)];
-  expect(lostChanges({ ...exchange, own, ownFrom: 5 })?.paths).toEqual(["mine"]);
-  expect(lostChanges({ ...exchange, own, ownFrom: 6 })).toBeUndefined();
-  expect(lostChanges({ ...exchange, own: [mark(1), mark(1)], ownFrom: 5 })).toBeUndefined();
+  expect(lostChanges({ ...exchange, own: history([1, 1], [2, 5]) })?.paths).toEqual(["mine"]);
+  expect(lostChanges({ ...exchange, own: history([1, 1], [2, 6]) })).toBeUndefined();
+  expect(lostChanges({ ...exchange, own: history([1, 1]) })).toBeUndefined();
 });
 
 test("a higher version that lost says what only it had", () => {
@@ -67,8 +65,7 @@ test("a higher version that lost says what only it had", () => {
   const { paths } = lostChanges({
     before,
     after,
-    own: [mark(1)],
-    ownFrom: all,
+    own: history([1, 1]),
     adopted,
     held: all,
   })!;
@@ -81,8 +78,7 @@ test("an own change that nobody else may have received, when the ring broke", ()
   const exchange = {
     before,
     after,
-    own: [mark(1)],
-    ownFrom: all,
+    own: history([1, 1]),
     adopted: history([1, 1], [2, 8]),
   };
   expect(lostChanges({ ...exchange, held: 6 })).toBeUndefined();
@@ -91,7 +87,7 @@ test("an own change that nobody else may have received, when the ring broke", ()
 
 test("without epochs (an original leads): what is not there, and what was of another content already", () => {
   const before = tree({ a: [5, "same"], mine: [7, "x"] });
-  const exchange = { before, own: [mark(1)], ownFrom: all, adopted: unknownLineage(), held: all };
+  const exchange = { before, own: history([1, 1]), adopted: [], held: all };
   const newer = tree({ a: [9, "newer"], mine: [8, "newer"] });
   expect(lostChanges({ ...exchange, after: newer })).toBeUndefined();
   const without = lostChanges({ ...exchange, after: tree({ a: [9, "newer"] }) });
@@ -106,6 +102,6 @@ test("without epochs (an original leads): what is not there, and what was of ano
 test("a newcomer's corosync.conf is nothing that anybody misses", () => {
   const before = tree({ "corosync.conf": [3, "one"] });
   const after = tree({ "corosync.conf": [2, "two"] }, 400);
-  const exchange = { before, after, own: [], ownFrom: all, adopted: history([7, 100]), held: all };
+  const exchange = { before, after, own: [], adopted: history([7, 100]), held: all };
   expect(lostChanges(exchange)).toBeUndefined();
 });

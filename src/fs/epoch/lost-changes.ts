@@ -3,7 +3,7 @@
 import { equalBytes } from "../../bytes.ts";
 import { entriesByPath, type TreeEntry } from "../tree/entry.ts";
 import { corosyncConfPath } from "../tree/rules.ts";
-import { commonVersion, type Lineage, type Mark } from "./lineage.ts";
+import { type Beginning, sameMark } from "./lineage.ts";
 
 export interface LostTree {
   /** The objects of the tree that is given up, the root first. */
@@ -15,13 +15,12 @@ export interface LostTree {
   readonly paths: readonly string[];
 }
 
+/** The epochs that a tree has gone through, ascending. */
 export interface Lineages {
-  /** The epochs that our tree may count to: the one that it follows, and the one that is on disk. */
-  readonly own: readonly Mark[];
-  /** Version of our tree when the first of them began, `Infinity` if it did not in this process: its later changes are no earlier epoch's. */
-  readonly ownFrom: number;
+  /** Of our tree; the last may not be marked yet. */
+  readonly own: readonly Beginning[];
   /** Of the tree that leads. */
-  readonly adopted: Lineage;
+  readonly adopted: readonly Beginning[];
 }
 
 /**
@@ -58,12 +57,15 @@ export function lostChanges(
   return { entries: before, version, leaderVersion, paths: paths.toSorted() };
 }
 
-/** The furthest version up to which both trees have one history, by the epochs that they have in common; undefined: they have none. */
-function commonOfEpochs({ own, ownFrom, adopted }: Lineages): number | undefined {
-  const [first, ...others] = own.map((mark) => commonVersion(mark, adopted));
-  if (first !== undefined) return Math.max(first, ...others.map((common) => common ?? 0));
-  const common = others.flatMap((each) => (each === undefined ? [] : Math.min(each, ownFrom)));
-  return common.length === 0 ? undefined : Math.max(...common);
+/** The version up to which both trees have one history, by the newest epoch that they have in common; undefined: they have none. */
+function commonOfEpochs({ own, adopted }: Lineages): number | undefined {
+  for (let at = own.length - 1; at >= 0; at -= 1) {
+    const place = adopted.findIndex((other) => sameMark(other, own[at] as Beginning));
+    if (place < 0) continue;
+    const ends = [own[at + 1], adopted[place + 1]];
+    return Math.min(...ends.map((next) => next?.version ?? Number.POSITIVE_INFINITY));
+  }
+  return undefined;
 }
 
 /** The lowest version that the other tree has of something, that ours has passed, and of which ours has not the same. */
