@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { countOf, namesOf, sumLines } from "./tally.ts";
+import { countOf, namesOf, sumLines, toldOf } from "./tally.ts";
 
 const summary = (lines: readonly string[]): string =>
   `a.test.ts:\n 9 pass\n(pass) x\n\n\n${lines.map((line) => ` ${line}`).join("\n")}\nRan 5 tests across 2 files. [1s]\n`;
@@ -56,4 +56,16 @@ test("the closing sum names what failed and what was skipped", () => {
   const none = { failed: [], skipped: [] };
   expect(sumLines("x", { passed: 1, failed: 0, skipped: 0 }, none)).toHaveLength(1);
   expect(sumLines("x", { passed: 1, failed: 1, skipped: 0 }, none)[1]).toContain("ended badly");
+});
+
+test("what a failed test said stands in the closing sum", () => {
+  const output =
+    "a.test.ts:\n(pass) a\n\nerror: 2 is not 3\n  at x.ts:1\n(fail) b [1ms]\nmore\n(pass) c\n";
+  expect(toldOf("bun", output)).toEqual([
+    ...["failed: b [1ms]", "    error: 2 is not 3", "      at x.ts:1"],
+  ]);
+  const long = `(pass) a\n${"line\n".repeat(100)}${"x".repeat(1000)}\n(fail) b\n`;
+  expect(toldOf("bun", long)).toHaveLength(31);
+  expect(toldOf("bun", long).at(-1)).toHaveLength(204);
+  expect(toldOf("line", output)).toEqual([]);
 });

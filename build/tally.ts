@@ -223,9 +223,27 @@ export function namesOf(form: Suite["form"], output: string): Names {
   return { failed: names(/^FAIL +(.*)$/gm), skipped: names(/^skipped: (.*)$/gm) };
 }
 
+/** Lines that a test of bun may have said before it failed, and characters of each, in the closing sum. */
+const toldLines = 30;
+const toldCharacters = 200;
+
+/** What each failed test of bun's said: a log that is cut keeps its end, and in it the reason. */
+export function toldOf(form: Suite["form"], output: string): string[] {
+  if (form !== "bun") return [];
+  const parts = output.split(/^\((?:pass|fail|skip|todo)\) .*$/gm);
+  const ends = [...output.matchAll(/^\((pass|fail|skip|todo)\) (.*)$/gm)];
+  return ends.flatMap(([, kind, name], at) => {
+    if (kind !== "fail") return [];
+    const lines = (parts[at] ?? "").split("\n").filter((text) => text.trim() !== "");
+    const shown = lines.slice(-toldLines).map((text) => `    ${text.slice(0, toldCharacters)}`);
+    return [`failed: ${name}`, ...shown];
+  });
+}
+
 interface Result {
   readonly count: Count;
   readonly names: Names;
+  readonly told: readonly string[];
 }
 
 async function runSuite(suite: Suite, show: (text: string) => void): Promise<Result> {
@@ -254,7 +272,8 @@ async function runSuite(suite: Suite, show: (text: string) => void): Promise<Res
   // What it waited for of its children; a suite of much waiting has little.
   const worked = (Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6).toFixed(0);
   show(`--- ${suite.name}: ${words(count)} in ${seconds} s, ${worked} s of processor\n`);
-  return { count, names: namesOf(suite.form, output) };
+  const told = count.failed > 0 ? toldOf(suite.form, output) : [];
+  return { count, names: namesOf(suite.form, output), told };
 }
 
 /** Hands everything on as it comes and keeps it. */
@@ -322,10 +341,13 @@ async function main(plan: string): Promise<number> {
   );
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const lines: string[] = [];
-  await runAll(suites, (suite, { count, names }) => {
+  const reasons: string[] = [];
+  await runAll(suites, (suite, { count, names, told }) => {
     lines.push(...sumLines(suite.name, count, names));
+    reasons.push(...told);
     for (const key of ["passed", "failed", "skipped"] as const) total[key] += count[key];
   });
+  if (reasons.length > 0) process.stdout.write(`\n${reasons.join("\n")}\n`);
   process.stdout.write(`\n${lines.join("\n")}\n\n${total.passed} passed, ${total.failed} failed\n`);
   return total.failed === 0 ? 0 : 1;
 }

@@ -51,7 +51,7 @@ async function main(): Promise<number> {
       } catch (error) {
         count.failed += 1;
         process.stdout.write(
-          `FAILED ${name}: ${error instanceof Error ? error.stack : String(error)}\n`,
+          `FAIL  ${name}: ${error instanceof Error ? error.stack : String(error)}\n`,
         );
       }
     }

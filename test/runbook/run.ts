@@ -38,7 +38,7 @@ async function main(): Promise<number> {
         const logs = await Promise.all(
           site.machines.map(async (machine) => `--- ${machine.name}\n${await machine.log()}`),
         );
-        process.stdout.write(`FAILED ${name}: ${text}\n${logs.join("")}\n`);
+        process.stdout.write(`FAIL  ${name}: ${text}\n${logs.join("")}\n`);
       } finally {
         await site.end();
       }

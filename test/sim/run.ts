@@ -103,7 +103,7 @@ function kindOfRun(): string[] {
 
 function report(result: Result): void {
   if (result.ok) return;
-  console.log(`seed ${result.seed} FAILED  ${result.invariant}: ${result.failure}`);
+  console.log(`FAIL  seed ${result.seed}  ${result.failure}`);
   for (const line of result.trace.slice(-60)) console.log(`    ${line}`);
   const again = ["--seeds", "1", "--from", String(result.seed), ...kindOfRun(), "--verbose"];
   console.log(`  replay: npm run sim -- ${again.join(" ")}`);

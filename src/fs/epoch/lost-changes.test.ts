@@ -36,9 +36,7 @@ test("a tree that has fallen behind loses nothing, though its files are other on
   const before = tree({ a: [5, "old"], gone: [6, "x"] });
   const after = tree({ a: [9, "new"] }, 12);
   const adopted = history([1, 1], [2, 8]);
-  expect(
-    lostChanges({ before, after, own: history([1, 1]), adopted, held: all }),
-  ).toBeUndefined();
+  expect(lostChanges({ before, after, own: history([1, 1]), adopted, held: all })).toBeUndefined();
 });
 
 test("what came behind the beginning of the leader's next epoch is lost", () => {
