@@ -12,17 +12,31 @@ const program = join(import.meta.dir, "../../src/main.ts");
 /** Loaded machines start processes slowly; nothing depends on how fast. */
 const settleMsMax = 60_000;
 
+/** Where it runs: its address, and the words before a command that put it there. */
+export interface Place {
+  readonly address: string;
+  readonly enter: readonly string[];
+}
+
+/** On the loopback; runs of a test at the same time must not meet. */
+function anyPlace(): Place {
+  const [high, low] = [30 + Math.floor(Math.random() * 200), Math.floor(Math.random() * 250)];
+  return { address: `127.${high}.${low}.1`, enter: [] };
+}
+
 export class LoneNode {
   readonly root: string;
   readonly name: string;
   readonly paths: NodePaths;
   readonly client: NodeClient;
-  /** Of this machine; runs of a test at the same time must not meet. */
-  readonly address = `127.${30 + Math.floor(Math.random() * 200)}.${Math.floor(Math.random() * 250)}.1`;
+  readonly address: string;
+  readonly #enter: readonly string[];
   #child: Subprocess | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, { address, enter }: Place = anyPlace()) {
     this.name = name;
+    this.address = address;
+    this.#enter = enter;
     this.root = mkdtempSync(join(tmpdir(), `quorate-${name}-`));
     this.paths = nodePaths(this.root);
     this.client = new NodeClient(this.paths.socket);
@@ -42,17 +56,15 @@ export class LoneNode {
     environment: Record<string, string> = {},
   ): void {
     const log = openSync(join(this.root, "log"), "a");
-    this.#child = Bun.spawn(
-      [process.execPath, program, "node", "--root", this.root, "--name", this.name, ...more],
-      {
-        stdin: "ignore",
-        stdout: log,
-        stderr: log,
-        env: { ...process.env, ...environment },
-        timeout: 15 * 60_000,
-        killSignal: "SIGKILL",
-      },
-    );
+    const command = [process.execPath, program, "node", "--root", this.root, "--name", this.name];
+    this.#child = Bun.spawn([...this.#enter, ...command, ...more], {
+      stdin: "ignore",
+      stdout: log,
+      stderr: log,
+      env: { ...process.env, ...environment },
+      timeout: 15 * 60_000,
+      killSignal: "SIGKILL",
+    });
     closeSync(log);
   }
 
@@ -89,7 +101,8 @@ export class LoneNode {
 
   /** A `quorate` command below this root. */
   async run(...words: readonly string[]): Promise<{ code: number; out: string; error: string }> {
-    const child = Bun.spawn([process.execPath, program, ...words, "--root", this.root], {
+    const command = [process.execPath, program, ...words, "--root", this.root];
+    const child = Bun.spawn([...this.#enter, ...command], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

@@ -1,4 +1,4 @@
-// Three standalone nodes on the loopback, each with its page and a root whose password is known; nothing of them is left.
+// Three standalone nodes, each on a machine of the site, with its page and a root whose password is known; nothing of them is left.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -6,12 +6,13 @@ import type { Subprocess } from "bun";
 import { inviteCommand } from "../../src/shell/command/qnetd-invite.ts";
 import { pending, ready, until } from "../interop/wait.ts";
 import { LoneNode } from "../node/lone-node.ts";
+import { hubAddress, machines } from "./site.ts";
 
 export const password = "secret";
 /** Of "secret". */
 const hash =
   "$6$abcdefgh$ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG.";
-/** That other nodes call without being told, each at an address of its own. */
+/** That other nodes call without being told. */
 const port = 8006;
 export const patientMs = 240_000;
 
@@ -25,7 +26,12 @@ export function addressOf(node: LoneNode): string {
 }
 
 export async function threeNodes(): Promise<readonly [LoneNode, LoneNode, LoneNode]> {
-  const nodes = [new LoneNode("pve1"), new LoneNode("pve2"), new LoneNode("pve3")] as const;
+  const [one, two, three] = machines();
+  const nodes = [
+    new LoneNode("pve1", one),
+    new LoneNode("pve2", two),
+    new LoneNode("pve3", three),
+  ] as const;
   for (const node of nodes) {
     mkdirSync(dirname(node.paths.shadow), { recursive: true });
     writeFileSync(node.paths.shadow, `root:${hash}:19000:0:99999:7:::\n`);
@@ -48,20 +54,22 @@ async function served(node: LoneNode): Promise<void> {
   );
 }
 
+const pagePort = 8080;
+
 /** Nothing outlives a story that hangs. */
 const livesMsMax = 15 * 60_000;
 const program = join(import.meta.dir, "../../src/main.ts");
 
-/** A vote server beside the nodes, at an address of its own; it may go and come back. */
+/** A vote server beside the nodes; it may go and come back. */
 export class LabVoteServer {
-  readonly address: string;
+  readonly address = hubAddress;
   readonly #root = mkdtempSync(join(tmpdir(), "quorate-arbiter-"));
+  /** Of its own page. */
+  readonly page = `http://${hubAddress}:${pagePort}`;
   #port = 0;
   #child: Subprocess | undefined;
 
-  /** `beside`: an address of the same network. */
-  constructor(beside: string) {
-    this.address = beside.replace(/\d+$/, "200");
+  constructor() {
     mkdirSync(join(this.#root, "etc/corosync/qnetd"), { recursive: true });
   }
 
@@ -73,7 +81,9 @@ export class LabVoteServer {
     });
     this.#port = listening.port;
     listening.stop(true);
-    const where = ["--listen", this.address, "--port", String(this.#port), "--tls", "on"];
+    const where = ["--listen", this.address, "--port", String(this.#port), "--tls", "on"].concat(
+      ...["--http", `${this.address}:${pagePort}`],
+    );
     this.#child = Bun.spawn([process.execPath, program, "qnetd", "--root", this.#root, ...where], {
       stdin: "ignore",
       stdout: "ignore",

@@ -1,8 +1,8 @@
 // What the page's story is told with: checks that are counted, texts that are waited for, screens that are held against the same rules.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { accessibilityFaults, fits, type Watched } from "./browser.ts";
 import { password, patientMs } from "./place.ts";
 
@@ -39,22 +39,73 @@ export async function inspect(watched: Watched, name: string): Promise<void> {
       found.join("\n"),
     );
     check(`${name} at ${size.width}: it fits`, await fits(page));
-    if (values.screens !== undefined) await picture(page, `${name}-${size.width}`);
   }
+  if (values.screens !== undefined && pictured.has(name)) await picture(page, name, values.screens);
   await page.setViewportSize(wide);
   check(`${name}: no error, no request to elsewhere`, faults.length === 0, faults.join("\n"));
   faults.length = 0;
 }
 
-async function picture(page: Page, name: string): Promise<void> {
-  const directory = values.screens ?? "";
-  mkdirSync(directory, { recursive: true });
-  for (const colorScheme of ["light", "dark"] as const) {
+/** What docs/screens has: of each screen one, in a state that tells most. */
+const pictured = new Set([
+  ...["first", "create", "join", "overview", "node-lost", "nodes", "links-two", "remove"],
+  ...["arbiter-set-up", "arbiter", "join-information", "log", "alerts", "configuration-edit"],
+  ...["files", "emergency", "vote-server"],
+]);
+const panes = [
+  { size: wide, colorScheme: "light" },
+  { size: wide, colorScheme: "dark" },
+  { size: phone, colorScheme: "light" },
+] as const;
+
+/** Light, dark and a phone beside each other. */
+async function picture(page: Page, name: string, directory: string): Promise<void> {
+  const shots: string[] = [];
+  for (const { size, colorScheme } of panes) {
+    await page.setViewportSize(size);
     await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: join(directory, `${name}-${colorScheme}.png`), fullPage: true });
+    shots.push((await page.screenshot({ fullPage: true })).toString("base64"));
   }
   await page.emulateMedia({ colorScheme: null });
+  const drawing = await browserOf(page).newPage();
+  const encoded = (await drawing.evaluate(`(${drawSheet})(${JSON.stringify(shots)})`)) as string;
+  await drawing.close();
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, `${name}.webp`), Buffer.from(encoded, "base64"));
 }
+
+export function browserOf(page: Page): Browser {
+  const browser = page.context().browser();
+  if (browser === null) throw new Error("the page has no browser");
+  return browser;
+}
+
+/** In the browser: pictures to one, scaled, cut at the height of the first, as WebP. */
+const drawSheet = `async (shots) => {
+  const scale = 0.75, gap = 16, tallest = 1500;
+  const images = await Promise.all(shots.map(async (shot) => {
+    const image = new Image();
+    image.src = "data:image/png;base64," + shot;
+    await image.decode();
+    return image;
+  }));
+  const height = Math.min(tallest, images[0].height);
+  const canvas = document.createElement("canvas");
+  canvas.width = images.reduce((sum, { width }) => sum + Math.round(width * scale) + gap, gap);
+  canvas.height = Math.round(height * scale) + 2 * gap;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#8a8f98";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.imageSmoothingQuality = "high";
+  let left = gap;
+  for (const image of images) {
+    const cut = Math.min(height, image.height);
+    const width = Math.round(image.width * scale);
+    pen.drawImage(image, 0, 0, image.width, cut, left, gap, width, Math.round(cut * scale));
+    left += width + gap;
+  }
+  return canvas.toDataURL("image/webp", 0.85).split(",")[1];
+}`;
 
 export async function logIn(watched: Watched): Promise<void> {
   const { page } = watched;

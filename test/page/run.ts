@@ -1,5 +1,5 @@
-// A person at the page, played in a real browser at three real nodes: from empty machines to a cluster, a change of the configuration, a node that is lost
-// and removed, an arbiter that comes, helps and goes, and the way out without quorum. Ends with "N passed, N failed". `--screens DIR` keeps a picture of each screen.
+// A person at the page, played in a real browser at three real nodes: from empty machines to a cluster, a change of the configuration, a link that is cut, a
+// node that is lost and removed, an arbiter that comes, helps and goes, and the way out without quorum. Ends with "N passed, N failed". `--screens DIR` keeps a picture of each screen.
 import type { Browser } from "playwright-core";
 import { reasonOf } from "../../src/result.ts";
 import { pending, ready, until } from "../interop/wait.ts";
@@ -7,6 +7,7 @@ import type { LoneNode } from "../node/lone-node.ts";
 import { strangersNames } from "../double/overviews.ts";
 import { fits, openBrowser, openPage, type Watched } from "./browser.ts";
 import { addressOf, LabVoteServer, nodeWords, password, patientMs, threeNodes } from "./place.ts";
+import { cutOff, enterSite, machines } from "./site.ts";
 import { check, done, go, inspect, logIn, phone, shows, tally, wide } from "./play.ts";
 import {
   harm,
@@ -182,12 +183,13 @@ async function changeLinks(
   nodes: readonly [LoneNode, LoneNode, LoneNode],
 ): Promise<void> {
   const { page } = watched;
-  const [first, , third] = nodes;
-  const other = ({ address }: LoneNode, last: number) => address.replace(/\d+$/, String(last));
+  const [first] = nodes;
+  const places = machines();
+  const { spare } = places[2];
   await go(page, "Links");
   await page.getByRole("button", { name: "Add a link" }).click();
-  for (const node of nodes) {
-    await page.getByLabel(`Address of ${node.name}`).fill(other(node, 2));
+  for (const [at, node] of nodes.entries()) {
+    await page.getByLabel(`Address of ${node.name}`).fill(places[at]?.second ?? "");
   }
   await page.getByRole("button", { name: "Check" }).click();
   await shows(page, /^add link 1 to all nodes/);
@@ -203,20 +205,42 @@ async function changeLinks(
   await inspect(watched, "links-two");
   await go(page, "Nodes");
   await page.getByRole("button", { name: "Change addresses of pve3" }).click();
-  await page.getByLabel("Address on link 1").fill(other(third, 3));
+  await page.getByLabel("Address on link 1").fill(spare);
   await page.getByRole("button", { name: "Check" }).click();
   await shows(page, /^Quorum stays: pve3 stays in the ring all the time/);
   await inspect(watched, "addresses");
   await page.getByRole("button", { name: "Change it" }).click();
   await shows(page, /^✓\s*done$/);
   await page.getByRole("button", { name: "Close" }).click();
-  await page.getByText(other(third, 3)).first().waitFor();
+  await page.getByText(spare).first().waitFor();
   check(
     "the new address is in corosync.conf",
     new TextDecoder()
       .decode(await first.client.read("corosync.conf"))
-      .includes(`ring1_addr: ${other(third, 3)}`),
+      .includes(`ring1_addr: ${spare}`),
   );
+}
+
+/** The ring goes on over the first link, and the page says which is down; then it is whole again. */
+async function cutLink(watched: Watched): Promise<void> {
+  const { page } = watched;
+  const [first, second] = machines();
+  await go(page, "Overview");
+  await cutOff(second, [first.second]);
+  await shows(page, /^link 1 to pve2 \(node 2\) at .* is down/);
+  await shows(page, "Quorate: 3 of 3 votes, 2 needed. One more node may fail.");
+  await go(page, "Links");
+  const down = page.locator(".matrix .state.bad");
+  await until(
+    async () => ((await down.count()) === 2 ? ready(true) : pending(`${await down.count()}`)),
+    patientMs,
+    "both ends say that their link is down",
+  );
+  await inspect(watched, "link-down");
+  await cutOff(second, []);
+  await go(page, "Overview");
+  await shows(page, "4 links, all connected");
+  check("the link is up again", true);
 }
 
 async function changeConfiguration(watched: Watched, node: LoneNode): Promise<void> {
@@ -243,6 +267,28 @@ async function changeConfiguration(watched: Watched, node: LoneNode): Promise<vo
   check("the change is in force, with the next version", true);
 }
 
+/** One that is open; not over what somebody else writes meanwhile. */
+async function editFile({ page }: Watched, node: LoneNode, name: string): Promise<void> {
+  const stored = async () => new TextDecoder().decode(await node.client.read(name));
+  const field = page.getByLabel(`/etc/pve/${name}`);
+  const write = page.getByRole("button", { name: "Write it" });
+  await page.getByRole("button", { name: "Edit" }).click();
+  await field.fill("first\n");
+  await shows(page, "The node would take it");
+  await node.client.put(name, new TextEncoder().encode("another's\n"));
+  await write.click();
+  await shows(page, /somebody has changed it since/);
+  check("what another wrote is kept", (await stored()) === "another's\n");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await shows(page, "another's");
+  await page.getByRole("button", { name: "Edit" }).click();
+  await field.fill("mine\n");
+  await shows(page, "The node would take it");
+  await write.click();
+  await page.locator("ol.lines").getByText("mine").waitFor();
+  check("a file is edited", (await stored()) === "mine\n");
+}
+
 async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   const { page } = watched;
   const name = '<img src=x onerror="alert(1)">';
@@ -258,6 +304,7 @@ async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   await shows(page, "<script>alert(2)</script>");
   check("a file's name is no markup", (await page.locator("main img, main script").count()) === 0);
   await inspect(watched, "file");
+  await editFile(watched, node, name);
   await page.getByRole("button", { name: "/etc/pve" }).click();
   await page.getByRole("button", { name: "priv/", exact: false }).first().click();
   await page.getByRole("button", { name: "authkey.key" }).click();
@@ -266,22 +313,35 @@ async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   await inspect(watched, "secret");
 }
 
-/** Who has such a name, and what has such names, is shown as text, and fits. */
+/** Who has such a name, and what has such names, is shown as text, and fits: on every screen, to root too, who is shown more. */
 async function meetStrangers(browser: Browser, node: LoneNode): Promise<void> {
   await makeStrangersUser(node);
-  const watched = await openPage(browser, addressOf(node), phone);
-  const { page } = watched;
+  const stranger = await openPage(browser, addressOf(node), phone);
+  const { page } = stranger;
   await page.getByLabel("User").fill(strangersUser);
   await page.getByLabel("Password").fill(strangersPassword);
   await page.keyboard.press("Enter");
   await page.getByText(strangersUser).waitFor();
-  await go(page, "Log and tasks");
-  for (const name of strangersNames) {
+  await lookEverywhere(stranger, strangersNames.slice(0, 1));
+  await stranger.close();
+  const root = await openPage(browser, addressOf(node), phone);
+  await logIn(root);
+  await lookEverywhere(root, strangersNames);
+  await root.close();
+}
+
+async function lookEverywhere(watched: Watched, names: readonly string[]): Promise<void> {
+  const { page, faults } = watched;
+  const screens = page.getByRole("navigation", { name: "Screens" }).getByRole("link");
+  for (const name of names) {
     await renameAll(page, name);
     await page.reload();
-    for (const screen of ["Overview", "Nodes", "Links"]) {
-      await go(page, screen);
-      await page.locator("bdi").nth(5).waitFor();
+    await screens.first().waitFor();
+    for (const screen of await screens.allInnerTexts()) {
+      await go(page, screen.trim());
+      if (["Overview", "Nodes", "Links"].includes(screen.trim())) {
+        await page.locator("bdi").nth(5).waitFor();
+      }
       const harms = await harm(page);
       const said = JSON.stringify(name).slice(0, 40);
       check(`${screen} with ${said}: text alone`, harms.length === 0, harms.join());
@@ -289,9 +349,7 @@ async function meetStrangers(browser: Browser, node: LoneNode): Promise<void> {
     }
   }
   await renameAll(page, "");
-  const { faults } = watched;
   check("strangers: no error, no request to elsewhere", faults.length === 0, faults.join("\n"));
-  await watched.close();
 }
 
 async function loseNode(watched: Watched, third: LoneNode): Promise<void> {
@@ -355,7 +413,7 @@ async function leave(watched: Watched): Promise<void> {
 
 async function main(): Promise<void> {
   const nodes = await threeNodes();
-  const server = new LabVoteServer(nodes[0].address);
+  const server = new LabVoteServer();
   const browser = await openBrowser();
   const [first, second, third] = nodes;
   try {
@@ -367,6 +425,7 @@ async function main(): Promise<void> {
     await setUpAlerts(watched);
     await changeVotes(watched, first);
     await changeLinks(watched, nodes);
+    await cutLink(watched);
     await changeConfiguration(watched, first);
     await browseFiles(watched, first);
     await meetStrangers(browser, first);
@@ -401,6 +460,7 @@ async function untilAuthority(node: LoneNode): Promise<void> {
   );
 }
 
+await enterSite();
 await main();
 process.stdout.write(`${tally.passed} passed, ${tally.failed} failed\n`);
 process.exitCode = tally.failed === 0 ? 0 : 1;

@@ -1,8 +1,8 @@
 // The page's wizards as a person works them: a node out of the cluster, an arbiter set up, tried and taken away.
 import type { LoneNode } from "../node/lone-node.ts";
-import type { Watched } from "./browser.ts";
+import { openPage, type Watched } from "./browser.ts";
 import type { LabVoteServer } from "./place.ts";
-import { check, done, go, inspect, phone, shows, wide } from "./play.ts";
+import { browserOf, check, done, go, inspect, phone, shows, wide } from "./play.ts";
 
 const disabled = async (button: { getAttribute(name: string): Promise<string | null> }) =>
   (await button.getAttribute("aria-disabled")) === "true";
@@ -78,6 +78,15 @@ export async function setUpArbiter(
   const bad = page.locator(".checks .state:not(.good)");
   check("every check of every node is good", (await bad.count()) === 0);
   await inspect(watched, "arbiter");
+  await lookAtServer(watched, server);
+}
+
+/** The vote server's own page, in which nothing runs. */
+async function lookAtServer({ page: inCluster }: Watched, server: LabVoteServer): Promise<void> {
+  const watched = await openPage(browserOf(inCluster), server.page, wide);
+  await shows(watched.page, "prod");
+  await inspect(watched, "vote-server");
+  await watched.close();
 }
 
 /** On a phone. */

@@ -233,6 +233,15 @@ const ringMutants: readonly Mutant[] = [
     seconds: 120,
   },
   {
+    rule: "an epoch that was never marked is counted to the next",
+    breaks: "F4",
+    file: "src/fs/epoch/epochs.ts",
+    find: "isMarked ? version : Math.min(this.#followedFrom, version)",
+    replace: "version",
+    from: 64,
+    seconds: 120,
+  },
+  {
     rule: "all nodes give a change the time of its sender",
     breaks: "F3",
     file: "src/fs/replica/dcdb.ts",

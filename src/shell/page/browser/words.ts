@@ -347,7 +347,14 @@ export const words = {
   value: "Value",
   meaning: "What it does",
   edit: "Edit",
-  editHint: "Each state is checked by this node as you type; config_version is raised by itself",
+  editConfHint:
+    "Each state is checked by this node as you type; config_version is raised by itself",
+  editHint: "Each state is checked by this node as you type",
+  editNoText: "It is no text: it cannot be edited here.",
+  editTooLong: "It is too long to be edited here; /etc/pve on any node takes it.",
+  editReturns:
+    "Its lines end in carriage returns, which a browser would lose: edit it below /etc/pve on any node.",
+  fileGood: "The node would take it",
   difference: "What would change",
   confGood: "All nodes could use it",
   saveConf: "Write it",

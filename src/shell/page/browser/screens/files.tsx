@@ -1,13 +1,15 @@
-// The files of /etc/pve: what is there, how large, when it was changed; text with line numbers. What is secret is fetched only when somebody asks for it.
+// The files of /etc/pve: what is there, how large, when it was changed; text with line numbers, for root in an editor. What is secret is fetched only when
+// somebody asks for it.
 import { useEffect, useState } from "preact/hooks";
 import type * as v from "valibot";
 import { treeFile, treeListed } from "../../../answers/tree.ts";
-import { type Answer, type Api, failureText } from "../api.ts";
+import { type Answer, failureText } from "../api.ts";
 import { Busy, Card, Heading, Name, Notice, TableFrame } from "../parts.tsx";
-import type { ScreenProps } from "../props.ts";
+import type { Parts, ScreenProps } from "../props.ts";
 import { size, timeText } from "../shown.ts";
 import { useStore } from "../store.ts";
 import { words } from "../words.ts";
+import { FileEditor, notEditable, readForEditing } from "./file-editor.tsx";
 
 type Listed = v.InferOutput<typeof treeListed>;
 type FileRead = v.InferOutput<typeof treeFile>;
@@ -15,11 +17,12 @@ type FileRead = v.InferOutput<typeof treeFile>;
 const entriesShown = 500;
 const linesShown = 2000;
 
-export function FilesScreen({ parts }: ScreenProps) {
+export function FilesScreen({ parts, session }: ScreenProps) {
   const [path, setPath] = useState("");
+  const [edits, setEdits] = useState(0);
   // Names as they are: they are sent back. All of them are shown by <Name>.
   const call = { schema: treeListed, path: "/api/v1/tree", given: { path }, isRaw: true };
-  const listed = useAnswer(() => parts.api.call("GET", call), [path]);
+  const listed = useAnswer(() => parts.api.call("GET", call), [path, edits]);
   const now = useStore(parts.clock);
   return (
     <>
@@ -31,7 +34,12 @@ export function FilesScreen({ parts }: ScreenProps) {
         (listed.data.type === "directory" ? (
           <Folder folder={listed.data} {...{ path, now, go: setPath }} />
         ) : (
-          <File key={path} api={parts.api} path={path} now={now} facts={listed.data} />
+          <File
+            key={path}
+            {...{ parts, path, now, facts: listed.data }}
+            mayEdit={session.user === "root@pam" && !listed.data.generated}
+            onEdited={() => setEdits(edits + 1)}
+          />
         ))}
     </>
   );
@@ -147,12 +155,14 @@ export function isSecret(path: string): boolean {
 }
 
 function File(props: {
-  readonly api: Api;
+  readonly parts: Parts;
   readonly path: string;
   readonly now: number;
   readonly facts: Listed;
+  readonly mayEdit: boolean;
+  readonly onEdited: () => void;
 }) {
-  const { api, path, now, facts } = props;
+  const { parts, path, now, facts, mayEdit, onEdited } = props;
   const [isWanted, setWanted] = useState(!isSecret(path));
   return (
     <Card title={words.content} isWide>
@@ -162,7 +172,7 @@ function File(props: {
       </p>
       <meter min={0} max={1024 * 1024} value={facts.size} aria-label={words.ofLargest} />
       {isWanted ? (
-        <Content api={api} path={path} />
+        <Content {...{ parts, path, mayEdit, onEdited }} />
       ) : (
         <>
           <p>{words.secret}</p>
@@ -175,11 +185,43 @@ function File(props: {
   );
 }
 
-function Content({ api, path }: { readonly api: Api; readonly path: string }) {
-  const read = useAnswer(() => api.get(treeFile, "/api/v1/tree/file", { path }), [path]);
+interface ContentProps {
+  readonly parts: Parts;
+  readonly path: string;
+  readonly mayEdit: boolean;
+  readonly onEdited: () => void;
+}
+
+function Content({ parts, path, mayEdit, onEdited }: ContentProps) {
+  const [edited, setEdited] = useState<Answer<FileRead>>();
+  const file = { schema: treeFile, path: "/api/v1/tree/file", given: { path } };
+  const read = useAnswer(() => parts.api.call("GET", file), [path]);
+  if (edited?.ok === true && notEditable(edited.data) === "") {
+    return <FileEditor {...{ parts, file: path, read: edited.data, onClose: onEdited }} />;
+  }
   if (read === undefined) return <Busy />;
   if (!read.ok) return <Notice mood="bad">{failureText(read)}</Notice>;
-  return <Lines file={read.data} />;
+  const why = edited?.ok === true ? notEditable(edited.data) : edited && failureText(edited);
+  return (
+    <>
+      {mayEdit && (
+        <div class="buttons">
+          <button
+            type="button"
+            onClick={() => void readForEditing(parts.api, path).then(setEdited)}
+          >
+            {words.edit}
+          </button>
+        </div>
+      )}
+      {why !== undefined && (
+        <Notice mood="warn" isAlert>
+          {why}
+        </Notice>
+      )}
+      <Lines file={read.data} />
+    </>
+  );
 }
 
 export function Lines({ file }: { readonly file: Pick<FileRead, "content" | "encoding"> }) {
