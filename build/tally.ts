@@ -80,6 +80,7 @@ const interop: readonly Suite[] = [
 const x64 = ["--binary", "dist/quorate-linux-x64"];
 /** With the executables that the build has just made; longest first. */
 const services: readonly Suite[] = [
+  patient("page in a browser", "test/page/run.ts"),
   patient("installer in throw-away machines", "test/install/roots.ts"),
   patient("runbooks on empty machines", "test/runbook/run.ts", ...x64),
   patient("upgrade on arm64", "test/interop/upgrade-arm64.ts"),

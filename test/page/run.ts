@@ -108,9 +108,11 @@ async function lookAround(watched: Watched): Promise<void> {
   await go(page, "Overview");
   await shows(page, "Quorate: 3 of 3 votes, 2 needed. One more node may fail.");
   await shows(page, "Nodes: 3 of 3 online");
+  // The last step of a join gives the node its vote for good.
+  await page.getByText(/^the expected votes are raised/).waitFor({ state: "hidden" });
   await page.locator("figure.chart").nth(2).waitFor();
   check("votes, members and changes of the tree are drawn", true);
-  await inspect(watched, "overview");
+  await inspect(watched, "overview-one-link");
   await go(page, "Nodes");
   await page
     .getByText(/^for \d+ \w+, since /)
@@ -241,6 +243,7 @@ async function cutLink(watched: Watched): Promise<void> {
   await go(page, "Overview");
   await shows(page, "4 links, all connected");
   check("the link is up again", true);
+  await inspect(watched, "overview");
 }
 
 async function changeConfiguration(watched: Watched, node: LoneNode): Promise<void> {

@@ -84,8 +84,12 @@ export async function setUpArbiter(
 /** The vote server's own page, in which nothing runs. */
 async function lookAtServer({ page: inCluster }: Watched, server: LabVoteServer): Promise<void> {
   const watched = await openPage(browserOf(inCluster), server.page, wide);
-  await shows(watched.page, "prod");
+  const { page } = watched;
+  await shows(page, "prod");
   await inspect(watched, "vote-server");
+  await page.evaluate("document.querySelector('main').replaceChildren()");
+  await shows(page, "prod");
+  check("it is read again by itself", true);
   await watched.close();
 }
 

@@ -1,5 +1,5 @@
-// The vote server's status page as HTML: one document, nothing from elsewhere, no script. All text comes through hono's `html`, which
-// escapes it: cluster names are bytes of strangers.
+// The vote server's status page as HTML: nothing from elsewhere. All text comes through hono's `html`, which escapes it: cluster names are bytes of
+// strangers.
 import { html, raw } from "hono/html";
 import type { AbsentCluster, AbsentNode } from "../../qnetd/session/known-clusters.ts";
 import type { ClusterSnapshot, NodeSnapshot } from "../../qnetd/session/snapshot.ts";
@@ -7,11 +7,11 @@ import type { CertificateState } from "../../qnetd/pki/store.ts";
 import type { Happened } from "../daemon/lately.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
 import { absentClusterText, absentText, headline, minuteOf, newsOf } from "./qnetd-headline.ts";
+import { refreshSeconds } from "./qnetd-page-script.ts";
 import { style } from "./qnetd-page-style.ts";
 import { plainAddress, plural, printable } from "../cli/text-table.ts";
 import { upgradeEventText } from "../upgrade/last-event.ts";
 
-const refreshSeconds = 5;
 const clustersShownMax = 200;
 
 type Html = ReturnType<typeof html>;
@@ -33,7 +33,8 @@ export function statusHtml(status: QnetdStatus, nameOf: Shown["nameOf"]): Html {
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width,initial-scale=1" />
-        <meta http-equiv="refresh" content="${refreshSeconds}" />
+        <noscript><meta http-equiv="refresh" content="${refreshSeconds}" /></noscript>
+        <script defer src="/page.js"></script>
         <title>
           ${isGood ? "Good" : "Attention"} – vote server,
           ${plural(clusters.length + clustersLeftOut, "cluster")}
@@ -55,7 +56,7 @@ export function statusHtml(status: QnetdStatus, nameOf: Shown["nameOf"]): Html {
           ${status.lately.length > 0 ? latelyHtml(status.lately) : ""}
           ${status.certificates.length > 0 ? certificatesHtml(status.certificates) : ""}
         </main>
-        <footer class="soft">Read again every ${refreshSeconds} seconds.</footer>
+        <footer class="soft" role="status">Read again every ${refreshSeconds} seconds.</footer>
       </body>
     </html> `;
 }

@@ -6,6 +6,7 @@ import type { QnetdStatus } from "../daemon/qnetd.ts";
 import type { PageAddress } from "./page-address.ts";
 import { HostNames } from "./host-names.ts";
 import { statusHtml } from "./qnetd-page-html.ts";
+import { script } from "./qnetd-page-script.ts";
 import { styleSource } from "./qnetd-page-style.ts";
 import { metricsText, type ProcessFacts } from "./qnetd-page-metrics.ts";
 import { statusJson } from "./qnetd-status-json.ts";
@@ -92,6 +93,9 @@ export function buildQnetdPage(source: PageSource, ownName: string): Hono {
     return next();
   });
   app.get("/", (c) => c.html(statusHtml(current(), (address) => names.of(address))));
+  app.get("/page.js", (c) =>
+    c.body(script, 200, { "Content-Type": "text/javascript; charset=utf-8" }),
+  );
   app.get("/v1/status", (c) =>
     c.body(statusJson(current()), 200, { "Content-Type": "application/json" }),
   );
@@ -105,7 +109,7 @@ export function buildQnetdPage(source: PageSource, ownName: string): Hono {
   return app;
 }
 
-const policy = `default-src 'none'; style-src ${styleSource}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+const policy = `default-src 'none'; script-src 'self'; connect-src 'self'; style-src ${styleSource}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
 /** An address was typed; a name may have been made to lead here by a stranger. */
 function isKnownHost(header: string, ownName: string): boolean {
