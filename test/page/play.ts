@@ -48,7 +48,7 @@ export async function inspect(watched: Watched, name: string): Promise<void> {
 
 /** What docs/screens has: of each screen one, in a state that tells most. */
 const pictured = new Set([
-  ...["first", "create", "join", "overview", "node-lost", "nodes", "links-two", "remove"],
+  ...["first", "create", "join", "overview", "node-lost", "nodes", "links", "remove"],
   ...["arbiter-set-up", "arbiter", "join-information", "log", "alerts", "configuration-edit"],
   ...["files", "emergency", "vote-server"],
 ]);

@@ -134,7 +134,7 @@ async function lookAround(watched: Watched): Promise<void> {
   await page.keyboard.press("ArrowLeft");
   await page.locator(".moment").waitFor();
   check("a moment is read by the keyboard", true);
-  await inspect(watched, "links");
+  await inspect(watched, "links-one");
   await go(page, "Join information");
   await inspect(watched, "join-information");
   await go(page, "Log and tasks");
@@ -204,7 +204,7 @@ async function changeLinks(
   check("the second link is in the matrix, and a line of each chart", true);
   await page.getByRole("button", { name: "Hour" }).click();
   await page.locator("figure.chart").nth(1).waitFor();
-  await inspect(watched, "links-two");
+  await inspect(watched, "links");
   await go(page, "Nodes");
   await page.getByRole("button", { name: "Change addresses of pve3" }).click();
   await page.getByLabel("Address on link 1").fill(spare);
@@ -294,6 +294,10 @@ async function editFile({ page }: Watched, node: LoneNode, name: string): Promis
 
 async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   const { page } = watched;
+  await go(page, "Files");
+  await page.getByRole("button", { name: "authkey.pub" }).waitFor();
+  await inspect(watched, "files");
+  await go(page, "Overview");
   const name = '<img src=x onerror="alert(1)">';
   await node.client.put(name, new TextEncoder().encode("<script>alert(2)</script>\n"));
   const others = strangersFiles.filter((each) => each !== name);
@@ -301,7 +305,7 @@ async function browseFiles(watched: Watched, node: LoneNode): Promise<void> {
   await go(page, "Files");
   await page.getByRole("button", { name: "w".repeat(255) }).waitFor();
   check("strange files do no harm", (await harm(page)).length === 0, (await harm(page)).join());
-  await inspect(watched, "files");
+  await inspect(watched, "files-of-strangers");
   for (const each of others) await node.client.remove(each);
   await page.getByRole("button", { name }).click();
   await shows(page, "<script>alert(2)</script>");
