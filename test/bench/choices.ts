@@ -11,32 +11,34 @@ export interface Choices {
   readonly pmxcfs?: string;
   /** The executable in place of the source. */
   readonly binary?: string;
+  /** What our nodes promise; without it as they do by themselves. */
+  readonly durability?: string;
 }
 
 const roundsMax = 100;
 
-/** A sentence when they cannot be used. `paths`: the options with a file that this bench takes. */
-export function choicesFrom(
-  words: readonly string[],
-  paths: readonly ("pmxcfs" | "binary")[],
-): Choices | string {
+export type OwnChoice = "pmxcfs" | "binary" | "durability";
+
+/** A sentence when they cannot be used. `own`: what this bench takes beside what all take. */
+export function choicesFrom(words: readonly string[], own: readonly OwnChoice[]): Choices | string {
   let quick = false;
   let json = false;
   let rounds: number | undefined;
-  const files: { pmxcfs?: string; binary?: string } = {};
+  const given: Partial<Record<OwnChoice, string>> = {};
   for (let at = 0; at < words.length; at += 1) {
     const word = words[at] ?? "";
     if (word === "--quick") quick = true;
     else if (word === "--json") json = true;
     else {
       const value = words[at + 1];
-      const path = paths.find((name) => word === `--${name}`);
-      if (path === undefined && word !== "--rounds") return unknown(word, paths);
+      const name = own.find((each) => word === `--${each}`);
+      if (name === undefined && word !== "--rounds") return unknown(word, own);
       if (value === undefined) return `${word} needs a value`;
       at += 1;
-      if (path !== undefined) {
-        if (!existsSync(value)) return `${word}: there is no file ${value}`;
-        files[path] = resolve(value);
+      if (name !== undefined) {
+        const isFile = name !== "durability";
+        if (isFile && !existsSync(value)) return `${word}: there is no file ${value}`;
+        given[name] = isFile ? resolve(value) : value;
         continue;
       }
       rounds = Number(value);
@@ -45,10 +47,11 @@ export function choicesFrom(
       }
     }
   }
-  return { quick, json, rounds: rounds ?? (quick ? 1 : 5), ...files };
+  return { quick, json, rounds: rounds ?? (quick ? 1 : 5), ...given };
 }
 
-function unknown(word: string, paths: readonly string[]): string {
-  const options = ["--quick", "--json", "--rounds N", ...paths.map((path) => `--${path} FILE`)];
+function unknown(word: string, own: readonly OwnChoice[]): string {
+  const named = own.map((name) => `--${name} ${name === "durability" ? "WORD" : "FILE"}`);
+  const options = ["--quick", "--json", "--rounds N", ...named];
   return `there is no "${word}" here; there are ${options.join(", ")}`;
 }

@@ -115,7 +115,7 @@ async function main(words: readonly string[]): Promise<number> {
     );
     return 2;
   }
-  const choices = choicesFrom(more, what === "tree" ? ["pmxcfs", "binary"] : []);
+  const choices = choicesFrom(more, what === "tree" ? ["pmxcfs", "binary", "durability"] : []);
   if (typeof choices === "string") {
     console.error(`bench ${what}: ${choices}`);
     return 2;

@@ -43,8 +43,11 @@ export class TreeSide {
     this.#tokens = tokens;
   }
 
-  /** `program`: the words that start quorate. */
-  static async quorate(program: readonly string[]): Promise<TreeSide> {
+  /** `program`: the words that start quorate; `more`: of the node's command line. */
+  static async quorate(
+    program: readonly string[],
+    more: readonly string[] = [],
+  ): Promise<TreeSide> {
     const lab = await Lab.create({
       ...{ kinds: ["quorate", "quorate", "quorate"], crypto: "aes", tokenMs: 3000 },
       quorate: program,
@@ -52,7 +55,7 @@ export class TreeSide {
     const machines = lab.nodes.map((node) => {
       const { root, name } = node;
       mkdirSync(`${root}/etc/pve`, { recursive: true });
-      const words = [...program, "node", "--root", root, "--name", name, "--no-api"];
+      const words = [...program, "node", "--root", root, "--name", name, "--no-api", ...more];
       const { pid } = node.spawn(words, node.logPath);
       const mount = `/proc/${pid}/root${root}/etc/pve`;
       return { node, mount, processes: [["quorate", pid] as const] };

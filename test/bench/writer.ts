@@ -3,9 +3,11 @@
 import {
   closeSync,
   constants,
+  mkdirSync,
   openSync,
   readSync,
   renameSync,
+  rmdirSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -13,7 +15,13 @@ import {
 import { answer } from "./talk.ts";
 
 export type WriterQuestion =
-  | { readonly ask: "replace"; readonly bytes: number; readonly ms: number }
+  /** `isApart`: in a directory of its own. */
+  | {
+      readonly ask: "replace";
+      readonly bytes: number;
+      readonly ms: number;
+      readonly isApart?: boolean;
+    }
   /** So many replaces, however long it takes. */
   | { readonly ask: "replaceTimes"; readonly bytes: number; readonly count: number }
   | { readonly ask: "read" | "stat"; readonly bytes: number; readonly ms: number }
@@ -44,10 +52,22 @@ function fill(path: string, bytes: number, step: number): void {
 }
 
 /** Three ordered operations: create, write, rename. */
-function replace(bytes: number): void {
-  const temporary = `${directory}/${client}.tmp`;
+function replace(bytes: number, place = directory): void {
+  const temporary = `${place}/${client}.tmp`;
   fill(temporary, bytes, bytes);
-  renameSync(temporary, name);
+  renameSync(temporary, `${place}/${client}.cfg`);
+}
+
+function replaceApart(bytes: number, ms: number): Worked {
+  const place = `${directory}/of-${client}`;
+  mkdirSync(place);
+  const done = worked(
+    () => replace(bytes, place),
+    (_, spentMs) => spentMs >= ms,
+  );
+  unlinkSync(`${place}/${client}.cfg`);
+  rmdirSync(place);
+  return done;
 }
 
 const buffer = new Uint8Array(1_048_576);
@@ -79,6 +99,7 @@ function worked(act: () => void, isOver: (count: number, spentMs: number) => boo
 function carryOut(question: WriterQuestion): Worked {
   switch (question.ask) {
     case "replace":
+      if (question.isApart === true) return replaceApart(question.bytes, question.ms);
       return worked(
         () => replace(question.bytes),
         (_, spentMs) => spentMs >= question.ms,
