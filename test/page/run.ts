@@ -260,6 +260,7 @@ async function changeConfiguration(watched: Watched, node: LoneNode): Promise<vo
   check("an error cannot be written", (await write.getAttribute("aria-disabled")) === "true");
   await field.fill(before.replace(/^totem \{\n/m, "totem {\n  token: 5000\n"));
   await shows(page, "All nodes could use it");
+  await shows(page, /^in force at once: token timeout/);
   await inspect(watched, "configuration-edit");
   const { cluster } = await node.client.status();
   await write.click();
@@ -268,6 +269,7 @@ async function changeConfiguration(watched: Watched, node: LoneNode): Promise<vo
     "the change is in force",
   );
   check("the change is in force, with the next version", true);
+  await shows(page, "It is written: the cluster has it.");
 }
 
 /** One that is open; not over what somebody else writes meanwhile. */
@@ -282,6 +284,10 @@ async function editFile({ page }: Watched, node: LoneNode, name: string): Promis
   await write.click();
   await shows(page, /somebody has changed it since/);
   check("what another wrote is kept", (await stored()) === "another's\n");
+  await go(page, "Overview");
+  await go(page, "Files");
+  await page.getByRole("button", { name }).click();
+  check("a text that was begun is there again", (await field.inputValue()) === "first\n");
   await page.getByRole("button", { name: "Cancel" }).click();
   await shows(page, "another's");
   await page.getByRole("button", { name: "Edit" }).click();

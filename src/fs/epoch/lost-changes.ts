@@ -59,8 +59,8 @@ export function lostChanges(
 
 /** The version up to which both trees have one history, by the newest epoch that they have in common; undefined: they have none. */
 function commonOfEpochs({ own, adopted }: Lineages): number | undefined {
-  for (let at = own.length - 1; at >= 0; at -= 1) {
-    const place = adopted.findIndex((other) => sameMark(other, own[at] as Beginning));
+  for (const [at, beginning] of [...own.entries()].toReversed()) {
+    const place = adopted.findIndex((other) => sameMark(other, beginning));
     if (place < 0) continue;
     const ends = [own[at + 1], adopted[place + 1]];
     return Math.min(...ends.map((next) => next?.version ?? Number.POSITIVE_INFINITY));

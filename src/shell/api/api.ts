@@ -12,7 +12,7 @@ import { type RingSource, ringRoutes } from "./ring-routes.ts";
 import type { NodeStatus } from "./status.ts";
 import { dumpTree } from "./tree-dump.ts";
 import { treeStatus } from "./v1/v1-rules.ts";
-import { lossReason, unusableReason } from "./v1/conf-guard.ts";
+import { insisting, lossReason, unusableReason } from "./v1/conf-guard.ts";
 
 /** A file of the tree. */
 export const bodyBytesMax = 1024 * 1024;
@@ -129,7 +129,8 @@ function changeRoutes(app: Hono, source: ApiSource): void {
     const read = content();
     if (!read.ok) return; // The change itself says why.
     const reason = await unusableReason(guard, path, read.value);
-    if (reason !== "") throw new Refusal({ errno: "EINVAL", reason }, 400);
+    if (reason === "") return;
+    throw new Refusal({ errno: "EINVAL", reason: `${reason}. ${insisting(guard)}` }, 400);
   };
   /** Nor does it lose its name unless somebody insists. */
   const refuseLoss = (path: string, isForced: boolean) => {

@@ -22,10 +22,23 @@ test("changes with three lines around them; far ones apart; a file that comes or
   );
 });
 
+test("a last line that loses its end is another line; what is long and all different is told at once", () => {
+  expect(unifiedDifference("f", "a\nb\n", "a\nb")).toBe(
+    "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n a\n-b\n+b\n\\ No newline at end of file\n",
+  );
+  const [ones, twos] = ["1\n".repeat(60_000), "2\n".repeat(60_000)];
+  expect(unifiedDifference("f", ones, twos).split("\n").length).toBe(120_004);
+  const changed = unifiedDifference("f", `${ones}x\n${ones}`, `${ones}y\n${ones}`);
+  expect(changed).toContain("@@ -59998,7 +59998,7 @@\n 1\n 1\n 1\n-x\n+y\n 1\n");
+});
+
 test.skipIf(Bun.which("patch") === null)(
   "property: patch makes the new text of the old one",
   () => {
-    const text = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 }).map(lines);
+    const text = fc
+      .string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 })
+      .map(lines)
+      .chain((whole) => fc.constantFrom(whole, whole.replace(/\n$/, "")));
     const directory = mkdtempSync(join(tmpdir(), "difference-"));
     try {
       fc.assert(

@@ -1,6 +1,8 @@
 // The unified difference of two texts, as `diff -u` prints it: what --dry-run shows of a file. Pure.
 
 const contextLines = 3;
+/** Of a line with another: some milliseconds, and as many numbers of four bytes. */
+const comparisonsMax = 1_000_000;
 
 interface Line {
   readonly sign: " " | "-" | "+";
@@ -13,20 +15,40 @@ export function unifiedDifference(
   before: string | undefined,
   after: string | undefined,
 ): string {
-  const lines = difference(linesOf(before ?? ""), linesOf(after ?? ""));
+  const lines = bounded(linesOf(before ?? ""), linesOf(after ?? ""));
   if (lines.every(({ sign }) => sign === " ")) return "";
   const head = (prefix: string, text: string | undefined): string =>
     text === undefined ? "/dev/null" : `${prefix}/${path.replace(/^\//, "")}`;
   return `--- ${head("a", before)}\n+++ ${head("b", after)}\n${hunks(lines)}`;
 }
 
+/** A last line without an end is another one than the same with it. */
 function linesOf(text: string): string[] {
   const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
+  const last = lines.pop() ?? "";
+  if (last !== "") lines.push(`${last}\n\\ No newline at end of file`);
   return lines;
 }
 
-/** By the longest common subsequence; files here have some hundred lines. */
+/** What begins and ends alike is set aside first; between them, where comparing each with each would take too long, all goes and all comes. */
+function bounded(a: readonly string[], b: readonly string[]): Line[] {
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
+  const [old, added] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  const as = (sign: Line["sign"], texts: readonly string[]): Line[] =>
+    texts.map((text) => ({ sign, text }));
+  const isLarge = old.length * added.length > comparisonsMax;
+  return [
+    ...as(" ", a.slice(0, start)),
+    ...(isLarge ? [...as("-", old), ...as("+", added)] : difference(old, added)),
+    ...as(" ", a.slice(a.length - end)),
+  ];
+}
+
+/** By the longest common subsequence. */
 function difference(a: readonly string[], b: readonly string[]): Line[] {
   const width = b.length + 1;
   const lengths = new Uint32Array((a.length + 1) * width);

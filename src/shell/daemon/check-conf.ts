@@ -25,6 +25,35 @@ export async function confProblem(content: Uint8Array, context: ConfContext): Pr
     : problem;
 }
 
+/**
+ * What the running nodes would make of `content`, which they could use, a sentence each: what is in force at once, what only after a restart, and what
+ * nobody may overlook. None of what they cannot use.
+ */
+export async function confEffect(
+  content: Uint8Array,
+  { running, paths, name }: ConfContext,
+): Promise<readonly string[]> {
+  const text = Buffer.from(content).toString("latin1");
+  const read = await settingsOfText(text, { ...paths, conf: "corosync.conf" }, name);
+  if (!read.ok) return [];
+  const check = checkReload(running, read.value);
+  if (!check.ok) return [];
+  const { changes, needsRestart } = check;
+  const isOpened = running.crypto.hash !== "none" && read.value.crypto.hash === "none";
+  return [
+    ...(isOpened
+      ? ["the ring would no longer be encrypted: whoever is in its network could read and forge it"]
+      : []),
+    ...(changes.length > 0 ? [`in force at once: ${changes.join("; ")}`] : []),
+    ...(needsRestart.length > 0
+      ? [`in force only after a restart of every node: ${needsRestart.join(", ")}`]
+      : []),
+    ...(changes.length + needsRestart.length === 0
+      ? ["no node that runs would do anything else for it: are the keys spelt right?"]
+      : []),
+  ];
+}
+
 /** Looks after the corosync.conf that is in the tree already: a write through the mount is not checked. */
 export class TreeConfWatch {
   /** What was found to be good, and for which settings: names are not resolved again for each status. */

@@ -40,7 +40,7 @@ import { upgradePlaces } from "../upgrade/places.ts";
 import { versionLine } from "../version.ts";
 import type { Alerting } from "../alert/alerting.ts";
 import { openAlerting } from "./alert/alert-host.ts";
-import { treeConfProblem } from "./node/conf-checks.ts";
+import { treeConfEffect, treeConfProblem } from "./node/conf-checks.ts";
 import type { NodeParts } from "./node/parts.ts";
 
 /** What is there only once the API is. */
@@ -88,6 +88,7 @@ export class Monitoring {
         files: tree,
         refusal: () => tree.counts().reason,
         confProblem: (content) => treeConfProblem(this.#parts, content),
+        confEffect: (content) => treeConfEffect(this.#parts, content),
       }),
       clusterLogRoute(() => tree.statusStore.store.logEntries()),
       ...eventRoutes({ monitor, files: tree, authenticate }),

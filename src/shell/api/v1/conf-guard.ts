@@ -10,17 +10,20 @@ export interface ConfGuard {
   readonly force: string;
 }
 
-/** Why this content must not become the file of this name, a sentence; "": it may. */
+/** What to do about that. */
+export function insisting({ force }: Pick<ConfGuard, "force">): string {
+  return `Correct it, or insist with ${force}`;
+}
+
+/** Why this content must not become the file of this name, a sentence without its end; "": it may. */
 export async function unusableReason(
-  { confProblem, force }: ConfGuard,
+  { confProblem }: Pick<ConfGuard, "confProblem">,
   path: string,
   content: Uint8Array,
 ): Promise<string> {
   if (path !== corosyncConfPath) return "";
   const problem = await confProblem(content);
-  return problem === ""
-    ? ""
-    : `nothing was changed, for the cluster could not use it: ${problem}. Correct it, or insist with ${force}`;
+  return problem === "" ? "" : `nothing was changed, for the cluster could not use it: ${problem}`;
 }
 
 /** Why the file of this name must not lose it, a sentence; "": it may. */

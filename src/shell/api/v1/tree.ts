@@ -3,12 +3,13 @@
 import * as v from "valibot";
 import { treeChanged, treeFile, treeListed } from "../../answers/tree.ts";
 import type { FileStat, Files, Outcome } from "../../../fs/tree/files.ts";
+import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import * as parameter from "../parameters.ts";
 import { textOfPath } from "../path-text.ts";
 import { ApiError, type Caller, onlyRoot, type Route, route } from "../route.ts";
 import { withTreeLock } from "../tree-file.ts";
 import { dryRunParameter, mayAudit, treeValue } from "./v1-rules.ts";
-import { type ConfGuard, lossReason, unusableReason } from "./conf-guard.ts";
+import { type ConfGuard, insisting, lossReason, unusableReason } from "./conf-guard.ts";
 import { checkContentReadable, checkReadable, fileLockName, storedPath } from "./tree-path.ts";
 
 export interface TreeSource {
@@ -16,6 +17,8 @@ export interface TreeSource {
   /** Why nothing can be changed now, a sentence; "": it can. */
   readonly refusal: () => string;
   readonly confProblem: ConfGuard["confProblem"];
+  /** What the running nodes would make of this corosync.conf, a sentence each; of one that they could use. */
+  readonly confEffect: (content: Uint8Array) => Promise<readonly string[]>;
 }
 
 /** As path-text.ts writes them. */
@@ -122,10 +125,13 @@ function writeRoute(source: TreeSource): Route {
       const data = contentOf(parameters.content, parameters.encoding === "base64");
       const stored = storedPath(files, parameters.path);
       if (parameters.force !== true) {
-        refuse(400, await unusableReason(guardOf(source), stored, data));
+        const guard = guardOf(source);
+        refuse(400, await unusableReason(guard, stored, data), insisting(guard));
       }
+      const isAsked = parameters["dry-run"] === true && stored === corosyncConfPath;
+      const effects = isAsked ? await source.confEffect(data) : [];
       return changed(source, { stored, version: parameters.version }, parameters["dry-run"], {
-        note: `it would have ${data.length} bytes`,
+        notes: [`it would have ${data.length} bytes`, ...effects],
         act: (held) => held.replace(stored, data),
         isIt: () => {
           const read = files.read(stored);
@@ -150,7 +156,7 @@ function removeRoute(source: TreeSource): Route {
       const stored = storedPath(source.files, parameters.path);
       if (parameters.force !== true) refuse(403, lossReason(guardOf(source), stored));
       return changed(source, { stored, version: parameters.version }, parameters["dry-run"], {
-        note: "it would be gone",
+        notes: ["it would be gone"],
         act: (held) => held.remove(stored),
         isIt: () => false,
       });
@@ -170,7 +176,7 @@ function makeRoute(source: TreeSource): Route {
     handle: ({ parameters }) => {
       const stored = storedPath(source.files, parameters.path);
       return changed(source, { stored, version: undefined }, parameters["dry-run"], {
-        note: "it would be there",
+        notes: ["it would be there"],
         act: (held) => held.mkdir(stored),
         isIt: () => true,
       });
@@ -187,7 +193,7 @@ interface Wanted {
 
 interface Act {
   /** What would be. */
-  readonly note: string;
+  readonly notes: readonly string[];
   readonly act: (files: Files) => Promise<Outcome<undefined>>;
   /** What is there now is what was done here, and not already another's. */
   readonly isIt: () => boolean;
@@ -197,7 +203,7 @@ async function changed(
   { files, refusal }: TreeSource,
   wanted: Wanted,
   isDry: boolean | undefined,
-  { note, act, isIt }: Act,
+  { notes, act, isIt }: Act,
 ): Promise<v.InferOutput<typeof treeChanged>> {
   const { stored } = wanted;
   const subject = textOfPath(stored);
@@ -206,7 +212,7 @@ async function changed(
   if (reason !== "") throw new ApiError(503, reason, { code: "notWritable" });
   await files.caughtUp();
   checkVersion(files, wanted, subject);
-  if (isDry === true) return { path: subject, isChanged: false, notes: [note], version: null };
+  if (isDry === true) return { path: subject, isChanged: false, notes: [...notes], version: null };
   if (wanted.version === undefined) treeValue(subject, await act(files));
   else {
     const under = await withTreeLock(files, fileLockName(stored), async (held) => {
@@ -248,6 +254,7 @@ function guardOf({ files, confProblem }: TreeSource): ConfGuard {
   return { files, confProblem, force: "force=1" };
 }
 
-function refuse(status: 400 | 403, reason: string): void {
-  if (reason !== "") throw new ApiError(status, reason, { code: "needsForce" });
+function refuse(status: 400 | 403, reason: string, hint?: string): void {
+  if (reason === "") return;
+  throw new ApiError(status, reason, { code: "needsForce", ...(hint && { hint }) });
 }

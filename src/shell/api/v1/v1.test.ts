@@ -268,7 +268,7 @@ test("changes of the tree are root's, and not by a token", async () => {
 test("the cluster's corosync.conf is neither spoilt nor lost by mistake", async () => {
   const path = "corosync.conf";
   const spoilt = await call("PUT", "/tree/file", { path, content: "totem {" });
-  expect(spoilt).toMatchObject({ status: 400, message: expect.stringContaining("force=1") });
+  expect(spoilt).toMatchObject({ status: 400, hint: expect.stringContaining("force=1") });
   expect(await call("DELETE", "/tree", { path })).toMatchObject({ status: 403 });
   expect(await call("PUT", "/tree/file", { path: "/", content: "" })).toMatchObject({
     status: 400,

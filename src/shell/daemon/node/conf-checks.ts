@@ -2,7 +2,7 @@
 import { readConf } from "../../../fs/disk/conf-file.ts";
 import { corosyncConfPath } from "../../../fs/tree/rules.ts";
 import { settingsOfText } from "../../../node/settings/load-settings.ts";
-import { type ConfContext, confProblem, type TreeConfWatch } from "../check-conf.ts";
+import { type ConfContext, confEffect, confProblem, type TreeConfWatch } from "../check-conf.ts";
 import type { NodeParts } from "./parts.ts";
 
 /** Why no node could use this corosync.conf; "" when it could. A standalone node starts with it: nothing runs that it must fit. */
@@ -16,6 +16,14 @@ export async function treeConfProblem(
   const text = Buffer.from(content).toString("latin1");
   const read = await settingsOfText(text, { ...paths, conf: corosyncConfPath }, name);
   return read.ok ? "" : read.reason;
+}
+
+/** As `confEffect`; of a standalone node nothing runs that could change. */
+export async function treeConfEffect(
+  parts: NodeParts,
+  content: Uint8Array,
+): Promise<readonly string[]> {
+  return parts.mode === "cluster" ? confEffect(content, confContext(parts)) : [];
 }
 
 export async function confWarning(parts: NodeParts, watch: TreeConfWatch): Promise<string> {

@@ -355,6 +355,7 @@ export const words = {
   editReturns:
     "Its lines end in carriage returns, which a browser would lose: edit it below /etc/pve on any node.",
   fileGood: "The node would take it",
+  written: "It is written: the cluster has it.",
   difference: "What would change",
   confGood: "All nodes could use it",
   saveConf: "Write it",

@@ -4,6 +4,7 @@ import type * as v from "valibot";
 import { treeFile } from "../../../answers/tree.ts";
 import { type Answer, failureText } from "../api.ts";
 import { confGroups } from "../conf-view.ts";
+import { drafts } from "../drafts.ts";
 import { Busy, Card, Heading, Notice } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { shownText } from "../shown.ts";
@@ -14,35 +15,42 @@ type FileRead = v.InferOutput<typeof treeFile>;
 
 const file = "corosync.conf";
 
-export function ConfigurationScreen({ parts, session }: ScreenProps) {
+export function ConfigurationScreen({ parts, session, overview }: ScreenProps) {
   const [read, setRead] = useState<Answer<FileRead>>();
-  const [isEditing, setEditing] = useState(false);
+  const { user } = session;
+  const [edited, setEdited] = useState(() => drafts.of(user, file)?.read);
   const [written, setWritten] = useState(0);
+  const { configVersion } = overview.cluster;
   useEffect(() => {
     void readForEditing(parts.api, file).then(setRead);
-  }, [parts.api, written]);
-  const isRoot = session.user === "root@pam";
+  }, [parts.api, written, configVersion]);
+  const isRoot = user === "root@pam";
   return (
     <>
       <Heading text={words.screens.configuration} />
       {read === undefined && <Busy />}
       {read?.ok === false && <Notice mood="bad">{failureText(read)}</Notice>}
       {read?.ok === true &&
-        (isEditing ? (
+        (edited !== undefined ? (
           <FileEditor
-            {...{ parts, file, read: read.data }}
-            onClose={() => {
-              setEditing(false);
-              setWritten(written + 1);
+            {...{ parts, user, file, read: edited }}
+            onClose={(isWritten) => {
+              setEdited(undefined);
+              if (isWritten) setWritten(written + 1);
               parts.live.refresh();
             }}
           />
         ) : (
           <>
+            {written > 0 && (
+              <Notice mood="good" isAlert>
+                {words.written}
+              </Notice>
+            )}
             <p class="soft">{words.confText}</p>
             {isRoot && (
               <div class="buttons">
-                <button type="button" onClick={() => setEditing(true)}>
+                <button type="button" onClick={() => setEdited(read.data)}>
                   {words.edit}
                 </button>
               </div>

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type * as v from "valibot";
 import { treeFile, treeListed } from "../../../answers/tree.ts";
 import { type Answer, failureText } from "../api.ts";
+import { drafts } from "../drafts.ts";
 import { Busy, Card, Heading, Name, Notice, TableFrame } from "../parts.tsx";
 import type { Parts, ScreenProps } from "../props.ts";
 import { size, timeText } from "../shown.ts";
@@ -19,26 +20,42 @@ const linesShown = 2000;
 
 export function FilesScreen({ parts, session }: ScreenProps) {
   const [path, setPath] = useState("");
-  const [edits, setEdits] = useState(0);
+  const [readings, setReadings] = useState(0);
+  /** The file that was written last, while it is still here. */
+  const [written, setWritten] = useState<string>();
+  const { failure } = useStore(parts.live.view);
   // Names as they are: they are sent back. All of them are shown by <Name>.
   const call = { schema: treeListed, path: "/api/v1/tree", given: { path }, isRaw: true };
-  const listed = useAnswer(() => parts.api.call("GET", call), [path, edits]);
+  const listed = useAnswer(() => parts.api.call("GET", call), [path, readings]);
+  // What could not be read while the node was away is read when it is back.
+  useEffect(() => {
+    if (listed?.ok === false && failure === undefined) setReadings(readings + 1);
+  }, [failure === undefined]);
+  const go = (to: string): void => {
+    setPath(to);
+    setWritten(undefined);
+  };
+
   const now = useStore(parts.clock);
   return (
     <>
       <Heading text={words.screens.files} />
-      <Place path={path} go={setPath} />
+      <Place path={path} go={go} />
       {listed === undefined && <Busy />}
       {listed?.ok === false && <Notice mood="bad">{failureText(listed)}</Notice>}
       {listed?.ok === true &&
         (listed.data.type === "directory" ? (
-          <Folder folder={listed.data} {...{ path, now, go: setPath }} />
+          <Folder folder={listed.data} {...{ path, now, go }} />
         ) : (
           <File
             key={path}
-            {...{ parts, path, now, facts: listed.data }}
+            {...{ parts, path, now, facts: listed.data, user: session.user }}
             mayEdit={session.user === "root@pam" && !listed.data.generated}
-            onEdited={() => setEdits(edits + 1)}
+            isWritten={written === path}
+            onEdited={() => {
+              setWritten(path);
+              setReadings(readings + 1);
+            }}
           />
         ))}
     </>
@@ -149,30 +166,43 @@ export function Folder(props: {
   );
 }
 
+interface ContentProps {
+  readonly parts: Parts;
+  readonly user: string;
+  readonly path: string;
+  readonly mayEdit: boolean;
+  /** Just now. */
+  readonly isWritten: boolean;
+  readonly onEdited: () => void;
+}
+
 /** As the API judges it: root's alone. */
 export function isSecret(path: string): boolean {
   return /(?:^|\/)priv(?:\/|$)|\.key(?:\.|$)/.test(path) || path === "domains.cfg";
 }
 
-function File(props: {
-  readonly parts: Parts;
-  readonly path: string;
+interface FileProps extends ContentProps {
   readonly now: number;
   readonly facts: Listed;
-  readonly mayEdit: boolean;
-  readonly onEdited: () => void;
-}) {
-  const { parts, path, now, facts, mayEdit, onEdited } = props;
-  const [isWanted, setWanted] = useState(!isSecret(path));
+}
+
+function File({ now, facts, ...props }: FileProps) {
+  const { path, user } = props;
+  const [isWanted, setWanted] = useState(!isSecret(path) || drafts.of(user, path) !== undefined);
   return (
     <Card title={words.content} isWide>
       <p class="soft">
-        {size(facts.size)}, {facts.mode}, {timeText(facts.mtime * 1000, now, true)},{" "}
-        {words.treeVersionOf(facts.version)}
+        {size(facts.size)}, {facts.mode}
+        {facts.generated
+          ? `, ${words.generated}`
+          : `, ${timeText(facts.mtime * 1000, now, true)}, ${words.treeVersionOf(facts.version)}`}
       </p>
-      <meter min={0} max={1024 * 1024} value={facts.size} aria-label={words.ofLargest} />
+      <p class="soft">
+        <meter min={0} max={1024 * 1024} value={facts.size} aria-label={words.ofLargest} />{" "}
+        {words.ofLargest}
+      </p>
       {isWanted ? (
-        <Content {...{ parts, path, mayEdit, onEdited }} />
+        <Content {...props} />
       ) : (
         <>
           <p>{words.secret}</p>
@@ -185,25 +215,32 @@ function File(props: {
   );
 }
 
-interface ContentProps {
-  readonly parts: Parts;
-  readonly path: string;
-  readonly mayEdit: boolean;
-  readonly onEdited: () => void;
-}
-
-function Content({ parts, path, mayEdit, onEdited }: ContentProps) {
-  const [edited, setEdited] = useState<Answer<FileRead>>();
+function Content({ parts, user, path, mayEdit, isWritten, onEdited }: ContentProps) {
+  const [edited, setEdited] = useState<Answer<FileRead> | undefined>(() => {
+    const draft = drafts.of(user, path);
+    return draft && { ok: true, data: draft.read };
+  });
+  const [isNew, setNew] = useState(isWritten);
   const file = { schema: treeFile, path: "/api/v1/tree/file", given: { path } };
   const read = useAnswer(() => parts.api.call("GET", file), [path]);
   if (edited?.ok === true && notEditable(edited.data) === "") {
-    return <FileEditor {...{ parts, file: path, read: edited.data, onClose: onEdited }} />;
+    const onClose = (isDone: boolean): void => {
+      setEdited(undefined);
+      setNew(false);
+      if (isDone) onEdited();
+    };
+    return <FileEditor {...{ parts, user, file: path, read: edited.data, onClose }} />;
   }
   if (read === undefined) return <Busy />;
   if (!read.ok) return <Notice mood="bad">{failureText(read)}</Notice>;
   const why = edited?.ok === true ? notEditable(edited.data) : edited && failureText(edited);
   return (
     <>
+      {isNew && (
+        <Notice mood="good" isAlert>
+          {words.written}
+        </Notice>
+      )}
       {mayEdit && (
         <div class="buttons">
           <button
