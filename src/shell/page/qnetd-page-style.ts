@@ -30,6 +30,8 @@ ul{list-style:none;margin:.5rem 0 0;padding:0}li{padding:.5rem 0;border-top:1px 
 time{color:var(--soft);font-size:.875rem;white-space:nowrap;font-variant-numeric:tabular-nums}
 .line{display:grid;grid-template-columns:10.5rem 1fr;gap:0 1rem;padding:.3rem 0}
 table{border-collapse:collapse;width:100%;font-size:.875rem}th,td{text-align:left;padding:.2rem .5rem .2rem 0;vertical-align:top}
+/* What an answer that did not come would have replaced. */
+.stale header,.stale main>:not(.head){opacity:.55;filter:grayscale(1)}
 footer{max-width:70rem;margin:0 auto;padding:0 1rem 1rem}
 @media(max-width:36rem){.node,.line{grid-template-columns:1fr}}
 `;
