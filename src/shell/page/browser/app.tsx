@@ -1,13 +1,13 @@
 // The frame: who is logged in, which screen, the state of the cluster above each of them.
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Overview } from "../../answers/ring.ts";
 import type { Session } from "../../answers/session.ts";
 import { failureText } from "./api.ts";
-import { staleMs, type View } from "./live.ts";
+import { isSilent, staleMs, type View } from "./live.ts";
 import { Login } from "./login.tsx";
 import { Busy, Name, Notice, State } from "./parts.tsx";
 import type { Parts, ScreenProps, Themes } from "./props.ts";
-import { duration } from "./shown.ts";
+import { duration, timeText } from "./shown.ts";
 import { useStore } from "./store.ts";
 import { verdictOf } from "./verdict.ts";
 import { title, words } from "./words.ts";
@@ -66,7 +66,8 @@ function Frame({ parts, session }: { readonly parts: Parts; readonly session: Se
   const view = useStore(parts.live.view);
   const hash = useStore(parts.hash);
   useEffect(() => {
-    parts.live.start();
+    // Once it is seen, main.tsx starts it.
+    if (!document.hidden) parts.live.start();
     return () => {
       parts.live.end();
       parts.follow.close();
@@ -77,16 +78,18 @@ function Frame({ parts, session }: { readonly parts: Parts; readonly session: Se
   // What stands behind the screen's name is the screen's.
   const [wanted] = hash.replace(/^#\//, "").split("/");
   const screen = offered.find((each) => each === wanted) ?? offered[0] ?? "overview";
+  const silence = useSilence(parts, view);
   useEffect(() => {
     const name = overview?.cluster.name || session.node;
-    document.title = overview === undefined ? title : `${verdictOf(overview).word} · ${name}`;
-  }, [overview, session.node]);
+    document.title =
+      overview === undefined ? title : `${silence || verdictOf(overview).word} · ${name}`;
+  }, [overview, session.node, silence]);
   return (
     <>
       <a class="skip" href="#main" onClick={skipToMain}>
         {words.skip}
       </a>
-      <Header {...{ parts, session, view }} />
+      <Header {...{ parts, session, view, silence }} />
       {offered.length > 1 && <Menu screens={offered} current={screen} />}
       <main id="main" tabIndex={-1}>
         <Age parts={parts} view={view} />
@@ -94,11 +97,26 @@ function Frame({ parts, session }: { readonly parts: Parts; readonly session: Se
         {overview === undefined ? (
           view.failure === undefined && <Busy />
         ) : (
-          <ScreenOf {...{ parts, session, overview, screen }} />
+          <div class={silence === "" ? "" : "stale"}>
+            <ScreenOf {...{ parts, session, overview, screen }} />
+          </div>
         )}
       </main>
     </>
   );
+}
+
+/** What stands in place of the verdict while the node is silent; "": it is not. Drawn anew only as that changes. */
+function useSilence({ clock }: Parts, view: View): string {
+  const { failure } = view;
+  const word = failure === undefined || failure.status === 0 ? words.noAnswer : words.notRead;
+  const look = (): string => (isSilent(view, clock.value) ? word : "");
+  const [, draw] = useState(look);
+  useEffect(() => {
+    draw(look());
+    return clock.subscribe(() => draw(look()));
+  }, [clock, view]);
+  return look();
 }
 
 /** The address is the screen's: it must not change. */
@@ -112,8 +130,13 @@ function ScreenOf({ screen, ...props }: ScreenProps & { readonly screen: Shown }
   return <Drawn {...props} />;
 }
 
-function Header(props: { readonly parts: Parts; readonly session: Session; readonly view: View }) {
-  const { parts, session, view } = props;
+function Header(props: {
+  readonly parts: Parts;
+  readonly session: Session;
+  readonly view: View;
+  readonly silence: string;
+}) {
+  const { parts, session, view, silence } = props;
   const { overview } = view;
   const verdict = overview && verdictOf(overview);
   return (
@@ -129,10 +152,19 @@ function Header(props: { readonly parts: Parts; readonly session: Session; reado
       </p>
       {verdict !== undefined && (
         <p role="status">
-          <State mood={verdict.mood}>{verdict.word}</State>{" "}
-          <span class="soft" title={view.isLive ? words.liveHint : words.notLiveHint}>
-            {view.isLive ? words.live : words.notLive}
-          </span>
+          {silence === "" ? (
+            <>
+              <State mood={verdict.mood}>{verdict.word}</State>{" "}
+              <span class="soft" title={view.isLive ? words.liveHint : words.notLiveHint}>
+                {view.isLive ? words.live : words.notLive}
+              </span>
+            </>
+          ) : (
+            <>
+              <State mood="warn">{silence}</State>{" "}
+              <span class="soft">{words.lastRead(timeText(view.readAt, parts.clock.value))}</span>
+            </>
+          )}
         </p>
       )}
       <ThemeChoice themes={parts.themes} />

@@ -14,6 +14,8 @@ export interface View {
   readonly readAt: number;
   /** Why the last reading failed. */
   readonly failure: Failure | undefined;
+  /** Since when it is asked without an answer, milliseconds of `now`; infinite: nobody asks. */
+  readonly askedFrom: number;
   /** Whether events come by themselves. */
   readonly isLive: boolean;
 }
@@ -45,7 +47,16 @@ export const eventsMax = 300;
 /** Older than this it is called stale (pvecm.md §5.9). */
 export const staleMs = 15_000;
 
-const nothing: View = { overview: undefined, readAt: 0, failure: undefined, isLive: false };
+const nothing: View = {
+  ...{ overview: undefined, readAt: 0, failure: undefined },
+  ...{ askedFrom: Infinity, isLive: false },
+};
+
+/** What is shown is old because the node is silent, not because nobody looked. Milliseconds. */
+export function isSilent({ overview, readAt, failure, askedFrom }: View, now: number): boolean {
+  if (overview === undefined || now - readAt < staleMs) return false;
+  return failure !== undefined || now - askedFrom >= staleMs;
+}
 
 export class Live {
   readonly view = new Store<View>(nothing);
@@ -68,6 +79,7 @@ export class Live {
   start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    this.#change({ askedFrom: this.#options.now() });
     this.#open();
     void this.#read();
   }
@@ -86,7 +98,7 @@ export class Live {
     this.#cancelOpen();
     this.#source?.close();
     this.#source = undefined;
-    this.#change({ isLive: false });
+    this.#change({ askedFrom: Infinity, isLive: false });
   }
 
   /** Something was changed here: its effect is wanted at once. */
@@ -113,8 +125,10 @@ export class Live {
     const answer = await api.get(overviewAnswer, "/api/v1/overview");
     this.#isReading = false;
     if (!this.#isRunning) return;
-    if (answer.ok) this.#change({ overview: answer.data, readAt: now(), failure: undefined });
-    else this.#change({ failure: answer });
+    if (answer.ok) {
+      const readAt = now();
+      this.#change({ overview: answer.data, readAt, askedFrom: readAt, failure: undefined });
+    } else this.#change({ failure: answer });
     this.#readIn(this.#isOld ? soonMs : everyMs);
   }
 

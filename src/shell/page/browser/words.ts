@@ -43,6 +43,9 @@ export const words = {
   refusedWith: (status: number) => `The node refused it (${status})`,
   noRight: "You may not see this: it needs the privilege Sys.Audit on /",
   noRightChange: "This is for root@pam alone.",
+  noAnswer: "No answer",
+  notRead: "Not read",
+  lastRead: (time: string) => `last read ${time}`,
   stale: (age: string) => `What you see is ${age} old`,
 
   // Frame.

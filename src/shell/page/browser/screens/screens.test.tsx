@@ -14,7 +14,7 @@ import { App } from "../app.tsx";
 import { Charts, clusterCharts, linkCharts } from "../chart/history.tsx";
 import { Plan } from "../change-form.tsx";
 import { Follow } from "../follow.ts";
-import { Live } from "../live.ts";
+import { Live, type View } from "../live.ts";
 import type { Parts, ScreenProps } from "../props.ts";
 import { Sessions } from "../session.ts";
 import type { Entry } from "../timeline.ts";
@@ -204,7 +204,7 @@ function page(overview: Overview, screen: string, name: string): string {
   const shown = shownText(name);
   const whose = { ...session, user: shown, node: shown, cluster: shown };
   parts.sessions.state.set({ kind: "here", session: whose });
-  parts.live.view.set({ overview, readAt: 0, failure: undefined, isLive: true });
+  parts.live.view.set({ overview, readAt: 0, failure: undefined, askedFrom: 0, isLive: true });
   parts.hash.set(`#/${screen}`);
   return renderToString(<App parts={parts} />);
 }
@@ -332,7 +332,7 @@ test("what is old or could not be read is said", () => {
   const parts = partsOf();
   parts.sessions.state.set({ kind: "here", session });
   const failure = { ok: false, status: 403, reason: "no", hint: "", errors: {} } as const;
-  const view = { overview: undefined, readAt: 0, failure, isLive: false };
+  const view = { overview: undefined, readAt: 0, failure, askedFrom: 0, isLive: false };
   parts.live.view.set(view);
   expect(text(renderToString(<App parts={parts} />))).toContain(
     "You may not see this: it needs the privilege Sys.Audit on /",
@@ -342,4 +342,28 @@ test("what is old or could not be read is said", () => {
   expect(text(renderToString(<App parts={parts} />))).toContain("What you see is 16 s old.");
   parts.clock.set(14_000);
   expect(text(renderToString(<App parts={parts} />))).not.toContain("old.");
+});
+
+test("a silent node: in place of the verdict there is no answer, and the screen is dimmed", () => {
+  const parts = partsOf();
+  parts.sessions.state.set({ kind: "here", session });
+  const overview = overviewOf([1, 2, 3]);
+  const view = { overview, readAt: 0, failure: undefined, askedFrom: 0, isLive: false };
+  const at = (now: number, more: Partial<View>): string => {
+    parts.clock.set(now);
+    parts.live.view.set({ ...view, ...more });
+    return renderToString(<App parts={parts} />);
+  };
+  const gone = { ok: false, status: 0, reason: "gone", hint: "", errors: {} } as const;
+  for (const html of [at(15_000, {}), at(15_000, { failure: gone, askedFrom: Infinity })]) {
+    expect(text(html)).toMatch(/! No answer last read [-\d :]+ Colours/);
+    expect(html).toContain('class="stale"');
+  }
+  expect(text(at(15_000, { failure: { ...gone, status: 500 } }))).toContain("! Not read last");
+  // One reading failed; nobody looked, and whoever looks again is answered in a moment.
+  const fresh = [at(14_000, { failure: gone }), at(60_000, { askedFrom: Infinity })];
+  for (const html of [...fresh, at(60_000, { askedFrom: 59_000 })]) {
+    expect(text(html)).toContain("✓ Quorate every 5 s");
+    expect(html).not.toContain('class="stale"');
+  }
 });
