@@ -1,5 +1,5 @@
 // The frame: who is logged in, which screen, the state of the cluster above each of them.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Overview } from "../../answers/ring.ts";
 import type { Session } from "../../answers/session.ts";
 import { failureText } from "./api.ts";
@@ -203,12 +203,21 @@ function ThemeChoice({ themes }: { readonly themes: Themes }) {
 }
 
 function Menu(props: { readonly screens: readonly Shown[]; readonly current: Shown }) {
+  const current = useRef<HTMLAnchorElement>(null);
+  // On a narrow screen the menu is one line, which may have been scrolled.
+  useEffect(() => {
+    current.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [props.current]);
   return (
     <nav aria-label={words.menu}>
       <ul>
         {props.screens.map((screen) => (
           <li key={screen}>
-            <a href={`#/${screen}`} aria-current={screen === props.current ? "page" : undefined}>
+            <a
+              href={`#/${screen}`}
+              ref={screen === props.current ? current : null}
+              aria-current={screen === props.current ? "page" : undefined}
+            >
               {words.screens[screen]}
             </a>
           </li>

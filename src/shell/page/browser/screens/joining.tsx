@@ -129,7 +129,7 @@ export function TokenTable(props: {
   if (tokens.data.length === 0) return <p class="soft">{words.noTokens}</p>;
   return (
     <TableFrame label={words.tokens}>
-      <table>
+      <table class="foldable">
         <thead>
           <tr>
             <th scope="col">{words.id}</th>
@@ -145,7 +145,7 @@ export function TokenTable(props: {
               <th scope="row">
                 <code>{id}</code>
               </th>
-              <td>
+              <td data-label={words.state}>
                 {usedAt === undefined ? (
                   <State mood="good">{words.tokenOpen}</State>
                 ) : (
@@ -157,11 +157,11 @@ export function TokenTable(props: {
                   </div>
                 )}
               </td>
-              <td>
+              <td data-label={words.createdBy}>
                 <Name of={by} />
               </td>
-              <td>{timeText(expiresAt * 1000, now, true)}</td>
-              <td>
+              <td data-label={words.goodUntil}>{timeText(expiresAt * 1000, now, true)}</td>
+              <td data-label="">
                 <button type="button" class="danger" onClick={() => void revoke(id)}>
                   {words.revoke} <span class="hidden">{id}</span>
                 </button>
