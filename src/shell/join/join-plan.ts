@@ -146,7 +146,8 @@ const reserve: JoinStep = {
 const changeover: JoinStep = {
   name: "changeover",
   text: ({ cluster }) =>
-    `become a member of '${cluster}': key, corosync.conf and a new database, the old one as a backup`,
+    // The name may be known only when it comes to this.
+    `become a member of the cluster${cluster === "" ? "" : ` '${cluster}'`}: key, corosync.conf and a new database, the old one as a backup`,
   run: async (known, ports) => {
     for (;;) {
       const state = await ports.changeover.state();

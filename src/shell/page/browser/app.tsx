@@ -58,8 +58,8 @@ export function App({ parts }: { readonly parts: Parts }) {
   const state = useStore(parts.sessions.state);
   if (state.kind === "asking") return <Busy />;
   if (state.kind === "here") return <Frame parts={parts} session={state.session} />;
-  const { isEnded, failure } = state;
-  return <Login sessions={parts.sessions} isEnded={isEnded} failure={failure} />;
+  const { isEnded, farewell, failure } = state;
+  return <Login {...{ sessions: parts.sessions, isEnded, farewell, failure }} />;
 }
 
 function Frame({ parts, session }: { readonly parts: Parts; readonly session: Session }) {

@@ -262,6 +262,21 @@ test("a session: found or not, renewed while somebody is there, and ended", asyn
   expect(node.sent).toHaveLength(before + 1);
 });
 
+test("whose session ends with a join that is followed is told of it, unless the join has failed", () => {
+  const node = new PaperNode();
+  const { after } = new PaperTimers();
+  const follow = new Follow({ api: node.api, now: () => 0, after, onEnd: () => undefined });
+  const { sessions } = sessionsOf(node);
+  expect(follow.farewell).toBe("");
+  follow.begin("Join", "pve1", "U", [], "it joins prod");
+  expect(follow.farewell).toBe("it joins prod");
+  sessions.state.set({ kind: "here", session });
+  sessions.ended(follow.farewell);
+  expect(sessions.state.value).toMatchObject({ isEnded: true, farewell: "it joins prod" });
+  follow.task.set({ ...follow.task.value!, end: "no" });
+  expect(follow.farewell).toBe("");
+});
+
 test("a task is followed over a restart of its node, to its last line", async () => {
   const node = new PaperNode();
   const timers = new PaperTimers();
@@ -328,20 +343,23 @@ test("join information is what every page reads", () => {
 });
 
 test("steps: how far, how long, and where it failed; names that are known later do not hide one", () => {
-  const steps = ["check", "become a member of ''", "wait"];
+  const steps = ["check", "become a member of the cluster: key", "wait"];
   const seen = (lines: readonly string[], end: string) =>
     stepsOf({ steps, lines, end, seenAt: lines.map((_, at) => at * 1000) }).map(
       ({ state, ms }) => `${state} ${ms ?? "-"}`,
     );
   expect(seen([], "")).toEqual(["waits -", "waits -", "waits -"]);
-  expect(seen(["check", "a note", "become a member of 'prod'"], "")).toEqual([
+  expect(seen(["check", "a note", "become a member of the cluster 'prod': key"], "")).toEqual([
     ...["done 2000", "runs -", "waits -"],
   ]);
-  const whole = ["check", "become a member of 'prod'", "wait", "TASK OK"];
+  const whole = ["check", "become a member of the cluster 'prod': key", "wait", "TASK OK"];
   expect(seen(whole, "OK")).toEqual(["done 1000", "done 1000", "done 1000"]);
   expect(seen(["check", "TASK ERROR: no"], "no")).toEqual(["failed 1000", "waits -", "waits -"]);
   // What an undo says is no step that begins.
-  expect(seen(["check", "become a member of 'x'", "undo: check", "TASK ERROR: no"], "no")[0]).toBe(
-    "done 1000",
-  );
+  expect(
+    seen(
+      ["check", "become a member of the cluster 'x': key", "undo: check", "TASK ERROR: no"],
+      "no",
+    )[0],
+  ).toBe("done 1000");
 });

@@ -1,4 +1,5 @@
 // A task that is followed: its log as it grows, and how it ended. The node may restart meanwhile, so that no answer is only said, and asked again.
+import { isGoodEnd } from "../../answers/task-end.ts";
 import { taskLines, taskStatus } from "../../answers/task.ts";
 import { type Api, type Failure, failureText } from "./api.ts";
 import { Store } from "./store.ts";
@@ -8,6 +9,8 @@ export interface FollowedTask {
   readonly title: string;
   readonly node: string;
   readonly upid: string;
+  /** What a login is told that is needed because of it; "": nothing. */
+  readonly farewell: string;
   /** What it will do, as its log names it; empty: nobody has said. */
   readonly steps: readonly string[];
   readonly lines: readonly string[];
@@ -42,10 +45,23 @@ export class Follow {
     this.#options = options;
   }
 
-  begin(title: string, node: string, upid: string, steps: readonly string[] = []): void {
+  begin(
+    title: string,
+    node: string,
+    upid: string,
+    steps: readonly string[] = [],
+    farewell = "",
+  ): void {
     this.#cancel();
-    this.task.set({ title, node, upid, steps, lines: [], seenAt: [], end: "", silence: "" });
+    const nothing = { lines: [], seenAt: [], end: "", silence: "" };
+    this.task.set({ title, node, upid, steps, farewell, ...nothing });
     void this.#look(upid);
+  }
+
+  /** Why the session may have ended, a sentence; "": not by a task that is followed here, or that one has failed. */
+  get farewell(): string {
+    const { end = "", farewell = "" } = this.task.value ?? {};
+    return end === "" || isGoodEnd(end) ? farewell : "";
   }
 
   /** It goes on; nobody looks. */
@@ -96,7 +112,7 @@ export interface TaskStep {
 }
 
 /**
- * How far a task is: the log has a line for each step as it begins. Names in quotes may be known only then. A step whose line is not found was passed when
+ * How far a task is: the log has a line for each step as it begins. Names in quotes may be said only then. A step whose line is not found was passed when
  * a later one is.
  */
 export function stepsOf({
@@ -127,7 +143,7 @@ export function stepsOf({
 }
 
 function bare(text: string): string {
-  return text.replace(/'[^']*'/g, "''");
+  return text.replace(/ ?'[^']*'/g, "");
 }
 
 function silenceOf(answer: { readonly ok: true } | Failure): string {

@@ -9,11 +9,13 @@ import { title, words } from "./words.ts";
 export interface LoginProps {
   readonly sessions: Sessions;
   readonly isEnded: boolean;
+  /** Why it ended, a sentence; "": nobody knows. */
+  readonly farewell: string;
   /** Why it is not even known whether somebody is logged in. */
   readonly failure: Failure | undefined;
 }
 
-export function Login({ sessions, isEnded, failure }: LoginProps) {
+export function Login({ sessions, isEnded, farewell, failure }: LoginProps) {
   const [user, setUser] = useState("root@pam");
   const [challenge, setChallenge] = useState<LoginChallenge>();
   const [refusal, setRefusal] = useState<Failure | undefined>(failure);
@@ -33,7 +35,10 @@ export function Login({ sessions, isEnded, failure }: LoginProps) {
   return (
     <main class="login">
       <h1>{title}</h1>
-      {isEnded && refusal === undefined && <Notice mood="calm">{words.loginEnded}</Notice>}
+      {farewell !== "" && <Notice mood="calm">{farewell}</Notice>}
+      {isEnded && farewell === "" && refusal === undefined && (
+        <Notice mood="calm">{words.loginEnded}</Notice>
+      )}
       {refusal !== undefined && (
         <Notice mood="bad" isAlert>
           {refusal.status === 401 ? words.loginFailed : failureText(refusal)}

@@ -11,7 +11,7 @@ import { eventKinds } from "../../monitor/event-kinds.ts";
 
 const api = new Api({
   fetch: (url, init) => fetch(url, init),
-  onUnknown: () => sessions.ended(),
+  onUnknown: () => sessions.ended(follow.farewell),
 });
 const sessions = new Sessions(api, {
   now: () => Date.now(),

@@ -12,8 +12,13 @@ import * as v from "valibot";
 
 export type SessionState =
   | { readonly kind: "asking" }
-  /** `ended`: there was one. */
-  | { readonly kind: "none"; readonly isEnded: boolean; readonly failure: Failure | undefined }
+  /** `isEnded`: there was one; `farewell`: why it ended, as far as that is known here. */
+  | {
+      readonly kind: "none";
+      readonly isEnded: boolean;
+      readonly farewell: string;
+      readonly failure: Failure | undefined;
+    }
   | { readonly kind: "here"; readonly session: Session };
 
 const path = "/api/v1/session";
@@ -70,9 +75,9 @@ export class Sessions {
     this.#none(false);
   }
 
-  /** The node does not know us any more. */
-  ended(): void {
-    if (this.state.value.kind === "here") this.#none(true);
+  /** The node does not know us any more. `farewell`: why, a sentence, or "". */
+  ended(farewell = ""): void {
+    if (this.state.value.kind === "here") this.#none(true, undefined, farewell);
   }
 
   /** Somebody moves or types. */
@@ -95,10 +100,10 @@ export class Sessions {
     this.state.set({ kind: "here", session });
   }
 
-  #none(isEnded: boolean, failure?: Failure): void {
+  #none(isEnded: boolean, failure?: Failure, farewell = ""): void {
     this.#cancelRenewal();
     this.#api.csrfToken = "";
-    this.state.set({ kind: "none", isEnded, failure });
+    this.state.set({ kind: "none", isEnded, farewell, failure });
   }
 
   async #renew(): Promise<void> {

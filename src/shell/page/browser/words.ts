@@ -89,6 +89,9 @@ export const words = {
   loginFailed:
     "That is not right, or too old. Look at user, realm, password and the clock of the code.",
   loginEnded: "The session has ended: log in again.",
+  loginJoining: (cluster: string) =>
+    `This node is joining ${cluster}, or has joined it: log in as on its other nodes.`,
+  aCluster: "a cluster",
   emptyField: "This is needed",
 
   // Verdict.

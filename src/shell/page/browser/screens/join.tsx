@@ -13,7 +13,7 @@ import { type Api, type Answer, type Failure, failureText } from "../api.ts";
 import { Refusals } from "./refusals.tsx";
 import { Busy, Card, Field, Name, State } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
-import { timeText } from "../shown.ts";
+import { nameInText, timeText } from "../shown.ts";
 import type { Mood } from "../verdict.ts";
 import { words } from "../words.ts";
 
@@ -29,7 +29,9 @@ export function Join({ parts, session, onBack }: ScreenProps & { readonly onBack
   const [text, setText] = useState("");
   const introduction = useIntroduction(parts.api, text);
   const begun = ({ upid, steps }: v.InferOutput<typeof joinTask>): void => {
-    parts.follow.begin(words.joinTitle, session.node, upid, steps);
+    const cluster = introduction?.ok === true ? introduction.data.cluster : "";
+    const farewell = words.loginJoining(cluster === "" ? words.aCluster : nameInText(cluster));
+    parts.follow.begin(words.joinTitle, session.node, upid, steps, farewell);
     parts.live.refresh();
   };
   const isWrong = introduction !== undefined && !introduction.ok;

@@ -32,6 +32,7 @@ import { FirstScreen } from "./first.tsx";
 import { Checked, Says } from "./join.tsx";
 import { Qr, TokenTable } from "./joining.tsx";
 import { Timeline } from "./log.tsx";
+import { words } from "../words.ts";
 import { OverviewScreen } from "./overview.tsx";
 
 function partsOf(): Parts {
@@ -192,7 +193,7 @@ function followingParts(shown: string): Parts {
   const parts = partsOf();
   const lines = [shown, shown];
   parts.follow.task.set({
-    ...{ title: shown, node: shown, upid: shown, lines, end: shown, silence: "" },
+    ...{ title: shown, farewell: shown, node: shown, upid: shown, lines, end: shown, silence: "" },
     ...{ steps: [shown, "another"], seenAt: [0, 1] },
   });
   return parts;
@@ -321,11 +322,16 @@ test("a QR code is a picture with a name, as dark and light as its text asks", (
 
 test("without a login there is a form, and nothing of the cluster", () => {
   const parts = partsOf();
-  parts.sessions.state.set({ kind: "none", isEnded: true, failure: undefined });
+  const none = { kind: "none", isEnded: true, failure: undefined } as const;
+  parts.sessions.state.set({ ...none, farewell: "" });
   const html = renderToString(<App parts={parts} />);
   expect(text(html)).toContain("The session has ended: log in again.");
   expect(html).toContain('type="password"');
   expect(html).not.toContain("<nav");
+  parts.sessions.state.set({ ...none, farewell: words.loginJoining("prod") });
+  const joining = text(renderToString(<App parts={parts} />));
+  expect(joining).toContain("This node is joining prod, or has joined it: log in as on its other");
+  expect(joining).not.toContain("The session has ended");
 });
 
 test("what is old or could not be read is said", () => {
