@@ -134,6 +134,7 @@ export const words = {
   configuration: "Configuration",
   configurationVersion: (version: number) => `version ${version}`,
   configurationSame: "all nodes run it",
+  configurationSameHere: "all that answer run it",
   configurationDiffers: "not all nodes run it",
   certificates: "Certificates",
   certificateDays: (days: number) => `${words.days(Math.floor(days))} left`,

@@ -192,13 +192,14 @@ function ConfigurationCard({ overview: { cluster, nodes } }: { readonly overview
     ({ configVersion, isMember }) =>
       !isMember || configVersion === null || configVersion === cluster.configVersion,
   );
+  // Of who is away nobody knows it.
+  const isAsked = nodes.every(({ configVersion, isMember }) => isMember && configVersion !== null);
+  const same = isAsked ? words.configurationSame : words.configurationSameHere;
   return (
     <Card title={words.configuration}>
       <p>{words.configurationVersion(cluster.configVersion)}</p>
       <p>
-        <State mood={isSame ? "good" : "warn"}>
-          {isSame ? words.configurationSame : words.configurationDiffers}
-        </State>
+        <State mood={isSame ? "good" : "warn"}>{isSame ? same : words.configurationDiffers}</State>
       </p>
     </Card>
   );

@@ -75,6 +75,8 @@ test("the overview: the sentence, each vote by name and state, the arbiter apart
   expect(html.match(/<li class="absent"/g)).toHaveLength(2);
   expect(html.split('<ul class="apart"')[1]).toContain("arbiter");
   expect(text(html)).toContain("Nodes: 2 of 3 online");
+  expect(text(html)).toContain("✓ all that answer run it");
+  expect(text(drawn(OverviewScreen, overviewOf([1, 2, 3])))).toContain("✓ all nodes run it");
   expect(text(html)).toContain("0.88 ms · 0 % lost");
 });
 

@@ -157,6 +157,22 @@ test("the arbiter on each node: votes, does not run it, cannot say, is away", ()
   expect(seen).toContain("pve2 ✗ runs none");
   expect(seen).toContain("pve3 – does not say");
   expect(seen).toContain("pve4 ✗ not in the cluster");
+  const away: typeof deviceFacts = {
+    ...deviceFacts,
+    ...{ state: "Connect failed", vote: null, lastEchoAgoMs: null },
+  };
+  const { tls } = deviceFacts;
+  const rows = (device: Partial<typeof away>): string => {
+    const answer = { ok: true, data: { device: { ...away, ...device }, fault: "" } } as const;
+    return text(renderToString(<VoteRows nodes={nodes.slice(0, 1)} told={() => answer} />));
+  };
+  expect(rows({ tls: { ...tls, active: false } })).toEndWith(
+    "✗ Connect failed ! awaited not connected required, not connected",
+  );
+  expect(rows({ state: "Connected", tls: { ...tls, mode: "on", active: false } })).toEndWith(
+    "not yet on, but this connection has none",
+  );
+  expect(rows({ tls: { ...tls, mode: "off", active: false } })).toEndWith("not connected off");
 });
 
 const checks = [

@@ -5,7 +5,7 @@ import type { ScreenProps } from "../../props.ts";
 import { duration } from "../../shown.ts";
 import { deviceVotesHere, votingNodes } from "../../verdict.ts";
 import { words } from "../../words.ts";
-import { VoteTable } from "./nodes.tsx";
+import { tlsOf, VoteTable } from "./nodes.tsx";
 import { Removal } from "./removal.tsx";
 import { SetUp } from "./set-up.tsx";
 import { Test } from "./test.tsx";
@@ -37,7 +37,8 @@ type Device = NonNullable<Overview["device"]>;
 
 function DeviceCard(props: { readonly device: Device; readonly votesHere: number }) {
   const { device, votesHere } = props;
-  const { host, port, algorithm, tieBreaker, votes, tls, state, problem } = device;
+  const { host, port, algorithm, tieBreaker, votes, state, problem } = device;
+  const tls = tlsOf(device);
   const isGood = state === "Connected";
   return (
     <Card title={said.state} isWide>
@@ -70,9 +71,7 @@ function DeviceCard(props: { readonly device: Device; readonly votesHere: number
         <dd>{said.tieBreakers[tieBreaker] ?? tieBreaker}</dd>
         <dt>{said.tls}</dt>
         <dd>
-          <State mood={tls.active ? "good" : "warn"}>
-            {tls.active ? said.tlsActive(tls.mode) : said.tlsOff}
-          </State>
+          <State mood={tls.mood}>{tls.text}</State>
         </dd>
       </dl>
     </Card>

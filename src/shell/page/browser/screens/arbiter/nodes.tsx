@@ -6,6 +6,7 @@ import type { Answer } from "../../api.ts";
 import { Card, Name, State } from "../../parts.tsx";
 import type { ScreenProps } from "../../props.ts";
 import { duration } from "../../shown.ts";
+import type { Mood } from "../../verdict.ts";
 import { words } from "../../words.ts";
 
 type Told = Answer<v.InferOutput<typeof deviceAnswer>>;
@@ -33,6 +34,21 @@ export function VoteTable({ parts, overview }: ScreenProps) {
       <VoteRows nodes={nodes} told={(node) => (node.isLocal ? own : told.get(node.name))} />
     </Card>
   );
+}
+
+/** A connection that is not there has no TLS, whatever is set. */
+export function tlsOf({
+  tls: { mode, active },
+  state,
+}: Pick<NonNullable<Overview["device"]>, "tls" | "state">): {
+  readonly mood: Mood;
+  readonly text: string;
+} {
+  if (active) return { mood: "good", text: said.tlsActive(mode) };
+  if (mode === "off") return { mood: "warn", text: said.tlsOff };
+  return state === "Connected"
+    ? { mood: "warn", text: said.tlsUnused }
+    : { mood: "calm", text: said.tlsAway(mode) };
 }
 
 export function VoteRows(props: {
@@ -101,9 +117,13 @@ function Row({ node, told }: { readonly node: Node; readonly told: Told | undefi
         </State>
       </td>
       <td data-label={said.heard}>
-        {lastEchoAgoMs === null ? "–" : words.ago(duration(lastEchoAgoMs))}
+        {lastEchoAgoMs !== null
+          ? words.ago(duration(lastEchoAgoMs))
+          : isConnected
+            ? said.heardNotYet
+            : said.heardAway}
       </td>
-      <td data-label={said.tls}>{tls.active ? said.tlsActive(tls.mode) : said.tlsOff}</td>
+      <td data-label={said.tls}>{tlsOf(device).text}</td>
     </tr>
   );
 }
