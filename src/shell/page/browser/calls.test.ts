@@ -262,6 +262,26 @@ test("a session: found or not, renewed while somebody is there, and ended", asyn
   expect(node.sent).toHaveLength(before + 1);
 });
 
+test("a task is not asked for while nobody sees the page, and at once afterwards", async () => {
+  const node = new PaperNode();
+  const timers = new PaperTimers();
+  const { after } = timers;
+  const follow = new Follow({ api: node.api, now: () => 0, after, onEnd: () => undefined });
+  follow.seen(true);
+  follow.begin("Join", "pve1", "U");
+  // Hidden while an answer is awaited: it is taken, and nothing more is asked.
+  follow.seen(false);
+  await settled();
+  expect([node.sent.length, timers.waiting.length]).toEqual([1, 0]);
+  expect(follow.task.value?.silence).toContain("does not answer");
+  follow.seen(true);
+  follow.seen(true);
+  await settled();
+  expect([node.sent.length, timers.waiting.length]).toEqual([3, 1]);
+  follow.seen(false);
+  expect(timers.waiting).toEqual([]);
+});
+
 test("whose session ends with a join that is followed is told of it, unless the join has failed", () => {
   const node = new PaperNode();
   const { after } = new PaperTimers();

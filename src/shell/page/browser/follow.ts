@@ -40,6 +40,9 @@ export class Follow {
   readonly task = new Store<FollowedTask | undefined>(undefined);
   readonly #options: FollowOptions;
   #cancel: () => void = () => undefined;
+  #isSeen = true;
+  /** Looks that were begun; what an overtaken one brings is not taken. */
+  #looks = 0;
 
   constructor(options: FollowOptions) {
     this.#options = options;
@@ -64,6 +67,14 @@ export class Follow {
     return end === "" || isGoodEnd(end) ? farewell : "";
   }
 
+  /** Whether somebody sees the page: nothing is asked until then. */
+  seen(isSeen: boolean): void {
+    this.#isSeen = isSeen;
+    this.#cancel();
+    const task = this.task.value;
+    if (isSeen && task !== undefined) void this.#look(task.upid);
+  }
+
   /** It goes on; nobody looks. */
   close(): void {
     this.#cancel();
@@ -74,6 +85,8 @@ export class Follow {
     const task = this.task.value;
     if (task === undefined || task.upid !== upid || task.end !== "") return;
     const { api, now: clock, after, onEnd } = this.#options;
+    this.#looks += 1;
+    const own = this.#looks;
     const path = `/api2/json/nodes/${encodeURIComponent(task.node)}/tasks/${encodeURIComponent(upid)}`;
     // First whether it has ended: no line comes after that.
     const status = await api.get(taskStatus, `${path}/status`);
@@ -83,7 +96,7 @@ export class Follow {
       ? await api.get(taskLines, `${path}/log`, { start, limit: linesAtOnce })
       : status;
     const now = this.task.value;
-    if (now?.upid !== upid) return;
+    if (now?.upid !== upid || own !== this.#looks) return;
     if (!status.ok || !log.ok)
       this.task.set({ ...now, silence: silenceOf(status.ok ? log : status) });
     else {
@@ -100,7 +113,7 @@ export class Follow {
       this.task.set({ ...now, lines, seenAt, end, silence: "" });
       if (isOver) return onEnd();
     }
-    this.#cancel = after(everyMs, () => void this.#look(upid));
+    if (this.#isSeen) this.#cancel = after(everyMs, () => void this.#look(upid));
   }
 }
 

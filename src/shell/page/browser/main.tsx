@@ -90,6 +90,7 @@ addEventListener("hashchange", () => hash.set(location.hash));
 for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => sessions.used());
 // A page that nobody sees asks for nothing, and holds no stream.
 document.addEventListener("visibilitychange", () => {
+  follow.seen(!document.hidden);
   if (document.hidden) live.stop();
   else if (sessions.state.value.kind === "here") live.start();
 });

@@ -1,10 +1,11 @@
 // What happened, on all nodes: cluster log, tasks, and the events of this node, on one time line.
-import { useEffect, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import * as v from "valibot";
 import { clusterLogAnswer, eventList } from "../../../answers/monitor.ts";
 import { taskListed } from "../../../answers/task.ts";
 import type { RecordedEvent } from "../../../monitor/event.ts";
-import { type Failure, failureText } from "../api.ts";
+import { failureText } from "../api.ts";
+import { useReading } from "../chart/reading.ts";
 import { Busy, Card, Field, Heading, Name, Notice, State } from "../parts.tsx";
 import type { Parts, ScreenProps } from "../props.ts";
 import { timeText } from "../shown.ts";
@@ -76,36 +77,25 @@ export function LogScreen({ parts, session }: ScreenProps) {
   );
 }
 
-function useSources(parts: Parts, node: string) {
-  const live = useStore(parts.live.events);
-  const [read, setRead] = useState<Omit<Sources, "node">>();
-  const [failure, setFailure] = useState<Failure>();
-  useEffect(() => {
-    let isOver = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const { api } = parts;
-    const look = async (): Promise<void> => {
-      const [log, tasks, events] = await Promise.all([
-        api.get(clusterLogAnswer, "/api/v1/cluster-log", { max: logMax }),
-        api.get(v.array(taskListed), "/api/v1/tasks", { source: "all", limit: tasksMax }),
-        api.get(eventList, "/api/v1/events/list", {
-          kinds: "membership,quorum,link,device,upgrade",
-        }),
-      ]);
-      if (isOver) return;
-      setFailure([log, tasks, events].find((answer) => !answer.ok));
-      if (log.ok && tasks.ok && events.ok)
-        setRead({ log: log.data, tasks: tasks.data, events: events.data.events });
-      timer = setTimeout(() => void look(), everyMs);
-    };
-    void look();
-    return () => {
-      isOver = true;
-      clearTimeout(timer);
-    };
-  }, [parts.api]);
-  const sources = read && { ...read, node, events: merged(read.events, live) };
-  return { sources, failure };
+/** What was read stays when a later reading fails. */
+function useSources({ api, live }: Parts, node: string) {
+  const events = useStore(live.events);
+  const last = useRef<Omit<Sources, "node"> | undefined>(undefined);
+  const read = async () => {
+    const answers = await Promise.all([
+      api.get(clusterLogAnswer, "/api/v1/cluster-log", { max: logMax }),
+      api.get(v.array(taskListed), "/api/v1/tasks", { source: "all", limit: tasksMax }),
+      api.get(eventList, "/api/v1/events/list", {
+        kinds: "membership,quorum,link,device,upgrade",
+      }),
+    ]);
+    const [log, tasks, listed] = answers;
+    if (log.ok && tasks.ok && listed.ok)
+      last.current = { log: log.data, tasks: tasks.data, events: listed.data.events };
+    return { all: last.current, failure: answers.find((answer) => !answer.ok) };
+  };
+  const { all, failure } = useReading(read, everyMs, [api]) ?? {};
+  return { sources: all && { ...all, node, events: merged(all.events, events) }, failure };
 }
 
 function merged(
