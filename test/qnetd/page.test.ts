@@ -145,6 +145,18 @@ describe("the page", () => {
     );
   });
 
+  test("marks that are piled on a letter do not cover what stands above", async () => {
+    const lab = new Lab();
+    const cluster = `piled${"\u0301".repeat(60)}`;
+    bringUp([1, 2].map((id) => new TestClient(lab, id, { cluster })));
+    const lately = [
+      { at: "2026-11-21T07:59:58.123Z", level: "notice", text: `${cluster} came` } as const,
+    ];
+    const text = await (await pageOf(statusOf(lab, { lately })).fetch(at("/"))).text();
+    expect(text).toContain(`<bdi>piled${"\u0301".repeat(4)}\u{fffd}</bdi>`);
+    expect(text).not.toMatch(/\p{M}{5}/u);
+  });
+
   test("answers names that it knows, and reading only", async () => {
     const app = pageOf(statusOf(new Lab()));
     const code = async (host: string, method = "GET", path = "/") =>

@@ -5,6 +5,7 @@ import type { Result } from "../../result.ts";
 import type { QnetdStatus } from "../daemon/qnetd.ts";
 import type { PageAddress } from "./page-address.ts";
 import { HostNames } from "./host-names.ts";
+import { withoutPiles } from "./piled-marks.ts";
 import { statusHtml } from "./qnetd-page-html.ts";
 import { script } from "./qnetd-page-script.ts";
 import { styleSource } from "./qnetd-page-style.ts";
@@ -92,7 +93,11 @@ export function buildQnetdPage(source: PageSource, ownName: string): Hono {
     }
     return next();
   });
-  app.get("/", (c) => c.html(statusHtml(current(), (address) => names.of(address))));
+  app.get("/", async (c) => {
+    const text = await statusHtml(current(), (address) => names.of(address));
+    // Names stand in many sentences: here none is forgotten.
+    return c.html(withoutPiles(text.toString()));
+  });
   app.get("/page.js", (c) =>
     c.body(script, 200, { "Content-Type": "text/javascript; charset=utf-8" }),
   );

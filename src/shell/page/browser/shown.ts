@@ -1,17 +1,15 @@
 // How the page shows what a machine says: names as text that steers nothing, times, durations, shares. Pure; the time is given.
+import { withoutPiles } from "../piled-marks.ts";
 import { words } from "./words.ts";
 
 const hidden = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu;
-
-/** More marks on one letter than any language has: they would be painted over what stands above and below. */
-const piled = /(\p{M}{4})\p{M}+/gu;
 /** Letters and digits that are written from right to left. */
 const rightToLeft =
   /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /** A name of a stranger: what is invisible, turns the direction of what follows, or is piled up, becomes U+FFFD. */
 export function shownName(name: string): string {
-  return name === "" ? words.noName : name.replace(hidden, "\u{fffd}").replace(piled, "$1\u{fffd}");
+  return name === "" ? words.noName : withoutPiles(name.replace(hidden, "\u{fffd}"));
 }
 
 /** The same for the middle of a sentence: a name that is written from right to left takes nothing of the sentence with it. */
@@ -28,9 +26,9 @@ export function typedWord(word: string): string {
 
 /** Text of several lines of a stranger: as above, but line feeds and tabs stay. */
 export function shownText(text: string): string {
-  return text
-    .replace(hidden, (character) => (/[\n\t]/.test(character) ? character : "\u{fffd}"))
-    .replace(piled, "$1\u{fffd}");
+  return withoutPiles(
+    text.replace(hidden, (character) => (/[\n\t]/.test(character) ? character : "\u{fffd}")),
+  );
 }
 
 /**
