@@ -268,7 +268,12 @@ test("what is not there is 501, as are other formats, methods, and bodies where 
 
 test("nothing is cached; long answers are compressed for who takes that", async () => {
   const { headers } = await call("GET", "/api2/json/access/ticket");
-  expect(headers.get("cache-control")).toBe("max-age=0");
+  const answers = ["/api2/json/broken", "/api2/extjs/broken", "/api2/xml/broken", "/api/v1/none"];
+  for (const path of ["/api2/json/access/ticket", "/other", ...answers]) {
+    const found = (await call("GET", path)).headers;
+    expect([path, found.get("cache-control")]).toEqual([path, "no-store"]);
+    expect([path, found.get("x-content-type-options")]).toEqual([path, "nosniff"]);
+  }
   expect(headers.get("pragma")).toBe("no-cache");
   expect(headers.get("content-type")).toBe("application/json;charset=UTF-8");
   const request = new Request("https://node/api2/json/long", {

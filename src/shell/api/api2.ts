@@ -71,6 +71,12 @@ export function buildApi2(options: Api2Options): Api2 {
   const app: Api2 = new Hono();
   const ours = new RouteTable(options.routes.filter(({ isOurs }) => isOurs === true));
   const theirs = new RouteTable(options.routes.filter(({ isOurs }) => isOurs !== true));
+  // Keys and logins are among the answers, another node's and streams too: nobody keeps one, or takes it for something else.
+  app.use(async (c, next) => {
+    await next();
+    c.res.headers.set("cache-control", "no-store");
+    c.res.headers.set("x-content-type-options", "nosniff");
+  });
   const serve = (table: RouteTable, facts: Answering) => answered(table, options, facts);
   app.all("/api2/:format{json|extjs}/*", (c) => {
     const format = c.req.param("format") === "extjs" ? "extjs" : "json";
@@ -369,7 +375,6 @@ function reply(
     typeof value === "boolean" && !isOurs ? Number(value) : value,
   );
   const headers = {
-    "cache-control": "max-age=0",
     pragma: "no-cache",
     expires: new Date().toUTCString(),
     "content-type": "application/json;charset=UTF-8",

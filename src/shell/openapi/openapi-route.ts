@@ -16,10 +16,7 @@ export function openApiRoute(others: readonly Route[], version: string): Route {
     handle: () => {
       text ??= JSON.stringify(openApiDocument([...others, own], version));
       return new Response(text, {
-        headers: {
-          "content-type": "application/json;charset=UTF-8",
-          "cache-control": "max-age=0",
-        },
+        headers: { "content-type": "application/json;charset=UTF-8" },
       });
     },
   });

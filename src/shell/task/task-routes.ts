@@ -256,7 +256,6 @@ function wholeLog(tasks: Tasks, { upid: of, parts }: TaskEntry): Response {
     headers: {
       "content-type": "text/plain; charset=utf-8",
       "content-disposition": `attachment; filename="${file}"`,
-      "cache-control": "max-age=0",
     },
   });
 }
