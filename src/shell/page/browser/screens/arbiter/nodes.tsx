@@ -102,7 +102,7 @@ function Row({ node, told }: { readonly node: Node; readonly told: Told | undefi
       </tr>
     );
   }
-  const { state, vote, problem, lastEchoAgoMs, tls } = device;
+  const { state, vote, problem, lastEchoAgoMs } = device;
   const isConnected = state === "Connected";
   return (
     <tr>
