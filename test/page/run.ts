@@ -92,6 +92,7 @@ async function joinBy(
     `${node.name} is a member`,
   );
   check(`${node.name} has joined by the page`, true);
+  await shows(page, /^This node is joining prod, or has joined it/);
   await watched.close();
 }
 
@@ -415,6 +416,21 @@ async function workEmergency(watched: Watched, second: LoneNode): Promise<void> 
   await shows(page, "How it ends");
 }
 
+/** The node whose page it is dies, and comes back as it was before the override. */
+async function fallSilent({ page, faults }: Watched, node: LoneNode): Promise<void> {
+  node.signal("SIGKILL");
+  await page.getByRole("status").getByText("No answer").waitFor();
+  const title = await page.title();
+  const dimmed = await page.locator("main .stale").count();
+  check("its tab and its screen say that it is silent", title === "No answer · prod", title);
+  check("what it told before is dimmed", dimmed === 1);
+  await node.ended();
+  node.start(nodeWords(node));
+  await page.getByRole("status").getByText("Not quorate").waitFor();
+  check("it is bright again", (await page.locator("main .stale").count()) === 0);
+  check("a dead node is no error of its page", faults.length === 0, faults.join("\n"));
+}
+
 async function leave(watched: Watched): Promise<void> {
   const { page } = watched;
   await page.getByRole("button", { name: "Log out" }).click();
@@ -448,6 +464,7 @@ async function main(): Promise<void> {
     await leanOnArbiter(watched, second, server);
     await removeArbiter(watched, first);
     await workEmergency(watched, second);
+    await fallSilent(watched, first);
     await leave(watched);
     await watched.close();
   } catch (error) {
