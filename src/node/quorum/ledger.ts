@@ -1,6 +1,7 @@
 // The votes a node knows of and what follows from them (services.md §4.1, §4.2): how many make a quorum, and whether we have it.
 // Every node with the same deliveries must come to the same numbers: no rounding, order or clock of our own.
 import { voterFlags } from "./message.ts";
+import { expectedAtLeast, neededVotes } from "./needed.ts";
 import type { Rules } from "./rules.ts";
 
 export type VoterState = "member" | "dead" | "leaving";
@@ -55,8 +56,6 @@ export function* members(ledger: Ledger): Generator<Voter> {
   for (const voter of ledger.voters.values()) if (voter.state === "member") yield voter;
 }
 
-const half = (votes: number): number => Math.floor((votes + 2) / 2);
-
 /**
  * `mayDecrease`: the quorum may become smaller than it is. `maxExpected`: expected votes to assume, 0 for those that the
  * members state.
@@ -82,7 +81,7 @@ export function calculate(
     count += 1;
   }
   if (assumed > 0) highest = assumed;
-  let quorum = Math.max(half(highest), half(total));
+  let quorum = neededVotes(highest, total);
   if (!mayDecrease) quorum = Math.max(ledger.quorum, quorum);
   if (ledger.rules.twoNode && count <= 2) quorum = 1;
   return { quorum, total };
@@ -99,15 +98,15 @@ export interface Recalculation {
 /** `byNodes`: expected votes become the number of nodes that are there (last man standing, downscale). */
 export function recalculate(ledger: Ledger, mayDecrease: boolean, byNodes: boolean): Recalculation {
   const { us, rules } = ledger;
-  let total = ledger.deviceVotes;
+  let present = 0;
   let count = 0;
   for (const voter of members(ledger)) {
-    total += voter.votes;
+    present += voter.votes;
     count += 1;
   }
   if (ledger.deviceVotes > 0) count += 1;
   const assumed = byNodes ? count : 0;
-  if (total > us.expectedVotes) us.expectedVotes = total;
+  us.expectedVotes = expectedAtLeast(us.expectedVotes, present, ledger.deviceVotes);
   let hasNewTrackingBarrier = false;
   const isHigher =
     us.expectedVotes > ledger.trackingBarrier && us.expectedVotes <= rules.expectedVotesMax;
@@ -123,6 +122,16 @@ export function recalculate(ledger: Ledger, mayDecrease: boolean, byNodes: boole
     isWaitingForAll: !updateQuorate(ledger, tally.total),
     hasNewTrackingBarrier,
   };
+}
+
+/** An operator's expected votes for all members; `recalculate` with `mayDecrease` is to follow. */
+export function takeExpectedVotes(ledger: Ledger, votes: number): void {
+  const { us } = ledger;
+  for (const voter of members(ledger)) if (votes > 0) voter.expectedVotes = votes;
+  ledger.barrier = votes;
+  if (ledger.rules.expectedVotesTracking) {
+    us.expectedVotes = Math.max(us.expectedVotes, ledger.trackingBarrier);
+  }
 }
 
 /** Decides again whether we are quorate. False: wait_for_all still waits, nothing changes. */

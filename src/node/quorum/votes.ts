@@ -13,7 +13,15 @@ import {
   type SyncView,
 } from "../member/service.ts";
 import { Device, type DeviceCall } from "./device.ts";
-import { hasFlag, recalculate, setFlag, setWaiting, type Ledger, type Voter } from "./ledger.ts";
+import {
+  hasFlag,
+  recalculate,
+  setFlag,
+  setWaiting,
+  takeExpectedVotes,
+  type Ledger,
+  type Voter,
+} from "./ledger.ts";
 import { listText } from "./membership.ts";
 import {
   decodeVoteMessage,
@@ -228,16 +236,9 @@ export class Votes implements SyncService {
     out: ServiceAction[],
   ): void {
     const ledger = this.#ledger;
-    const { us } = ledger;
     switch (message.param) {
       case reconfigureParams.expectedVotes:
-        for (const voter of ledger.voters.values()) {
-          if (voter.state === "member" && message.value > 0) voter.expectedVotes = message.value;
-        }
-        ledger.barrier = message.value;
-        if (ledger.rules.expectedVotesTracking) {
-          us.expectedVotes = Math.max(us.expectedVotes, ledger.trackingBarrier);
-        }
+        takeExpectedVotes(ledger, message.value);
         return this.#recalculate(true, false, out);
       case reconfigureParams.votes: {
         const voter = ledger.voters.get(message.nodeid);
