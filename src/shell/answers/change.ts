@@ -32,3 +32,12 @@ export const effectAnswer = v.object({
   /** What is or would be, a sentence each. */
   notes: v.array(v.string()),
 });
+
+/** What a change of votes answers. */
+export const votesEffectAnswer = v.object({
+  ...effectAnswer.entries,
+  isQuorate: v.pipe(
+    v.boolean(),
+    v.description("Whether this node's part is quorate with it, or would be."),
+  ),
+});

@@ -2,6 +2,7 @@
 import { voterFlags } from "../../node/quorum/message.ts";
 import { NodeRefusal } from "../api/client.ts";
 import type { RingReport } from "../api/ring-report.ts";
+import { expectedEffect } from "../api/v1/expected-effect.ts";
 import { getopt } from "./getopt.ts";
 import { exits, type NodeToolOptions, sayUnreachable, wholeNumber } from "./node-tool.ts";
 
@@ -193,8 +194,9 @@ async function change(
   report: RingReport,
   action: Change,
   words: Words,
-  { node, writeError }: NodeToolOptions,
+  options: NodeToolOptions,
 ): Promise<number> {
+  const { node, writeError } = options;
   const nodeid = words.nodeid ?? report.nodeid;
   const fail = (text: string): number => {
     writeError(`${text}\n`);
@@ -219,12 +221,29 @@ async function change(
         break;
       }
     }
-    return exits.success;
   } catch (error) {
     if (error instanceof NodeRefusal) return fail(`${failure}: CS_ERR_INVALID_PARAM`);
     sayUnreachable(error, `${failure}: CS_ERR_LIBRARY`, writeError);
     return exits.failure;
   }
+  if (action === "expected") await warnInquorate(words.expected, options);
+  return exits.success;
+}
+
+/** The original is silent and exits 0 also where the votes do not suffice; ours says so beside the same code, for whoever reads it. */
+async function warnInquorate(votes: number, { node, writeError }: NodeToolOptions): Promise<void> {
+  const after = await node.ring().catch((error: unknown) => {
+    sayUnreachable(
+      error,
+      "The expected votes are set; what became of it cannot be seen",
+      writeError,
+    );
+  });
+  if (after === undefined || after.quorum.quorate) return;
+  const { quorum, nodeid } = after;
+  const { advice } = expectedEffect(quorum, { nodeid, votes });
+  const lines = [`expected votes set, but this part is ${quorum.meaning}`, ...advice];
+  for (const line of lines) writeError(`${line}.\n`);
 }
 
 function failureText(action: Change, words: Words, nodeid: number): string {

@@ -1,5 +1,5 @@
 // Quorum and votes of a node: how they are, what an operator may change of them while the cluster runs, and what that would mean (pvecm.md §1.7, §6).
-import { effectAnswer } from "../../answers/change.ts";
+import { votesEffectAnswer } from "../../answers/change.ts";
 import * as v from "valibot";
 import { quorumAnswer } from "../../answers/ring.ts";
 import type { RingSnapshot } from "../../../node/thread/bridge.ts";
@@ -10,7 +10,8 @@ import { ringReport } from "../ring-report.ts";
 import { ApiError, type Route, route } from "../route.ts";
 import { expectedOverride, quorumMeaning } from "../status.ts";
 import { dryRunParameter, mayAudit, mayModify, settled } from "./v1-rules.ts";
-import { expectedEffect } from "./expected-effect.ts";
+import { foreseeVotes } from "../../../node/quorum/foresee.ts";
+import { counted, expectedEffect } from "./expected-effect.ts";
 
 export interface QuorumSource {
   readonly mode: "standalone" | "cluster";
@@ -99,7 +100,7 @@ function votesRoute({ cluster, monitor }: QuorumSource): Route {
   });
 }
 
-const ours = { isOurs: true, permission: mayModify, returns: effectAnswer } as const;
+const ours = { isOurs: true, permission: mayModify, returns: votesEffectAnswer } as const;
 
 function inCluster({ mode }: QuorumSource): void {
   if (mode === "cluster") return;
@@ -108,8 +109,10 @@ function inCluster({ mode }: QuorumSource): void {
   });
 }
 
-async function meaningNow({ monitor }: QuorumSource): Promise<string> {
-  return quorumMeaning((await monitor.lookAnew()).member.quorum);
+/** What has become of it: a change that was made is no quorum yet. */
+async function changed({ monitor }: QuorumSource) {
+  const { quorum } = (await monitor.lookAnew()).member;
+  return { isChanged: true, notes: [quorumMeaning(quorum)], isQuorate: quorum.quorate };
 }
 
 function expectedRoute(source: QuorumSource): Route {
@@ -125,15 +128,26 @@ function expectedRoute(source: QuorumSource): Route {
       inCluster(source);
       const { votes } = parameters;
       if (parameters["dry-run"] === true) {
-        const { quorum } = (await monitor.lookAnew()).member;
-        const effect = expectedEffect(quorum, cluster.settings.quorum, votes);
-        if (effect.refusal !== "") throw new ApiError(409, effect.refusal, { code: "refused" });
-        return { isChanged: false, notes: [effect.text] };
+        const { refusal, text, advice, isQuorate } = effectNow(
+          source,
+          await monitor.lookAnew(),
+          votes,
+        );
+        if (refusal !== "") throw new ApiError(409, refusal, { code: "refused" });
+        return { isChanged: false, notes: [text, ...advice], isQuorate };
       }
       settled(await cluster.setExpectedVotes(votes));
-      return { isChanged: true, notes: [await meaningNow(source)] };
+      const answer = await changed(source);
+      if (answer.isQuorate) return answer;
+      const { advice } = effectNow(source, await monitor.look(), votes);
+      return { ...answer, notes: [...answer.notes, ...advice] };
     },
   });
+}
+
+function effectNow({ cluster }: QuorumSource, { member }: RingSnapshot, votes: number) {
+  const { nodeid } = cluster.settings;
+  return expectedEffect(member.quorum, { nodeid, votes, floor: member.voteMap?.trackingBarrier });
 }
 
 function nodeVotesRoute(source: QuorumSource): Route {
@@ -151,17 +165,19 @@ function nodeVotesRoute(source: QuorumSource): Route {
     handle: async ({ parameters }) => {
       inCluster(source);
       const { nodeid, votes } = parameters;
-      const { voters } = (await monitor.lookAnew()).member.quorum;
-      const voter = voters.find((each) => each.nodeid === nodeid);
+      const { quorum } = (await monitor.lookAnew()).member;
+      const voter = quorum.voters.find((each) => each.nodeid === nodeid);
       if (voter === undefined) {
         throw new ApiError(404, `node ${nodeid} has stated no votes since this node's start`);
       }
       if (parameters["dry-run"] === true) {
-        const text = `node ${nodeid} would have ${votes} votes instead of ${voter.votes}, until it states its own again`;
-        return { isChanged: false, notes: [text] };
+        const text = `node ${nodeid} would have ${counted(votes, "vote")} instead of ${voter.votes}, until it states its own again`;
+        const own = cluster.settings.nodeid;
+        const { isQuorate } = foreseeVotes(quorum, { nodeid: own, of: nodeid, votes });
+        return { isChanged: false, notes: [text], isQuorate };
       }
       settled(await cluster.setVotes(nodeid, votes));
-      return { isChanged: true, notes: [await meaningNow(source)] };
+      return changed(source);
     },
   });
 }
@@ -176,14 +192,18 @@ function waitForAllRoute(source: QuorumSource): Route {
     parameters: { ...dryRunParameter },
     handle: async ({ parameters }) => {
       inCluster(source);
-      const isWaiting = (await monitor.lookAnew()).member.quorum.flags.includes("WaitForAll");
-      if (!isWaiting) return { isChanged: false, notes: ["this node waits for nobody"] };
+      const { quorum } = (await monitor.lookAnew()).member;
+      if (!quorum.flags.includes("WaitForAll")) {
+        const notes = ["this node waits for nobody"];
+        return { isChanged: false, notes, isQuorate: quorum.quorate };
+      }
       if (parameters["dry-run"] === true) {
         const text = "quorum would be decided by the votes that are present now";
-        return { isChanged: false, notes: [text] };
+        const isQuorate = quorum.quorate || quorum.totalVotes >= quorum.quorum;
+        return { isChanged: false, notes: [text], isQuorate };
       }
       settled(await cluster.cancelWaitForAll());
-      return { isChanged: true, notes: [await meaningNow(source)] };
+      return changed(source);
     },
   });
 }

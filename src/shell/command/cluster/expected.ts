@@ -1,6 +1,7 @@
 // `quorate expected N`: quorum by decree (pvecm.md §1.7, pain point 9). It lasts until votes return, a reload or a restart; until then status says so.
 import { NodeClient, NodeRefusal } from "../../api/client.ts";
 import type { NodeStatus } from "../../api/status.ts";
+import { counted, type ExpectedEffect, expectedEffect } from "../../api/v1/expected-effect.ts";
 import { standaloneText } from "../../change/ports.ts";
 import { CommandFailure, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
@@ -25,7 +26,8 @@ export async function expectedCommand(options: ExpectedOptions): Promise<number>
       `Unable to set expected votes: expected votes ${votes} refused: ${totalVotes} votes are present already, use at least ${totalVotes}`,
     );
   }
-  const effect = effectOf(status, votes);
+  const { advice, ...effect } = effectOf(status, votes);
+  checkHelps(status, { advice, ...effect });
   const isSo = status.quorum.expectedVotes === votes;
   const risk = riskOf(status, effect);
   const say = (facts: object): void => {
@@ -46,6 +48,12 @@ export async function expectedCommand(options: ExpectedOptions): Promise<number>
   });
   const message = `expected votes set to ${votes} by hand: ${effect.text}`;
   await client.log({ tag: "quorate", priority: risk === "" ? 5 : 4, message });
+  const { quorum } = await client.status();
+  if (!quorum.quorate) {
+    throw new CommandFailure(
+      `The expected votes were set to ${votes}, but this part is ${quorum.meaning}. \`quorate status\` shows who is here`,
+    );
+  }
   if (!json) write("Done.\n");
   say({ isDone: true });
   return exitOk;
@@ -58,17 +66,30 @@ interface Effect {
   readonly text: string;
 }
 
-function effectOf({ quorum: now, nodes, device }: NodeStatus, votes: number): Effect {
-  const quorum = Math.max(Math.floor(votes / 2), Math.floor(now.totalVotes / 2)) + 1;
-  const isQuorate = now.totalVotes >= quorum;
-  const here = now.totalVotes === 1 ? "1 vote is" : `${now.totalVotes} votes are`;
+function effectOf(status: NodeStatus, votes: number): Effect & Pick<ExpectedEffect, "advice"> {
+  const { quorum: now, nodes, device } = status;
+  const nodeid = nodes.find(({ local }) => local)?.nodeid ?? 0;
+  const { quorum, isQuorate, advice } = expectedEffect(now, { nodeid, votes });
+  const here = counted(now.totalVotes, "vote is", "votes are");
   const text = `${here} here, ${now.expectedVotes} are expected and ${now.quorum} needed; with ${votes} expected ${quorum} are needed: ${isQuorate ? "quorate" : "not quorate"}.`;
   const configured = nodes.reduce((sum, each) => sum + each.votes, device?.votes ?? 0);
   const raised =
     votes > configured && votes > now.totalVotes
       ? ` That is more than the ${configured} of corosync.conf, and nothing lowers them by itself: \`quorate expected ${Math.max(configured, now.totalVotes)}\` sets them back.`
       : "";
-  return { quorum, isQuorate, text: `${text}${raised}` };
+  return { quorum, isQuorate, text: `${text}${raised}`, advice };
+}
+
+/** Neither before nor after it this part is quorate: then it would only look as if something had been done. */
+function checkHelps(
+  { quorum }: NodeStatus,
+  { isQuorate, text, advice }: ReturnType<typeof effectOf>,
+) {
+  if (quorum.quorate || isQuorate) return;
+  const lines = [text, ...advice.map((line) => `${line}.`)].join("\n");
+  throw new CommandFailure(
+    `This would not make this part quorate, so nothing was changed. ${lines}`,
+  );
 }
 
 /** "" when nothing is at risk: no node is away, this part stays without quorum, or it was quorate before. */
