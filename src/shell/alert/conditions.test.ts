@@ -41,7 +41,7 @@ test("who is absent, and lost quorum with who is missing", () => {
   expect(ids(sightOf([3]))).toEqual(["node/3"]);
   const [quorum, ...rest] = conditionsOf(sightOf([2, 3]));
   expect(quorum?.state).toBe(
-    "pve1: Not quorate: 1 of 3 votes, 2 needed. 1 vote is missing. Reading works, changes are refused. Missing: pve2, pve3.",
+    "pve1: Not quorate: 1 of 3 votes, 2 needed. 1 more is needed. Reading works, changes are refused. Missing: pve2, pve3.",
   );
   expect(rest.map(({ id }) => id)).toEqual(["node/2", "node/3"]);
 });

@@ -1,6 +1,6 @@
 // When expected votes count as overridden.
 import { expect, test } from "bun:test";
-import { expectedOverride } from "./status.ts";
+import { expectedOverride, votesOverride } from "./status.ts";
 
 const node = (nodeid: number, votes = 1) => ({
   nodeid,
@@ -65,4 +65,18 @@ test.each([
 test("without a quorum provider there is nothing to override", () => {
   const without = { ...settings, quorum: { ...settings.quorum, provider: false } };
   expect(expectedOverride(without, view(1, [1]))).toBe("");
+});
+
+test("votes that a node was given while it runs are told until they end; a node that joins has none yet", () => {
+  const voter = (nodeid: number, votes: number, state: "member" | "dead" = "member") => ({
+    ...{ nodeid, votes, state, expectedVotes: 3, flags: 0 },
+  });
+  const seen = (...voters: ReturnType<typeof voter>[]) => votesOverride({ nodes }, { voters });
+  expect(seen(voter(1, 3), voter(2, 1), voter(3, 9, "dead"))).toEqual([
+    expect.stringMatching(
+      /^pve1 \(node 1\) has 3 votes instead of the 1 of corosync\.conf.*restarts$/,
+    ),
+  ]);
+  const joins = [...nodes, node(4, 0)];
+  expect(votesOverride({ nodes: joins }, { voters: [voter(4, 1), voter(5, 1)] })).toEqual([]);
 });

@@ -113,6 +113,7 @@ export async function nodeWarnings(
   if (confWarning !== "") warnings.push(confWarning);
   const override = expectedOverride(settings, member.quorum);
   if (override !== "") warnings.push(override);
+  warnings.push(...votesOverride(settings, member.quorum));
   warnings.push(...linkWarnings(settings, member.members, links));
   warnings.push(...source.networkFaults());
   warnings.push(...source.operations().faults);
@@ -181,7 +182,7 @@ export function quorumMeaning(
     return `not quorate: waiting for all nodes (${have} present); changes are refused until all were seen once`;
   }
   const missing = needed - totalVotes;
-  return `not quorate: ${have} present, ${needed} needed; ${missing} vote${missing === 1 ? " is" : "s are"} missing. Reading works, changes are refused`;
+  return `not quorate: ${have} present, ${needed} needed; ${missing} more ${missing === 1 ? "is" : "are"} needed. Reading works, changes are refused`;
 }
 
 /** With these the expected votes go down by themselves. */
@@ -212,6 +213,24 @@ export function expectedOverride(
       ? ""
       : `if ${away.join(" or ")} runs apart from here, both sides change the tree and start guests: be sure that they are off. `;
   return `the expected votes are overridden: ${expectedVotes} instead of the ${configured} of corosync.conf (pvecm expected); ${risk}It ends when their votes return, at the next change of corosync.conf, or when the nodes restart`;
+}
+
+/**
+ * Members that count for more than corosync.conf says, a sentence each: a part can be quorate by that which ought not to be. A node without votes
+ * there is one that joins.
+ */
+export function votesOverride(
+  { nodes }: Pick<NodeSettings, "nodes">,
+  { voters }: Pick<QuorumView, "voters">,
+): readonly string[] {
+  return nodes.flatMap(({ nodeid, votes }) => {
+    const voter = voters.find((each) => each.nodeid === nodeid && each.state === "member");
+    if (voter === undefined || votes === 0 || voter.votes <= votes) return [];
+    const name = nodeText(nodes, nodeid);
+    return [
+      `${name} has ${voter.votes} votes instead of the ${votes} of corosync.conf (corosync-quorumtool -v, or it runs with another corosync.conf): if nodes run apart from here, both sides may change the tree and start guests. It ends with the next change of corosync.conf, or when ${name} restarts`,
+    ];
+  });
 }
 
 /** Nothing lowers them by itself, and fewer nodes may be lost meanwhile. */

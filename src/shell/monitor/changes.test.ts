@@ -30,7 +30,7 @@ test("who left and who joined, and what the votes mean then", () => {
     },
     {
       ...{ kind: "quorum", at: 5 },
-      text: "not quorate: 1 of 3 votes present, 2 needed; 1 vote is missing. Reading works, changes are refused",
+      text: "not quorate: 1 of 3 votes present, 2 needed; 1 more is needed. Reading works, changes are refused",
       facts: { quorate: false, totalVotes: 1, expectedVotes: 3, quorum: 2 },
     },
   ]);
