@@ -18,7 +18,7 @@ test.each([
       [1, 2, 3],
       [2, 3],
     ],
-    "Not quorate: 1 of 3 votes, 2 needed. 1 vote is missing. Reading works, changes are refused.",
+    "Not quorate: 1 of 3 votes, 2 needed. 1 more is needed. Reading works, changes are refused.",
     "bad",
   ],
 ] as const)("%j without %j: %s", (nodes, away, sentence, mood) => {

@@ -107,7 +107,7 @@ export const words = {
   },
   waitsForAll: "It waits until all nodes were seen once; changes are refused until then.",
   votesMissing: (count: number) =>
-    `${many(count, "vote is", "votes are")} missing. Reading works, changes are refused.`,
+    `${many(count, "more is", "more are")} needed. Reading works, changes are refused.`,
 
   // Overview.
   votes: "Votes",

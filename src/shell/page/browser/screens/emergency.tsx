@@ -1,18 +1,18 @@
 // Without quorum: who is missing since when, and what can be done, the safest first (pvecm.md §5.9 J, §1.7).
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
-import { type ChangeAnswer, effectAnswer } from "../../../answers/change.ts";
+import { expectedAtLeast, neededVotes } from "../../../../node/quorum/needed.ts";
 import type { Overview } from "../../../answers/ring.ts";
-import { type Answer, failureText } from "../api.ts";
+import { failureText } from "../api.ts";
 import { Card, CopyText, Do, Field, Heading, Name, Notice } from "../parts.tsx";
 import type { ScreenProps } from "../props.ts";
 import { duration } from "../shown.ts";
+import { useStore } from "../store.ts";
 import { deviceVotesHere, verdictOf } from "../verdict.ts";
 import { words } from "../words.ts";
+import { basisOf, PlannedChange, type PlannedState } from "./planned.ts";
 
 const said = words.effects;
-
-type Effect = Pick<ChangeAnswer, "notes"> & { readonly isChanged: boolean };
 
 export function EmergencyScreen(props: ScreenProps) {
   const { overview } = props;
@@ -50,7 +50,7 @@ export function EmergencyScreen(props: ScreenProps) {
             </Option>
           )}
           {!isWaiting && (
-            <Option title={words.optionOverride} effect={said.override}>
+            <Option title={words.optionOverride} effect={overrideEffect(overview)}>
               <Override {...props} />
             </Option>
           )}
@@ -105,6 +105,24 @@ export function arbiterEffect(overview: Pick<Overview, "device" | "quorum" | "no
     : said.arbiterShort;
 }
 
+export function overrideEffect(overview: Pick<Overview, "quorum" | "nodes">): string {
+  return overrideHelps(overview)
+    ? said.override
+    : said.overrideHelpless(overview.quorum.deviceVotes);
+}
+
+/** Whether this part would be quorate if no more votes were expected than are here: by the rule of the nodes' ledger, which counts a device's too. */
+function overrideHelps(overview: Pick<Overview, "quorum" | "nodes">): boolean {
+  const { totalVotes, deviceVotes, flags } = overview.quorum;
+  const wanted = Math.max(1, totalVotes);
+  const ofNodes = totalVotes - deviceVotesHere(overview);
+  const expected = expectedAtLeast(wanted, ofNodes, deviceVotes);
+  // wait_for_all waits until as many are here as are expected.
+  if (flags.includes("WaitForAll") && expected !== totalVotes) return false;
+  const isAloneOfTwo = flags.includes("2Node");
+  return totalVotes >= (isAloneOfTwo ? 1 : neededVotes(expected, totalVotes));
+}
+
 function Missing({ overview: { nodes, links } }: { readonly overview: Overview }) {
   const away = nodes.filter(({ isMember }) => !isMember);
   return (
@@ -145,72 +163,67 @@ function ArbiterText({ overview: { device, fault } }: { readonly overview: Overv
   );
 }
 
-/** What a change would do is asked first; it is done with the same call. */
-function useChange({ parts }: ScreenProps, method: "PUT" | "POST", path: string) {
-  const [shown, setShown] = useState<Answer<Effect>>();
-  const [done, setDone] = useState<Answer<Effect>>();
-  const [isBusy, setBusy] = useState(false);
-  const call = async (given: Readonly<Record<string, number>>, isDry: boolean): Promise<void> => {
-    if (isBusy) return;
-    setBusy(true);
-    const dry = isDry ? { "dry-run": true } : {};
-    const wanted = { schema: effectAnswer, path, given: { ...given, ...dry } };
-    const answer = await parts.api.call(method, wanted);
-    setBusy(false);
-    if (isDry) setShown(answer);
-    else setDone(answer);
-    parts.live.refresh();
+/** What a change would do is asked first; it is done with the same call. `isShown`: it would help, and may be done. */
+function usePlanned({ parts, overview }: ScreenProps, method: "PUT" | "POST", path: string) {
+  const { api, live } = parts;
+  const [plan] = useState(
+    () => new PlannedChange({ api, method, path, onAnswer: () => live.refresh() }),
+  );
+  const state = useStore(plan.state);
+  const basis = basisOf(overview);
+  useEffect(() => plan.see(basis), [plan, basis, state]);
+  const { shown, isBusy } = state;
+  // Not even for the moment until it is dropped may an old plan be carried out.
+  const isNow = shown !== undefined && (isBusy || shown.basis === basis);
+  const isShown = isNow && shown.answer.ok && shown.answer.data.isQuorate;
+  return {
+    ...{ isBusy, isShown },
+    notice: <Outcome state={state} />,
+    ask: (given: Readonly<Record<string, number>>) => void plan.ask(given, basis),
+    send: () => void plan.send(),
   };
-  const outcome = done ?? shown;
-  const notice =
-    outcome === undefined ? null : outcome.ok ? (
-      <Notice mood={done === undefined ? "warn" : "good"} isAlert>
-        {outcome.data.notes.map((note) => (
-          <p key={note}>{note}</p>
-        ))}
+}
+
+/** What would be, or is: good only when this part is quorate with it. */
+export function Outcome({ state }: { readonly state: PlannedState }) {
+  const { done, shown, isOutdated } = state;
+  if (isOutdated) {
+    return (
+      <Notice mood="warn" isAlert>
+        {said.outdated}
       </Notice>
-    ) : (
+    );
+  }
+  const outcome = done ?? shown?.answer;
+  if (outcome === undefined) return null;
+  if (!outcome.ok) {
+    return (
       <Notice mood="bad" isAlert>
         {failureText(outcome)}
       </Notice>
     );
-  return { call, isBusy, isShown: shown?.ok === true && done === undefined, notice };
+  }
+  const mood = !outcome.data.isQuorate ? "bad" : done === undefined ? "warn" : "good";
+  return (
+    <Notice mood={mood} isAlert>
+      {outcome.data.notes.map((note) => (
+        <p key={note}>{note}</p>
+      ))}
+    </Notice>
+  );
 }
 
 function Override(props: ScreenProps) {
-  const { totalVotes } = props.overview.quorum;
-  const votes = Math.max(1, totalVotes);
-  const [typed, setTyped] = useState("");
-  const { call, isBusy, isShown, notice } = useChange(props, "PUT", "/api/v1/expected");
-  const isSure = typed.trim() === words.overrideSentence;
+  const votes = Math.max(1, props.overview.quorum.totalVotes);
+  const { ask, send, isBusy, isShown, notice } = usePlanned(props, "PUT", "/api/v1/expected");
   return (
     <>
-      <p>{words.optionOverrideText(votes)}</p>
+      {overrideHelps(props.overview) && <p>{words.optionOverrideText(votes)}</p>}
       {notice}
       {isShown ? (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (isSure) void call({ votes }, false);
-          }}
-        >
-          <Field label={words.overrideType} hint={words.overrideSentence}>
-            {({ id, describedBy }) => (
-              <input
-                {...{ id, "aria-describedby": describedBy, value: typed }}
-                autocomplete="off"
-                spellcheck={false}
-                maxLength={80}
-                onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-              />
-            )}
-          </Field>
-          <button class="danger" type="submit" aria-disabled={!isSure || isBusy}>
-            {words.overrideNow}
-          </button>
-        </form>
+        <Sentence isBusy={isBusy} onSure={send} />
       ) : (
-        <button type="button" aria-disabled={isBusy} onClick={() => void call({ votes }, true)}>
+        <button type="button" aria-disabled={isBusy} onClick={() => ask({ votes })}>
           {words.showEffect}
         </button>
       )}
@@ -218,9 +231,38 @@ function Override(props: ScreenProps) {
   );
 }
 
+/** What was typed goes with it: for another plan it must be typed again. */
+function Sentence({ isBusy, onSure }: { readonly isBusy: boolean; readonly onSure: () => void }) {
+  const [typed, setTyped] = useState("");
+  const isSure = typed.trim() === words.overrideSentence;
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (isSure) onSure();
+      }}
+    >
+      <Field label={words.overrideType} hint={words.overrideSentence}>
+        {({ id, describedBy }) => (
+          <input
+            {...{ id, "aria-describedby": describedBy, value: typed }}
+            autocomplete="off"
+            spellcheck={false}
+            maxLength={80}
+            onInput={({ currentTarget }) => setTyped(currentTarget.value)}
+          />
+        )}
+      </Field>
+      <button class="danger" type="submit" aria-disabled={!isSure || isBusy}>
+        {words.overrideNow}
+      </button>
+    </form>
+  );
+}
+
 function WaitForAll(props: ScreenProps) {
   const path = "/api/v1/quorum/cancel-wait-for-all";
-  const { call, isBusy, isShown, notice } = useChange(props, "POST", path);
+  const { ask, send, isBusy, isShown, notice } = usePlanned(props, "POST", path);
   return (
     <>
       <p>{words.optionWaitForAllText}</p>
@@ -229,7 +271,7 @@ function WaitForAll(props: ScreenProps) {
         type="button"
         class={isShown ? "danger" : ""}
         aria-disabled={isBusy}
-        onClick={() => void call({}, !isShown)}
+        onClick={() => (isShown ? send() : ask({}))}
       >
         {isShown ? words.waitForAllNow : words.showEffect}
       </button>

@@ -199,7 +199,7 @@ test("steps of a task are a list with states in words", () => {
 
 test("without quorum: how many of the missing nodes are enough, and whether the arbiter is", () => {
   expect(startEffect(overviewOf([1, 2, 3], [2, 3]))).toContain(
-    "1 vote is missing; any one of them is enough.",
+    "1 more is needed; any one of them is enough.",
   );
   expect(startEffect(overviewOf([1, 2, 3, 4, 5], [2, 3, 4, 5]))).toContain("any 2 of them are");
   const { nodes, quorum } = overviewOf([1, 2, 3], [2]);

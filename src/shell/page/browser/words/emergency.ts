@@ -10,7 +10,7 @@ export const effects = {
   start: (missing: number, nodes: number) =>
     nodes === 0
       ? "all of them are here: it is the votes that are missing."
-      : `${missing} ${missing === 1 ? "vote is" : "votes are"} missing; ${names(nodes)} enough. Nothing is lost.`,
+      : `${missing} more ${missing === 1 ? "is" : "are"} needed; ${names(nodes)} enough. Nothing is lost.`,
   startNever: "even all of them would not be enough.",
   arbiterHelps: (votes: number) =>
     `its ${votes === 1 ? "vote" : `${votes} votes`} would be enough. Nothing is lost: it gives them to one part only.`,
@@ -18,6 +18,12 @@ export const effects = {
   waitForAll: "this part may change things at once, and start guests that run elsewhere.",
   override:
     "this part may change things at once. Whatever the missing nodes do meanwhile is lost or doubled.",
+  overrideHelpless: (deviceVotes: number) =>
+    deviceVotes === 0
+      ? "none: the votes that are here would not be enough. What it would do is said below."
+      : `none by itself: the arbiter gives no votes here, and its ${deviceVotes === 1 ? "vote is" : `${deviceVotes} votes are`} expected all the same. What helps is said with what it would do.`,
+  outdated:
+    "The cluster has changed since that was shown: other votes or nodes are here now. Nothing was done; ask again what it would do.",
   overrideEnds: "How it ends",
   overrideEndsText:
     "By itself: when the votes of the missing nodes return, with any change of corosync.conf, or when this node restarts. Who did it, and when, stands in the cluster log.",
