@@ -1,6 +1,13 @@
 // Quorum by decree: asked for, loud in status and log, refused while another node still answers, and over when votes return.
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { votesEffectAnswer } from "../../src/shell/answers/change.ts";
+import { LocalApi } from "../../src/shell/command/cluster/local-api.ts";
 import { expectedCommand } from "../../src/shell/command/cluster/expected.ts";
+import { nodePaths } from "../../src/shell/paths.ts";
+import { hostNameOf } from "../../src/shell/tool/node-tool.ts";
+import { expected as pvecmExpected } from "../../src/shell/tool/pvecm/cluster.ts";
+import { quorumTool } from "../../src/shell/tool/quorumtool.ts";
 import { ReloadCluster } from "./reload-cluster.ts";
 
 let cluster: ReloadCluster;
@@ -77,4 +84,93 @@ test("with one of three left, dead nodes leave corosync.conf in one change, whic
   const done = await cluster.status(1, (s) => s.cluster.configVersion === 2 && s.tree.writable);
   expect(done.quorum).toMatchObject({ quorate: true, expectedVotes: 1, quorum: 1 });
   expect(done.warnings?.join() ?? "").not.toContain("overridden");
+}, 200_000);
+
+/** Runs of node 1's tools: exit code and what they said. */
+async function tool(
+  run: (surroundings: {
+    readonly root: string;
+    readonly write: (text: string) => void;
+    readonly writeError: (text: string) => void;
+  }) => Promise<number>,
+) {
+  let [out, error] = ["", ""];
+  const code = await run({
+    root: cluster.root(1),
+    write: (text) => void (out += text),
+    writeError: (text) => void (error += text),
+  });
+  return { code, out, error };
+}
+
+const quorumtool = (...args: string[]) =>
+  tool(({ write, writeError }) =>
+    quorumTool({
+      ...{ args, write, writeError, hostName: hostNameOf, now: () => new Date() },
+      node: cluster.client(1),
+      again: () => wait(1000, true),
+    }),
+  );
+
+test("with a vote server that is away no override helps: all say so, and what they name does", async () => {
+  const port = await cluster.startServer();
+  const quorum = cluster.device(port, "lms");
+  const conf = cluster.conf({ version: 1, nodes: [1, 2, 3], quorum });
+  for (const nodeid of [1, 2, 3]) cluster.start(nodeid, conf);
+  await cluster.all([1, 2, 3], (s) => s.quorum.totalVotes === 5 && s.tree.writable);
+  cluster.endServer();
+  for (const nodeid of [2, 3]) await cluster.kill(nodeid);
+  await cluster.status(
+    1,
+    (s) => s.quorum.totalVotes === 1 && s.nodes.every((n) => n.local || !n.reachable),
+  );
+  for (const more of [{}, { dryRun: true }]) {
+    const refused = await expected(1, more);
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.error).toContain("so nothing was changed. 1 vote is here, 5 are expected");
+    expect(refused.error).toContain("with 1 expected 2 are needed: not quorate.");
+    expect(refused.error).toContain("`corosync-quorumtool -v 3` on this node");
+  }
+  const api = new LocalApi(nodePaths(cluster.root(1)).socket);
+  const asked = { votes: 1, "dry-run": true };
+  const plan = await api.call(votesEffectAnswer, "PUT", "/expected", asked);
+  expect(plan).toMatchObject({ isChanged: false, isQuorate: false, notes: { length: 4 } });
+  expect(plan.notes[0]).toContain("and 3 count all the same: quorum would be 2 instead of 3");
+  // The API and the tools under corosync's names do it all the same, as the original.
+  const put = await api.call(votesEffectAnswer, "PUT", "/expected", { votes: 1 });
+  expect(put).toMatchObject({ isChanged: true, isQuorate: false, notes: { length: 4 } });
+  expect(put.notes[0]).toContain("not quorate: 1 of 3 votes present, 2 needed; 1 more is needed");
+  const original = await tool((surroundings) => pvecmExpected(surroundings, "1"));
+  expect(original).toMatchObject({ code: 0, out: "" });
+  expect(original.error).toStartWith("expected votes set, but this part is not quorate: 1 of 3");
+  expect(original.error).toContain("`corosync-quorumtool -v 3` on this node");
+
+  // What is named works, is told of, and ends with a restart.
+  expect(await quorumtool("-v", "3")).toEqual({ code: 0, out: "", error: "" });
+  const alone = await cluster.status(1, (s) => s.quorum.quorate && s.tree.writable);
+  expect(alone.warnings?.join()).toContain("n1 (node 1) has 3 votes instead of the 1 of corosync");
+  await cluster.client(1).put("alone", new TextEncoder().encode("x"));
+  expect(await quorumtool("-e", "3")).toEqual({ code: 0, out: "", error: "" });
+  await cluster.stop(1);
+  for (const nodeid of [1, 2, 3]) cluster.startAgain(nodeid);
+  const back = await cluster.all(
+    [1, 2, 3],
+    (s) => s.quorum.quorate && s.quorum.totalVotes === 3 && s.tree.writable,
+  );
+  for (const { warnings } of back) expect(warnings?.join() ?? "").not.toContain("votes instead");
+  expect(Buffer.from(await cluster.client(2).read("alone")).toString()).toBe("x");
+}, 200_000);
+
+test("with a vote server that comes back the part that is left is quorate without an override", async () => {
+  const port = await cluster.startServer();
+  const quorum = cluster.device(port, "lms");
+  const conf = cluster.conf({ version: 1, nodes: [1, 2, 3], quorum });
+  for (const nodeid of [1, 2, 3]) cluster.start(nodeid, conf);
+  await cluster.all([1, 2, 3], (s) => s.quorum.totalVotes === 5 && s.tree.writable);
+  cluster.endServer();
+  for (const nodeid of [2, 3]) await cluster.kill(nodeid);
+  await cluster.status(1, (s) => s.quorum.totalVotes === 1);
+  expect((await expected(1, { dryRun: true })).error).toContain("is quorate without an override");
+  await cluster.startServer("off", port);
+  await cluster.status(1, (s) => s.quorum.quorate && s.quorum.totalVotes === 3 && s.tree.writable);
 }, 200_000);

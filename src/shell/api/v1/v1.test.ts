@@ -134,7 +134,7 @@ test("a dry run of the expected votes says what would be, or why it would be ref
   expect(await dry("4")).toMatchObject({
     status: 200,
     data: {
-      isChanged: false,
+      ...{ isChanged: false, isQuorate: true },
       notes: [expect.stringContaining("4 expected votes instead of 3: quorum would be 3")],
     },
   });
