@@ -389,6 +389,11 @@ async function leanOnArbiter(
   await shows(page, /^Not quorate: 1 of 3 votes, 2 needed\./);
   await page.getByRole("link", { name: "Go to Emergency" }).click();
   await shows(page, /its vote would be enough/);
+  await shows(page, /its vote is expected all the same/);
+  await page.getByRole("button", { name: "Show what it would do" }).click();
+  await shows(page, /`corosync-quorumtool -v 2` on this node/);
+  const sentence = page.getByLabel("Type this sentence");
+  check("an override that would not help cannot be made", (await sentence.count()) === 0);
   await server.start();
   await shows(page, /^Quorate: 2 of 3 votes, 2 needed\./);
   await second.ended();

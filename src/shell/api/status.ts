@@ -228,7 +228,7 @@ export function votesOverride(
     if (voter === undefined || votes === 0 || voter.votes <= votes) return [];
     const name = nodeText(nodes, nodeid);
     return [
-      `${name} has ${voter.votes} votes instead of the ${votes} of corosync.conf (corosync-quorumtool -v, or it runs with another corosync.conf): if nodes run apart from here, both sides may change the tree and start guests. It ends with the next change of corosync.conf, or when ${name} restarts`,
+      `${name} has ${voter.votes} votes instead of the ${votes} of corosync.conf (corosync-quorumtool -v, or it runs with another corosync.conf): if nodes run apart from here, both sides may change the tree and start guests. It ends with the next change of corosync.conf, when ${name} restarts, or with \`corosync-quorumtool -v ${votes}\` there once all are back`,
     ];
   });
 }

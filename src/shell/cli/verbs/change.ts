@@ -254,6 +254,7 @@ export const expected = command("expected", {
   examples: ["quorate expected 1"],
   manual: [
     "Makes a partition quorate that would not be, as `pvecm expected`: for the time when the other nodes are off for sure. It says what is needed then and asks. Two partitions that are both quorate lose data.",
+    "Where it would not make this part quorate, nothing is changed, the exit code is 1, and it says what helps: the votes of a quorum device that is away are expected all the same.",
     "It is kept in memory only, and ends by itself when the votes of others return, with any change of corosync.conf, or when the node restarts. Until then `quorate status` warns of it.",
   ],
   files: [socketFile],
