@@ -177,7 +177,7 @@ const votes = new Set([
 const shared = globs([
   "node/device/{advice,connection,device-settings}.ts",
   "node/link/own-addresses.ts",
-  "node/quorum/message.ts",
+  "node/quorum/{foresee,message,needed}.ts",
   "fs/replica/log-entry.ts",
   "fs/tree/rules.ts",
   "fs/disk/corosync-conf.ts",
