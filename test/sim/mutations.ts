@@ -141,8 +141,8 @@ const ringMutants: readonly Mutant[] = [
   {
     rule: "quorum is more than half of the votes",
     breaks: "Q1",
-    file: "src/node/quorum/ledger.ts",
-    find: "Math.floor((votes + 2) / 2)",
+    file: "src/node/quorum/needed.ts",
+    find: "Math.floor(votes / 2) + 1",
     replace: "Math.floor(votes / 2)",
   },
   {
