@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigurationTree } from "../../src/fs/fs.ts";
 import { FuseMount } from "../../src/fs/fuse/mount.ts";
+import type { Durability } from "../../src/fs/tree-options.ts";
 import { umount2, unmountFlags } from "../../src/libc.ts";
 import { MemberBus, type MemberPort } from "./member-bus.ts";
 import { plainQuorum } from "./plain-quorum.ts";
@@ -29,12 +30,18 @@ export class MountedPair {
     this.b = b;
   }
 
-  /** `withReceipts`: false to see what they are for. The clock stands still, so that no time ever tells a kernel that a file changed. */
-  static async open(withReceipts = true): Promise<MountedPair> {
+  /**
+   * `withReceipts`: false to see what they are for; `durability`: "full" where a rename shall wait for the other. The clock stands still, so that no
+   * time ever tells a kernel that a file changed.
+   */
+  static async open(withReceipts = true, durability: Durability = "normal"): Promise<MountedPair> {
     const base = mkdtempSync(join(tmpdir(), "quorate-mounted-pair-"));
     const bus = new MemberBus();
     const ports = [bus.port(1), bus.port(2)] as const;
-    const trees = [await openTree(ports[0], base), await openTree(ports[1], base)] as const;
+    const trees = [
+      await openTree(ports[0], base, durability),
+      await openTree(ports[1], base, durability),
+    ] as const;
     for (const tree of trees) tree.setQuorum(plainQuorum(true), "");
     const nodes = [
       await mountTree(ports[0], trees[0], base, withReceipts),
@@ -73,7 +80,11 @@ export class MountedPair {
   }
 }
 
-async function openTree(groups: MemberPort, base: string): Promise<ConfigurationTree> {
+async function openTree(
+  groups: MemberPort,
+  base: string,
+  durability: Durability,
+): Promise<ConfigurationTree> {
   const { nodeid } = groups.self;
   const opened = await ConfigurationTree.open({
     directory: join(base, `n${nodeid}`),
@@ -83,7 +94,7 @@ async function openTree(groups: MemberPort, base: string): Promise<Configuration
     groups,
     cluster: { name: "c", configVersion: 1, nodes: [] },
     corosyncConfPath: join(base, "none"),
-    durability: "normal",
+    durability,
     wallS: () => 1_800_000_000,
     log: () => undefined,
     onFatal: (reason) => {
