@@ -157,7 +157,7 @@ async function readBack(
   }
 }
 
-/** Without quorum: EACCES through the mount as the original; a sentence with the missing votes from `quorate fs`. */
+/** Without quorum: EACCES through the mount as the original; a sentence with the votes that are needed from `quorate fs`. */
 async function refused(node: DemoNode, mounted: boolean): Promise<string> {
   if (mounted) {
     const result = await shell(`echo x > ${quoted(`${node.paths.mount}/${vmPath}`)}`);
@@ -170,8 +170,10 @@ async function refused(node: DemoNode, mounted: boolean): Promise<string> {
     await node.client.put(vmPath, new TextEncoder().encode("x"));
   } catch (error) {
     const sentence = reasonOf(error);
-    if (!/missing/.test(sentence) || !/EACCES/.test(sentence)) {
-      throw new Error(`the refusal does not name the missing votes: ${sentence}`, { cause: error });
+    if (!/\d more (?:is|are) needed/.test(sentence) || !/EACCES/.test(sentence)) {
+      throw new Error(`the refusal does not say how many votes are needed: ${sentence}`, {
+        cause: error,
+      });
     }
     return `"${sentence}"`;
   }

@@ -102,14 +102,14 @@ mountTest(
     await at.run(`${look}; sleep 0.3; ${look}`);
     at.b.port.isUnconfirmed = true;
     // The kernel of node b has the directory locked until this is answered.
-    let isMoved = false;
-    const moved = at.run("mv $B/d/g $B/d/h").then(() => (isMoved = true));
-    while (at.b.mount.snapshot().waiting === 0 && !isMoved) await Bun.sleep(1);
+    const state = { isMoved: false };
+    const moved = at.run("mv $B/d/g $B/d/h").then(() => (state.isMoved = true));
+    while (at.b.mount.snapshot().waiting === 0 && !state.isMoved) await Bun.sleep(1);
     for (let n = 1; n <= 5; n += 1) {
       const change = `echo ${n} > $A/t; mv $A/t $A/d/f; mkdir $A/d/e; rmdir $A/d/e`;
       expect(await at.run(`${change}; ${look}; sleep 0.3; ${look}`)).toBe(`${n}\n${n}\n`);
     }
-    expect(isMoved).toBe(false);
+    expect(state.isMoved).toBe(false);
     at.b.port.isUnconfirmed = false;
     await at.run("mkdir $A/e");
     await moved;
