@@ -32,6 +32,17 @@ export interface NodeRingOptions {
   readonly end: (end: End) => void;
 }
 
+type Configured = Pick<NodeSettings, "configVersion">;
+
+/**
+ * The corosync.conf of this version that was written when `before` was in force is not in force yet. Of two parts of a cluster both may have written a
+ * version: only a reload since then has read this one. A reload of the version before may have been under way, and tells nothing.
+ */
+export function isOvertaken(version: number, before: Configured, now: Configured): boolean {
+  const isRead = now !== before && now.configVersion >= version;
+  return !isRead && before.configVersion <= version;
+}
+
 export class NodeRing {
   readonly cluster: RingThreadClient;
   readonly #options: NodeRingOptions;
@@ -79,10 +90,10 @@ export class NodeRing {
     const before = this.cluster.settings;
     this.#reloadTimer = setTimeout(
       () => {
-        // Of two parts of a cluster both may have written this version: the file on disk may be another than the one in force.
-        const isInForce = this.cluster.settings !== before;
         if (reload) void this.cluster.reload();
-        else if (!isInForce && before.configVersion <= version) void this.cluster.reloadHere();
+        else if (isOvertaken(version, before, this.cluster.settings)) {
+          void this.cluster.reloadHere();
+        }
       },
       reload ? reloadAfterMs : catchUpAfterMs,
     );
