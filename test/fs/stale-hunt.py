@@ -6,14 +6,15 @@ stale-hunt.py write DIRECTORY BOARD SECONDS: steps 1, 2, 3 …: replaces DIRECTO
 stale-hunt.py read DIRECTORY BOARD SECONDS: opens and reads, asks for the size, lists. Whatever is found must be the state after a step from the one
   that was acknowledged before the look to the one begun after it. Prints the number of looks, and what was stale.
 """
-import errno, mmap, os, struct, sys, time
+import errno, mmap, os, sys, time
 
 what, directory, board_path, seconds = sys.argv[1:5]
 end = time.monotonic() + float(seconds)
+# Numbers of eight bytes that are stored at once: struct.pack_into makes the place zero first, and others see that.
 with open(board_path, "r+b") as file:
-    board = mmap.mmap(file.fileno(), 4096)
+    board = memoryview(mmap.mmap(file.fileno(), 4096)).cast("q")
 path = directory + "/f"
-ACKNOWLEDGED, BEGUN = 0, 8
+ACKNOWLEDGED, BEGUN = 0, 1
 
 
 def removes(step):
@@ -28,7 +29,7 @@ def write():
     step = 0
     while time.monotonic() < end:
         step += 1
-        struct.pack_into("<q", board, BEGUN, step)
+        board[BEGUN] = step
         if removes(step):
             os.unlink(path)
         else:
@@ -36,7 +37,7 @@ def write():
             os.write(fd, text_of(step))
             os.close(fd)
             os.rename(path + ".tmp", path)
-        struct.pack_into("<q", board, ACKNOWLEDGED, step)
+        board[ACKNOWLEDGED] = step
         if step % 10 == 5:
             time.sleep(0.5)
     print(step)
@@ -68,14 +69,14 @@ def read():
             # A listing brings the kernel new attributes of all that it lists: mostly it has to find out by itself.
             if name == "list" and count % 64 > 1:
                 continue
-            acknowledged = struct.unpack_from("<q", board, ACKNOWLEDGED)[0]
+            acknowledged = board[ACKNOWLEDGED]
             try:
                 found = look()
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ESTALE):
                     raise
                 found = None
-            begun = struct.unpack_from("<q", board, BEGUN)[0]
+            begun = board[BEGUN]
             count += 1
             steps = range(acknowledged, begun + 1)
             right = [None if removes(step) else shown_by(step) for step in steps]
