@@ -60,7 +60,7 @@ test("the closing sum names what failed and what was skipped", () => {
 
 test("what a failed test said stands in the closing sum", () => {
   const output =
-    "a.test.ts:\n(pass) a\n\nerror: 2 is not 3\n  at x.ts:1\n(fail) b [1ms]\nmore\n(pass) c\n";
+    "a.test.ts:\n(pass) a\n\nerror: 2 is not 3\n  at x.ts:1\n(fail) b [1ms]\nmore\n(pass) c\n\n1 tests failed:\n(fail) b [1ms]\n";
   expect(toldOf("bun", output)).toEqual([
     ...["failed: b [1ms]", "    error: 2 is not 3", "      at x.ts:1"],
   ]);

@@ -233,8 +233,11 @@ export function toldOf(form: Suite["form"], output: string): string[] {
   if (form !== "bun") return [];
   const parts = output.split(/^\((?:pass|fail|skip|todo)\) .*$/gm);
   const ends = [...output.matchAll(/^\((pass|fail|skip|todo)\) (.*)$/gm)];
-  return ends.flatMap(([, kind, name], at) => {
-    if (kind !== "fail") return [];
+  // Bun names the failed ones again at its end.
+  const isFirst = (name: string, at: number): boolean =>
+    ends.findIndex((end) => end[2] === name) === at;
+  return ends.flatMap(([, kind, name = ""], at) => {
+    if (kind !== "fail" || !isFirst(name, at)) return [];
     const lines = (parts[at] ?? "").split("\n").filter((text) => text.trim() !== "");
     const shown = lines.slice(-toldLines).map((text) => `    ${text.slice(0, toldCharacters)}`);
     return [`failed: ${name}`, ...shown];

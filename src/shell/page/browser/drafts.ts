@@ -32,10 +32,6 @@ export class Drafts {
   drop(file: string): void {
     this.#drafts.delete(file);
   }
-
-  get isEmpty(): boolean {
-    return this.#drafts.size === 0;
-  }
 }
 
 /** Of this page. */
