@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "n
 import { present } from "../../src/assert.ts";
 import { reasonOf } from "../../src/result.ts";
 import { Lab, type LabNode, showLogs } from "../interop/lab.ts";
-import { nodeClient } from "../interop/quorate.ts";
+import { areWritable, nodeClient } from "../interop/quorate.ts";
 import { pending, type Progress, ready, until } from "../interop/wait.ts";
 import {
   bytesToDisk,
@@ -196,23 +196,6 @@ async function opened(
     showLogs(lab);
     throw error;
   }
-}
-
-async function areWritable(nodes: readonly LabNode[]): Promise<Progress<void>> {
-  const all = await Promise.all(
-    nodes.map(async ({ root }) => {
-      try {
-        return await nodeClient(root).status();
-      } catch {
-        // It is still starting.
-        return undefined;
-      }
-    }),
-  );
-  const isGood = all.every(
-    (status) => status?.tree.writable === true && status.ring.members.length === nodes.length,
-  );
-  return isGood ? ready(undefined) : pending(JSON.stringify(all.map((status) => status?.tree)));
 }
 
 /** What a pmxcfs says of its cluster, in a file of its own. */

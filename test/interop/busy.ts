@@ -3,23 +3,12 @@
 import { availableParallelism } from "node:os";
 import { Lab, type LabNode, runLabs, showLogs } from "./lab.ts";
 import { obstacleTo, skipped } from "./needs.ts";
-import { nodeClient, quorateProgram } from "./quorate.ts";
-import { pending, type Progress, ready, until } from "./wait.ts";
+import { areWritable, nodeClient, quorateProgram } from "./quorate.ts";
+import { until } from "./wait.ts";
 
 const minutes = Number(process.argv[2] ?? "10");
 const formMsMax = 60_000;
 const betweenWritesMs = 50;
-
-async function isWhole(nodes: readonly LabNode[]): Promise<Progress<void>> {
-  for (const node of nodes) {
-    const status = await nodeClient(node.root)
-      .status()
-      .catch(() => undefined);
-    const isMember = status?.tree.writable === true && status.ring.members.length === nodes.length;
-    if (!isMember) return pending(`${node.name} ${status?.ring.members.join() ?? "no answer"}`);
-  }
-  return ready(undefined);
-}
 
 /** How often each node has left the operational state. */
 async function gathers(nodes: readonly LabNode[]): Promise<readonly number[]> {
@@ -45,7 +34,7 @@ async function main(): Promise<number> {
   const options = { crypto: "aes", tokenMs: 1000, quorate: quorateProgram(undefined) } as const;
   const lab = await Lab.create({ ...options, kinds });
   lab.startAll();
-  await until(() => isWhole(lab.nodes), formMsMax, "three nodes, writable", 100);
+  await until(() => areWritable(lab.nodes), formMsMax, "three nodes, writable", 100);
   const busy = Array.from({ length: availableParallelism() }, () =>
     Bun.spawn(["sh", "-c", "while :; do :; done"], { timeout: (minutes + 1) * 60_000 }),
   );

@@ -162,7 +162,7 @@ export class Lab {
         const dropped = this.nodes.filter((other) =>
           this.#cuts.has(`${other.nodeid}>${node.nodeid}`),
         );
-        const done = await node.exec(["nft", "-f", "-"], { input: cutRules(dropped) });
+        const done = await node.exec(["nft", "-f", "-"], { input: dropRules(dropped) });
         if (done.code !== 0) throw new Error(`nft on ${node.name}: ${done.stderr}`);
       }),
     );
@@ -385,8 +385,9 @@ nsenter -t ${nodePid} -n ip link set eth0 up`;
   if ((await child.exited) !== 0) throw new Error(`n${nodeid} could not be connected: ${stderr}`);
 }
 
-function cutRules(dropped: readonly LabNode[]): string {
-  const drops = dropped.map((node) => `ip saddr ${node.address} drop`).join("\n");
+/** For `nft -f -`: what comes from these addresses is dropped, and nothing else any more. */
+export function dropRules(from: readonly Pick<LabNode, "address">[]): string {
+  const drops = from.map(({ address }) => `ip saddr ${address} drop`).join("\n");
   return `table inet lab
 delete table inet lab
 table inet lab {

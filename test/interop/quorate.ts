@@ -8,6 +8,7 @@ import { nodePaths } from "../../src/shell/paths.ts";
 import type { NodeStatus } from "../../src/shell/api/status.ts";
 import { ringText } from "../../src/world.ts";
 import type { View } from "./tools.ts";
+import { pending, type Progress, ready } from "./wait.ts";
 
 const projectDir = join(import.meta.dir, "../..");
 
@@ -72,4 +73,24 @@ function viewOf({ node, quorum, nodes }: NodeStatus): View {
       name: names.get(nodeid) ?? `node ${nodeid}`,
     })),
   };
+}
+
+/** All of these are members of one ring, and their trees can be changed. */
+export async function areWritable(
+  nodes: readonly { readonly root: string }[],
+): Promise<Progress<void>> {
+  const all = await Promise.all(
+    nodes.map(async ({ root }) => {
+      try {
+        return await nodeClient(root).status();
+      } catch {
+        // It is still starting.
+        return undefined;
+      }
+    }),
+  );
+  const isGood = all.every(
+    (status) => status?.tree.writable === true && status.ring.members.length === nodes.length,
+  );
+  return isGood ? ready(undefined) : pending(JSON.stringify(all.map((status) => status?.tree)));
 }

@@ -1,5 +1,6 @@
 // Where the page's story plays: three machines, each in a network namespace of its own, on two networks; browser, vote server and story are where the
 // networks meet. Nothing leaves the namespaces, and all of them end with the program. Needs root, iproute2, nftables, util-linux.
+import { dropRules } from "../interop/lab.ts";
 import type { Place } from "../node/lone-node.ts";
 
 const marker = "QUORATE_PAGE_SITE";
@@ -51,17 +52,7 @@ export function machines(): readonly [Machine, Machine, Machine] {
 
 /** What `machine` gets from these addresses is lost; without any, nothing is. */
 export async function cutOff(machine: Machine, addresses: readonly string[]): Promise<void> {
-  const drops = addresses.map((address) => `ip saddr ${address} drop`).join("\n");
-  const rules = `table inet site
-delete table inet site
-table inet site {
-chain input {
-type filter hook input priority 0
-policy accept
-${drops}
-}
-}
-`;
+  const rules = dropRules(addresses.map((address) => ({ address })));
   const child = Bun.spawn([...machine.enter, "nft", "-f", "-"], {
     ...{ stdin: new Blob([rules]), stdout: "ignore", stderr: "pipe" },
   });

@@ -24,9 +24,9 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
   return [line(columns.map((column) => column.title)), ...rows.map(line)];
 }
 
-/** "1 node", "2 nodes": for words whose plural is made with an s. */
-export function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
+/** "1 node", "2 nodes"; `more`: where the plural is not made with an s. */
+export function plural(count: number, one: string, more = `${one}s`): string {
+  return `${count} ${count === 1 ? one : more}`;
 }
 
 /** A foreign text on its way to people: nothing in it that steers a terminal or turns the direction of writing, but `kept`. */

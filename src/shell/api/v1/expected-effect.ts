@@ -7,6 +7,7 @@ import {
 } from "../../../node/quorum/foresee.ts";
 import { expectedAtLeast, neededVotes } from "../../../node/quorum/needed.ts";
 import { voterFlags } from "../../../node/quorum/message.ts";
+import { plural } from "../../cli/text-table.ts";
 
 export interface ExpectedEffect {
   /** Why votequorum would not take it, a sentence with what it would; "": it would. */
@@ -41,8 +42,8 @@ export function expectedEffect(seen: Seen, wanted: Wanted): ExpectedEffect {
     ? ". Nodes that run apart from here and are not off would be a second cluster"
     : "";
   const text =
-    `${counted(wanted.votes, "expected vote")} instead of ${expectedVotes}${stands}: quorum would be ${quorum} instead of ${before}, ` +
-    `and this part with its ${counted(totalVotes, "vote")} ${becomes}${risk}`;
+    `${plural(wanted.votes, "expected vote")} instead of ${expectedVotes}${stands}: quorum would be ${quorum} instead of ${before}, ` +
+    `and this part with its ${plural(totalVotes, "vote")} ${becomes}${risk}`;
   const advice = isQuorate ? [] : adviceFor(seen, wanted, isWaiting);
   return { refusal: refusalOf(seen, wanted.votes), text, advice, quorum, isQuorate };
 }
@@ -52,9 +53,9 @@ function refusalOf({ totalVotes, quorate, flags, voters }: Seen, votes: number):
   const present = voters.filter(({ state }) => state === "member").length;
   const quorum = flags.includes("2Node") && present <= 2 ? 1 : neededVotes(votes, totalVotes);
   if (votes < totalVotes)
-    return `expected votes ${votes} would be refused: ${counted(totalVotes, "vote is", "votes are")} present already, use at least ${totalVotes}`;
+    return `expected votes ${votes} would be refused: ${plural(totalVotes, "vote is", "votes are")} present already, use at least ${totalVotes}`;
   return quorate && quorum > totalVotes
-    ? `expected votes ${votes} would be refused: quorum would become ${quorum} and the ${counted(totalVotes, "vote")} present would not reach it, use at most ${totalVotes * 2 - 1}`
+    ? `expected votes ${votes} would be refused: quorum would become ${quorum} and the ${plural(totalVotes, "vote")} present would not reach it, use at most ${totalVotes * 2 - 1}`
     : "";
 }
 
@@ -68,7 +69,7 @@ function adviceFor(seen: Seen, { nodeid, votes }: Wanted, isWaiting: boolean): r
   }
   const least = Math.max(1, seen.totalVotes);
   if (foreseeExpected(seen, { nodeid, votes: least }).isQuorate) {
-    return [`With ${counted(least, "expected vote")} this part would be quorate`];
+    return [`With ${plural(least, "expected vote")} this part would be quorate`];
   }
   return deviceAdvice(seen, nodeid);
 }
@@ -87,7 +88,7 @@ function deviceAdvice(seen: Seen, nodeid: number): readonly string[] {
     ? "once it gives its votes to this part, that is quorate without an override"
     : "once it gives its votes to this part, the override works";
   const lines = [
-    `A quorum device with ${counted(deviceVotes, "vote")} is configured and gives none here. They are expected all the same, so no number of expected votes makes this part quorate`,
+    `A quorum device with ${plural(deviceVotes, "vote")} is configured and gives none here. They are expected all the same, so no number of expected votes makes this part quorate`,
     `Bring the vote server back: ${back} (\`quorate qdevice status\` says what is wrong with it)`,
   ];
   const wanted = votesInPlaceOfDevice(seen, nodeid);
@@ -97,11 +98,6 @@ function deviceAdvice(seen: Seen, nodeid: number): readonly string[] {
     : "";
   return [
     ...lines,
-    `Or, if the other nodes are off and stay off, type \`corosync-quorumtool -v ${wanted}\` on this node${wait}: it has ${counted(wanted, "vote")} instead of ${own.votes} then, and this part is quorate, until corosync.conf changes or this node restarts. Nodes that run apart from here would be a second cluster`,
+    `Or, if the other nodes are off and stay off, type \`corosync-quorumtool -v ${wanted}\` on this node${wait}: it has ${plural(wanted, "vote")} instead of ${own.votes} then, and this part is quorate, until corosync.conf changes or this node restarts. Nodes that run apart from here would be a second cluster`,
   ];
-}
-
-/** "1 vote", "2 votes". */
-export function counted(count: number, one: string, more = `${one}s`): string {
-  return `${count} ${count === 1 ? one : more}`;
 }

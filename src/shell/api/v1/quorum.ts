@@ -11,7 +11,8 @@ import { ApiError, type Route, route } from "../route.ts";
 import { expectedOverride, quorumMeaning } from "../status.ts";
 import { dryRunParameter, mayAudit, mayModify, settled } from "./v1-rules.ts";
 import { foreseeVotes } from "../../../node/quorum/foresee.ts";
-import { counted, expectedEffect } from "./expected-effect.ts";
+import { plural } from "../../cli/text-table.ts";
+import { expectedEffect } from "./expected-effect.ts";
 
 export interface QuorumSource {
   readonly mode: "standalone" | "cluster";
@@ -171,7 +172,7 @@ function nodeVotesRoute(source: QuorumSource): Route {
         throw new ApiError(404, `node ${nodeid} has stated no votes since this node's start`);
       }
       if (parameters["dry-run"] === true) {
-        const text = `node ${nodeid} would have ${counted(votes, "vote")} instead of ${voter.votes}, until it states its own again`;
+        const text = `node ${nodeid} would have ${plural(votes, "vote")} instead of ${voter.votes}, until it states its own again`;
         const own = cluster.settings.nodeid;
         const { isQuorate } = foreseeVotes(quorum, { nodeid: own, of: nodeid, votes });
         return { isChanged: false, notes: [text], isQuorate };

@@ -1,7 +1,8 @@
 // `quorate expected N`: quorum by decree (pvecm.md §1.7, pain point 9). It lasts until votes return, a reload or a restart; until then status says so.
 import { NodeClient, NodeRefusal } from "../../api/client.ts";
 import type { NodeStatus } from "../../api/status.ts";
-import { counted, type ExpectedEffect, expectedEffect } from "../../api/v1/expected-effect.ts";
+import { type ExpectedEffect, expectedEffect } from "../../api/v1/expected-effect.ts";
+import { plural } from "../../cli/text-table.ts";
 import { standaloneText } from "../../change/ports.ts";
 import { CommandFailure, exitOk } from "../../exit.ts";
 import { nodePaths } from "../../paths.ts";
@@ -70,7 +71,7 @@ function effectOf(status: NodeStatus, votes: number): Effect & Pick<ExpectedEffe
   const { quorum: now, nodes, device } = status;
   const nodeid = nodes.find(({ local }) => local)?.nodeid ?? 0;
   const { quorum, isQuorate, advice } = expectedEffect(now, { nodeid, votes });
-  const here = counted(now.totalVotes, "vote is", "votes are");
+  const here = plural(now.totalVotes, "vote is", "votes are");
   const text = `${here} here, ${now.expectedVotes} are expected and ${now.quorum} needed; with ${votes} expected ${quorum} are needed: ${isQuorate ? "quorate" : "not quorate"}.`;
   const configured = nodes.reduce((sum, each) => sum + each.votes, device?.votes ?? 0);
   const raised =
